@@ -1,0 +1,55 @@
+# Every target sets up what it needs: Python (3.10 or newer), make and a package index are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PACKAGES := integrations/langchain-bedside integrations/llama-index-embeddings-bedside integrations/llama-index-vector-stores-bedside
+EDITABLE := -e ".[all]" $(addprefix -e ,$(PACKAGES))
+
+.PHONY: help demo test test-all lint format types bench docs clean
+
+help:
+	@echo "make demo      ingest the example notes and ask three clinical questions"
+	@echo "make test      the tests that fit in ten minutes;  make test-all: the slow ones too"
+	@echo "make lint      ruff;  make format: apply its fixes;  make types: mypy, strict"
+	@echo "make bench     the benchmarks;  make docs: check and build the documentation"
+
+# pip, because the constraints pin a torch build that a plain wheel folder may provide.
+$(READY): constraints.txt pyproject.toml $(addsuffix /pyproject.toml,$(PACKAGES))
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (a few minutes the first time)"
+	@$(PIP) install --quiet --upgrade pip==26.3
+	@$(PIP) install --quiet --constraint constraints.txt --group dev $(EDITABLE)
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/python examples/demo.py
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -m "slow or not slow" --timeout 3600
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY)
+	$(BIN)/mypy
+	$(BIN)/mypy -p langchain_bedside
+	$(BIN)/mypy -p llama_index.embeddings.bedside -p llama_index.vector_stores.bedside
+
+bench: $(READY)
+	$(BIN)/python benchmarks/retrieval.py
+
+docs: $(READY)
+	$(BIN)/python -m pytest tests/test_docs.py
+
+clean:
+	rm -rf $(VENV) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis

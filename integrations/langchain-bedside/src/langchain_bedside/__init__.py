@@ -1,0 +1,1 @@
+"""Bedside embeddings, vector store and retriever for LangChain."""

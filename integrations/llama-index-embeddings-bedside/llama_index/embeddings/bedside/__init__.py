@@ -1,0 +1,1 @@
+"""Bedside clinical embeddings for LlamaIndex."""

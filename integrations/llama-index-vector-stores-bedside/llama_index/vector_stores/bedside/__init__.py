@@ -1,0 +1,1 @@
+"""Bedside vector store for LlamaIndex: exact dense, BM25 and hybrid search with patient scopes."""

@@ -1,0 +1,177 @@
+"""Every error that Bedside raises on purpose, in one tree.
+
+Each also derives from the builtin that fits it, so ``except ValueError`` written for another library still works.
+Messages name what was wrong, where, and what is allowed; they never carry note text.
+
+::
+
+    BedsideError
+    ├── InvalidInputError (ValueError)
+    │   ├── InvalidDocumentError      a record that cannot be stored: id, text, metadata
+    │   ├── InvalidVectorError        wrong shape or dimension, not finite, zero
+    │   ├── DuplicateIdError          the same id twice in one call
+    │   └── FilterError               a filter that does not parse
+    ├── ScopeError
+    │   ├── ScopeRequired (PermissionError)   a scoped collection used without its scope
+    │   └── ScopeMismatch (PermissionError)   a record or scope that says otherwise than the view it is used through
+    ├── StoreError
+    │   ├── NotACollectionError (ValueError)  the path holds something else
+    │   ├── FormatVersionError (ValueError)   written by a newer format
+    │   ├── CorruptLogError (ValueError)      the log is damaged: file, line, repair command
+    │   ├── CollectionClosedError (RuntimeError)
+    │   ├── ReadOnlyError (PermissionError)   a write to a collection opened for reading
+    │   ├── LockTimeoutError (TimeoutError)   another writer held the lock for too long
+    │   └── WriteFailedError (OSError)        the disk refused: full, over quota, I/O error; nothing was committed
+    ├── EncoderError
+    │   ├── EncoderMismatch (ValueError)      another encoder or dimension than the collection's
+    │   ├── EncoderRequired (ValueError)      text given where only a vector can be used
+    │   ├── ModelNotFoundError (OSError)      the checkpoint is neither local nor reachable
+    │   ├── InvalidModelError (ValueError)    the folder is not a usable checkpoint
+    │   └── TextTooLongError (ValueError)     over ``max_length`` tokens with ``overflow="error"``
+    └── MissingExtraError (ImportError)       an optional dependency is not installed
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BedsideError",
+    "BedsideWarning",
+    "CollectionClosedError",
+    "CorruptLogError",
+    "DuplicateIdError",
+    "EncoderError",
+    "EncoderMismatch",
+    "EncoderRequired",
+    "FilterError",
+    "FormatVersionError",
+    "InvalidDocumentError",
+    "InvalidInputError",
+    "InvalidModelError",
+    "InvalidVectorError",
+    "LockTimeoutError",
+    "MissingExtraError",
+    "ModelNotFoundError",
+    "NotACollectionError",
+    "ReadOnlyError",
+    "ScopeError",
+    "ScopeMismatch",
+    "ScopeRequired",
+    "StoreError",
+    "TextTooLongError",
+    "WriteFailedError",
+]
+
+
+class BedsideError(Exception):
+    """The root of the tree: catches every error that Bedside raises on purpose."""
+
+
+class BedsideWarning(UserWarning):
+    """Something allowed but probably not meant, said once."""
+
+
+class InvalidInputError(BedsideError, ValueError):
+    """An argument is wrong; nothing was changed."""
+
+
+class InvalidDocumentError(InvalidInputError):
+    """A record cannot be stored as given."""
+
+
+class InvalidVectorError(InvalidInputError):
+    """A vector has the wrong shape or dimension, is not finite, or is zero."""
+
+
+class DuplicateIdError(InvalidInputError):
+    """One call holds the same id twice within one scope."""
+
+
+class FilterError(InvalidInputError):
+    """A filter does not parse; the message carries the path to the wrong place."""
+
+
+class ScopeError(BedsideError):
+    """Something was asked across the border of a scope."""
+
+
+class ScopeRequired(ScopeError, PermissionError):
+    """A collection with scope keys was used without saying whose records are meant."""
+
+
+class ScopeMismatch(ScopeError, PermissionError):
+    """A record or a scope contradicts the view it is used through."""
+
+
+class StoreError(BedsideError):
+    """Something is wrong with the collection on disk, or with the way it is opened."""
+
+
+class NotACollectionError(StoreError, ValueError):
+    """The path holds something that is not a Bedside collection."""
+
+
+class FormatVersionError(StoreError, ValueError):
+    """The collection was written in a format that this release does not read."""
+
+
+class CorruptLogError(StoreError, ValueError):
+    """The log is damaged in a way that a crash does not explain."""
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        self.file, self.line, self.reason = file, line, reason
+        super().__init__(f"{file}, line {line}: {reason}. Nothing was skipped or changed; `bedside repair` on the "
+                         "collection's folder salvages what is whole and keeps the damaged file")
+
+    def __reduce__(self) -> tuple[type[CorruptLogError], tuple[str, int, str]]:
+        return type(self), (self.file, self.line, self.reason)
+
+
+class CollectionClosedError(StoreError, RuntimeError):
+    """The collection was closed."""
+
+
+class ReadOnlyError(StoreError, PermissionError):
+    """A write was asked of a collection that is open for reading only."""
+
+
+class LockTimeoutError(StoreError, TimeoutError):
+    """Another process held the write lock for longer than the time allowed."""
+
+
+class WriteFailedError(StoreError, OSError):
+    """The file system refused a write; the transaction was taken back whole."""
+
+
+class EncoderError(BedsideError):
+    """Something is wrong with the text encoder or its use."""
+
+
+class EncoderMismatch(EncoderError, ValueError):
+    """The collection holds the vectors of another encoder or of another dimension."""
+
+
+class EncoderRequired(EncoderError, ValueError):
+    """Text must be encoded and the collection was opened without an encoder."""
+
+
+class ModelNotFoundError(EncoderError, OSError):
+    """The checkpoint is not in the folder, the cache or the hub that were asked."""
+
+
+class InvalidModelError(EncoderError, ValueError):
+    """A model folder lacks a file, or holds one that cannot be used safely."""
+
+
+class TextTooLongError(EncoderError, ValueError):
+    """A text has more tokens than the encoder takes and ``overflow="error"`` was asked for."""
+
+
+class MissingExtraError(BedsideError, ImportError):
+    """An optional dependency is not installed; the message carries the pip line."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f'{package} is not installed. It comes with: pip install "bedside[{extra}]"', name=package)
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), (self.package, self.extra)

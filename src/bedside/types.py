@@ -1,0 +1,125 @@
+"""The records that go in and come out, and the argument types the parts share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+Vector: TypeAlias = NDArray[np.float32]
+"""A float32 array of shape ``[d]``."""
+Matrix: TypeAlias = NDArray[np.float32]
+"""A float32 array of shape ``[n, d]``, C-contiguous."""
+VectorLike: TypeAlias = "Vector | Sequence[float]"
+Metadata: TypeAlias = Mapping[str, Any]
+"""JSON values under string keys: str, int (64 bits), finite float, bool, None, list, dict."""
+FilterDict: TypeAlias = Mapping[str, Any]
+"""The filter language of :mod:`bedside.filters`, as plain dicts and lists."""
+Mode: TypeAlias = Literal["hybrid", "dense", "sparse"]
+Fusion: TypeAlias = Literal["weighted", "rrf"]
+
+
+@dataclass(frozen=True)
+class Document:
+    """One retrievable passage with its metadata.
+
+    Args:
+        text: The passage. May be empty only where a vector is given.
+        metadata: JSON values under string keys. It comes back exactly as it went in.
+        id: Unique within the record's scope; ``None`` lets the collection choose one.
+        vector: ``[d]`` float32, stored bit for bit; ``None`` lets the collection's encoder make it.
+
+    Example:
+        >>> Document("BP 120/80 mmHg.", {"patient_id": "A", "section": "VITALS"}, id="a-1").id
+        'a-1'
+    """
+
+    text: str
+    metadata: Metadata = field(default_factory=dict)
+    id: str | None = None
+    vector: VectorLike | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How a score came about; the parts sum to it within 1e-9.
+
+    Attributes:
+        dense: Contribution of the cosine to the score.
+        sparse: Contribution of BM25 to the score.
+        terms: Each known query term's BM25 part, in BM25's own units.
+        formula: The fusion arithmetic in words and numbers.
+        filter: The filter that was applied, as given.
+        scope: The scope that was applied.
+    """
+
+    dense: float
+    sparse: float
+    terms: Mapping[str, float]
+    formula: str
+    filter: FilterDict | None
+    scope: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One search result.
+
+    Attributes:
+        document: The record, its ``id`` always set.
+        score: Higher is better; on the fixed scale of the mode that was searched.
+        dense: The exact cosine in [-1, 1], or ``None`` where it was not computed.
+        sparse: The BM25 score, or ``None`` where it was not computed.
+        explanation: Only with ``explain=True``.
+    """
+
+    document: Document
+    score: float
+    dense: float | None = None
+    sparse: float | None = None
+    explanation: Explanation | None = None
+
+    @property
+    def id(self) -> str:
+        """The document's id."""
+        if self.document.id is None:
+            raise ValueError("this Hit was built by hand around a Document without an id")
+        return self.document.id
+
+    @property
+    def text(self) -> str:
+        """The document's text."""
+        return self.document.text
+
+    @property
+    def metadata(self) -> Metadata:
+        """The document's metadata."""
+        return self.document.metadata
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """What a collection asks of a text encoder.
+
+    ``fingerprint`` names everything that changes a vector (weights, pooling, length, prompts); ``None`` says that it
+    cannot be known, and then only the dimension guards against mixed vectors. ``dimension`` may be ``None`` until
+    the first text was encoded.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dimension(self) -> int | None: ...
+    @property
+    def fingerprint(self) -> str | None: ...
+    def encode_documents(self, texts: Sequence[str]) -> Matrix:
+        """Encode passages: float32 ``[n, d]`` in the order given."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """Encode questions: float32 ``[n, d]`` in the order given."""
+        ...
