@@ -1,0 +1,10 @@
+"""The filter language: a Mongo/Pinecone dict, parsed once into frozen nodes that each target reads.
+
+:func:`parse` is the only entry. :mod:`~bedside.filters.rules` says what each comparison accepts;
+:mod:`~bedside.filters.mask` answers a tree over the metadata postings. Nothing here but ``mask`` needs numpy.
+"""
+
+from bedside.filters.parse import parse
+from bedside.filters.tree import And, Compare, Node, Not, Or
+
+__all__ = ["And", "Compare", "Node", "Not", "Or", "parse"]

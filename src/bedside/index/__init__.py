@@ -1,0 +1,1 @@
+"""Indexes in memory: dense vectors, BM25 postings, metadata postings."""
