@@ -1,0 +1,1 @@
+"""Clinical text: folding, tokens, and what is built on them."""
