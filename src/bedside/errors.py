@@ -119,8 +119,10 @@ class CorruptLogError(StoreError, ValueError):
 
     def __init__(self, file: str, line: int, reason: str) -> None:
         self.file, self.line, self.reason = file, line, reason
-        super().__init__(f"{file}, line {line}: {reason}. Nothing was skipped or changed; `bedside repair` on the "
-                         "collection's folder salvages what is whole and keeps the damaged file")
+        super().__init__(
+            f"{file}, line {line}: {reason}. Nothing was skipped or changed; `bedside repair` on the "
+            "collection's folder salvages what is whole and keeps the damaged file"
+        )
 
     def __reduce__(self) -> tuple[type[CorruptLogError], tuple[str, int, str]]:
         return type(self), (self.file, self.line, self.reason)

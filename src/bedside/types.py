@@ -9,7 +9,6 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-
 Vector: TypeAlias = NDArray[np.float32]
 """A float32 array of shape ``[d]``."""
 Matrix: TypeAlias = NDArray[np.float32]

@@ -1,0 +1,497 @@
+"""The collection: documents in, ranked documents out, over one log that is the truth.
+
+``add`` checks, encodes, writes one transaction and lets the index take it over. ``search`` takes over what others
+wrote, chooses candidates, ranks them and reads the winners from the log.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypedDict, overload
+
+from bedside.engine import Engine
+from bedside.errors import InvalidInputError, ScopeMismatch, ScopeRequired
+from bedside.filters.parse import parse
+from bedside.records import ScopeKey, check_id, check_scope, check_vectors
+from bedside.search import make_plan
+from bedside.store.manifest import EncoderRecord, Manifest, log_name
+from bedside.store.storage import DiskStorage, MemoryStorage, Storage
+from bedside.text.tokenizer import ClinicalTokenizer
+from bedside.types import Document, Encoder, FilterDict, Fusion, Hit, Matrix, Mode, Vector, VectorLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Collection", "ScopedCollection", "SparseSettings"]
+
+
+@dataclass(frozen=True)
+class SparseSettings:
+    """How the sparse half of a new collection works; kept in its manifest.
+
+    Args:
+        stem: Reduce English words to their stems ("infarctions" finds "infarction").
+        k1: BM25's saturation of repeated terms; 1.2 as in Lucene.
+        b: BM25's weight of document length, 0 to 1; 0.75 as in Lucene.
+    """
+
+    stem: bool = True
+    k1: float = 1.2
+    b: float = 0.75
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the manifest keeps."""
+        if not self.k1 >= 0 or not 0 <= self.b <= 1:
+            raise InvalidInputError(
+                f"sparse: k1 must be at least 0 and b from 0 to 1, got k1={self.k1!r}, b={self.b!r}"
+            )
+        return {"tokenizer": ClinicalTokenizer(stem=self.stem).settings, "k1": self.k1, "b": self.b}
+
+
+class SearchOptions(TypedDict, total=False):
+    """The options of :meth:`Collection.search`."""
+
+    top_k: int
+    filter: FilterDict | None
+    mode: Mode | None
+    alpha: float | None
+    fusion: Fusion
+    fetch_k: int | None
+    min_score: float | None
+    diversity: float | None
+    offset: int
+    ids: Sequence[str] | None
+    explain: bool
+
+
+class Records(ABC):
+    """The verbs on records, the same on a whole collection and on one scope of it."""
+
+    _engine: Engine
+
+    @property
+    @abstractmethod
+    def scope(self) -> Mapping[str, str | int]:
+        """The scope keys and values that every verb is bound to; empty in a collection without scope keys."""
+
+    @abstractmethod
+    def _scope_key(self) -> ScopeKey:
+        """Return the scope that is meant, or raise :class:`ScopeRequired`."""
+
+    @abstractmethod
+    def _scope_to_fill(self) -> ScopeKey | None:
+        """Return the scope that added records get, or None where they bring their own."""
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The text encoder that was given."""
+        return self._engine.encoder
+
+    @property
+    def dimension(self) -> int | None:
+        """Dimension of the vectors; ``None`` before it is known, 0 where texts are stored without vectors."""
+        known = self._engine.manifest.dimension
+        return known if known is not None or self.encoder is None else self.encoder.dimension
+
+    @property
+    def scope_keys(self) -> tuple[str, ...]:
+        """The metadata keys that divide the collection."""
+        return self._engine.manifest.scope_keys
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`Collection.close` was called."""
+        return self._engine.closed
+
+    def add(self, documents: Iterable[Document | str]) -> list[str]:
+        """Add documents, replacing those whose id is already there, as one transaction.
+
+        Everything is checked, then encoded, then written; on any error nothing has changed. When the call returns,
+        the records are on the disk.
+
+        Args:
+            documents: Documents or bare texts; any iterable, read once. A text without a vector is encoded.
+
+        Returns:
+            The ids, in the order given; a document without one gets a random one.
+
+        Raises:
+            InvalidDocumentError: Id, text or metadata cannot be stored.
+            InvalidVectorError: Wrong dimension, not finite, or zero.
+            DuplicateIdError: The same id twice in this call.
+            ScopeRequired, ScopeMismatch: A record lacks a scope key, or names another scope than this view.
+            EncoderRequired: A text without a vector, and no encoder.
+            WriteFailedError: The disk refused.
+
+        Example:
+            >>> notes = Collection.open()
+            >>> notes.add([Document("Denies chest pain.", {"section": "ROS"}, id="n1", vector=[0.6, 0.8])])
+            ['n1']
+        """
+        return self._engine.add(documents, self._scope_to_fill())
+
+    def get(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        filter: FilterDict | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        include_vectors: bool = False,
+    ) -> list[Document]:
+        """Return documents.
+
+        Args:
+            ids: In the order asked; those that are not there are left out.
+            filter: In insertion order; ``{}`` is everything. With ``ids``, both must hold.
+            limit: At most so many.
+            offset: Skip so many first.
+            include_vectors: Fill in ``Document.vector``, float32 ``[d]``, bit for bit as it was given.
+
+        Raises:
+            InvalidInputError: Neither ``ids`` nor ``filter``.
+            FilterError: The filter does not parse.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+        """
+        ids = _check_selection("get", ids, filter)
+        _check_count("limit", limit)
+        _check_count("offset", offset)
+        found = self._engine.get(self._scope_key(), parse(filter), ids, offset, limit, vectors=include_vectors)
+        return list(found)
+
+    def delete(self, ids: Sequence[str] | None = None, *, filter: FilterDict | None = None) -> int:
+        """Delete by id, by filter, or what satisfies both; as one transaction.
+
+        The records can no longer be found, but their bytes stay in the log until :meth:`Collection.compact`;
+        :meth:`erase` removes them at once.
+
+        Returns:
+            How many records were there to delete.
+
+        Raises:
+            InvalidInputError: Neither ``ids`` nor ``filter``: never "everything" by omission. ``filter={}`` is everything.
+        """
+        ids = _check_selection("delete", ids, filter)
+        return self._engine.delete(self._scope_key(), parse(filter), ids)
+
+    def count(self, filter: FilterDict | None = None) -> int:
+        """Count the documents that ``filter`` leaves; all of them without one."""
+        node, scope = parse(filter), self._scope_key()
+        with self._engine.reading() as index:
+            return int(index.candidates(scope, node, None).allowed.sum())
+
+    @overload
+    def search(
+        self,
+        query: str | None = None,
+        *,
+        vector: Vector | Sequence[float] | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> list[Hit]: ...
+    @overload
+    def search(
+        self, query: list[str] | tuple[str, ...], *, vector: Matrix | None = None, **options: Unpack[SearchOptions]
+    ) -> list[list[Hit]]: ...
+
+    def search(
+        self,
+        query: str | list[str] | tuple[str, ...] | None = None,
+        *,
+        vector: Matrix | VectorLike | None = None,
+        top_k: int = 10,
+        filter: FilterDict | None = None,
+        mode: Mode | None = None,
+        alpha: float | None = None,
+        fusion: Fusion = "weighted",
+        fetch_k: int | None = None,
+        min_score: float | None = None,
+        diversity: float | None = None,
+        offset: int = 0,
+        ids: Sequence[str] | None = None,
+        explain: bool = False,
+    ) -> list[Hit] | list[list[Hit]]:
+        """Return the best documents for a query, best first, at most ``top_k``.
+
+        Args:
+            query: A text, or several for one answer each.
+            vector: The query's vector, float32 ``[d]`` (``[n, d]`` beside several texts), instead of encoding the text.
+            top_k: How many hits at most. Fewer is a valid answer.
+            filter: Only documents that satisfy it are ranked.
+            mode: ``"hybrid"``, ``"dense"`` or ``"sparse"``. ``None`` uses what the question offers: hybrid for a text,
+                dense for a vector alone, sparse in a collection without vectors.
+            alpha: Weight of the dense half in a hybrid search, 0 to 1; ``None`` is 0.6.
+            fusion: ``"weighted"`` adds ``alpha * cosine`` and ``(1 - alpha) * bm25 / bound`` on a fixed scale;
+                ``"rrf"`` fuses ranks, with weights 1 and 1 unless ``alpha`` is given.
+            fetch_k: Pool of RRF and MMR, independent of ``top_k``; ``None`` is 100.
+            min_score: Leave out hits below it; on the scale of the mode.
+            diversity: Re-rank the pool by maximal marginal relevance: 0 is relevance alone, 1 difference alone.
+                Scores stay those of relevance.
+            offset: Skip so many hits, for paging.
+            ids: Only these documents are ranked.
+            explain: Fill in :attr:`Hit.explanation`.
+
+        Returns:
+            Hits, or a list of hits for each of several queries. Ties go to the earlier document.
+
+        Raises:
+            InvalidInputError: An argument is out of its range, or the mode needs what was not given.
+            InvalidVectorError: The query's vector has the wrong dimension, is not finite, or zero.
+            EncoderRequired: A text must be encoded and there is no encoder.
+            FilterError: The filter does not parse.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+
+        Example:
+            >>> notes = Collection.open()
+            >>> _ = notes.add([Document("BP 120/80", vector=[1, 0]), Document("BP 160/95", vector=[0, 1])])
+            >>> [hit.text for hit in notes.search("160/95", mode="sparse")]
+            ['BP 160/95']
+        """
+        scope = self._scope_key()
+        several = query is not None and not isinstance(query, str)
+        texts = _check_texts([query] if isinstance(query, str) else query)
+        vectors = None if vector is None else self._check_query_vectors(vector, len(texts) if several else None)
+        plan = make_plan(
+            mode or self._natural_mode(texts, vectors),
+            top_k=top_k,
+            offset=offset,
+            alpha=alpha,
+            fusion=fusion,
+            fetch_k=fetch_k,
+            min_score=min_score,
+            diversity=diversity,
+        )
+        if several and not texts:
+            return []
+        if not texts and (vectors is None or plan.mode != "dense"):
+            raise InvalidInputError(f"search: mode {plan.mode!r} needs query=, dense alone needs query= or vector=")
+        if ids is not None:
+            ids = _check_ids(ids)
+        answers = self._engine.search(scope, parse(filter), ids, plan, texts, vectors)
+        hits = [[Hit(document, r.score, r.dense, r.sparse) for r, document in answer] for answer in answers]
+        return hits if several else hits[0]
+
+    def _natural_mode(self, texts: Sequence[str], vectors: Matrix | None) -> Mode:
+        if not texts:
+            return "dense"
+        without_vectors = self.dimension == 0 or (self.dimension is None and vectors is None and self.encoder is None)
+        return "sparse" if without_vectors else "hybrid"
+
+    def _check_query_vectors(self, vector: Matrix | VectorLike, count: int | None) -> Matrix:
+        """Return one vector for each query: ``[d]`` for one text (``count`` None), ``[count, d]`` beside several."""
+        several = count is not None
+        vectors = check_vectors(vector if several else [vector], "vector", self.dimension or None)  # type: ignore[arg-type]
+        if several and len(vectors) != count:
+            raise InvalidInputError(f"vector: expected one for each of {count} queries, got {len(vectors)}")
+        return vectors
+
+    def __contains__(self, id: object) -> bool:
+        scope = self._scope_key()
+        with self._engine.reading() as index:
+            return isinstance(id, str) and index.row(scope, id) is not None
+
+    def __iter__(self) -> Iterator[Document]:
+        """Yield the documents in insertion order, as they were when the iteration began."""
+        return self._engine.get(self._scope_key(), None, None, 0, None, vectors=False)
+
+
+class Collection(Records):
+    """A searchable set of documents, in memory or in a folder.
+
+    Open one with :meth:`open`. Several threads may share it, and several processes may open the same folder.
+
+    Example:
+        >>> with Collection.open(scope_keys=["patient_id"]) as notes:
+        ...     _ = notes.add([Document("Chest pain.", {"patient_id": "A"}, id="1", vector=[1, 0])])
+        ...     [hit.id for hit in notes.scoped(patient_id="A").search(vector=[1, 0])]
+        ['1']
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        encoder: Encoder | None = None,
+        scope_keys: Sequence[str] = (),
+        sparse: SparseSettings | None = None,
+        read_only: bool = False,
+        lock_timeout: float = 60.0,
+    ) -> Collection:
+        """Open the collection in a folder, creating it where there is none.
+
+        Args:
+            path: The folder; ``None`` keeps everything in memory.
+            encoder: Makes vectors of texts. It must be the one the collection was written with. Without it, vectors
+                are given by hand, and searches by text alone are sparse.
+            scope_keys: Metadata keys that every record must carry and every search must name, such as
+                ``["patient_id"]``. Decided when the collection is created; empty later means "as it was created".
+            sparse: Tokenizer and BM25 settings of a new collection; ``None`` later means "as it was created".
+            read_only: Never write, not even a lock file.
+            lock_timeout: Seconds to wait for another process that is writing.
+
+        Raises:
+            NotACollectionError: The path holds something else.
+            FormatVersionError: It was written in a newer format.
+            CorruptLogError: The log is damaged.
+            EncoderMismatch: It was written with another encoder.
+            ScopeMismatch: It was created with other scope keys.
+            InvalidInputError: It was created with other ``sparse`` settings.
+        """
+        keys = _check_scope_keys(scope_keys)
+        settings = (sparse or SparseSettings()).to_json()
+
+        def new() -> Manifest:
+            known = encoder.dimension if encoder is not None else None
+            named = EncoderRecord.of(encoder)
+            return Manifest(log_name(1), settings, keys, known if named else None, named if known else None)
+
+        storage: Storage = (
+            MemoryStorage(new())
+            if path is None
+            else DiskStorage.open(Path(path), new, read_only=read_only, lock_timeout=lock_timeout)
+        )
+        try:
+            if keys and keys != storage.manifest.scope_keys:
+                raise ScopeMismatch(
+                    f"scope_keys: the collection was created with {list(storage.manifest.scope_keys)}, got {list(keys)}"
+                )
+            if sparse is not None and settings != storage.manifest.sparse:
+                raise InvalidInputError(
+                    f"sparse: the collection was created with {storage.manifest.sparse}, got {settings}"
+                )
+            return cls(Engine(storage, encoder))
+        except BaseException:
+            storage.close()
+            raise
+
+    def scoped(self, **scope: str | int) -> ScopedCollection:
+        """Return the part of the collection that belongs to one scope, with the same verbs.
+
+        Nothing done through it can see, count, rank by, replace or delete a record of another scope.
+
+        Args:
+            **scope: A value for every scope key.
+
+        Raises:
+            ScopeRequired: A scope key is not named.
+            ScopeMismatch: A name is no scope key, or a value is not a non-empty str or an int.
+        """
+        return ScopedCollection(self._engine, check_scope(scope, self.scope_keys))
+
+    @property
+    def path(self) -> Path | None:
+        """The folder, or ``None`` in memory."""
+        return self._engine.path
+
+    @property
+    def scope(self) -> Mapping[str, str | int]:
+        """Empty: a whole collection is bound to no scope."""
+        return {}
+
+    def compact(self) -> None:
+        """Write a new log that holds only the living records; readers in other processes go on beside it.
+
+        Raises:
+            WriteFailedError: The disk refused; the collection is as before.
+        """
+        self._engine.compact()
+
+    def close(self) -> None:
+        """Let go of files and memory; later calls raise :class:`CollectionClosedError`. May be called twice."""
+        self._engine.close()
+
+    def __len__(self) -> int:
+        """Documents in all scopes together."""
+        return len(self._engine)
+
+    def __bool__(self) -> bool:
+        """True: an empty collection is still a collection."""
+        return True
+
+    def __enter__(self) -> Collection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Collection(path={str(self.path) if self.path else None!r}, scope_keys={list(self.scope_keys)})"
+
+    def _scope_key(self) -> ScopeKey:
+        if self.scope_keys:
+            keys = ", ".join(f"{key}=…" for key in self.scope_keys)
+            raise ScopeRequired(f"this collection is divided by scope: use collection.scoped({keys})")
+        return ()
+
+    def _scope_to_fill(self) -> None:
+        return None
+
+
+class ScopedCollection(Records):
+    """One scope of a collection; made by :meth:`Collection.scoped`."""
+
+    def __init__(self, engine: Engine, key: ScopeKey) -> None:
+        self._engine = engine
+        self._key = key
+
+    @property
+    def scope(self) -> Mapping[str, str | int]:
+        """The scope keys and their values."""
+        return dict(zip(self.scope_keys, self._key, strict=True))
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __bool__(self) -> bool:
+        """True: an empty scope is still a scope."""
+        return True
+
+    def __repr__(self) -> str:
+        return f"ScopedCollection(scope_keys={list(self.scope_keys)})"
+
+    def _scope_key(self) -> ScopeKey:
+        return self._key
+
+    def _scope_to_fill(self) -> ScopeKey:
+        return self._key
+
+
+def _check_selection(verb: str, ids: Sequence[str] | None, filter: FilterDict | None) -> list[str] | None:
+    if ids is None and filter is None:
+        raise InvalidInputError(f"{verb}: give ids= or filter=; filter={{}} means every document")
+    return None if ids is None else _check_ids(ids)
+
+
+def _check_ids(ids: Iterable[object]) -> list[str]:
+    if isinstance(ids, str):
+        raise InvalidInputError("ids: expected a list of str, got a str; wrap it in [ ]")
+    return [check_id(id, f"ids[{i}]") for i, id in enumerate(ids)]
+
+
+def _check_count(name: str, value: object) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise InvalidInputError(f"{name}: expected an int of at least 0, got {value!r}")
+
+
+def _check_texts(texts: Iterable[object] | None) -> list[str]:
+    checked = [text for text in texts or () if isinstance(text, str) and text.strip()]
+    if len(checked) < len(list(texts or ())):
+        raise InvalidInputError("query: expected a text that is not empty, or a list of them")
+    return checked
+
+
+def _check_scope_keys(keys: Iterable[object]) -> tuple[str, ...]:
+    checked = tuple(key for key in keys if isinstance(key, str) and key)
+    if isinstance(keys, str) or len(set(checked)) < len(list(keys)):
+        raise InvalidInputError("scope_keys: expected a list of different non-empty str")
+    return checked

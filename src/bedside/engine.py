@@ -1,0 +1,338 @@
+"""The one stateful class behind every view of a collection: a log, the index derived from it, and their locks.
+
+Two locks, always taken in this order: ``_writing`` (with the lock file) orders writers, ``_state`` guards the index for
+the moments in which it changes or a search takes its view of it. Encoding, disk writes and the dense scan hold neither
+``_state``, so searches go on beside them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bedside.errors import (
+    CollectionClosedError,
+    CorruptLogError,
+    EncoderMismatch,
+    EncoderRequired,
+    InvalidVectorError,
+)
+from bedside.filters.tree import Node
+from bedside.index.state import Delete, Entry, Index, Put
+from bedside.records import Record, ScopeKey, check_documents, check_vectors
+from bedside.search import Plan, Ranked, rank
+from bedside.store.log import Log, Position, Span
+from bedside.store.manifest import EncoderRecord, Manifest
+from bedside.store.seal import text_to_vector, vector_to_text
+from bedside.store.storage import Storage
+from bedside.types import Document, Encoder, Matrix
+
+# A reader may see a dead writer's rest being overwritten: it reads again before it calls the log damaged.
+_READ_AGAIN = 3
+_READ_AGAIN_AFTER = 0.02
+
+
+class Engine:
+    """Everything a collection does, with the scope as an argument."""
+
+    def __init__(self, storage: Storage, encoder: Encoder | None) -> None:
+        self._storage = storage
+        self.encoder = encoder
+        self.closed = False
+        self._writing = threading.RLock()
+        self._state = threading.RLock()
+        self._appending = False
+        self._check_encoder()
+        self._position = Position()
+        self._index = Index(self.manifest.dimension, self.manifest.sparse)
+        with self._state:
+            self._refresh()
+
+    @property
+    def path(self) -> Path | None:
+        """The folder, or ``None`` in memory."""
+        return self._storage.path
+
+    @property
+    def manifest(self) -> Manifest:
+        """The facts the collection is read by."""
+        return self._storage.manifest
+
+    def __len__(self) -> int:
+        with self.reading() as index:
+            return len(index)
+
+    def close(self) -> None:
+        """Let go of the files; later calls raise :class:`CollectionClosedError`."""
+        with self._writing, self._state:
+            if not self.closed:
+                self.closed = True
+                self._storage.close()
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def add(self, documents: Iterable[Document | str], scope: ScopeKey | None) -> list[str]:
+        """Check, encode, commit; returns the ids in the order given."""
+        self._check_open()
+        records = check_documents(documents, self.manifest.scope_keys, scope)
+        records = self._with_vectors(records)
+        if records:
+            with self._transaction():
+                self._settle(records)
+                self._commit(records)
+        return [record.id for record in records]
+
+    def delete(self, scope: ScopeKey, node: Node | None, ids: Sequence[str] | None) -> int:
+        """Remove the records of ``scope`` that ``ids`` and ``node`` both leave; returns how many there were."""
+        with self._transaction():
+            doomed = [Delete(id, scope) for id in self._names(scope, node, ids)]
+            if doomed:
+                self._commit(doomed)
+        return len(doomed)
+
+    def compact(self) -> None:
+        """Write the living records into a new log and make it the current one."""
+        with self._transaction():
+            self._storage.rewrite(self._living(), self.manifest)
+            with self._state:
+                self._reset()
+                self._refresh()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Take turns with other writers, and see what they wrote."""
+        self._check_open()
+        with self._writing, self._storage.writing():
+            with self._state:
+                self._refresh()
+            yield
+
+    def _commit(self, changes: Sequence[Record | Delete]) -> None:
+        with self._state:
+            self._appending = True
+        try:
+            spans, position = self._storage.log.append(self._position, map(_payload, changes))
+            with self._state:
+                self._apply(map(_entry, changes, spans))
+                self._position = position
+        finally:
+            self._appending = False
+
+    def _with_vectors(self, records: list[Record]) -> list[Record]:
+        """Encode the texts that came without a vector; every vector then has the collection's dimension."""
+        texts = [record.text for record in records if record.vector is None]
+        if texts and self.encoder is not None and self.manifest.dimension != 0:
+            made = iter(self._encoded(self.encoder.encode_documents(texts), len(texts)))
+            return [r if r.vector is not None else replace(r, vector=next(made)) for r in records]
+        return records
+
+    def _encoded(self, vectors: Matrix, count: int) -> Matrix:
+        checked = check_vectors(vectors, "the encoder's vectors", self.manifest.dimension or None)
+        if len(checked) != count:
+            raise InvalidVectorError(f"the encoder's vectors: expected {count} for as many texts, got {len(checked)}")
+        return checked
+
+    def _settle(self, records: Sequence[Record]) -> None:
+        """Hold the records against the collection's dimension, or let the first ones decide it."""
+        found = {0 if r.vector is None else len(r.vector) for r in records}
+        dimension = self.manifest.dimension
+        if dimension and 0 in found:
+            raise EncoderRequired(
+                "documents: the collection holds vectors and was opened without an encoder; give Document.vector, or "
+                "open it with encoder="
+            )
+        wrong = found - {dimension} if dimension is not None else (found if len(found) > 1 else set())
+        if wrong:
+            allowed = (
+                "texts without vectors" if dimension == 0 else f"vectors of dimension {dimension or 'one and the same'}"
+            )
+            raise InvalidVectorError(f"documents: the collection takes {allowed}, got dimension {max(wrong)}")
+        named = EncoderRecord.of(self.encoder)
+        if dimension is None or (named and self.manifest.encoder is None):
+            self._storage.save(self.manifest.with_vectors(max(found), named if max(found) else None))
+            with self._state:
+                self._index.set_dimension(self.manifest.dimension)
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[Index]:
+        """Yield the index with everything that was committed by anyone; nothing changes meanwhile."""
+        self._check_open()
+        with self._state:
+            self._refresh()
+            yield self._index
+
+    def documents(self, rows: Iterable[int], log: Log, index: Index, *, vectors: bool = False) -> Iterator[Document]:
+        """Read rows from the log they belong to."""
+        for row in rows:
+            yield _document(log.read(index.span(row)), vectors=vectors)
+
+    def get(
+        self,
+        scope: ScopeKey,
+        node: Node | None,
+        ids: Sequence[str] | None,
+        offset: int,
+        limit: int | None,
+        *,
+        vectors: bool,
+    ) -> Iterator[Document]:
+        """Yield documents: by id in the order asked, else in insertion order."""
+        with self.reading() as index:
+            allowed = index.candidates(scope, node, ids).allowed
+            if ids is None:
+                rows = np.flatnonzero(allowed).tolist()
+            else:
+                found = [index.row(scope, id) for id in ids]
+                rows = [row for row in found if row is not None and allowed[row]]
+            log = self._storage.log
+        stop = None if limit is None else offset + limit
+        return self.documents(rows[offset:stop], log, index, vectors=vectors)
+
+    def search(
+        self,
+        scope: ScopeKey,
+        node: Node | None,
+        ids: Sequence[str] | None,
+        plan: Plan,
+        texts: Sequence[str] | None,
+        vectors: Matrix | None,
+    ) -> list[list[tuple[Ranked, Document]]]:
+        """Answer each query: candidates and BM25 from one state of the index, then ranking beside later writes."""
+        if vectors is None and plan.mode != "sparse":
+            vectors = self.encode_queries(texts or [])
+        with self.reading() as index:
+            candidates = index.candidates(scope, node, ids)
+            sparse = [
+                index.sparse.score(index.tokenizer.tokenize(text), candidates.visible)
+                for text in (texts or [] if plan.mode != "dense" else [])
+            ]
+            log = self._storage.log
+        answers = []
+        for i in range(len(vectors if vectors is not None else texts or [])):
+            ranked = rank(
+                plan,
+                candidates,
+                None if vectors is None else vectors[i],
+                sparse[i] if sparse else None,
+                index.dense,
+            )
+            documents = self.documents((r.row for r in ranked), log, index)
+            answers.append(list(zip(ranked, documents, strict=True)))
+        return answers
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """Encode questions."""
+        if self.encoder is None:
+            raise EncoderRequired(
+                "query: the collection was opened without an encoder; give vector=, or mode='sparse' for BM25 alone"
+            )
+        return self._encoded(self.encoder.encode_queries(texts), len(texts))
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise CollectionClosedError("the collection is closed; open it again with Collection.open")
+
+    def _check_encoder(self) -> None:
+        """Refuse an encoder whose vectors would not belong with those that are there."""
+        if self.encoder is None:
+            return
+        stored, dimension = self.manifest.encoder, self.manifest.dimension
+        if stored and self.encoder.fingerprint not in (None, stored.fingerprint):
+            raise EncoderMismatch(
+                f"the collection holds vectors of {stored.name} ({stored.fingerprint}); it was opened with "
+                f"{self.encoder.name} ({self.encoder.fingerprint}). Open it with the same encoder and settings"
+            )
+        if dimension and self.encoder.dimension not in (None, dimension):
+            raise EncoderMismatch(
+                f"the collection holds vectors of dimension {dimension}; {self.encoder.name} makes {self.encoder.dimension}"
+            )
+
+    def _reset(self) -> None:
+        self._index = Index(self.manifest.dimension, self.manifest.sparse)
+        self._position = Position()
+
+    def _refresh(self) -> None:
+        """Take over what other processes committed."""
+        if self._storage.refresh():
+            self._reset()
+        self._check_encoder()
+        self._index.set_dimension(self.manifest.dimension)
+        if self._appending:
+            return  # what is new in the log is this process' own, and about to be applied
+        size = self._storage.log.size()
+        if size < self._position.offset:
+            raise CorruptLogError(self._storage.log.name, self._position.line, "the log is shorter than it was before")
+        if size > self._position.offset:
+            self._replay()
+
+    def _replay(self) -> None:
+        log = self._storage.log
+        end = self._verified(log)
+        self._apply(
+            _stored_entry(record, span, self.manifest.scope_keys) for span, record in log.records(self._position, end)
+        )
+        self._position = end
+
+    def _verified(self, log: Log) -> Position:
+        for _ in range(_READ_AGAIN):
+            try:
+                return log.verify(self._position)
+            except CorruptLogError:
+                time.sleep(_READ_AGAIN_AFTER)
+        return log.verify(self._position)
+
+    def _apply(self, entries: Iterable[Entry]) -> None:
+        try:
+            self._index.apply(entries)
+        except BaseException:
+            self._reset()  # the log is the truth: the next call replays it
+            raise
+
+    def _names(self, scope: ScopeKey, node: Node | None, ids: Sequence[str] | None) -> list[str]:
+        """Return the ids of the records of ``scope`` that ``ids`` and ``node`` both leave, each once."""
+        with self.reading() as index:
+            allowed = index.candidates(scope, node, ids).allowed
+            named = index.ids(scope) if ids is None else dict.fromkeys(ids)
+            return [id for id in named if (row := index.row(scope, id)) is not None and allowed[row]]
+
+    def _living(self) -> Iterator[dict[str, Any]]:
+        log, index = self._storage.log, self._index
+        for row in np.flatnonzero(index.alive()).tolist():
+            yield log.read(index.span(row))
+
+
+def _payload(change: Record | Delete) -> dict[str, Any]:
+    if isinstance(change, Delete):
+        return {"op": "delete", "id": change.id, **({"scope": change.scope} if change.scope else {})}
+    vector = {} if change.vector is None else {"vector": vector_to_text(change.vector)}
+    return {"op": "put", "id": change.id, "text": change.text, "metadata": change.metadata, **vector}
+
+
+def _entry(change: Record | Delete, span: Span) -> Entry:
+    if isinstance(change, Delete):
+        return change
+    return Put(change.id, change.scope, change.text, change.metadata, change.vector, span)
+
+
+def _stored_entry(record: Mapping[str, Any], span: Span, scope_keys: Sequence[str]) -> Entry:
+    if record["op"] == "delete":
+        return Delete(record["id"], tuple(record.get("scope", ())))
+    metadata = record["metadata"]
+    vector = text_to_vector(record["vector"]) if "vector" in record else None
+    return Put(record["id"], tuple(metadata[key] for key in scope_keys), record["text"], metadata, vector, span)
+
+
+def _document(record: Mapping[str, Any], *, vectors: bool = False) -> Document:
+    vector = text_to_vector(record["vector"]) if vectors and "vector" in record else None
+    return Document(record["text"], record["metadata"], record["id"], vector)

@@ -1,0 +1,173 @@
+"""Everything that is derived from the log: which rows there are, whose they are, and what they can be found by.
+
+A put takes the next row; a row is never reused, and a replaced or deleted one is only left out of the masks. Live
+writes and replay both go through :meth:`Index.apply`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.filters.mask import mask
+from bedside.filters.tree import Node
+from bedside.index.columns import Columns
+from bedside.index.dense import DenseIndex
+from bedside.index.sparse import SparseIndex
+from bedside.records import ScopeKey
+from bedside.store.log import Span
+from bedside.text.tokenizer import ClinicalTokenizer
+from bedside.types import Metadata, Vector
+
+Mask: TypeAlias = NDArray[np.bool_]
+_T = TypeVar("_T")
+# Rows put at once: 256, 1,024 and 4,096 took the same time; the smaller the less memory beside the index.
+_BATCH = 1_024
+
+
+@dataclass(frozen=True)
+class Put:
+    """A record that was written, and where its line lies."""
+
+    id: str
+    scope: ScopeKey
+    text: str
+    metadata: Metadata
+    vector: Vector | None
+    span: Span
+
+
+@dataclass(frozen=True)
+class Delete:
+    """A record that was removed."""
+
+    id: str
+    scope: ScopeKey
+
+
+Entry: TypeAlias = Put | Delete
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The rows of one search, as ``[n]`` masks.
+
+    Attributes:
+        visible: The corpus: what the scope may see. Statistics are counted over it and nothing else.
+        allowed: The part of it that the filter and the ids leave.
+    """
+
+    visible: Mask
+    allowed: Mask
+
+
+class Index:
+    """Rows, ids by scope, vectors, postings and metadata columns of one log."""
+
+    def __init__(self, dimension: int | None, settings: Mapping[str, Any]) -> None:
+        self.tokenizer = ClinicalTokenizer.from_settings(settings["tokenizer"])
+        self.sparse = SparseIndex(k1=settings["k1"], b=settings["b"])
+        self.columns = Columns()
+        self.dense: DenseIndex | None = None
+        self.set_dimension(dimension)
+        self._ids: dict[ScopeKey, dict[str, int]] = {}
+        self._alive = bytearray()
+        self._offsets = array("q")
+        self._lengths = array("q")
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Records alive, over all scopes."""
+        return self._count
+
+    @property
+    def rows(self) -> int:
+        """Rows ever put, the dead ones included."""
+        return len(self._alive)
+
+    @property
+    def scopes(self) -> list[ScopeKey]:
+        """Scopes that hold records."""
+        return [scope for scope, ids in self._ids.items() if ids]
+
+    def apply(self, entries: Iterable[Entry]) -> None:
+        """Take over what was written, in order."""
+        for batch in _batches(entries, _BATCH):
+            puts = [entry for entry in batch if isinstance(entry, Put)]
+            self._extend(puts)
+            row = self.rows - len(puts)
+            for entry in batch:
+                self._kill(entry)
+                if isinstance(entry, Put):
+                    self._ids.setdefault(entry.scope, {})[entry.id] = row
+                    self._alive[row] = 1
+                    self._count += 1
+                    row += 1
+
+    def _extend(self, puts: Sequence[Put]) -> None:
+        self._alive.extend(bytes(len(puts)))
+        self._offsets.extend(put.span.offset for put in puts)
+        self._lengths.extend(put.span.length for put in puts)
+        self.columns.extend(put.metadata for put in puts)
+        self.sparse.extend(self.tokenizer.tokenize(put.text) for put in puts)
+        if self.dense is not None and puts:
+            self.dense.extend(np.stack([put.vector for put in puts if put.vector is not None]))
+
+    def _kill(self, entry: Entry) -> None:
+        row = self._ids.get(entry.scope, {}).pop(entry.id, None)
+        if row is not None:
+            self._alive[row] = 0
+            self._count -= 1
+
+    def set_dimension(self, dimension: int | None) -> None:
+        """Make room for vectors once the first record has decided their dimension."""
+        if dimension and self.dense is None:
+            self.dense = DenseIndex(dimension)
+
+    def ids(self, scope: ScopeKey) -> Mapping[str, int]:
+        """Return the living ids of ``scope`` and their rows, in insertion order."""
+        return self._ids.get(scope, {})
+
+    def row(self, scope: ScopeKey, id: str) -> int | None:
+        """Return the row of a record, or None."""
+        return self._ids.get(scope, {}).get(id)
+
+    def span(self, row: int) -> Span:
+        """Return where the record of ``row`` lies in the log."""
+        return Span(self._offsets[row], self._lengths[row])
+
+    def alive(self) -> Mask:
+        """Return which rows are alive, over all scopes."""
+        return np.frombuffer(bytes(self._alive), dtype=np.bool_)
+
+    def visible(self, scope: ScopeKey) -> Mask:
+        """Return the rows of ``scope`` and no others: they are read from its own table of ids."""
+        if not scope:
+            return self.alive()
+        ids = self._ids.get(scope, {})
+        out = np.zeros(self.rows, dtype=np.bool_)
+        out[np.fromiter(ids.values(), np.int64, len(ids))] = True
+        return out
+
+    def candidates(self, scope: ScopeKey, node: Node | None, ids: Iterable[str] | None) -> Candidates:
+        """Return the rows that a search may see, and those of them that it may return."""
+        visible = allowed = self.visible(scope)
+        if node is not None:
+            allowed = allowed & mask(node, self.columns)
+        if ids is not None:
+            named = np.zeros(self.rows, dtype=np.bool_)
+            named[[row for id in ids if (row := self.row(scope, id)) is not None]] = True
+            allowed = allowed & named
+        return Candidates(visible, allowed)
+
+
+def _batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,80 @@
+"""Ranking as pure functions: best rows, reciprocal rank fusion, maximal marginal relevance.
+
+Rows are insertion order, so "the lower row first" is the rule for ties everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.types import Matrix
+
+RRF_K = 60
+"""The constant of Cormack, Clarke and Büttcher (SIGIR 2009), where ranks count from 1."""
+DEFAULT_ALPHA = 0.6
+"""Weight of the dense half: best or level with the best on all four development sets (see ``docs/benchmarks.md``)."""
+
+Rows = NDArray[np.int64]
+Scores = NDArray[np.float64]
+
+
+def best(rows: Rows, scores: Scores, k: int) -> NDArray[np.int64]:
+    """Return the positions of the ``k`` best of ``scores`` [m], best first, the lower row first among equals."""
+    if 0 < k < len(rows):
+        kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+        chosen = np.flatnonzero(scores >= kth)
+    else:
+        chosen = np.arange(len(rows))
+    order = np.lexsort((rows[chosen], -scores[chosen]))
+    return chosen[order][:k]
+
+
+def rrf(rankings: Sequence[Rows], weights: Sequence[float], k: int = RRF_K) -> tuple[Rows, Scores]:
+    """Fuse rankings by reciprocal rank: ``score(row) = sum of weight / (k + rank)``, ranks from 1.
+
+    Args:
+        rankings: Rows, best first, each row at most once in a ranking.
+        weights: One for each ranking.
+        k: Damps the lead of the first ranks.
+
+    Returns:
+        Rows ascending, and the score of each.
+
+    Example:
+        >>> rows, scores = rrf([np.array([7, 3]), np.array([3])], [1.0, 1.0])
+        >>> rows.tolist(), [round(s, 4) for s in scores.tolist()]
+        ([3, 7], [0.0325, 0.0164])
+    """
+    rows, where = np.unique(np.concatenate([np.zeros(0, np.int64), *rankings]), return_inverse=True)
+    parts = [
+        np.zeros(0),
+        *(weight / (k + 1.0 + np.arange(len(r))) for r, weight in zip(rankings, weights, strict=True)),
+    ]
+    return rows, np.bincount(where, weights=np.concatenate(parts), minlength=len(rows)).astype(np.float64)
+
+
+def mmr(relevance: Scores, vectors: Matrix, k: int, diversity: float) -> list[int]:
+    """Choose ``k`` positions by maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998).
+
+    Each step takes the highest ``(1 - diversity) * relevance - diversity * (highest cosine to one already taken)``.
+
+    Args:
+        relevance: ``[m]``, best first, so that the earlier position wins a tie.
+        vectors: ``[m, d]`` float32 unit vectors.
+        k: How many to choose.
+        diversity: 0 keeps the order of relevance, 1 looks at difference alone.
+    """
+    chosen: list[int] = []
+    closest = np.full(len(relevance), -np.inf)
+    open_ = np.ones(len(relevance), dtype=bool)
+    while open_.any() and len(chosen) < k:
+        novelty = closest if chosen else np.zeros(len(relevance))
+        gain = np.where(open_, (1 - diversity) * relevance - diversity * novelty, -np.inf)
+        pick = int(np.argmax(gain))
+        chosen.append(pick)
+        open_[pick] = False
+        closest = np.maximum(closest, vectors @ vectors[pick])
+    return chosen

@@ -1,0 +1,203 @@
+"""What may be stored: every check of a record, made before anything is encoded or written."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from bedside.errors import (
+    DuplicateIdError,
+    InvalidDocumentError,
+    InvalidVectorError,
+    ScopeMismatch,
+    ScopeRequired,
+)
+from bedside.types import Document, Matrix, Metadata, Vector, VectorLike
+
+MAX_DEPTH = 64
+"""Levels of lists and objects in metadata: far more than notes need, far fewer than a JSON parser allows."""
+ScopeKey: TypeAlias = tuple[str | int, ...]
+"""The values of a collection's scope keys, in their order; ``()`` in a collection without scope keys."""
+_INT64 = 2**63
+
+
+@dataclass(frozen=True)
+class Record:
+    """A document that was checked: it has an id and a scope, and its metadata is JSON."""
+
+    id: str
+    text: str
+    metadata: Metadata
+    scope: ScopeKey
+    vector: Vector | None
+
+
+def check_documents(
+    documents: Iterable[Document | str], scope_keys: Sequence[str], scope: ScopeKey | None
+) -> list[Record]:
+    """Return ``documents`` as records.
+
+    Args:
+        documents: Documents, or bare texts.
+        scope_keys: Of the collection.
+        scope: Of the view they are added through: it is filled in, and another one refused. ``None``: no view.
+
+    Raises:
+        InvalidDocumentError: Wrong type, id, text or metadata.
+        InvalidVectorError: A vector is not finite, zero, or not one-dimensional.
+        DuplicateIdError: The same id twice within a scope.
+        ScopeRequired: A record lacks a scope key.
+        ScopeMismatch: A record says another scope than the view.
+    """
+    if isinstance(documents, str | Document | Mapping):
+        raise InvalidDocumentError(
+            "documents: expected an iterable of Document or str, got one of them; wrap it in [ ]"
+        )
+    records = [_check_document(d, f"documents[{i}]", scope_keys, scope) for i, d in enumerate(documents)]
+    seen: set[tuple[ScopeKey, str]] = set()
+    for i, record in enumerate(records):
+        if (record.scope, record.id) in seen:
+            raise DuplicateIdError(f"documents[{i}].id: given twice in one call; ids must differ within a scope")
+        seen.add((record.scope, record.id))
+    return records
+
+
+def check_scope(values: Mapping[str, Any], scope_keys: Sequence[str]) -> ScopeKey:
+    """Return the scope that ``values`` name.
+
+    Raises:
+        ScopeRequired: A scope key is not among them.
+        ScopeMismatch: They name a key that is no scope key, or a value that cannot be one.
+    """
+    if unknown := sorted(set(values) - set(scope_keys)):
+        allowed = ", ".join(scope_keys) if scope_keys else "none: the collection was created without scope_keys"
+        raise ScopeMismatch(f"scope: {unknown[0]!r} is not a scope key of this collection; its scope keys: {allowed}")
+    return _scope_of(values, scope_keys, "scope")
+
+
+def check_id(value: object, where: str) -> str:
+    """Return ``value`` if it can be an id, else raise :class:`InvalidDocumentError`."""
+    if not isinstance(value, str) or not value:
+        raise InvalidDocumentError(f"{where}: expected a non-empty str, got {_kind(value)}")
+    _check_text(value, where)
+    return value
+
+
+def check_vector(values: VectorLike, where: str, dimension: int | None = None) -> Vector:
+    """Return ``values`` as float32 ``[d]``.
+
+    Raises:
+        InvalidVectorError: Wrong shape or dimension, a number that is not finite in float32, or the zero vector.
+    """
+    return check_vectors([values], where, dimension)[0]
+
+
+def check_vectors(values: Sequence[VectorLike] | Matrix, where: str, dimension: int | None = None) -> Matrix:
+    """Return ``values`` as float32 ``[n, d]``; raises as :func:`check_vector`."""
+    try:
+        with np.errstate(over="ignore"):
+            matrix = np.array(values, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InvalidVectorError(f"{where}: expected numbers, all vectors of one length") from None
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise InvalidVectorError(f"{where}: expected vectors of shape [d], got shape {list(matrix.shape[1:])}")
+    if dimension is not None and matrix.shape[1] != dimension:
+        raise InvalidVectorError(f"{where}: expected dimension {dimension}, got {matrix.shape[1]}")
+    if not np.isfinite(matrix).all():
+        raise InvalidVectorError(f"{where}: every number must be finite in float32")
+    if not matrix.any(axis=1).all():
+        raise InvalidVectorError(f"{where}: a zero vector has no direction and cannot be searched by cosine")
+    return matrix
+
+
+def _check_document(document: Document | str, where: str, scope_keys: Sequence[str], scope: ScopeKey | None) -> Record:
+    if isinstance(document, str):
+        document = Document(document)
+    if not isinstance(document, Document):
+        raise InvalidDocumentError(f"{where}: expected a Document or str, got {_kind(document)}")
+    if not isinstance(document.text, str):
+        raise InvalidDocumentError(f"{where}.text: expected a str, got {_kind(document.text)}")
+    _check_text(document.text, f"{where}.text")
+    if document.vector is None and not document.text.strip():
+        raise InvalidDocumentError(f"{where}.text: empty; a document without a vector needs text to be found by")
+    if not isinstance(document.metadata, Mapping):
+        raise InvalidDocumentError(f"{where}.metadata: expected a mapping, got {_kind(document.metadata)}")
+    metadata = dict(document.metadata)
+    if scope is not None:
+        _fill_in(metadata, scope_keys, scope, f"{where}.metadata")
+    return Record(
+        id=uuid.uuid4().hex if document.id is None else check_id(document.id, f"{where}.id"),
+        text=document.text,
+        metadata=_check_json(metadata, f"{where}.metadata", 0),
+        scope=_scope_of(metadata, scope_keys, f"{where}.metadata"),
+        vector=None if document.vector is None else check_vector(document.vector, f"{where}.vector"),
+    )
+
+
+def _fill_in(metadata: dict[str, Any], scope_keys: Sequence[str], scope: ScopeKey, where: str) -> None:
+    for key, value in zip(scope_keys, scope, strict=True):
+        stored = metadata.setdefault(key, value)
+        if stored != value or type(stored) is not type(value):
+            raise ScopeMismatch(f"{where}.{key}: the record names another {key} than the scope it is added through")
+
+
+def _scope_of(values: Mapping[str, Any], scope_keys: Sequence[str], where: str) -> ScopeKey:
+    scope: list[str | int] = []
+    for key in scope_keys:
+        if key not in values:
+            raise ScopeRequired(f"{where}: lacks the scope key {key!r}; every record and view must name it")
+        value = values[key]
+        if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+            raise ScopeMismatch(f"{where}.{key}: a scope is a non-empty str or an int, got {_kind(value)}")
+        scope.append(value)
+    return tuple(scope)
+
+
+def _check_json(value: Any, where: str, depth: int) -> Any:
+    """Return a copy of ``value`` that shares nothing with it, or raise naming the place that is not JSON."""
+    if depth > MAX_DEPTH:
+        raise InvalidDocumentError(f"{where}: nested deeper than {MAX_DEPTH} levels")
+    if value is None or value is True or value is False:
+        return value
+    # type() and not isinstance(): a str or int subclass (an Enum, numpy.str_) would come back as something else.
+    kind = type(value)
+    if kind is str:
+        return _check_text(value, where)
+    if kind is int:
+        if not -_INT64 <= value < _INT64:
+            raise InvalidDocumentError(f"{where}: an integer must fit 64 bits")
+        return value
+    if kind is float:
+        if not math.isfinite(value):
+            raise InvalidDocumentError(f"{where}: a float must be finite: JSON has no NaN and no infinity")
+        return value
+    if kind is list:
+        return [_check_json(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]
+    if kind is dict:
+        return {_check_key(key, where): _check_json(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
+    raise InvalidDocumentError(
+        f"{where}: expected a JSON value (str, int, float, bool, None, list, dict), got {_kind(value)}"
+    )
+
+
+def _check_key(key: object, where: str) -> str:
+    if type(key) is not str:
+        raise InvalidDocumentError(f"{where}: keys must be str, got {_kind(key)}")
+    return _check_text(key, f"{where} (a key)")
+
+
+def _check_text(value: str, where: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidDocumentError(f"{where}: holds a lone surrogate, which UTF-8 cannot carry") from None
+    return value
+
+
+def _kind(value: object) -> str:
+    return "an empty str" if value == "" else type(value).__name__

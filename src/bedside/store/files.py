@@ -1,0 +1,76 @@
+"""Files that only their owner can read, written so that a crash leaves the old or the new, never a mixture."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+from bedside.errors import WriteFailedError
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line feeds without it
+
+
+def open_private(path: Path, *, writable: bool, create: bool = False) -> int:
+    """Open ``path`` and return its descriptor; a created file is readable by its owner only."""
+    flags = (os.O_RDWR if writable else os.O_RDONLY) | _BINARY | (os.O_CREAT if create else 0)
+    return os.open(path, flags, FILE_MODE)
+
+
+def make_private_folder(path: Path) -> None:
+    """Create ``path``, readable by its owner only, and what is missing above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
+def read_at(fd: int, offset: int, length: int, lock: threading.Lock) -> bytes:
+    """Read ``length`` bytes at ``offset``, fewer at the end of the file; safe from several threads."""
+    parts = []
+    while length > 0:
+        if hasattr(os, "pread"):
+            part = os.pread(fd, length, offset)
+        else:
+            with lock:
+                os.lseek(fd, offset, os.SEEK_SET)
+                part = os.read(fd, length)
+        if not part:
+            break
+        parts.append(part)
+        offset += len(part)
+        length -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Make ``path`` hold ``content``: written beside it, synced, then renamed over it.
+
+    Raises:
+        WriteFailedError: The disk refused; ``path`` is as before.
+    """
+    beside = path.with_name(path.name + ".new")
+    try:
+        with open(open_private(beside, writable=True, create=True), "wb") as out:  # a descriptor
+            out.truncate(0)
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise WriteFailedError(error.errno, f"{path.name}: {error.strerror}; the file is as before") from error
+
+
+def sync_folder(path: Path) -> None:
+    """Make renames and new files in ``path`` survive a power cut; where folders cannot be synced, do nothing."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,240 @@
+"""The append-only log: JSON Lines in which every transaction ends with a commit line.
+
+A commit line carries the number of records it closes and a running checksum over every byte of the log so far, so
+that a line that was removed, doubled or moved is found as surely as one that was changed. What follows the last
+commit is the unfinished transaction of a writer that died: readers ignore it, the next writer cuts it off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from bedside.errors import CorruptLogError, WriteFailedError
+from bedside.store.files import open_private, read_at
+from bedside.store.seal import BrokenSealError, check, seal, unseal
+
+VERSION = 1
+_HEADER = {"op": "open", "format": "bedside-log", "version": VERSION}
+_HEADER_LINE = seal(_HEADER)
+_COMMIT = b'{"op":"commit"'
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place between two transactions: byte offset, lines before it, running checksum up to it."""
+
+    offset: int = 0
+    line: int = 0
+    chain: int = 0
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where one record's line lies: byte offset and length."""
+
+    offset: int
+    length: int
+
+
+class MemoryFile:
+    """The bytes of a log that never touches a disk, behind the same four calls as :class:`DiskFile`."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def size(self) -> int:
+        return len(self._data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return bytes(memoryview(self._data)[offset : offset + length])
+
+    def write(self, offset: int, chunks: Iterable[bytes]) -> None:
+        new = b"".join(chunks)
+        del self._data[offset:]
+        self._data += new
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class DiskFile:
+    """The bytes of a log file. A write that returns is on the disk; one that fails leaves the file as it was."""
+
+    def __init__(self, path: Path, *, writable: bool, create: bool = False) -> None:
+        self.name = path.name
+        self._fd = open_private(path, writable=writable, create=create)
+        self._lock = threading.Lock()
+
+    def size(self) -> int:
+        return os.fstat(self._fd).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        return read_at(self._fd, offset, length, self._lock)
+
+    def write(self, offset: int, chunks: Iterable[bytes]) -> None:
+        try:
+            os.ftruncate(self._fd, offset)
+            with self._lock, open(self._fd, "wb", buffering=_CHUNK, closefd=False) as out:  # a descriptor
+                out.seek(offset)
+                out.writelines(chunks)
+            os.fsync(self._fd)
+        except BaseException as error:
+            # Nothing was acknowledged, and without its commit line a rest that cannot be cut off is ignored.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, offset)
+            if isinstance(error, OSError):
+                raise WriteFailedError(error.errno, f"{self.name}: {error.strerror}; nothing was committed") from error
+            raise
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Log:
+    """Transactions in order, over the bytes of a :class:`DiskFile` or :class:`MemoryFile`."""
+
+    def __init__(self, file: DiskFile | MemoryFile) -> None:
+        self._file = file
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages and for the manifest."""
+        return self._file.name
+
+    def size(self) -> int:
+        """Bytes in the file, an unfinished transaction included."""
+        return self._file.size()
+
+    def start(self) -> Position:
+        """Write the header line of a new log and return the position after it."""
+        self._file.write(0, [_HEADER_LINE])
+        return Position(len(_HEADER_LINE), 1, zlib.crc32(_HEADER_LINE))
+
+    def append(self, position: Position, records: Iterable[Mapping[str, Any]]) -> tuple[list[Span], Position]:
+        """Write ``records`` as one transaction at ``position`` and return where each lies and the position after.
+
+        Anything after ``position`` is an unfinished transaction and is cut off. The caller holds the write lock.
+
+        Raises:
+            WriteFailedError: The disk refused; the log is as before.
+        """
+        if position.line == 0:
+            position = self.start()
+        spans: list[Span] = []
+        after = position
+
+        def lines() -> Iterator[bytes]:
+            nonlocal after
+            offset, chain = position.offset, position.chain
+            for record in records:
+                line = seal(record)
+                spans.append(Span(offset, len(line)))
+                offset += len(line)
+                chain = zlib.crc32(line, chain)
+                yield line
+            commit = seal({"op": "commit", "records": len(spans), "chain": f"{chain:08x}"})
+            after = Position(offset + len(commit), position.line + len(spans) + 1, zlib.crc32(commit, chain))
+            yield commit
+
+        self._file.write(position.offset, lines())
+        return spans, after
+
+    def verify(self, position: Position) -> Position:
+        """Check every line after ``position`` and return the position after the last whole transaction.
+
+        Raises:
+            CorruptLogError: The log is damaged in a way that a cut-off write does not explain.
+        """
+        offset, number, chain, pending = position.offset, position.line, position.chain, 0
+        for line in self._lines(position.offset):
+            number += 1
+            if not line.endswith(b"\n"):
+                self._refuse_damaged_end(line, number)
+                break
+            try:
+                check(line)
+                closes = _closes(line, number, chain, pending)
+            except BrokenSealError as error:
+                raise CorruptLogError(self.name, number, str(error)) from None
+            offset += len(line)
+            chain = zlib.crc32(line, chain)
+            pending += 1
+            if closes:
+                position, pending = Position(offset, number, chain), 0
+        return position
+
+    def records(self, start: Position, end: Position) -> Iterator[tuple[Span, dict[str, Any]]]:
+        """Yield the records between two positions that :meth:`verify` returned, commit lines left out."""
+        offset = start.offset
+        for line in self._lines(start.offset, end.offset):
+            span = Span(offset, len(line))
+            offset += len(line)
+            if not line.startswith((_COMMIT, b'{"op":"open"')):
+                yield span, orjson.loads(line)
+
+    def read(self, span: Span) -> dict[str, Any]:
+        """Return one record.
+
+        Raises:
+            CorruptLogError: The line is not what was written.
+        """
+        try:
+            return unseal(self._file.read(span.offset, span.length))
+        except (BrokenSealError, orjson.JSONDecodeError) as error:
+            number = 1 + sum(1 for _ in self._lines(0, span.offset))
+            raise CorruptLogError(self.name, number, str(error)) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _refuse_damaged_end(self, line: bytes, number: int) -> None:
+        """Tell a damaged end from a cut-off one: a cut-off write never has anything after a whole sealed line."""
+        try:
+            check(line[:-1] + b"\n")
+        except BrokenSealError:
+            return
+        raise CorruptLogError(self.name, number, "the line does not end with a line feed")
+
+    def _lines(self, offset: int, end: int | None = None) -> Iterator[bytes]:
+        """Yield lines with their line feeds, the last one perhaps without; memory is bounded by the longest line."""
+        stop = self.size() if end is None else end
+        rest = b""
+        while offset < stop and (chunk := self._file.read(offset, min(_CHUNK, stop - offset))):
+            offset += len(chunk)
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield line + b"\n"
+        if rest:
+            yield rest
+
+
+def _closes(line: bytes, number: int, chain: int, pending: int) -> bool:
+    """Tell whether ``line`` ends a transaction; raise :class:`BrokenSealError` where it does not fit the rest."""
+    if number == 1:
+        if line != _HEADER_LINE:
+            raise BrokenSealError(f"not the first line of a Bedside log of version {VERSION}")
+        return True
+    if not line.startswith(_COMMIT):
+        return False
+    commit = unseal(line)
+    if commit["records"] != pending or commit["chain"] != f"{chain:08x}":
+        raise BrokenSealError("the transaction does not match its commit line: lines are missing, doubled or moved")
+    return True

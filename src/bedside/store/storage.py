@@ -1,0 +1,242 @@
+"""Where a collection lives: a folder that several processes share, or memory. Both have the same few calls."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from bedside.errors import CollectionClosedError, LockTimeoutError, NotACollectionError, ReadOnlyError
+from bedside.store.files import FILE_MODE, make_private_folder, replace_file, sync_folder
+from bedside.store.log import DiskFile, Log, MemoryFile, Position
+from bedside.store.manifest import NAME, Manifest
+
+LOCK_NAME = "write.lock"
+CACHE_NAME = "cache"
+
+
+class Storage(Protocol):
+    """What a collection asks of the place it lives in."""
+
+    path: Path | None
+    manifest: Manifest
+    log: Log
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Hold the write lock; only then may anything below be called that writes."""
+        ...
+
+    def refresh(self) -> bool:
+        """Take over what other processes changed; true where the log is another one than before."""
+        ...
+
+    def save(self, manifest: Manifest) -> None:
+        """Replace the manifest."""
+        ...
+
+    def rewrite(self, records: Iterable[dict[str, Any]], manifest: Manifest) -> None:
+        """Put ``records`` into a new log as one transaction, make it the current one and delete the old."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files."""
+        ...
+
+
+class MemoryStorage:
+    """A collection that ends with the process."""
+
+    path: Path | None = None
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.log = Log(MemoryFile())
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Nobody else can write: the collection's own lock is enough."""
+        return nullcontext()
+
+    def refresh(self) -> bool:
+        """Nobody else can have changed anything."""
+        return False
+
+    def save(self, manifest: Manifest) -> None:
+        """Replace the manifest."""
+        self.manifest = manifest
+
+    def rewrite(self, records: Iterable[dict[str, Any]], manifest: Manifest) -> None:
+        """Put ``records`` into a new log and make it the current one."""
+        log = Log(MemoryFile())
+        log.append(Position(), records)
+        self.log, self.manifest = log, manifest
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class DiskStorage:
+    """A folder: ``manifest.json``, the log it names, ``write.lock``, and ``cache/``, which may be deleted at any time."""
+
+    def __init__(self, path: Path, *, read_only: bool, lock_timeout: float) -> None:
+        self.path: Path | None = path
+        self._folder = path
+        self._read_only = read_only
+        self._lock_timeout = lock_timeout
+        self._lock = FileLock(path / LOCK_NAME, mode=FILE_MODE, thread_local=False)
+        self._seen: tuple[int, ...] = ()
+        self.manifest = self._load()
+        self.log = self._open_log()
+        if not read_only:
+            self._remove_strays()
+
+    @classmethod
+    def open(
+        cls, path: Path, new: Callable[[], Manifest], *, read_only: bool = False, lock_timeout: float = 60.0
+    ) -> DiskStorage:
+        """Open the collection in ``path``; where there is none, create it with the manifest that ``new`` makes.
+
+        Raises:
+            NotACollectionError: ``path`` holds something else, or nothing while ``read_only``.
+            LockTimeoutError: Another process was creating it for longer than ``lock_timeout`` seconds.
+        """
+        if path.exists() and not path.is_dir():
+            raise NotACollectionError(f"{path} is a file; a Bedside collection is a folder")
+        if not (path / NAME).exists():
+            if read_only:
+                raise NotACollectionError(f"{path} holds no Bedside collection, and read_only=True creates none")
+            cls._create(path, new, lock_timeout)
+        return cls(path, read_only=read_only, lock_timeout=lock_timeout)
+
+    @staticmethod
+    def _create(path: Path, new: Callable[[], Manifest], lock_timeout: float) -> None:
+        foreign = [p.name for p in path.iterdir() if not _is_ours_and_empty(p)] if path.exists() else []
+        if foreign:
+            raise NotACollectionError(
+                f"{path} has no {NAME} but holds {foreign[0]!r}: give an empty or new folder, or repair the collection"
+            )
+        make_private_folder(path)
+        with _held(FileLock(path / LOCK_NAME, mode=FILE_MODE, thread_local=False), lock_timeout):
+            if (path / NAME).exists():
+                return
+            manifest = new()
+            log = DiskFile(path / manifest.log, writable=True, create=True)
+            Log(log).start()
+            log.close()
+            replace_file(path / NAME, manifest.to_bytes())
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the write lock.
+
+        Raises:
+            ReadOnlyError: The collection was opened for reading.
+            LockTimeoutError: Another writer held the lock for too long.
+        """
+        if self._read_only:
+            raise ReadOnlyError(f"{self._folder} is open for reading only; open it with read_only=False to write")
+        with _held(self._lock, self._lock_timeout):
+            yield
+
+    def refresh(self) -> bool:
+        """Take over what other processes changed; true where the log is another one than before."""
+        if _signature(self._folder / NAME) == self._seen:
+            return False
+        self.manifest = self._load()
+        if self.manifest.log == self.log.name:
+            return False
+        self.log = self._open_log()
+        return True
+
+    def save(self, manifest: Manifest) -> None:
+        """Replace the manifest atomically."""
+        replace_file(self._folder / NAME, manifest.to_bytes())
+        self.manifest = manifest
+        self._seen = _signature(self._folder / NAME)
+
+    def rewrite(self, records: Iterable[dict[str, Any]], manifest: Manifest) -> None:
+        """Put ``records`` into a new log; the manifest's replacement is the moment it becomes the current one.
+
+        Readers in other processes keep the old file open until they notice; its name is gone at once.
+        """
+        name = self.manifest.next_log()
+        log = Log(DiskFile(self._folder / name, writable=True, create=True))
+        try:
+            log.append(log.start(), records)
+            sync_folder(self._folder)
+            self.save(manifest.with_log(name))
+        except BaseException:
+            log.close()
+            with contextlib.suppress(OSError):
+                (self._folder / name).unlink()
+            raise
+        self.log = log
+        self._remove_strays(locked=True)
+
+    def close(self) -> None:
+        """Let go of the log and of the lock file."""
+        self.log.close()
+        self._lock.release(force=True)
+
+    def _load(self) -> Manifest:
+        path = self._folder / NAME
+        seen = _signature(path)
+        manifest = Manifest.from_bytes(path.read_bytes(), str(path))
+        self._seen = seen
+        return manifest
+
+    def _open_log(self) -> Log:
+        """Open the log that the manifest names; a compaction between reading one and opening the other is followed."""
+        while True:
+            name = self.manifest.log
+            try:
+                return Log(DiskFile(self._folder / name, writable=not self._read_only))
+            except FileNotFoundError:
+                self.manifest = self._load()
+                if self.manifest.log == name:
+                    raise NotACollectionError(f"{self._folder} lacks {name}, which its manifest names") from None
+
+    def _remove_strays(self, *, locked: bool = False) -> None:
+        """Delete what a killed compaction left; where another process is writing, leave that to it."""
+        try:
+            with nullcontext() if locked else _held(self._lock, 0):
+                current = self._load().log
+                for stray in self._folder.glob("log-*.jsonl"):
+                    if stray.name != current:
+                        with contextlib.suppress(PermissionError):  # Windows: a reader still has it open
+                            stray.unlink()
+        except LockTimeoutError:
+            return
+
+
+@contextmanager
+def _held(lock: FileLock, timeout: float) -> Iterator[None]:
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        raise LockTimeoutError(
+            f"another process has been writing for over {timeout:g} s; lock_timeout= allows longer waiting"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _signature(path: Path) -> tuple[int, ...]:
+    try:
+        stat = os.stat(path)  # noqa: PTH116 # called once a search, and Path.stat costs twice as much
+    except FileNotFoundError:
+        raise CollectionClosedError(f"{path} is gone: the collection was deleted or moved while it was open") from None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def _is_ours_and_empty(path: Path) -> bool:
+    """Tell whether a file in a folder without manifest is what a killed creation left: never a log with records."""
+    if path.name in (LOCK_NAME, NAME + ".new"):
+        return True
+    return path.name == "log-000001.jsonl" and path.stat().st_size < 200  # its header line alone has 75 bytes
