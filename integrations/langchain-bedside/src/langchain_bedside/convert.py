@@ -1,0 +1,76 @@
+"""LangChain documents to Bedside documents, and hits back to scored LangChain documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from langchain_core.documents import Document
+
+import bedside
+from bedside.errors import InvalidInputError
+
+__all__ = ["aligned", "from_texts", "to_core", "to_langchain", "to_scored"]
+
+T = TypeVar("T")
+
+
+def aligned(name: str, values: Iterable[T | None] | None, count: int) -> list[T | None]:
+    """Give one of ``values`` for each of ``count`` texts; ``None`` for each where none were given.
+
+    Raises:
+        InvalidInputError: There are more or fewer; the message says ``name``.
+    """
+    if values is None:
+        return [None] * count
+    given = list(values)
+    if len(given) != count:
+        raise InvalidInputError(f"{name}: expected one for each of the {count} texts, got {len(given)}")
+    return given
+
+
+def from_texts(texts: Iterable[str], metadatas: Iterable[Mapping[str, Any] | None] | None) -> list[Document]:
+    """Give LangChain documents without ids.
+
+    Raises:
+        InvalidInputError: ``metadatas`` has another length than ``texts``.
+    """
+    passages = list(texts)
+    rows = aligned("metadatas", metadatas, len(passages))
+    return [Document(text, metadata=dict(row or {})) for text, row in zip(passages, rows, strict=True)]
+
+
+def to_core(
+    documents: Iterable[Document],
+    ids: Iterable[str | None] | None = None,
+    vectors: Iterable[Any] | None = None,
+) -> list[bedside.Document]:
+    """Give Bedside documents; an id of ``ids`` goes before the document's own.
+
+    Raises:
+        InvalidInputError: ``ids`` or ``vectors`` has another length than ``documents``.
+    """
+    given = list(documents)
+    rows = zip(given, aligned("ids", ids, len(given)), aligned("embeddings", vectors, len(given)), strict=True)
+    return [
+        bedside.Document(
+            text=document.page_content,
+            metadata=document.metadata,
+            id=document.id if id is None else id,
+            vector=vector,
+        )
+        for document, id, vector in rows
+    ]
+
+
+def to_langchain(document: bedside.Document) -> Document:
+    """Give the LangChain document with the same id, text and metadata."""
+    return Document(document.text, id=document.id, metadata=dict(document.metadata))
+
+
+def to_scored(hit: bedside.Hit, score_key: str | None = None) -> tuple[Document, float]:
+    """Give a hit's document and score; with ``score_key`` the document's metadata carry the score as well."""
+    document = to_langchain(hit.document)
+    if score_key is not None:
+        document.metadata[score_key] = hit.score
+    return document, hit.score

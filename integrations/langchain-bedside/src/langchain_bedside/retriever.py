@@ -1,0 +1,76 @@
+"""``BedsideRetriever``: a retriever whose settings are fields, for chains, agents and ``configurable_fields``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from pydantic import ConfigDict, Field
+from typing_extensions import override
+
+from bedside.types import Mode
+from langchain_bedside.vectorstore import BedsideVectorStore
+
+__all__ = ["BedsideRetriever"]
+
+
+class BedsideRetriever(BaseRetriever):
+    """Retrieve passages of a :class:`BedsideVectorStore`; hybrid search by default.
+
+    Each field is also a keyword argument of ``invoke`` and ``ainvoke`` for one call, and can be made configurable, so
+    that a chain or an agent takes the patient from its config.
+
+    Attributes:
+        vectorstore: Where to search.
+        k: At most so many passages.
+        retrieval_mode: ``"dense"``, ``"sparse"`` or ``"hybrid"``.
+        alpha: Weight of the dense half in hybrid search; ``None`` is the store's.
+        filter: A dict of Bedside's filter language, a ``StructuredQuery``, or a function of one ``Document``.
+        scope: The scope to search in, such as ``{"patient_id": "A"}``. Once a retriever or its store has one, a call
+            cannot name another.
+        score_key: The key of the passages' metadata that shall carry the score; ``None`` adds none.
+
+    Example:
+        >>> from langchain_core.embeddings import DeterministicFakeEmbedding
+        >>> notes = BedsideVectorStore(DeterministicFakeEmbedding(size=8), scope_keys=["patient_id"])
+        >>> ids = notes.add_texts(["BP 120/80.", "BP 150/95."], [{"patient_id": "A"}, {"patient_id": "B"}])
+        >>> retriever = BedsideRetriever(vectorstore=notes, k=3, scope={"patient_id": "B"})
+        >>> [passage.page_content for passage in retriever.invoke("blood pressure")]
+        ['BP 150/95.']
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    vectorstore: BedsideVectorStore
+    k: int = Field(default=4, ge=1)
+    retrieval_mode: Mode = "hybrid"
+    alpha: float | None = Field(default=None, ge=0, le=1)
+    filter: Any = None
+    scope: dict[str, Any] | None = None
+    score_key: str | None = None
+
+    @override
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        return self._store(kwargs.pop("scope", None)).similarity_search(query, **self._arguments(kwargs))
+
+    @override
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        store = self._store(kwargs.pop("scope", None))
+        return await store.asimilarity_search(query, **self._arguments(kwargs))
+
+    def _store(self, scope: dict[str, Any] | None) -> BedsideVectorStore:
+        store = self.vectorstore
+        for one in (self.scope, scope):
+            store = store.scoped(**one) if one else store
+        return store
+
+    def _arguments(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Give the search arguments: the fields that say something, and those of the call over them."""
+        own = {name: getattr(self, name) for name in ("k", "retrieval_mode", "alpha", "filter", "score_key")}
+        return {name: value for name, value in own.items() if value is not None} | given

@@ -1,0 +1,171 @@
+"""The search verbs of the vector store: LangChain's argument names on one call of the core's ``search``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.vectorstores import VectorStore
+from typing_extensions import override
+
+import bedside
+from bedside.types import VectorLike
+from langchain_bedside.convert import to_langchain, to_scored
+from langchain_bedside.encoder import aencode_query
+from langchain_bedside.filters import Filter, as_filter
+from langchain_bedside.options import SearchOptions
+from langchain_bedside.store_retriever import BedsideVectorStoreRetriever
+
+__all__ = ["SearchVerbs"]
+
+Scored = list[tuple[Document, float]]
+
+
+class SearchVerbs(VectorStore):
+    """What a store that has a view, an embedding model and default options can be asked.
+
+    Every search takes ``k`` and the fields of :class:`SearchOptions`; any other keyword argument raises
+    :class:`UnknownSearchArgumentError`.
+    """
+
+    _embedding: Embeddings | None
+    _options: SearchOptions
+    _view: bedside.Collection | bedside.ScopedCollection
+
+    def _search(
+        self,
+        query: str | None,
+        vector: VectorLike | None,
+        k: int,
+        options: SearchOptions,
+        diversity: float | None = None,
+    ) -> Scored:
+        narrowed = self._narrow(options.filter)
+        hits = self._view.search(
+            query,
+            vector=vector,
+            top_k=k,
+            mode=options.retrieval_mode,
+            alpha=options.alpha,
+            fusion=options.fusion,
+            fetch_k=options.fetch_k,
+            diversity=diversity,
+            **narrowed,
+        )
+        return [to_scored(hit, options.score_key) for hit in hits]
+
+    async def _asearch(self, query: str, k: int, options: SearchOptions, diversity: float | None = None) -> Scored:
+        sparse = options.retrieval_mode == "sparse"
+        vector = None if sparse else await aencode_query(self._embedding, query)
+        return await asyncio.to_thread(self._search, query, vector, k, options, diversity)
+
+    def _narrow(self, given: Filter | None) -> dict[str, Any]:
+        """Give the core's search arguments for a filter; a function becomes the ids of what it lets pass."""
+        if not callable(given):
+            return {"filter": as_filter(given)}
+        return {"ids": [document.id for document in self._view.get(filter={}) if given(to_langchain(document))]}
+
+    @override
+    def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
+        return _documents(self.similarity_search_with_score(query, k, **kwargs))
+
+    @override
+    async def asimilarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
+        return _documents(await self.asimilarity_search_with_score(query, k, **kwargs))
+
+    @override
+    def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
+        """Give the ``k`` best documents with their scores, higher is better."""
+        return self._search(query, None, k, self._options.updated(kwargs))
+
+    @override
+    async def asimilarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
+        return await self._asearch(query, k, self._options.updated(kwargs))
+
+    @override
+    def similarity_search_by_vector(self, embedding: VectorLike, k: int = 4, **kwargs: Any) -> list[Document]:
+        return _documents(self.similarity_search_with_score_by_vector(embedding, k, **kwargs))
+
+    def similarity_search_with_score_by_vector(self, embedding: VectorLike, k: int = 4, **kwargs: Any) -> Scored:
+        """Give the ``k`` documents with the highest cosine to ``embedding`` [d], and the cosines."""
+        return self._search(None, embedding, k, self._dense_options(kwargs))
+
+    async def asimilarity_search_with_score_by_vector(self, embedding: VectorLike, k: int = 4, **kwargs: Any) -> Scored:
+        """Do as :meth:`similarity_search_with_score_by_vector` without blocking the event loop."""
+        return await asyncio.to_thread(self.similarity_search_with_score_by_vector, embedding, k, **kwargs)
+
+    @override
+    def max_marginal_relevance_search(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[Document]:
+        """Give ``k`` of the ``fetch_k`` best documents: near the query and unlike each other.
+
+        Args:
+            query: The question.
+            k: How many to give.
+            fetch_k: How many to choose among.
+            lambda_mult: 1 is relevance alone, 0 is difference alone.
+            **kwargs: Fields of :class:`SearchOptions`.
+        """
+        options = self._options.updated({**kwargs, "fetch_k": fetch_k})
+        return _documents(self._search(query, None, k, options, 1 - lambda_mult))
+
+    @override
+    async def amax_marginal_relevance_search(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[Document]:
+        options = self._options.updated({**kwargs, "fetch_k": fetch_k})
+        return _documents(await self._asearch(query, k, options, 1 - lambda_mult))
+
+    @override
+    def max_marginal_relevance_search_by_vector(
+        self, embedding: VectorLike, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[Document]:
+        options = self._dense_options({**kwargs, "fetch_k": fetch_k})
+        return _documents(self._search(None, embedding, k, options, 1 - lambda_mult))
+
+    @override
+    def search(self, query: str, search_type: str, **kwargs: Any) -> list[Document]:
+        """Search by one of LangChain's search types, or by ``"hybrid"``."""
+        if search_type == "hybrid":
+            return self.similarity_search(query, **{**kwargs, "retrieval_mode": "hybrid"})
+        return super().search(query, search_type, **kwargs)
+
+    @override
+    async def asearch(self, query: str, search_type: str, **kwargs: Any) -> list[Document]:
+        if search_type == "hybrid":
+            return await self.asimilarity_search(query, **{**kwargs, "retrieval_mode": "hybrid"})
+        return await super().asearch(query, search_type, **kwargs)
+
+    @override
+    def as_retriever(self, **kwargs: Any) -> BedsideVectorStoreRetriever:
+        """Give a retriever over one of four search types.
+
+        ``search_type`` may be ``similarity``, ``mmr``, ``similarity_score_threshold`` or ``hybrid``.
+
+        Args:
+            **kwargs: ``search_type``, ``search_kwargs`` (``k`` and whatever that search takes), and a runnable's own.
+        """
+        tags = kwargs.pop("tags", None) or self._get_retriever_tags()
+        return BedsideVectorStoreRetriever(vectorstore=self, tags=tags, **kwargs)
+
+    @override
+    def _select_relevance_score_fn(self) -> Callable[[float], float]:
+        return _relevance
+
+    def _dense_options(self, given: Mapping[str, Any]) -> SearchOptions:
+        """Give the options of a search by vector: there is no text that a sparse half could use."""
+        return replace(self._options, retrieval_mode="dense").updated(given)
+
+
+def _documents(scored: Scored) -> list[Document]:
+    return [document for document, _ in scored]
+
+
+def _relevance(score: float) -> float:
+    """Map a score in [-1, 1] to LangChain's [0, 1]."""
+    return min(max((score + 1) / 2, 0.0), 1.0)
