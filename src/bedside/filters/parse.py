@@ -90,9 +90,7 @@ def _field(path: str, operand: Any, where: str, depth: int) -> Node:
     if isinstance(operand, Mapping):
         return _operators(path, operand, where, depth)
     if isinstance(operand, (list, tuple)):
-        raise FilterError(
-            f"{where}: expected a scalar or operators, got {_name(operand)}; use $in for any of several"
-        )
+        raise FilterError(f"{where}: expected a scalar or operators, got {_name(operand)}; use $in for any of several")
     return _any_of(path, (_scalar(operand, where),))
 
 
@@ -107,12 +105,8 @@ def _operator(path: str, op: str, operand: Any, where: str, depth: int) -> Node:
     if op in _OPERATORS:
         return _OPERATORS[op](path, operand, f"{where}.{op}")
     if op.startswith("$"):
-        raise FilterError(
-            f"{where}.{op}: unknown operator, expected one of {' '.join([*_OPERATORS, '$not'])}"
-        )
-    raise FilterError(
-        f"{where}.{op}: expected an operator, got a plain key; {f'{path}.{op}'!r} reaches into an object"
-    )
+        raise FilterError(f"{where}.{op}: unknown operator, expected one of {' '.join([*_OPERATORS, '$not'])}")
+    raise FilterError(f"{where}.{op}: expected an operator, got a plain key; {f'{path}.{op}'!r} reaches into an object")
 
 
 def _filters(value: Any, where: str, depth: int) -> tuple[Node, ...]:
@@ -191,9 +185,7 @@ def _string(value: Any, where: str) -> str:
 def _pattern(value: Any, where: str) -> str:
     pattern = _string(value, where)
     if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
-        raise FilterError(
-            f"{where}: expected a character after the last backslash; write two for a literal one"
-        )
+        raise FilterError(f"{where}: expected a character after the last backslash; write two for a literal one")
     return pattern
 
 

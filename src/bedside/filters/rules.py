@@ -9,9 +9,9 @@ from __future__ import annotations
 import enum
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from bedside.filters.tree import Compare, Scalar
 
@@ -42,16 +42,16 @@ def key_of(value: Any) -> Key:
     """The key of a JSON value: ``1`` and ``1.0`` share one, ``1`` and ``True`` do not."""
     kind = type(value)
     if kind is str or kind is int or kind is float:
-        return cast(Key, value)
+        return value  # type: ignore[no-any-return]
     if value is None:
         return Token.NULL
     if kind is bool:
         return Token.TRUE if value else Token.FALSE
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return Token.OBJECT if value else Token.EMPTY_OBJECT
     if isinstance(value, (list, tuple)):
         return Token.LIST if value else Token.EMPTY_LIST
-    return cast(Key, value)
+    return value  # type: ignore[no-any-return]
 
 
 def fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,17 +66,15 @@ def fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
         {'a.b': 3, 'a': {'b': 1, 'c': 2}, 'a.c': 2}
     """
     found: dict[str, Any] = {}
-    for path, value in _walk(metadata, ""):
-        found.setdefault(path, value)
+    _collect(metadata, "", found)
     return found
 
 
-def _walk(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def _collect(node: Mapping[str, Any], prefix: str, found: dict[str, Any]) -> None:
     for key in sorted(node, key=len, reverse=True):
-        value = node[key]
-        yield prefix + key, value
-        if isinstance(value, Mapping):
-            yield from _walk(value, f"{prefix}{key}.")
+        found.setdefault(prefix + key, node[key])
+        if isinstance(node[key], dict):
+            _collect(node[key], f"{prefix}{key}.", found)
 
 
 @dataclass(frozen=True)

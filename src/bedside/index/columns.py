@@ -1,0 +1,177 @@
+"""Metadata columns: for each path the rows of each value, so that a filter costs what it finds.
+
+What a value means to an operator is said in :mod:`bedside.filters.rules` alone; here it is only looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.filters.rules import SCALAR_TOKENS, Key, Rule, Token, fields, key_of
+from bedside.filters.tree import Scalar
+from bedside.index.segments import Postings, Rows, Segment
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class _Column:
+    """One path: each row that has it under the key of its value, and rows with a list under the list's elements too."""
+
+    values: Postings = field(default_factory=Postings)
+    elements: Postings = field(default_factory=Postings)
+
+    def add(self, value: Any, row: int) -> None:
+        self.values.add(key_of(value), row)
+        if isinstance(value, (list, tuple)):
+            for key in {key_of(element) for element in value}:
+                self.elements.add(key, row)
+
+    def seal(self) -> None:
+        self.values.seal()
+        self.elements.seal()
+
+
+class Columns:
+    """The metadata of all rows, by path and value.
+
+    Rows are numbered from 0 in the order of :meth:`extend` and never leave; which of them are alive is the caller's
+    mask. It takes no lock: whoever shares one keeps writers apart from readers. Readers do not disturb one another.
+
+    Example:
+        >>> columns = Columns()
+        >>> columns.extend([{"section": "HPI"}, {"section": "ROS", "codes": ["E11.9"]}])
+        >>> columns.values("section")
+        ['HPI', 'ROS']
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._columns: dict[str, _Column] = {}
+
+    def extend(self, metadatas: Iterable[Mapping[str, Any]]) -> None:
+        """Append rows in order; the cost is that of what is added (amortised, times a logarithm).
+
+        Args:
+            metadatas: JSON values under string keys, checked by the caller.
+        """
+        touched: dict[str, _Column] = {}
+        for metadata in metadatas:
+            for path, value in fields(metadata).items():
+                column = touched.get(path)
+                if column is None:
+                    column = touched[path] = self._columns.setdefault(path, _Column())
+                column.add(value, self.n)
+            self.n += 1
+        for column in touched.values():
+            column.seal()
+
+    def present(self, path: str) -> Mask:
+        """The rows that have the path, whatever its value: bool ``[n]``, new."""
+        column = self._columns.get(path)
+        return self._mask(column.values.rows() if column else ())
+
+    def where(self, path: str, rule: Rule) -> Mask:
+        """The rows whose value at the path satisfies a rule: bool ``[n]``, new."""
+        column = self._columns.get(path)
+        return self._mask(_matches(column, rule) if column else ())
+
+    def _mask(self, found: Iterable[Rows]) -> Mask:
+        mask = np.zeros(self.n, np.bool_)
+        for rows in found:
+            mask[rows] = True
+        return mask
+
+    def values(self, path: str) -> list[Scalar]:
+        """The distinct scalars at a path, elements of lists included: null, booleans, numbers, strings, each sorted.
+
+        Values that only deleted rows hold are among them; :meth:`facets` leaves them out.
+        """
+        column = self._columns.get(path)
+        if column is None:
+            return []
+        parts = [postings.whole() for postings in (column.values, column.elements) if postings]
+        return [_scalar(key) for key in Segment.merge(parts).ordered() if _is_scalar(key)]
+
+    def facets(self, path: str, visible: Mask) -> list[tuple[Scalar, int]]:
+        """How many rows hold each scalar at a path, as itself or in a list; the most frequent first.
+
+        Pairs and not a dict: ``True`` and ``1`` are two values here and one key there.
+
+        Args:
+            path: A field or a dotted path.
+            visible: The rows to count, bool ``[n]``.
+        """
+        column = self._columns.get(path)
+        if column is None:
+            return []
+        counts = column.values.counts(visible)
+        counts.update(column.elements.counts(visible))
+        return [(_scalar(key), count) for key, count in counts.most_common() if count and _is_scalar(key)]
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Give everything as a JSON-able dict and arrays, for :meth:`from_state`.
+
+        Returns:
+            The dict: ``n``, and for each path the lengths of its pieces of the arrays, first for its values, then for
+            the elements of its lists. The arrays: ``keys`` uint8 (the distinct values as JSON), ``offsets`` int32,
+            ``rows`` int32.
+        """
+        segments = {
+            path: [postings.whole() for postings in (column.values, column.elements) if postings]
+            for path, column in self._columns.items()
+        }
+        pieces = [(s.encoded(), s.offsets, s.rows) for column in segments.values() for s in column]
+        lengths = iter([[len(array) for array in piece] for piece in pieces])
+        state = {
+            "n": self.n,
+            "columns": {path: [next(lengths) for _ in column] for path, column in segments.items()},
+        }
+        joined = zip(_ARRAYS, zip(*pieces, strict=True), strict=True) if pieces else ()
+        arrays = {name: np.zeros(0, dtype) for name, dtype in _ARRAYS.items()}
+        return state, arrays | {name: np.concatenate(parts) for name, parts in joined}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Columns:
+        """Take up what :meth:`to_state` gave. The arrays may be read-only memory maps; they are kept, not copied.
+
+        A column's values are decoded when a filter first asks for them; rows added later go to its tail.
+
+        Raises:
+            ValueError: The arrays are not as long as the dict says.
+        """
+        columns = cls()
+        columns.n = state["n"]
+        sources = [np.asarray(arrays[name]) for name in _ARRAYS]
+        ends = [0, 0, 0]
+        for path, pieces in state["columns"].items():
+            postings = []
+            for lengths in pieces:
+                starts, ends = ends, [end + length for end, length in zip(ends, lengths, strict=True)]
+                keys, offsets, rows = (s[a:b] for s, a, b in zip(sources, starts, ends, strict=True))
+                postings.append(Postings([Segment(keys, offsets, rows)]))
+            columns._columns[path] = _Column(*postings)
+        if ends != [len(source) for source in sources]:
+            raise ValueError(f"column arrays: expected lengths {ends}, got {[len(source) for source in sources]}")
+        return columns
+
+
+_ARRAYS = {"keys": np.uint8, "offsets": np.int32, "rows": np.int32}
+
+
+def _matches(column: _Column, rule: Rule) -> Iterator[Rows]:
+    yield from column.values.find(rule.value)
+    yield from column.elements.find(rule.element)
+
+
+def _is_scalar(key: Key) -> bool:
+    return not isinstance(key, Token) or key in SCALAR_TOKENS
+
+
+def _scalar(key: Key) -> Scalar:
+    return SCALAR_TOKENS[key] if isinstance(key, Token) else key
