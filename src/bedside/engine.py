@@ -8,7 +8,6 @@ the moments in which it changes or a search takes its view of it. Encoding, disk
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,10 +32,6 @@ from bedside.store.manifest import EncoderRecord, Manifest
 from bedside.store.seal import text_to_vector, vector_to_text
 from bedside.store.storage import Storage
 from bedside.types import Document, Encoder, Matrix
-
-# A reader may see a dead writer's rest being overwritten: it reads again before it calls the log damaged.
-_READ_AGAIN = 3
-_READ_AGAIN_AFTER = 0.02
 
 
 class Engine:
@@ -285,12 +280,11 @@ class Engine:
         self._position = end
 
     def _verified(self, log: Log) -> Position:
-        for _ in range(_READ_AGAIN):
-            try:
-                return log.verify(self._position)
-            except CorruptLogError:
-                time.sleep(_READ_AGAIN_AFTER)
-        return log.verify(self._position)
+        try:
+            return log.verify(self._position)
+        except CorruptLogError:
+            # A writer may just have cut off a dead one's rest: what is read from now on holds none of it.
+            return log.verify(self._position)
 
     def _apply(self, entries: Iterable[Entry]) -> None:
         try:

@@ -1,0 +1,185 @@
+"""The log: what a crash leaves is cut off, what a crash cannot explain is refused, nothing is skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedside import Collection, Document
+from bedside.errors import CorruptLogError
+from bedside.store.seal import BrokenSealError, check, seal, text_to_vector, unseal, vector_to_text
+
+LOG = "log-000001.jsonl"
+
+
+def contents(collection: Collection) -> dict[str, tuple[str, dict, bytes]]:
+    found = collection.get(filter={}, include_vectors=True)
+    return {d.id: (d.text, dict(d.metadata), np.asarray(d.vector).tobytes()) for d in found}
+
+
+def doc(id: str, text: str = "no chest pain", vector: tuple[float, ...] = (1.0, 2.0)) -> Document:
+    return Document(text, {"n": id}, id, vector)
+
+
+@pytest.fixture
+def three_transactions(tmp_path: Path) -> tuple[Path, list[tuple[int, dict]]]:
+    """A collection of three transactions, and for each the log's size and the content after it."""
+    folder = tmp_path / "c"
+    states = []
+    with Collection.open(folder) as notes:
+        steps = [
+            lambda: None,
+            lambda: notes.add([doc("a"), doc("b", "BP 120/80 µ", (0.5, -1.0))]),
+            lambda: notes.delete(["a"]),
+            lambda: notes.add([doc("c", "line\r\nbreaks"), doc("b", "again")]),
+        ]
+        for step in steps:
+            step()
+            states.append(((folder / LOG).stat().st_size, contents(notes)))
+    return folder, states
+
+
+def test_a_log_cut_at_any_byte_opens_with_all_whole_transactions_and_goes_on(three_transactions, tmp_path):
+    folder, states = three_transactions
+    whole = (folder / LOG).read_bytes()
+    other = tmp_path / "cut"
+    for size in range(len(whole)):
+        shutil.copytree(folder, other)
+        (other / LOG).write_bytes(whole[:size])
+        expected = [content for end, content in states if end <= size][-1:] or [{}]
+        with Collection.open(other) as notes:
+            assert contents(notes) == expected[0], f"cut at byte {size}"
+            notes.add([doc("new")])
+        with Collection.open(other) as notes:
+            assert set(contents(notes)) == {*expected[0], "new"}, f"cut at byte {size}, then one more"
+        shutil.rmtree(other)
+
+
+def test_every_flipped_bit_is_refused_by_name_or_changes_nothing(three_transactions):
+    folder, states = three_transactions
+    whole = (folder / LOG).read_bytes()
+    _, expected = states[-1]
+    with (folder / LOG).open("r+b") as log:
+        for place in range(len(whole)):
+            bit = 1 << (place % 8)
+            log.seek(place)
+            log.write(bytes([whole[place] ^ bit]))
+            log.flush()
+            line = whole.count(b"\n", 0, place) + 1
+            try:
+                with Collection.open(folder, read_only=True) as notes:
+                    assert contents(notes) == expected, f"bit {bit} of byte {place}"
+            except CorruptLogError as error:
+                assert error.file == LOG
+                # A line feed that is lost joins two lines, so the damage is seen where the joined line ends.
+                assert error.line in (line, line + 1), f"bit {bit} of byte {place}"
+                assert "bedside repair" in str(error)
+            log.seek(place)
+            log.write(whole[place : place + 1])
+            log.flush()
+
+
+def test_a_line_feed_turned_into_any_other_byte_is_refused(three_transactions):
+    folder, _ = three_transactions
+    whole = (folder / LOG).read_bytes()
+    for byte in (b"\0", b" ", b"}", b"\r"):
+        (folder / LOG).write_bytes(whole[:-1] + byte)
+        with pytest.raises(CorruptLogError):
+            Collection.open(folder, read_only=True)
+
+
+@pytest.mark.parametrize("change", ["drop", "double", "swap"])
+def test_whole_lines_dropped_doubled_or_moved_are_refused(three_transactions, change):
+    folder, _ = three_transactions
+    lines = (folder / LOG).read_bytes().splitlines(keepends=True)
+    for at in range(1, len(lines) - 1):
+        changed = {
+            "drop": lines[:at] + lines[at + 1 :],
+            "double": lines[:at] + [lines[at]] + lines[at:],
+            "swap": [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]],
+        }[change]
+        (folder / LOG).write_bytes(b"".join(changed))
+        with pytest.raises(CorruptLogError):
+            Collection.open(folder, read_only=True)
+
+
+def test_zeros_that_a_power_cut_left_behind_the_last_commit_are_an_unfinished_write(three_transactions):
+    folder, states = three_transactions
+    with (folder / LOG).open("ab") as log:
+        log.write(b"\0" * 4096)
+    with Collection.open(folder) as notes:
+        assert contents(notes) == states[-1][1]
+        notes.add([doc("new")])
+    with Collection.open(folder) as notes:
+        assert "new" in notes
+
+
+def test_damage_that_happens_while_the_collection_is_open_is_found_when_the_record_is_read(three_transactions):
+    folder, _ = three_transactions
+    with Collection.open(folder) as notes:
+        raw = (folder / LOG).read_bytes()
+        (folder / LOG).write_bytes(raw.replace(b"again", b"agaim"))
+        with pytest.raises(CorruptLogError, match="line 8"):
+            notes.get(["b"])
+
+
+def test_a_log_that_became_shorter_while_open_is_refused(three_transactions):
+    folder, _ = three_transactions
+    with Collection.open(folder) as notes:
+        os.truncate(folder / LOG, 200)
+        with pytest.raises(CorruptLogError, match="shorter"):
+            notes.count()
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])).filter("crc".__ne__), json_values, min_size=1))
+def test_a_sealed_record_is_one_line_and_comes_back_exactly(record):
+    line = seal(record)
+    assert line.count(b"\n") == 1
+    assert unseal(line) == record
+
+
+@given(json_values, st.data())
+def test_a_sealed_line_with_any_changed_byte_does_not_pass(value, data):
+    line = bytearray(seal({"value": value}))
+    place = data.draw(st.integers(0, len(line) - 1))
+    line[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(BrokenSealError):
+        check(bytes(line))
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=20))
+def test_a_vector_comes_back_bit_for_bit(values):
+    vector = np.array(values, dtype=np.float32)
+    assert text_to_vector(vector_to_text(vector)).tobytes() == vector.tobytes()
+
+
+def test_a_collection_written_by_this_format_version_opens_forever():
+    """tests/store/format-1 was written by the first release and is never rewritten."""
+    with Collection.open(Path(__file__).parent / "format-1", read_only=True) as notes:
+        scope = notes.scoped(patient_id="A")
+        assert [d.id for d in scope] == ["1", "3"]
+        assert scope.get(["3"], include_vectors=True)[0].metadata == {
+            "patient_id": "A",
+            "n": [1, 2.5, None, {"x": "µ"}],
+        }
+        assert [hit.id for hit in scope.search("troponin", vector=[0, 0, 1])] == ["3", "1"]

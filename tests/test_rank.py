@@ -1,0 +1,51 @@
+"""Fusion and re-ranking as arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedside.rank import best, mmr, rrf
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, -1.0]), max_size=30), st.integers(1, 35))
+def test_best_is_a_stable_sort_cut_at_k(scores, k):
+    rows = np.arange(len(scores))
+    expected = sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:k]
+    assert best(rows, np.array(scores, dtype=float), k).tolist() == expected
+
+
+@given(st.lists(st.permutations(range(6)).map(lambda p: p[:4]), min_size=1, max_size=3))
+def test_rrf_is_the_sum_of_reciprocal_ranks(rankings):
+    rows, scores = rrf([np.array(r) for r in rankings], [1.0] * len(rankings))
+    for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
+        parts = [1 / (61 + ranking.index(row)) for ranking in rankings if row in ranking]
+        assert abs(score - sum(parts)) < 1e-12
+    assert set(rows.tolist()) == {row for ranking in rankings for row in ranking}
+
+
+def test_rrf_of_nothing_is_nothing():
+    rows, scores = rrf([np.array([], dtype=np.int64)] * 2, [1.0, 1.0])
+    assert len(rows) == len(scores) == 0
+
+
+def naive_mmr(relevance, vectors, k, diversity):
+    chosen: list[int] = []
+    while len(chosen) < min(k, len(relevance)):
+        gains = {
+            i: (1 - diversity) * relevance[i]
+            - diversity * max((float(vectors[i] @ vectors[j]) for j in chosen), default=0.0)
+            for i in range(len(relevance)) if i not in chosen
+        }  # fmt: skip
+        chosen.append(max(gains, key=lambda i: (gains[i], -i)))
+    return chosen
+
+
+@given(st.integers(1, 12), st.integers(1, 14), st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.integers(0, 999))
+def test_mmr_takes_the_highest_gain_at_each_step(n, k, diversity, seed):
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(n, 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    relevance = np.sort(rng.normal(size=n))[::-1]
+    assert mmr(relevance, vectors, k, diversity) == naive_mmr(relevance, vectors, k, diversity)
