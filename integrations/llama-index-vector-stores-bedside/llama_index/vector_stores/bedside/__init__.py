@@ -1,1 +1,5 @@
-"""Bedside vector store for LlamaIndex: exact dense, BM25 and hybrid search with patient scopes."""
+"""LlamaIndex vector store over a Bedside collection."""
+
+from llama_index.vector_stores.bedside.base import BedsideVectorStore
+
+__all__ = ["BedsideVectorStore"]

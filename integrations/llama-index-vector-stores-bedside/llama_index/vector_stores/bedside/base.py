@@ -1,0 +1,262 @@
+"""``BedsideVectorStore``: a Bedside collection in LlamaIndex' words."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.schema import BaseNode
+from llama_index.core.vector_stores.types import (
+    DEFAULT_PERSIST_DIR,
+    DEFAULT_PERSIST_FNAME,
+    BasePydanticVectorStore,
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryResult,
+)
+from llama_index.vector_stores.bedside.filters import to_filter
+from llama_index.vector_stores.bedside.modes import (
+    QueryOptions,
+    asks_only_filters,
+    restriction,
+    search_arguments,
+)
+from llama_index.vector_stores.bedside.nodes import REF_DOC_ID, to_document, to_node
+from llama_index.vector_stores.bedside.persisting import check_local, locate, save
+from typing_extensions import Self, override
+
+from bedside import Collection, Encoder, ScopedCollection
+from bedside.errors import InvalidInputError, ScopeMismatch
+
+__all__ = ["BedsideVectorStore"]
+
+Scope = Mapping[str, str | int]
+
+
+class BedsideVectorStore(BasePydanticVectorStore):
+    """Nodes on disk or in memory, found by meaning, by words, or by both, under filters and within a scope.
+
+    A call that returns has been written to the disk; ``persist`` is only needed in memory, or for a
+    ``StorageContext``. Adding a node whose id is there replaces it. The nodes that a query returns are whole: class,
+    relationships, offsets, excluded keys and metadata of any depth. Scores are higher for better: the cosine in
+    ``DEFAULT`` and ``MMR`` mode, BM25 in ``SPARSE`` and ``TEXT_SEARCH``, and their weighted sum on a fixed scale in
+    ``HYBRID`` and ``SEMANTIC_HYBRID``. The learner modes and unknown ones are refused. Every error is a
+    ``bedside.errors.BedsideError`` and leaves the collection as it was.
+
+    Args:
+        path: The collection's folder, created if missing; ``None`` keeps the collection in memory.
+        scope: The scope of every operation, such as ``{"patient_id": "A"}``. Its keys are the scope keys of a new
+            collection.
+        scope_keys: The scope keys of a new collection, where ``scope`` is not given because records of several scopes
+            are written first; see :meth:`scoped`.
+        encoder: The encoder behind the index' embedding model (``BedsideEmbedding(…).encoder``). LlamaIndex embeds
+            outside of the store, so it may be left out; given, it is written down and another one is refused later.
+        read_only: Never write, not even a lock file.
+        collection: An open collection to use instead of ``path``; it stays the caller's to close.
+
+    Example:
+        >>> from llama_index.core.schema import TextNode
+        >>> store = BedsideVectorStore()
+        >>> store.add([TextNode(id_="a-1", text="Chest pain on exertion.", embedding=[1.0, 0.0])])
+        ['a-1']
+        >>> store.query(VectorStoreQuery(query_embedding=[1.0, 0.0], similarity_top_k=1)).similarities
+        [1.0]
+    """
+
+    stores_text: bool = True
+    is_embedding_query: bool = True
+    path: str | None = None
+    scope: dict[str, str | int] | None = None
+
+    _collection: Collection = PrivateAttr()
+    _view: Collection | ScopedCollection = PrivateAttr()
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        scope: Scope | None = None,
+        scope_keys: Sequence[str] = (),
+        encoder: Encoder | None = None,
+        read_only: bool = False,
+        collection: Collection | None = None,
+    ) -> None:
+        if collection is None:
+            keys = tuple(scope_keys) or tuple(scope or ())
+            collection = Collection.open(path, encoder=encoder, scope_keys=keys, read_only=read_only)
+        elif path is not None or encoder is not None or scope_keys or read_only:
+            raise InvalidInputError("collection: goes with scope= only; it has its path, encoder and scope keys")
+        folder = None if collection.path is None else os.fspath(collection.path)
+        declared: dict[str, Any] = {"path": folder, "scope": dict(scope) if scope else None}
+        super().__init__(**declared)
+        self._collection = collection
+        self._view = collection.scoped(**scope) if scope else collection
+
+    @classmethod
+    @override
+    def class_name(cls) -> str:
+        return "BedsideVectorStore"
+
+    @property
+    @override
+    def client(self) -> Collection | ScopedCollection:
+        """The collection, or the scope of it that this store is bound to, for what LlamaIndex has no word for."""
+        return self._view
+
+    def scoped(self, **scope: str | int) -> Self:
+        """Give a store over the same collection that sees, writes and deletes one scope's records only.
+
+        Raises:
+            ScopeMismatch: This store has another scope already.
+        """
+        if self.scope is not None and self.scope != scope:
+            raise ScopeMismatch("scoped: this store has a scope already, and it is another one")
+        return type(self)(collection=self._collection, scope=scope)
+
+    def close(self) -> None:
+        """Close the collection; every later call raises ``CollectionClosedError``."""
+        self._collection.close()
+
+    @override
+    def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+        """Add or replace nodes in one transaction and give their ids, in order.
+
+        Args:
+            nodes: With embeddings; without, where the store has an encoder.
+            **kwargs: Accepted and not used: an index passes its ``insert_kwargs`` on.
+        """
+        return self._view.add([to_document(node) for node in nodes])
+
+    @override
+    def get_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
+        """Give nodes with their embeddings: by ids in the order asked (missing ones skipped), by filters, or both.
+
+        Neither gives every node that this store sees; ``node_ids=[]`` gives none.
+        """
+        chosen = to_filter(filters) or {}
+        return [to_node(found) for found in self._view.get(node_ids, filter=chosen, include_vectors=True)]
+
+    @override
+    def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """Delete the nodes of one document: those whose ``SOURCE`` it is, and itself where it was added as a node."""
+        self._view.delete(filter={REF_DOC_ID: {"$in": [ref_doc_id]}})
+
+    @override
+    def delete_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
+    ) -> None:
+        """Delete nodes by ids, by filters, or those that satisfy both; ``node_ids=[]`` deletes none.
+
+        Raises:
+            InvalidInputError: There is neither an id list nor a filter: :meth:`clear` deletes everything.
+        """
+        self._view.delete(node_ids, filter=to_filter(filters))
+
+    @override
+    def clear(self) -> None:
+        """Delete every node that this store sees."""
+        self._view.delete(filter={})
+
+    @override
+    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """Answer a query with whole nodes, best first, at most as many as its mode's ``top_k`` says.
+
+        ``node_ids``, ``doc_ids`` and ``filters`` all restrict; an empty ``node_ids`` does not. A query with neither
+        text nor embedding, but with a restriction, gives what the restriction leaves, without similarities.
+
+        Args:
+            query: ``alpha`` (0 is BM25 alone, 1 the cosine alone), ``sparse_top_k`` and ``hybrid_top_k`` count in
+                their modes.
+            **kwargs: The fields of ``QueryOptions``: ``mmr_threshold``, ``fetch_k``, ``fusion``, ``min_score``.
+
+        Raises:
+            InvalidInputError: The mode is not served, or an argument is unknown, missing or out of range.
+            FilterError: The filters are not well formed.
+        """
+        if asks_only_filters(query):
+            filter, ids = restriction(query)
+            nodes = [to_node(d) for d in self._view.get(ids, filter=filter, limit=query.similarity_top_k)]
+            return VectorStoreQueryResult(nodes=nodes, ids=[node.node_id for node in nodes])
+        hits = self._view.search(**search_arguments(query, QueryOptions.of(kwargs)))
+        return VectorStoreQueryResult(
+            nodes=[to_node(hit.document) for hit in hits],
+            similarities=[hit.score for hit in hits],
+            ids=[hit.id for hit in hits],
+        )
+
+    @override
+    def persist(self, persist_path: str, fs: Any = None) -> None:
+        """Make a file that :meth:`from_persist_path` opens: a pointer to the collection's folder.
+
+        A collection in memory is first written to a new folder beside the file, as far as this store sees it; the
+        file then leads there, and the folder of the time before goes away. No moment loses what was persisted.
+        """
+        check_local(fs)
+        save(self._view, self._collection.path, Path(persist_path))
+
+    @classmethod
+    def from_persist_path(cls, persist_path: str, fs: Any = None, **kwargs: Any) -> Self:
+        """Open the collection that :meth:`persist` left there, or the collection folder of that name.
+
+        Args:
+            persist_path: The file or folder.
+            fs: None, or a local file system.
+            **kwargs: Of the constructor, such as ``scope``.
+
+        Raises:
+            NotACollectionError: There is none.
+        """
+        check_local(fs)
+        return cls(locate(Path(persist_path)), **kwargs)
+
+    @classmethod
+    def from_persist_dir(
+        cls,
+        persist_dir: str = DEFAULT_PERSIST_DIR,
+        namespace: str = "default",
+        fs: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Open what ``StorageContext.persist(persist_dir)`` left there under the store's name."""
+        path = os.path.join(persist_dir, f"{namespace}__{DEFAULT_PERSIST_FNAME}")  # noqa: PTH118
+        return cls.from_persist_path(path, fs=fs, **kwargs)
+
+    @override
+    async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+        return await asyncio.to_thread(self.add, nodes, **kwargs)
+
+    @override
+    async def aget_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> list[BaseNode]:
+        return await asyncio.to_thread(self.get_nodes, node_ids, filters)
+
+    @override
+    async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        await asyncio.to_thread(self.delete, ref_doc_id, **delete_kwargs)
+
+    @override
+    async def adelete_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
+    ) -> None:
+        await asyncio.to_thread(self.delete_nodes, node_ids, filters, **delete_kwargs)
+
+    @override
+    async def aclear(self) -> None:
+        await asyncio.to_thread(self.clear)
+
+    @override
+    async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        return await asyncio.to_thread(self.query, query, **kwargs)
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[()]]:
+        """Pickle the way to the collection, not its content: another process opens the same folder."""
+        if self.path is None:
+            raise TypeError("a BedsideVectorStore in memory cannot be pickled; give it a path")
+        again = functools.partial(type(self), self.path, scope=self.scope, encoder=self._view.encoder)
+        return again, ()

@@ -1,0 +1,131 @@
+"""LlamaIndex' queries as the arguments of :meth:`bedside.Collection.search`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
+from llama_index.vector_stores.bedside.filters import to_filter
+from llama_index.vector_stores.bedside.nodes import REF_DOC_ID
+
+from bedside.errors import InvalidInputError
+from bedside.types import FilterDict, Fusion
+
+__all__ = ["QueryOptions", "asks_only_filters", "restriction", "search_arguments"]
+
+_MMR_THRESHOLD = 0.5
+"""What LlamaIndex uses where none is given."""
+
+
+@dataclass(frozen=True)
+class QueryOptions:
+    """What a query may say besides ``VectorStoreQuery``, as keywords or as a retriever's ``vector_store_kwargs``.
+
+    Attributes:
+        mmr_threshold: 1 looks at relevance alone, 0 at difference alone; goes before that of the query.
+        fetch_k: The pool of MMR and of reciprocal rank fusion.
+        fusion: How hybrid modes join their halves: ``"weighted"`` or ``"rrf"``.
+        min_score: Leave out nodes below it, on the scale of the mode.
+    """
+
+    mmr_threshold: float | None = None
+    fetch_k: int | None = None
+    fusion: Fusion = "weighted"
+    min_score: float | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> QueryOptions:
+        """Check the names of keyword arguments.
+
+        Raises:
+            InvalidInputError: One is unknown.
+        """
+        allowed = [field.name for field in fields(cls)]
+        if unknown := sorted(set(given) - set(allowed)):
+            raise InvalidInputError(f"query: unknown keyword arguments {unknown}; allowed are {allowed}")
+        return cls(**given)
+
+
+def search_arguments(query: VectorStoreQuery, options: QueryOptions) -> dict[str, Any]:
+    """Give the keyword arguments of the search that answers ``query``.
+
+    Raises:
+        InvalidInputError: The mode is unknown, or one that Bedside does not serve.
+        FilterError: The filters are not well formed.
+    """
+    filter, ids = restriction(query)
+    chosen = _MODES[_mode(query)](query, options)
+    return {**chosen, "filter": filter, "ids": ids, "min_score": options.min_score}
+
+
+def restriction(query: VectorStoreQuery) -> tuple[FilterDict | None, list[str] | None]:
+    """Give the filter and the ids of the nodes that may answer; an empty ``node_ids`` does not restrict."""
+    parts = [] if (metadata := to_filter(query.filters)) is None else [metadata]
+    if query.doc_ids is not None:
+        parts.append({REF_DOC_ID: {"$in": list(query.doc_ids)}})
+    return ({"$and": parts} if parts else None), list(query.node_ids or []) or None
+
+
+def asks_only_filters(query: VectorStoreQuery) -> bool:
+    """Whether a query has no question: the auto-retriever's way to ask for all that its filters leave."""
+    blank = query.query_embedding is None and not (query.query_str or "").strip()
+    return blank and restriction(query) != (None, None)
+
+
+def _mode(query: VectorStoreQuery) -> VectorStoreQueryMode:
+    """Give the mode, if it is one that is served; no mode is ever answered as another one."""
+    name = str(getattr(query.mode, "value", query.mode))
+    served = {mode.value: mode for mode in _MODES}
+    if name not in served:
+        raise InvalidInputError(f"query: mode {name!r} is not served; served are {', '.join(served)}")
+    return served[name]
+
+
+def _dense(query: VectorStoreQuery, _: QueryOptions) -> dict[str, Any]:
+    return {**_question(query), "mode": "dense", "top_k": query.similarity_top_k}
+
+
+def _sparse(query: VectorStoreQuery, _: QueryOptions) -> dict[str, Any]:
+    return {"query": query.query_str, "mode": "sparse", "top_k": _first(query.sparse_top_k, query.similarity_top_k)}
+
+
+def _hybrid(query: VectorStoreQuery, options: QueryOptions) -> dict[str, Any]:
+    return {
+        "query": query.query_str,
+        "vector": query.query_embedding,
+        "mode": "hybrid",
+        "top_k": _first(query.hybrid_top_k, query.similarity_top_k),
+        "alpha": query.alpha,
+        "fusion": options.fusion,
+        "fetch_k": _first(options.fetch_k, query.sparse_top_k),
+    }
+
+
+def _mmr(query: VectorStoreQuery, options: QueryOptions) -> dict[str, Any]:
+    threshold = _first(options.mmr_threshold, query.mmr_threshold, _MMR_THRESHOLD)
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise InvalidInputError(f"query: mmr_threshold: expected a number from 0 to 1, got {threshold!r}")
+    return {**_dense(query, options), "diversity": 1 - threshold, "fetch_k": options.fetch_k}
+
+
+def _question(query: VectorStoreQuery) -> dict[str, Any]:
+    """The vector; without one the text, for a collection that was opened with an encoder."""
+    return {"query": query.query_str} if query.query_embedding is None else {"vector": query.query_embedding}
+
+
+def _first(*values: Any) -> Any:
+    """Give the first value that is given; 0 is given."""
+    return next((value for value in values if value is not None), None)
+
+
+_Arguments: TypeAlias = Callable[[VectorStoreQuery, QueryOptions], dict[str, Any]]
+_MODES: dict[VectorStoreQueryMode, _Arguments] = {
+    VectorStoreQueryMode.DEFAULT: _dense,
+    VectorStoreQueryMode.SPARSE: _sparse,
+    VectorStoreQueryMode.TEXT_SEARCH: _sparse,
+    VectorStoreQueryMode.HYBRID: _hybrid,
+    VectorStoreQueryMode.SEMANTIC_HYBRID: _hybrid,
+    VectorStoreQueryMode.MMR: _mmr,
+}

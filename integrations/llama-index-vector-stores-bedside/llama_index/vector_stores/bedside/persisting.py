@@ -1,0 +1,110 @@
+"""Where ``StorageContext.persist`` finds and leaves a collection.
+
+LlamaIndex names a file. A collection is a folder, so the file is a pointer to it: a JSON list, because another store's
+loader, which expects an object, must fail on it and not read an empty index. The pointer is replaced last and
+atomically; whatever happens before leaves the previous one, and what it points to, as they were.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from bedside import Collection, ScopedCollection
+from bedside.errors import InvalidInputError, NotACollectionError
+
+__all__ = ["check_local", "locate", "save"]
+
+_WHAT = "This points to a Bedside collection: BedsideVectorStore.from_persist_dir opens it."
+
+
+def check_local(fs: Any) -> None:
+    """Refuse a remote file system: a collection is a local folder.
+
+    Args:
+        fs: An fsspec file system or None.
+
+    Raises:
+        InvalidInputError: It is not local.
+    """
+    if fs is not None and "file" not in fs.protocol:
+        raise InvalidInputError(f"fs: a collection is a folder on a local file system, got {type(fs).__name__}")
+
+
+def save(records: Collection | ScopedCollection, folder: Path | None, pointer: Path) -> None:
+    """Make ``pointer`` lead to the collection, writing it out first where it is in memory.
+
+    Args:
+        records: What the store sees.
+        folder: Its folder; ``None`` in memory.
+        pointer: The file to write; nothing is done where it is the collection's folder itself.
+    """
+    pointer = pointer.absolute()
+    if pointer.is_dir():
+        _check_same(folder, pointer)
+        return
+    previous = _target(pointer) if pointer.is_file() else None
+    pointer.parent.mkdir(parents=True, exist_ok=True)
+    target = folder.absolute() if folder is not None else _write_out(records, pointer)
+    _replace(pointer, json.dumps([_WHAT, {"collection": os.path.relpath(target, pointer.parent)}], indent=1))
+    if previous is not None and previous != target and _is_ours(previous, pointer):
+        shutil.rmtree(previous)
+
+
+def locate(pointer: Path) -> Path:
+    """Give the folder of the collection that :func:`save` left at ``pointer``.
+
+    Raises:
+        NotACollectionError: There is nothing, something else, or the collection is gone.
+    """
+    pointer = pointer.absolute()
+    target = pointer if pointer.is_dir() else _target(pointer)
+    if not (target / "manifest.json").is_file():
+        raise NotACollectionError(f"{pointer}: the collection it points to, {target}, is not there")
+    return target
+
+
+def _target(pointer: Path) -> Path:
+    try:
+        what, where = json.loads(pointer.read_text("utf-8"))
+        if what != _WHAT:
+            raise ValueError(what)
+        return Path(os.path.normpath(pointer.parent / where["collection"]))
+    except FileNotFoundError:
+        raise NotACollectionError(f"{pointer}: there is no persisted Bedside collection") from None
+    except (ValueError, TypeError, KeyError):
+        raise NotACollectionError(f"{pointer}: was not written by a BedsideVectorStore") from None
+
+
+def _check_same(folder: Path | None, found: Path) -> None:
+    if folder is None or folder.resolve() != found.resolve():
+        raise NotACollectionError(f"{found}: is a folder; expected the name of a file to write")
+
+
+def _write_out(records: Collection | ScopedCollection, pointer: Path) -> Path:
+    folder = pointer.with_name(f"{_prefix(pointer)}{uuid.uuid4().hex}")
+    with Collection.open(folder, encoder=records.encoder, scope_keys=records.scope_keys) as copy:
+        copy.add(records.get(filter={}, include_vectors=True))
+    return folder
+
+
+def _prefix(pointer: Path) -> str:
+    return f"{pointer.name}.bedside-"
+
+
+def _is_ours(folder: Path, pointer: Path) -> bool:
+    """Whether a folder was written by an earlier :func:`save` of a collection in memory."""
+    return folder.parent == pointer.parent and folder.name.startswith(_prefix(pointer))
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f"{path.name}.new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
