@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
@@ -56,7 +57,9 @@ class BedsideEmbeddings(BaseModel, Embeddings):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    model: str = Field(default="emilyalsentzer/Bio_ClinicalBERT", validation_alias=AliasChoices("model", "model_name"))
+    model: str | Path = Field(
+        default="emilyalsentzer/Bio_ClinicalBERT", validation_alias=AliasChoices("model", "model_name")
+    )
     revision: str | None = None
     backend: str | None = None
     pooling: str | None = None
@@ -71,7 +74,7 @@ class BedsideEmbeddings(BaseModel, Embeddings):
     dtype: str | None = None
     batch_tokens: int | None = None
     local_files_only: bool = False
-    cache_dir: str | None = Field(default=None, validation_alias=AliasChoices("cache_dir", "cache_folder"))
+    cache_dir: str | Path | None = Field(default=None, validation_alias=AliasChoices("cache_dir", "cache_folder"))
 
     _encoder: Encoder | None = PrivateAttr(default=None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -61,6 +62,7 @@ class BedsideRecordManager(RecordManager):
         self._source_id_key = source_id_key
         self._filter: FilterDict = filter or {}
         self._seen: dict[str, float] = {}
+        self._now = 0.0
 
     @override
     def create_schema(self) -> None:
@@ -68,7 +70,9 @@ class BedsideRecordManager(RecordManager):
 
     @override
     def get_time(self) -> float:
-        return time.time()
+        """Give the clock's time, or the least later one where the clock stood still or was set back."""
+        self._now = max(time.time(), math.nextafter(self._now, math.inf))
+        return self._now
 
     @override
     def update(
@@ -81,14 +85,14 @@ class BedsideRecordManager(RecordManager):
         """Remember that ``keys`` were seen now; their groups are in the documents already.
 
         Raises:
-            InvalidInputError: ``group_ids`` has another length than ``keys``, or the clock is before
-                ``time_at_least``.
+            InvalidInputError: ``group_ids`` has another length than ``keys``, or ``time_at_least`` is not this
+                manager's time.
         """
         if group_ids is not None and len(group_ids) != len(keys):
             raise InvalidInputError(f"group_ids: expected one for each of the {len(keys)} keys, got {len(group_ids)}")
         now = self.get_time()
         if time_at_least is not None and time_at_least > now:
-            raise InvalidInputError("time_at_least: lies in the future; the clock was set back during the run")
+            raise InvalidInputError("time_at_least: lies in the future; it must come from get_time()")
         self._seen.update(dict.fromkeys(keys, now))
 
     @override

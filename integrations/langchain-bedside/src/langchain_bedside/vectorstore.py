@@ -13,19 +13,19 @@ from typing_extensions import Self, override
 
 import bedside
 from bedside.errors import EncoderMismatch, InvalidInputError, ScopeMismatch
-from bedside.types import Encoder, FilterDict, Fusion, Mode, VectorLike
-from langchain_bedside.convert import from_texts, to_core, to_langchain
-from langchain_bedside.encoder import aencode_documents, as_encoder
-from langchain_bedside.filters import as_filter
+from bedside.types import Encoder, Fusion, Mode
+from langchain_bedside.convert import from_texts
+from langchain_bedside.encoder import as_encoder
 from langchain_bedside.options import SearchOptions
-from langchain_bedside.searches import SearchVerbs
+from langchain_bedside.record_verbs import RecordVerbs
+from langchain_bedside.search_verbs import SearchVerbs
 
 __all__ = ["BedsideVectorStore"]
 
 Scope = Mapping[str, str | int]
 
 
-class BedsideVectorStore(SearchVerbs):
+class BedsideVectorStore(RecordVerbs, SearchVerbs):
     """Documents on disk or in memory, found by meaning, by words, or by both, under filters and within a scope.
 
     Searches take ``k`` and the fields of :class:`SearchOptions` as keyword arguments; any other is refused. Scores are
@@ -111,126 +111,34 @@ class BedsideVectorStore(SearchVerbs):
         """Close the collection; every later call raises ``CollectionClosedError``."""
         self._collection.close()
 
+    @classmethod
     @override
-    def add_documents(
-        self, documents: Iterable[Document], *, ids: Iterable[str | None] | None = None, **kwargs: Any
-    ) -> list[str]:
-        """Add or replace documents in one transaction and give their ids, in order.
-
-        Args:
-            documents: Any iterable; the documents are not changed.
-            ids: One for each document; ``None`` among them leaves the document's own id, or has one made.
-            **kwargs: Accepted and not used, because ``index()`` passes ``batch_size``.
-        """
-        return self._view.add(to_core(documents, ids))
-
-    @override
-    async def aadd_documents(
-        self, documents: Iterable[Document], *, ids: Iterable[str | None] | None = None, **kwargs: Any
-    ) -> list[str]:
-        given = list(documents)
-        vectors = await aencode_documents(self._embedding, [document.page_content for document in given])
-        return await asyncio.to_thread(lambda: self._view.add(to_core(given, ids, vectors)))
-
-    @override
-    def add_texts(
-        self,
-        texts: Iterable[str],
-        metadatas: Iterable[dict[str, Any] | None] | None = None,
+    def from_documents(
+        cls,
+        documents: Iterable[Document],
+        embedding: Embeddings,
         *,
         ids: Iterable[str | None] | None = None,
         **kwargs: Any,
-    ) -> list[str]:
-        return self.add_documents(from_texts(texts, metadatas), ids=ids, **kwargs)
+    ) -> Self:
+        """Open a store with the constructor's arguments ``kwargs`` and add documents to it."""
+        store = cls(embedding, **kwargs)
+        store.add_documents(documents, ids=ids)
+        return store
 
+    @classmethod
     @override
-    async def aadd_texts(
-        self,
-        texts: Iterable[str],
-        metadatas: Iterable[dict[str, Any] | None] | None = None,
+    async def afrom_documents(
+        cls,
+        documents: Iterable[Document],
+        embedding: Embeddings,
         *,
         ids: Iterable[str | None] | None = None,
         **kwargs: Any,
-    ) -> list[str]:
-        return await self.aadd_documents(from_texts(texts, metadatas), ids=ids, **kwargs)
-
-    def add_embeddings(
-        self,
-        text_embeddings: Iterable[tuple[str, VectorLike]],
-        metadatas: Iterable[dict[str, Any] | None] | None = None,
-        *,
-        ids: Iterable[str | None] | None = None,
-    ) -> list[str]:
-        """Add texts whose vectors are at hand; nothing is embedded.
-
-        Args:
-            text_embeddings: Pairs of a text and its vector ``[d]``, stored as float32.
-            metadatas: One for each text.
-            ids: One for each text.
-        """
-        pairs = list(text_embeddings)
-        documents = from_texts([text for text, _ in pairs], metadatas)
-        return self._view.add(to_core(documents, ids, [vector for _, vector in pairs]))
-
-    def update_documents(self, ids: Sequence[str], documents: Sequence[Document]) -> None:
-        """Replace documents that are there.
-
-        Raises:
-            InvalidInputError: An id is not in the store, or there are more ids than documents or fewer.
-        """
-        self._check_known(ids)
-        self.add_documents(documents, ids=ids)
-
-    async def aupdate_documents(self, ids: Sequence[str], documents: Sequence[Document]) -> None:
-        """Do as :meth:`update_documents` without blocking the event loop."""
-        await asyncio.to_thread(self._check_known, ids)
-        await self.aadd_documents(documents, ids=ids)
-
-    def _check_known(self, ids: Sequence[str]) -> None:
-        if missing := [id for id in ids if id not in self._view]:
-            raise InvalidInputError(f"ids: {len(missing)} of {len(ids)} are not in the store; add_documents adds them")
-
-    @override
-    def delete(self, ids: Sequence[str] | None = None, *, filter: FilterDict | None = None, **kwargs: Any) -> bool:
-        """Delete by ids, by filter, or what satisfies both; ids that are not there are passed over.
-
-        Raises:
-            InvalidInputError: Neither is given. ``delete(filter={})`` deletes everything that this store sees.
-        """
-        self._view.delete(ids, filter=as_filter(filter))
-        return True
-
-    @override
-    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        return self.get(ids)
-
-    def get(
-        self,
-        ids: Sequence[str] | None = None,
-        *,
-        filter: FilterDict | None = None,
-        limit: int | None = None,
-        offset: int = 0,
-    ) -> list[Document]:
-        """Give documents by ids (in the order asked, missing ones skipped), by filter (in insertion order), or both.
-
-        Raises:
-            InvalidInputError: Neither is given; ``get(filter={})`` gives everything that this store sees.
-        """
-        found = self._view.get(ids, filter=as_filter(filter), limit=limit, offset=offset)
-        return [to_langchain(document) for document in found]
-
-    async def aget(self, ids: Sequence[str] | None = None, **kwargs: Any) -> list[Document]:
-        """Do as :meth:`get` without blocking the event loop."""
-        return await asyncio.to_thread(self.get, ids, **kwargs)
-
-    def count(self, filter: FilterDict | None = None) -> int:
-        """Count the documents that satisfy ``filter``, or all that this store sees."""
-        return self._view.count(as_filter(filter))
-
-    async def acount(self, filter: FilterDict | None = None) -> int:
-        """Do as :meth:`count` without blocking the event loop."""
-        return await asyncio.to_thread(self.count, filter)
+    ) -> Self:
+        store = await asyncio.to_thread(cls, embedding, **kwargs)
+        await store.aadd_documents(documents, ids=ids)
+        return store
 
     @classmethod
     @override
@@ -239,14 +147,10 @@ class BedsideVectorStore(SearchVerbs):
         texts: Iterable[str],
         embedding: Embeddings,
         metadatas: Iterable[dict[str, Any] | None] | None = None,
-        *,
-        ids: Iterable[str | None] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Open a store with the constructor's arguments and add texts to it."""
-        store = cls(embedding, **kwargs)
-        store.add_texts(texts, metadatas, ids=ids)
-        return store
+        """Open a store with the constructor's arguments ``kwargs`` and add texts to it, ``ids`` among them."""
+        return cls.from_documents(from_texts(texts, metadatas), embedding, **kwargs)
 
     @classmethod
     @override
@@ -255,13 +159,9 @@ class BedsideVectorStore(SearchVerbs):
         texts: Iterable[str],
         embedding: Embeddings,
         metadatas: Iterable[dict[str, Any] | None] | None = None,
-        *,
-        ids: Iterable[str | None] | None = None,
         **kwargs: Any,
     ) -> Self:
-        store = await asyncio.to_thread(cls, embedding, **kwargs)
-        await store.aadd_texts(texts, metadatas, ids=ids)
-        return store
+        return await cls.afrom_documents(from_texts(texts, metadatas), embedding, **kwargs)
 
 
 def _check_given(collection: bedside.Collection, encoder: Encoder | None, path: str | os.PathLike[str] | None) -> None:
