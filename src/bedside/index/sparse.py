@@ -181,7 +181,7 @@ class SparseIndex:
             and are valid until the index changes.
         """
         segments = self._all_segments()
-        header = {"version": _VERSION, "k1": self.k1, "b": self.b, "segments": len(segments)}
+        header = {"version": _VERSION, "k1": self.k1, "b": self.b, "tokens": self._length, "segments": len(segments)}
         arrays: dict[str, NDArray[Any]] = {"lengths": self._lengths.view, "terms": self._terms.to_array()}
         for i, segment in enumerate(segments):
             arrays |= {f"{i}.{name}": getattr(segment, name) for name in _SEGMENT_ARRAYS}
@@ -204,12 +204,12 @@ class SparseIndex:
         if header.get("version") != _VERSION:
             raise FormatVersionError(f"sparse index version {header.get('version')!r}: this release reads {_VERSION}")
         index = cls(header["k1"], header["b"])
-        index._lengths = _Growing(arrays["lengths"])
-        index._length = int(arrays["lengths"].sum(dtype=np.int64))
+        index._lengths = _Growing(np.asarray(arrays["lengths"]))
+        index._length = header["tokens"]
         index._terms = _Vocabulary(arrays["terms"])
-        index._segments = [
-            _Segment(**{name: arrays[f"{i}.{name}"] for name in _SEGMENT_ARRAYS}) for i in range(header["segments"])
-        ]
+        for i in range(header["segments"]):
+            stored = (np.asarray(arrays[f"{i}.{name}"]) for name in _SEGMENT_ARRAYS)
+            index._segments.append(_Segment(*stored))
         return index
 
     def _append(self, terms: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
@@ -264,7 +264,7 @@ class SparseIndex:
 
 
 class _Vocabulary(dict[str, int]):
-    """Term -> number in order of first appearance; a stored one is read at its first use."""
+    """Term -> number in order of first appearance."""
 
     def __init__(self, stored: NDArray[np.uint8] | None = None) -> None:
         super().__init__()

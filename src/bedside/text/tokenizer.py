@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
+from unicodedata import unidata_version
 
 from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[import-untyped]
 
@@ -27,12 +29,12 @@ _NUM = r"\d+(?:\.\d+)*"
 # nothing outside it, so it is looked up whole. It starts with one plain class so that the scan for it stays
 # in C. At most 16 joints: a longer run would only cost the regex engine's stack.
 _CHUNK = (
-    r"[{w}<>](?:(?<=[<>])=?[ ]?\d)?[{w}]*"
-    r"(?:[-./':][{w}]+|(?<=\d),\d\d\d(?!\d)){{0,16}}"
-    r"(?:\+{{1,3}}(?![{w}]))?"
+    r"{start}(?:(?<=[<>])=?[ ]?\d)?{w}*"
+    r"(?:[-./':]{w}+|(?<=\d),\d\d\d(?!\d)){{0,16}}"
+    r"(?:\+{{1,3}}(?!{w}))?"
 )
-_ASCII_CHUNK = re.compile(_CHUNK.format(w="a-z0-9"))
-_ANY_CHUNK = re.compile(_CHUNK.format(w=r"^\W_").replace(r"[^\W_<>]", r"(?:[<>]|[^\W_])"))
+_ASCII_CHUNK = re.compile(_CHUNK.format(start="[a-z0-9<>]", w="[a-z0-9]"))
+_ANY_CHUNK = re.compile(_CHUNK.format(start=rf"(?:{_W}|[<>])", w=_W))
 _BARE_DECIMAL = re.compile(r"\.(?=\d)(?<![^\W_]\.)(?<!\.\.)")
 _THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}(?:,\d{3})+(?!\d)")
 _CONTRACTIONS = (
@@ -45,15 +47,17 @@ _CONTRACTIONS = (
 _PIECE = re.compile(
     rf"(?<!{_W})(?:"
     rf"(?P<dotted>[a-z](?:\.[a-z])+(?!{_W}))"
-    rf"|(?P<slashed>[a-z](?:/[a-z])+(?!{_W}))"
+    rf"|(?P<whole>[a-z](?:/[a-z])+(?!{_W})|(?:\d\d?|[xy])[pq]\d+\.\d+(?!{_W}))"
+    rf"|(?P<label>[a-z]{{2,}}(?=\d+[./]\d)|[a-z](?=\d\.\d)|t(?=\d\d\d?\.\d[cf](?!{_W})))?"
+    rf"(?!\d+-[a-z])(?P<number>{_NUM}(?:[-/:x]{_NUM})*)(?P<unit>[a-z]+)?(?!{_W})"
     rf"|(?P<code>[a-z]\d[0-9a-z]*\.\d[0-9a-z]*(?!{_W})|[a-z]\d[0-9a-z]\.[a-z]\d{{0,2}}(?!{_W}))"
-    rf"|(?P<number>{_NUM}(?:[-/:x]{_NUM})*)(?P<unit>[a-z]+)?(?!{_W}|-[a-z])"
-    rf"|(?P<label>[a-z]{{2,}})(?P<value>\d+(?:\.\d+)+)(?!{_W})"
     rf"|(?P<compound>{_W}+(?:-{_W}+(?!{_W}|\.\d))+)"
     rf"|(?P<word>{_W}+)"
     r")"
 )
 _SHORT_CODE = re.compile(r"([a-z]{1,3})-\d{1,3}[a-z]?")
+_LOINC = re.compile(r"\d{3,}-\d")
+_DROPPED_HYPHEN = re.compile(r"(?<!\d)-|-(?!\d)")
 _AMOUNT = re.compile(r"(\d+)([a-z]+)")
 
 
@@ -99,6 +103,14 @@ class ClinicalTokenizer:
     def settings(self) -> dict[str, Any]:
         """What determines the terms, as JSON values; :meth:`from_settings` takes it back."""
         return {"name": "clinical", "version": _VERSION, "stem": self._stem, "stop_words": bool(self._stop)}
+
+    @property
+    def fingerprint(self) -> str:
+        """The settings and the releases of what the terms depend on: terms kept under another are stale."""
+        from importlib.metadata import version  # 10 ms that only opening a collection needs
+
+        stemmer = version("snowballstemmer") if self._stem else "none"
+        return f"{json.dumps(self.settings)} stemmer {stemmer} unicode {unidata_version}"
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> ClinicalTokenizer:
@@ -159,9 +171,8 @@ class ClinicalTokenizer:
         if kind == "dotted":
             return (found.replace(".", ""),)
         if kind in ("number", "unit"):
-            return self._amount(match["number"], match["unit"])
-        if kind == "value":
-            return (*self._word(match["label"]), match["value"])
+            label = match["label"]
+            return (*(self._word(label) if label else ()), *self._amount(match["number"], match["unit"]))
         if kind == "compound":
             return self._compound(found)
         return self._word(found)
@@ -175,7 +186,7 @@ class ClinicalTokenizer:
         return values + self._word(unit)
 
     def _compound(self, compound: str) -> tuple[str, ...]:
-        whole = compound.replace("-", "")
+        whole = _DROPPED_HYPHEN.sub("", compound)
         if code := _SHORT_CODE.fullmatch(compound):
             return (whole, *(self._word(code[1]) if len(code[1]) > 1 else ()))
         parts = tuple(chain.from_iterable(map(self._part, compound.split("-"))))
@@ -223,10 +234,12 @@ def _simplify(chunk: str) -> str:
 
 
 def _numbers(number: str) -> tuple[str, ...]:
-    """A number with its joints: itself, and for a range its two ends."""
-    ends = number.split("-")
-    is_range = len(ends) == 2 and not {"/", ":"} & set(number) and not (len(ends[0]) >= 3 and len(ends[1]) == 1)
-    return (number, *ends) if is_range else (number,)
+    """A number with its joints: itself, a range's two ends, and every decimal in it."""
+    parts = re.split("[-/:]", number)
+    if len(parts) == 1:
+        return (number,)
+    is_range = len(parts) == 2 and "-" in number and not _LOINC.fullmatch(number)
+    return (number, *(part for part in parts if is_range or part.count(".") == 1))
 
 
 def _is_unit(number: str, letters: str) -> bool:
