@@ -1,0 +1,24 @@
+"""One progress bar for everything that takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+
+@contextmanager
+def progress(total: int, what: str, unit: str) -> Iterator[Callable[[int], object]]:
+    """Show a bar on standard error once two seconds have passed; none where that is not a terminal.
+
+    Yields:
+        A function that moves the bar by a number of units.
+    """
+    try:
+        bar_type: Any = import_module("tqdm").tqdm
+    except ModuleNotFoundError:  # a bar is a courtesy, not a reason to fail
+        yield lambda _: None
+        return
+    with bar_type(total=total, desc=what, unit=unit, unit_scale=True, delay=2.0, disable=None, leave=False) as bar:
+        yield bar.update

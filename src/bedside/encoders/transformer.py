@@ -1,0 +1,237 @@
+"""The encoder of Hugging Face checkpoints: tokens, windows, batches, pooling; the network itself is a backend."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.encoders.backends import Backend, open_backend
+from bedside.encoders.checkpoint import SAFE_WEIGHTS, read_json
+from bedside.encoders.pooling import unit
+from bedside.encoders.prepare import hashes
+from bedside.encoders.progress import progress
+from bedside.encoders.settings import Settings, positions
+from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
+from bedside.encoders.windows import batches, merge, padded, split
+from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongError
+from bedside.types import Matrix
+
+log = logging.getLogger(__name__)
+
+BATCH_TOKENS = 4096
+
+
+class TransformerEncoder:
+    """Texts to vectors with one checkpoint; made by :func:`bedside.encoders.load_encoder`.
+
+    Weights and vocabulary are loaded at the first use, once, whatever the number of threads. Pickling takes the
+    settings and the folder's path along and leaves the weights behind.
+
+    Args:
+        folder: A local folder with safetensors weights and a tokenizer; see :func:`bedside.encoders.prepare.prepare`.
+        name: How the user named the model.
+        settings: What decides a vector.
+        backend: What runs the network.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        dtype: ``"auto"``, ``"float32"``, ``"bfloat16"``, ``"float16"``. It is not part of the fingerprint: vectors of
+            half precision have a cosine of 0.9999 to those of single precision and may be mixed with them.
+        batch_tokens: Most tokens in one padded batch.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        settings: Settings,
+        backend: str = "torch",
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_tokens: int = BATCH_TOKENS,
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.settings = settings
+        self.backend = backend
+        self.device = device
+        self.dtype = dtype
+        self.batch_tokens = batch_tokens
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+        self._loaded: Backend | None = None
+        self._tokens: TextTokenizer | None = None
+        self._fingerprint: str | None = None
+
+    def __repr__(self) -> str:
+        return f"TransformerEncoder({self.name!r}, backend={self.backend!r}, max_length={self.max_length})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector; read from ``config.json``, the weights stay unloaded."""
+        config = read_json(self.folder / "config.json")
+        size = config.get("hidden_size", config.get("dim", config.get("d_model")))
+        if not isinstance(size, int):
+            raise InvalidModelError(f"{self.folder / 'config.json'}: hidden_size is missing")
+        return size
+
+    @property
+    def max_length(self) -> int:
+        """Tokens per window, special ones included."""
+        return self.settings.max_length
+
+    @property
+    def fingerprint(self) -> str:
+        """Names weights, vocabulary and settings: two encoders with the same one give the same vectors.
+
+        Device, floating point type and batch size are left out, since they change a vector by rounding only.
+        """
+        if self._fingerprint is None:
+            parts = (hashes(self.folder, self._identity()), str(self._tokenizer().lowercases), self.settings.digest())
+            self._fingerprint = hashlib.sha256("".join(parts).encode()).hexdigest()[:32]
+        return self._fingerprint
+
+    def encode_documents(self, texts: Sequence[str]) -> Matrix:
+        """Encode passages.
+
+        Args:
+            texts: Any number of strings of any length; see ``overflow`` of :func:`bedside.encoders.load_encoder`.
+
+        Returns:
+            float32 ``[n, d]`` in the order given; ``[0, d]`` for no texts.
+
+        Raises:
+            InvalidInputError: not a list of strings; a text without a token (empty, whitespace, control characters);
+                a lone surrogate. The message names the position. Nothing was encoded.
+            TextTooLongError: with ``overflow="error"``.
+        """
+        return self._encode(texts, self.settings.document_prompt)
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """Encode questions: as :meth:`encode_documents`, with the query prompt."""
+        return self._encode(texts, self.settings.query_prompt)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text as the model sees it, special tokens included, prompts not.
+
+        A text whose count is at most :attr:`max_length` fits one window.
+        """
+        tokenizer = self._tokenizer()
+        return [len(ids) + tokenizer.special_count for ids in tokenizer.tokens(_checked(texts))]
+
+    def close(self) -> None:
+        """Release weights and vocabulary; the next call loads them again."""
+        with self._lock:
+            if self._loaded is not None:
+                self._loaded.close()
+            self._loaded = self._tokens = None
+
+    def _encode(self, texts: Sequence[str], prompt: str) -> Matrix:
+        texts = _checked(texts)
+        if not texts:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        tokenizer = self._tokenizer()
+        rows, owners = self._windows(tokenizer, texts, prompt)
+        vectors = self._run(rows, tokenizer.pad_id)
+        lengths = np.array([len(row) for row in rows], dtype=np.float32)
+        whole = merge(vectors, owners, lengths, len(texts))
+        return unit(whole) if self.settings.normalize else whole
+
+    def _windows(
+        self, tokenizer: TextTokenizer, texts: Sequence[str], prompt: str
+    ) -> tuple[list[list[int]], NDArray[np.intp]]:
+        """Every text as one or more rows of ids, and the text that each row belongs to."""
+        tokens = tokenizer.tokens([prompt + text for text in texts] if prompt else texts)
+        head = tokenizer.tokens([prompt])[0] if prompt else []
+        capacity = self.max_length - tokenizer.special_count
+        empty = [i for i, ids in enumerate(tokens) if len(ids) <= (len(head) if prompt else 0)]
+        if empty:
+            raise InvalidInputError(f"texts[{empty[0]}]: nothing to encode, the text has no token ({len(empty)} such)")
+        self._check_lengths(tokens, capacity)
+        rows, owners = [], []
+        for i, ids in enumerate(tokens):
+            for body in self._bodies(ids, head, capacity):
+                rows.append([*tokenizer.prefix, *body, *tokenizer.suffix])
+                owners.append(i)
+        return rows, np.array(owners, dtype=np.intp)
+
+    def _bodies(self, ids: list[int], head: list[int], capacity: int) -> list[list[int]]:
+        """One text's tokens cut to ``capacity``; every window begins with the prompt."""
+        if len(ids) <= capacity:
+            return [ids]
+        if self.settings.overflow == "truncate":
+            return [ids[:capacity]]
+        rest, room = ids[len(head) :], capacity - len(head)
+        if room <= self.settings.overlap:
+            raise InvalidInputError(f"the prompt has {len(head)} tokens and leaves no room in {self.max_length}")
+        return [[*ids[: len(head)], *rest[a:b]] for a, b in split(len(rest), room, self.settings.overlap)]
+
+    def _check_lengths(self, tokens: list[list[int]], capacity: int) -> None:
+        long = [i for i, ids in enumerate(tokens) if len(ids) > capacity]
+        if long and self.settings.overflow == "error":
+            raise TextTooLongError(
+                f"texts[{long[0]}] has {len(tokens[long[0]])} tokens, {capacity} fit ({len(long)} of {len(tokens)} "
+                'texts are too long); overflow="window" encodes them whole'
+            )
+        if long and self.settings.overflow == "truncate":
+            log.warning("%d of %d texts were cut to %d tokens", len(long), len(tokens), capacity)
+
+    def _run(self, rows: list[list[int]], pad_id: int) -> Matrix:
+        backend = self._backend()
+        out = np.empty((len(rows), self.dimension), dtype=np.float32)
+        lengths = [len(row) for row in rows]
+        with progress(sum(lengths), "encoding", "token") as advance:
+            for chosen in batches(lengths, self.batch_tokens):
+                ids, mask = padded([rows[i] for i in chosen], pad_id)
+                out[chosen] = backend.pooled(ids, mask, self.settings.pooling)
+                advance(int(mask.sum()))
+        return out
+
+    def _tokenizer(self) -> TextTokenizer:
+        with self._lock:
+            if self._tokens is None:
+                found = TextTokenizer(load_tokenizer(self.folder, lowercase=self.settings.lowercase))
+                self.settings.check(positions(self.folder), found.special_count)
+                self._tokens = found
+            return self._tokens
+
+    def _backend(self) -> Backend:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = open_backend(self.backend, self.folder, device=self.device, dtype=self.dtype)
+            return self._loaded
+
+    def _identity(self) -> list[Path]:
+        """The files that decide a vector, named by content and not by the tokenizers release that wrote them."""
+        weights = sorted(p for pattern in SAFE_WEIGHTS for p in self.folder.glob(pattern))
+        names = (
+            ("vocab.txt",) if (self.folder / "vocab.txt").is_file() else ("tokenizer.json", "vocab.json", "merges.txt")
+        )
+        return weights + [self.folder / name for name in names if (self.folder / name).is_file()]
+
+
+def _checked(texts: Sequence[object]) -> list[str]:
+    """The texts as a list, or an error that names the first thing that is not a string."""
+    if isinstance(texts, str):
+        raise InvalidInputError("texts: expected a list of strings, got one str; put it in a list")
+    checked: list[str] = []
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InvalidInputError(f"texts[{i}]: expected str, got {type(text).__name__}")
+        checked.append(text)
+    return checked
