@@ -266,7 +266,7 @@ def test_the_records_and_filters_drawn_reach_every_operator(
     records, _ = corpus
     some: dict[str, Any] = {
         **dict.fromkeys(("$eq", "$gt", "$gte", "$lt", "$lte"), 1),
-        **dict.fromkeys(("$in", "$any", "$all"), [1]),
+        **dict.fromkeys(("$in", "$any", "$all"), (1,)),
         **dict.fromkeys(("$like", "$ilike"), "a%"),
         **dict.fromkeys(("$contains", "$prefix"), "a"),
         **dict.fromkeys(("$exists", "$empty"), True),

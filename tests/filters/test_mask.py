@@ -29,7 +29,7 @@ def rows(filter: Mapping[str, Any], columns: Columns) -> list[int]:
     """The rows that match a filter."""
     node = parse(filter)
     assert node is not None
-    return np.flatnonzero(mask(node, columns)).tolist()
+    return [int(row) for row in np.flatnonzero(mask(node, columns))]
 
 
 def matched(operators: Any, values: list[Any]) -> list[Any]:
@@ -83,10 +83,10 @@ OPERATORS: list[tuple[Any, list[Any]]] = [
     ({"$exists": True}, EVERY[1:]),
     ({"$empty": True}, [..., None, "", [], {}]),
 ]
-COMPLEMENTS = [
+COMPLEMENTS: list[tuple[Any, Any]] = [
     ({"$not": accepted if isinstance(accepted, dict) else {"$eq": accepted}}, accepted) for accepted, _ in OPERATORS
 ]
-NEGATIONS = [
+NEGATIONS: list[tuple[Any, Any]] = [
     ({"$ne": 1}, 1),
     ({"$nin": [0, "abc", False]}, {"$in": [0, "abc", False]}),
     ({"$nin": []}, {"$in": []}),
