@@ -77,7 +77,7 @@ def as_filter(given: Mapping[str, Any] | FilterDirective | StructuredQuery | Non
     """Give the Bedside filter that says the same.
 
     Raises:
-        FilterError: It is none of the kinds in :data:`Filter`.
+        FilterError: It is something else.
     """
     if isinstance(given, StructuredQuery):
         given = given.filter
@@ -87,7 +87,8 @@ def as_filter(given: Mapping[str, Any] | FilterDirective | StructuredQuery | Non
     if given is None or isinstance(given, Mapping):
         return given
     raise FilterError(
-        f"filter: expected a dict, a StructuredQuery or a function of one Document, got {type(given).__name__}"
+        "filter: expected a dict or a StructuredQuery (in searches also a function of one Document), "
+        f"got {type(given).__name__}"
     )
 
 

@@ -1,0 +1,279 @@
+"""Searching through LangChain: scores, modes, options, MMR, filters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_bedside import BedsideEmbeddings, BedsideTranslator, BedsideVectorStore, UnknownSearchArgumentError
+from langchain_core.documents import Document
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.structured_query import Comparator, Comparison, Operation, Operator, StructuredQuery
+from langchain_core.vectorstores import InMemoryVectorStore
+from langchain_core.vectorstores.utils import maximal_marginal_relevance
+
+from bedside.errors import EncoderRequired, FilterError, InvalidInputError
+
+MODES = ("dense", "sparse", "hybrid")
+
+
+def ids(documents: list[Document]) -> list[str | None]:
+    return [document.id for document in documents]
+
+
+def test_scores_are_cosines_as_python_floats(
+    store: BedsideVectorStore, embedding: DeterministicFakeEmbedding, notes: list[Document]
+) -> None:
+    """Dense scores are numpy's cosines, highest first."""
+    query = np.array(embedding.embed_query("chest pain"))
+    vectors = np.array(embedding.embed_documents([note.page_content for note in notes]))
+    cosines = vectors @ query / np.linalg.norm(vectors, axis=1) / np.linalg.norm(query)
+    found = store.similarity_search_with_score("chest pain", k=10)
+    assert [type(score) for _, score in found] == [float] * 4
+    assert ids([d for d, _ in found]) == [notes[i].id for i in np.argsort(-cosines)]
+    assert [score for _, score in found] == pytest.approx(sorted(cosines, reverse=True), abs=1e-6)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("alpha", [None, 0.0, 0.3, 1.0])
+@pytest.mark.parametrize("fusion", ["weighted", "rrf"])
+def test_ids_and_scores_are_the_cores(store: BedsideVectorStore, mode: Any, alpha: Any, fusion: Any) -> None:
+    """Every mode, alpha and fusion gives what the collection itself gives, to the last bit."""
+    options = {"alpha": alpha, "fusion": fusion, "filter": {"year": {"$exists": True}}}
+    found = store.similarity_search_with_score("chest pain", k=3, retrieval_mode=mode, **options)
+    hits = store.collection.search("chest pain", top_k=3, mode=mode, **options)
+    assert [(d.id, d.page_content, d.metadata, s) for d, s in found] == [
+        (h.id, h.text, h.metadata, h.score) for h in hits
+    ]
+
+
+def test_the_constructor_sets_the_defaults_of_every_search(
+    embedding: DeterministicFakeEmbedding, notes: list[Document]
+) -> None:
+    """``retrieval_mode``, ``alpha`` and ``fusion`` of the constructor hold until a call says otherwise."""
+    store = BedsideVectorStore.from_documents(notes, embedding, retrieval_mode="hybrid", alpha=0.2)
+    core = store.collection
+    hybrid = [(h.id, h.score) for h in core.search("chest pain", top_k=4, mode="hybrid", alpha=0.2)]
+    dense = [(h.id, h.score) for h in core.search("chest pain", top_k=4, mode="dense")]
+    assert [(d.id, s) for d, s in store.similarity_search_with_score("chest pain")] == hybrid
+    assert [(d.id, s) for d, s in store.similarity_search_with_score("chest pain", retrieval_mode="dense")] == dense
+    assert [(d.id, s) for d, s in store.similarity_search_with_score("chest pain", alpha=1.0)] == dense
+
+
+def test_hybrid_finds_meaning_and_numbers(minilm: BedsideEmbeddings, notes: list[Document]) -> None:
+    """With a real model, dense finds a paraphrase, sparse a number, and hybrid both."""
+    store = BedsideVectorStore.from_documents(notes, minilm, retrieval_mode="hybrid")
+    assert store.similarity_search("glucose lowering drug", k=1, retrieval_mode="dense")[0].id == "a-2"
+    assert store.similarity_search("7.2", k=1, retrieval_mode="sparse")[0].id == "b-2"
+    assert store.similarity_search("glucose lowering drug", k=1)[0].id == "a-2"
+    assert store.similarity_search("7.2", k=1)[0].id == "b-2"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_relevance_is_the_score_mapped_to_0_1(store: BedsideVectorStore, mode: str) -> None:
+    """Relevance is clip((score + 1) / 2, 0, 1), and the threshold applies to it."""
+    scored = store.similarity_search_with_score("chest pain", k=4, retrieval_mode=mode)
+    relevant = store.similarity_search_with_relevance_scores("chest pain", k=4, retrieval_mode=mode)
+    assert [(d.id, min(max((s + 1) / 2, 0), 1)) for d, s in scored] == [(d.id, s) for d, s in relevant]
+    cut = relevant[1][1]
+    above = store.similarity_search_with_relevance_scores("chest pain", k=4, retrieval_mode=mode, score_threshold=cut)
+    assert above == [pair for pair in relevant if pair[1] >= cut]
+
+
+def test_search_by_vector_is_dense_whatever_the_default(
+    embedding: DeterministicFakeEmbedding, notes: list[Document]
+) -> None:
+    """A vector is searched by cosine also in a store whose default is sparse, and a mode that needs text is refused."""
+    store = BedsideVectorStore.from_documents(notes, embedding, retrieval_mode="sparse")
+    vector = embedding.embed_query(notes[3].page_content)
+    assert store.similarity_search_by_vector(vector, k=1)[0].id == "b-2"
+    assert store.similarity_search_with_score_by_vector(vector, k=1)[0][1] == pytest.approx(1.0)
+    with pytest.raises(InvalidInputError):
+        store.similarity_search_by_vector(vector, retrieval_mode="hybrid")
+
+
+def test_score_key_puts_the_score_into_the_metadata(store: BedsideVectorStore) -> None:
+    """Chains that see documents only can cite the score; the store itself is not changed."""
+    found = store.similarity_search_with_score("chest pain", k=2, score_key="score")
+    assert [d.metadata["score"] for d, _ in found] == [score for _, score in found]
+    assert "score" not in store.get_by_ids([found[0][0].id])[0].metadata
+
+
+SEARCHES: list[Callable[[BedsideVectorStore, dict[str, Any]], Any]] = [
+    lambda store, kwargs: store.similarity_search("x", **kwargs),
+    lambda store, kwargs: store.similarity_search_with_score("x", **kwargs),
+    lambda store, kwargs: store.similarity_search_with_relevance_scores("x", **kwargs),
+    lambda store, kwargs: store.similarity_search_by_vector([1.0] * 16, **kwargs),
+    lambda store, kwargs: store.similarity_search_with_score_by_vector([1.0] * 16, **kwargs),
+    lambda store, kwargs: store.max_marginal_relevance_search("x", **kwargs),
+    lambda store, kwargs: store.max_marginal_relevance_search_by_vector([1.0] * 16, **kwargs),
+    lambda store, kwargs: store.search("x", "hybrid", **kwargs),
+    lambda store, kwargs: store.as_retriever(search_kwargs=kwargs).invoke("x"),
+]
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_unknown_search_arguments_are_refused(store: BedsideVectorStore, search: Any) -> None:
+    """A misspelt argument is an error that names it, in every search: a filter is never dropped in silence."""
+    for error in (UnknownSearchArgumentError, TypeError, ValueError):
+        with pytest.raises(error, match="where"):
+            search(store, {"where": {"patient_id": "A"}})
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"k": 0}, {"retrieval_mode": "magic"}, {"alpha": 2}, {"fusion": "sum"}, {"fetch_k": 0}]
+)
+def test_arguments_out_of_range_are_refused(store: BedsideVectorStore, arguments: dict[str, Any]) -> None:
+    """Values that mean nothing raise the core's named error."""
+    with pytest.raises(InvalidInputError):
+        store.similarity_search("x", **arguments)
+
+
+def test_search_by_meaning_without_a_model_is_refused() -> None:
+    """A store without a model says so instead of searching otherwise."""
+    store = BedsideVectorStore(retrieval_mode="sparse")
+    store.add_texts(["one"])
+    with pytest.raises(EncoderRequired):
+        store.similarity_search("one", retrieval_mode="dense")
+
+
+@pytest.mark.parametrize("lambda_mult", [0.0, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize("fetch_k", [6, 20])
+def test_mmr_agrees_with_langchains_own(lambda_mult: float, fetch_k: int) -> None:
+    """On 40 random texts our MMR chooses what LangChain's function chooses from the same pool."""
+    embedding = DeterministicFakeEmbedding(size=12)
+    texts = [f"text {i}" for i in range(40)]
+    store = BedsideVectorStore.from_texts(texts, embedding)
+    vectors, query = np.array(embedding.embed_documents(texts)), np.array(embedding.embed_query("question"))
+    cosines = vectors @ query / np.linalg.norm(vectors, axis=1)
+    pool = np.argsort(-cosines)[:fetch_k]
+    chosen = maximal_marginal_relevance(query, list(vectors[pool]), lambda_mult, k=5)
+    expected = [texts[pool[i]] for i in chosen]
+    found = store.max_marginal_relevance_search("question", k=5, fetch_k=fetch_k, lambda_mult=lambda_mult)
+    by_vector = store.max_marginal_relevance_search_by_vector(
+        query.tolist(), k=5, fetch_k=fetch_k, lambda_mult=lambda_mult
+    )
+    assert [d.page_content for d in found] == expected
+    assert by_vector == found
+
+
+def test_mmr_takes_the_other_options(store: BedsideVectorStore) -> None:
+    """MMR filters before it chooses, and adds the score where asked."""
+    found = store.max_marginal_relevance_search("chest pain", filter={"patient_id": "A"}, score_key="score")
+    assert sorted(str(d.id) for d in found) == ["a-1", "a-2"]
+    assert all(isinstance(d.metadata["score"], float) for d in found)
+
+
+def test_a_filter_may_be_a_dict_a_function_or_a_structured_query(store: BedsideVectorStore) -> None:
+    """Three ways to say the same give the same documents and scores."""
+    directive = Comparison(comparator=Comparator.GTE, attribute="year", value=2022)
+    ways: list[Any] = [
+        {"year": {"$gte": 2022}},
+        lambda document: document.metadata.get("year", 0) >= 2022,
+        directive,
+        StructuredQuery(query="ignored", filter=directive),
+    ]
+    answers = [store.similarity_search_with_score("chest pain", k=4, filter=way) for way in ways]
+    assert sorted(str(d.id) for d, _ in answers[0]) == ["a-2", "b-1"]
+    assert answers == answers[:1] * 4
+
+
+def test_a_function_that_lets_nothing_pass_finds_nothing(store: BedsideVectorStore) -> None:
+    """No candidate is not the same as no restriction."""
+    assert store.similarity_search("chest pain", filter=lambda _: False) == []
+    assert len(store.similarity_search("chest pain", filter={})) == 4
+
+
+def test_a_function_sees_the_scope_only(embedding: DeterministicFakeEmbedding, notes: list[Document]) -> None:
+    """A filter function is never shown another scope's document."""
+    store = BedsideVectorStore.from_documents(notes, embedding, scope_keys=["patient_id"])
+    seen: list[Document] = []
+    store.scoped(patient_id="B").similarity_search("x", filter=lambda d: seen.append(d) is None)
+    assert ids(seen) == ["b-1", "b-2"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(years=st.lists(st.integers(0, 5), min_size=1, max_size=8), limit=st.integers(0, 5))
+def test_functions_select_what_they_select_in_langchains_own_store(years: list[int], limit: int) -> None:
+    """The same function selects the same documents here and in InMemoryVectorStore."""
+    embedding = DeterministicFakeEmbedding(size=4)
+    arguments: dict[str, Any] = {
+        "texts": [f"note {i}" for i in range(len(years))],
+        "metadatas": [{"year": year} for year in years],
+        "ids": [str(i) for i in range(len(years))],
+    }
+    found = [
+        kind.from_texts(embedding=embedding, **arguments).similarity_search(
+            "note", k=10, filter=lambda d: d.metadata["year"] <= limit
+        )
+        for kind in (BedsideVectorStore, InMemoryVectorStore)
+    ]
+    assert ids(found[0]) == ids(found[1])
+
+
+@pytest.mark.parametrize("bad", ["year >= 2022", 5, ["a"], {"$nor": []}, {"year": {"$in": 3}}])
+def test_bad_filters_are_refused(store: BedsideVectorStore, bad: Any) -> None:
+    """A filter that does not parse raises FilterError in searches, count, get and delete; nothing is deleted."""
+    for verb in (
+        lambda: store.similarity_search("x", filter=bad),
+        lambda: store.count(bad),
+        lambda: store.get(filter=bad),
+        lambda: store.delete(filter=bad),
+    ):
+        with pytest.raises(FilterError):
+            verb()
+    assert store.count() == 4
+
+
+COMPARISONS = [
+    (Comparator.EQ, "year", 2021, ["a-1"]),
+    (Comparator.NE, "year", 2021, ["a-2", "b-1", "b-2"]),
+    (Comparator.GT, "year", 2021, ["a-2", "b-1"]),
+    (Comparator.GTE, "year", 2022, ["a-2", "b-1"]),
+    (Comparator.LT, "year", 2022, ["a-1"]),
+    (Comparator.LTE, "year", 2022, ["a-1", "b-1"]),
+    (Comparator.IN, "patient_id", ["B", "C"], ["b-1", "b-2"]),
+    (Comparator.NIN, "patient_id", ["B", "C"], ["a-1", "a-2"]),
+    (Comparator.CONTAIN, "tags", "lab", ["b-2"]),
+    (Comparator.LIKE, "patient_id", "A%", ["a-1", "a-2"]),
+]
+
+
+@pytest.mark.parametrize(("comparator", "attribute", "value", "expected"), COMPARISONS)
+def test_every_comparator_of_a_structured_query_is_served(
+    store: BedsideVectorStore, comparator: Comparator, attribute: str, value: Any, expected: list[str]
+) -> None:
+    """Each of LangChain's comparators selects what it says, and its negation the rest."""
+    comparison = Comparison(comparator=comparator, attribute=attribute, value=value)
+    negation = Operation(operator=Operator.NOT, arguments=[comparison])
+    everything = {"a-1", "a-2", "b-1", "b-2"}
+    assert ids(store.get(filter=comparison.accept(BedsideTranslator()))) == expected
+    assert set(ids(store.get(filter=negation.accept(BedsideTranslator())))) == everything - set(expected)
+
+
+def test_every_comparator_is_covered() -> None:
+    """The table above holds all of LangChain's comparators, and the translator allows each."""
+    assert {row[0] for row in COMPARISONS} == set(Comparator) == set(BedsideTranslator.allowed_comparators or ())
+
+
+def test_structured_queries_nest(store: BedsideVectorStore) -> None:
+    """and, or and not nest; a ``not`` of two means none of them."""
+    a = Comparison(comparator=Comparator.EQ, attribute="patient_id", value="A")
+    old = Comparison(comparator=Comparator.LT, attribute="year", value=2022)
+    either = Operation(operator=Operator.OR, arguments=[a, old])
+    both = Operation(operator=Operator.AND, arguments=[a, old])
+    neither = Operation(operator=Operator.NOT, arguments=[a, old])
+    found = [ids(store.get(filter=o.accept(BedsideTranslator()))) for o in (either, both, neither)]
+    assert found == [["a-1", "a-2"], ["a-1"], ["b-1", "b-2"]]
+
+
+def test_the_translator_answers_as_a_self_query_retriever_asks() -> None:
+    """A structured query becomes its text and search arguments; a date becomes its ISO text."""
+    date = Comparison(comparator=Comparator.GT, attribute="day", value={"date": "2024-01-31", "type": "date"})
+    asked = BedsideTranslator().visit_structured_query(StructuredQuery(query="q", filter=date, limit=None))
+    assert asked == ("q", {"filter": {"day": {"$gt": "2024-01-31"}}})
+    assert BedsideTranslator().visit_structured_query(StructuredQuery(query="q", filter=None)) == ("q", {})
