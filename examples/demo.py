@@ -11,13 +11,13 @@ from typing import Any
 import langchain_bedside
 import llama_index.vector_stores.bedside as llama_index_bedside
 from llama_index.embeddings.bedside import BedsideEmbedding
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
 from bedside import Collection, Encoder, Hit, load_encoder
 from bedside.errors import ModelNotFoundError, ScopeRequired
 from bedside.types import Mode
 from clinical_notes import read_guidelines, read_patients, split_sections
-from extractive import Extractor, most_alike
+from extractive import Extractor, nearest_sentence
 from terminal import labelled, table, title
 from with_langchain import retrieval_chain
 from with_llama_index import query_engine
@@ -52,21 +52,23 @@ def ingest(path: Path, encoder: Encoder) -> None:
         Collection.open(path, encoder=encoder, scope_keys=["patient_id"]) as collection,
         tqdm(total=len(passages), desc="Ingest  ", unit=" passages", ncols=100) as progress,
     ):
-        for start in range(0, len(passages), 64):
-            progress.update(len(collection.add(passages[start : start + 64])))
+        for start in range(0, len(passages), 32):
+            progress.update(len(collection.add(passages[start : start + 32])))
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     labelled("Stored", f"{len(passages)} passages of {len(notes)} notes, {size / 1e6:.1f} MB on disk")
+    print()
 
 
 def show_answer(question: str, answer: str, passages: Iterable[tuple[float, str, Mapping[str, Any]]]) -> None:
     """Print a question, its answer, and the passages behind it, given as score, text and metadata."""
     labelled("Question", question)
     labelled("Answer", answer)
-    rows = [
-        (f"{score:.3f}", about["note_id"], about["date"], about["section"], most_alike(text, question + answer))
-        for score, text, about in passages
-    ]
-    table(("score", "note", "date", "section", "passage, the sentence nearest to the answer"), rows, (5, 6, 10, 20, 59))
+    rows = []
+    for score, text, about in passages:
+        sentence = nearest_sentence(text, question + answer).removeprefix(f"{about['section']}: ")
+        rows.append((f"{score:.3f}", about["note_id"], about["date"], about["section"], sentence))
+    head = ("score", "note", "date", "section", "the passage's sentence nearest to the answer")
+    table(head, rows, (5, 6, 10, 21, 58))
     print()
 
 
@@ -95,7 +97,8 @@ def show_refusal(notes: Collection) -> None:
     try:
         notes.search(QUESTIONS[0])
     except ScopeRequired as error:
-        labelled("Refused", f"The same question without a patient: {error}")
+        labelled("Refused", f"the same question without a patient: {error}")
+        print()
 
 
 def compare_modes(notes: Collection, patient: str, query: str, wanted: str) -> None:
@@ -118,7 +121,7 @@ def ask_guidelines(encoder: Encoder, question: str) -> None:
         guidelines.add([passage for note in read_guidelines() for passage in split_sections(note)])
         hit = guidelines.search(question, top_k=1)[0]
     labelled("Question", question)
-    labelled(f"{hit.score:.3f}", f"[{hit.metadata['note_id']}] {hit.text}")
+    labelled("Found", f"{hit.text} [{hit.id}, score {hit.score:.3f}]")
 
 
 def main() -> None:

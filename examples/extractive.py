@@ -6,8 +6,8 @@ It reads the same prompt as a real model would and knows nothing else, so one li
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 from bedside import Collection, Document, Encoder
@@ -19,26 +19,30 @@ PROMPT = """Answer the question from these passages of one patient's record only
 Question: {query_str}
 Answer: """
 
-PASSAGE = re.compile(r"^\[(.+?)\] (.+)$", re.MULTILINE)
+PASSAGE = re.compile(r"^\[(\S+) (\S+) [^]]+\] (.+?)(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 SENTENCE_END = re.compile(r"(?<=[.?!:]) \d{1,2}\. | - |(?<!Mr\.)(?<!Ms\.)(?<=[.?!]) ")
 
 
 def cite(text: str, metadata: Mapping[str, Any]) -> str:
-    """Write a passage on one line behind the note, section and date that a reader needs to check it."""
-    return f"[{metadata['note_id']} {metadata['section']}, {metadata['date']}] {' '.join(text.split())}"
+    """Put the note, date and section that a reader needs to check a passage before it."""
+    return f"[{metadata['note_id']} {metadata['date']} {metadata['section']}] {text}"
 
 
 def split_sentences(passage: str) -> Iterator[str]:
-    """Yield the sentences and list items of a one-line passage, without item numbers."""
-    for part in SENTENCE_END.split(passage):
+    """Yield the sentences and list items of a passage, each on one line, without item numbers."""
+    for part in SENTENCE_END.split(" ".join(passage.split())):
         if not part.endswith(":"):
             yield part
 
 
-def most_alike(passage: str, text: str) -> str:
+def words(text: str) -> set[str]:
+    """The words of a text, case apart."""
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def nearest_sentence(passage: str, text: str) -> str:
     """Give the sentence of a passage that has the most words in common with a text."""
-    words = set(re.findall(r"\w+", text.lower()))
-    return max(split_sentences(" ".join(passage.split())), key=lambda s: len(words & {*re.findall(r"\w+", s.lower())}))
+    return max(split_sentences(passage), key=lambda sentence: len(words(sentence) & words(text)))
 
 
 class Extractor:
@@ -53,13 +57,13 @@ class Extractor:
         self.encoder, self.sentences = encoder, sentences
 
     def __call__(self, prompt: str) -> str:
-        """Return the best sentences, each with all its citations."""
-        context, _, question = prompt.removesuffix("Answer: ").rpartition("Question: ")
-        citations: dict[str, list[str]] = defaultdict(list)
-        for citation, passage in PASSAGE.findall(context):
+        """Return the best sentences, those of the latest notes first, each with all its citations."""
+        context, _, question = prompt.rpartition("Question: ")
+        citations: dict[str, list[str]] = {}
+        for note, date, passage in sorted(PASSAGE.findall(context), key=itemgetter(1), reverse=True):
             for sentence in split_sentences(passage):
-                citations[sentence].append(citation.split(" ")[0])
-        with Collection.open(encoder=self.encoder) as best:
-            best.add([Document(sentence) for sentence in citations])
-            hits = best.search(question.strip(), top_k=self.sentences)
-        return " ".join(f"{hit.text} [{', '.join(citations[hit.text])}]" for hit in hits)
+                citations.setdefault(sentence, []).append(f"{note} {date}")
+        with Collection.open(encoder=self.encoder) as ranked:
+            ranked.add([Document(sentence) for sentence in citations])
+            best = {hit.text for hit in ranked.search(question.partition("\n")[0], top_k=self.sentences)}
+        return " ".join(f"{text} [{', '.join(notes)}]" for text, notes in citations.items() if text in best)

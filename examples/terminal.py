@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from textwrap import fill, shorten
+from textwrap import fill
 
 WIDTH = 108
 
@@ -16,7 +16,7 @@ def bold(text: str) -> str:
 
 def title(text: str) -> None:
     """Print the heading of a part."""
-    print(f"\n{bold(f'── {text} '.ljust(WIDTH, '─'))}\n")
+    print(f"{bold(f'── {text} '.ljust(WIDTH, '─'))}\n")
 
 
 def labelled(label: str, text: str) -> None:
@@ -24,9 +24,13 @@ def labelled(label: str, text: str) -> None:
     print(fill(text, WIDTH, initial_indent=f"{label:<9}", subsequent_indent=" " * 9))
 
 
+def clip(text: str, width: int) -> str:
+    """Cut a text to a width, with an ellipsis where something is missing."""
+    return text if len(text) <= width else f"{text[: width - 1].rstrip()}…"
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int]) -> None:
-    """Print rows in columns of the given widths; what is too long is shortened at a word."""
+    """Print rows in columns of the given widths; what is too long is cut."""
     for number, row in enumerate([head, *rows]):
-        cells = (shorten(cell, width, placeholder=" …") for cell, width in zip(row, widths, strict=True))
-        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+        line = "  ".join(f"{clip(cell, width):<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         print(line if number else bold(line))

@@ -10,12 +10,14 @@ from llama_index.core.bridge.pydantic import Field
 from llama_index.core.llms import CompletionResponse, CompletionResponseGen, CustomLLM, LLMMetadata
 from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.embeddings.bedside import BedsideEmbedding
 from llama_index.vector_stores.bedside import BedsideVectorStore
 from typing_extensions import override
 
-from extractive import PROMPT, Extractor, cite
+from extractive import PROMPT, Extractor
+
+CITED = {"note_id", "date", "section"}
 
 
 class ExtractiveLLM(CustomLLM):
@@ -42,15 +44,18 @@ class ExtractiveLLM(CustomLLM):
 
 
 class Cite(BaseNodePostprocessor):
-    """Shows the model each node's text behind its citation, and no other metadata."""
+    """Puts note, date and section before each node's text in the prompt; the nodes themselves stay whole."""
 
     @override
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         for scored in nodes:
-            scored.node.set_content(cite(scored.node.get_content(), scored.node.metadata))
-            scored.node.excluded_llm_metadata_keys = list(scored.node.metadata)
+            node = scored.node
+            if isinstance(node, TextNode):
+                node.text_template, node.metadata_template = "[{metadata_str}] {content}", "{value}"
+                node.metadata_separator = " "
+                node.excluded_llm_metadata_keys = [key for key in node.metadata if key not in CITED]
         return nodes
 
 
