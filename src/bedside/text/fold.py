@@ -53,9 +53,9 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    text = _MARKS.sub(" ", _GLUED.sub(" ", text)).replace("ı", "i").replace("´", "'")
+    text = _MARKS.sub(" ", _GLUED.sub(" ", text)).replace("´", "'")
     text = unicodedata.normalize("NFKD", text).casefold()
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKD", text))
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFKD", text)).replace("ı", "i")
     return text if text.isascii() else _REPLACED.sub(_replace, text)
 
 
