@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, overload
 from bedside.engine import Engine
 from bedside.errors import InvalidInputError, ScopeMismatch, ScopeRequired
 from bedside.filters.parse import parse
+from bedside.maintenance import EraseReceipt, VerifyReport
 from bedside.records import ScopeKey, check_id, check_scope, check_vectors
 from bedside.search import make_plan
 from bedside.store.manifest import EncoderRecord, Manifest, log_name
@@ -179,11 +180,49 @@ class Records(ABC):
         ids = _check_selection("delete", ids, filter)
         return self._engine.delete(self._scope_key(), parse(filter), ids)
 
+    def erase(self, ids: Sequence[str] | None = None, *, filter: FilterDict | None = None) -> EraseReceipt:
+        """Delete records and leave no byte of their text, vectors or metadata in any file of the collection.
+
+        The log is rewritten without them, cache and old log are deleted, and then every file in the folder is read in
+        search of traces. What lies outside of the folder is outside of this promise: backups and snapshots, copies and
+        exports, other processes' memory, and blocks that a file system or a solid-state disk has not yet overwritten.
+
+        Returns:
+            A receipt: what was erased, which files were scanned, and for how many traces.
+
+        Raises:
+            InvalidInputError: Neither ``ids`` nor ``filter``.
+            TracesRemainError: A file still holds traces, such as a damaged log that a repair kept.
+            WriteFailedError: The disk refused; the records are still there.
+        """
+        ids = _check_selection("erase", ids, filter)
+        return self._engine.erase(self._scope_key(), parse(filter), ids)
+
     def count(self, filter: FilterDict | None = None) -> int:
         """Count the documents that ``filter`` leaves; all of them without one."""
         node, scope = parse(filter), self._scope_key()
         with self._engine.reading() as index:
             return int(index.candidates(scope, node, None).allowed.sum())
+
+    def facets(self, key: str, *, filter: FilterDict | None = None) -> list[tuple[Any, int]]:
+        """Count the documents by the values of a metadata key, the most frequent value first.
+
+        Args:
+            key: A key, or a dotted path. A list counts once for each of its elements.
+            filter: Only documents that satisfy it are counted.
+
+        Returns:
+            Pairs of value and count: ``True`` and ``1`` are two values here and would be one key of a dict.
+
+        Example:
+            >>> notes = Collection.open()
+            >>> _ = notes.add([Document("a", {"s": "HPI"}), Document("b", {"s": "HPI"}), Document("c", {"s": "ROS"})])
+            >>> notes.facets("s")
+            [('HPI', 2), ('ROS', 1)]
+        """
+        node, scope = parse(filter), self._scope_key()
+        with self._engine.reading() as index:
+            return list(index.columns.facets(key, index.candidates(scope, node, None).allowed))
 
     @overload
     def search(
@@ -367,7 +406,7 @@ class Collection(Records):
                 raise InvalidInputError(
                     f"sparse: the collection was created with {storage.manifest.sparse}, got {settings}"
                 )
-            return cls(Engine(storage, encoder))
+            return cls(Engine(storage, encoder, read_only=read_only))
         except BaseException:
             storage.close()
             raise
@@ -403,6 +442,36 @@ class Collection(Records):
             WriteFailedError: The disk refused; the collection is as before.
         """
         self._engine.compact()
+
+    def verify(self) -> VerifyReport:
+        """Read every line of the log and hold the index against it.
+
+        Raises:
+            CorruptLogError: A line is damaged, missing, doubled or moved; ``bedside repair`` salvages the rest.
+        """
+        return self._engine.verify()
+
+    def reembed(self, encoder: Encoder, *, batch_size: int = 1_024) -> None:
+        """Encode every text with another encoder and make it the collection's, atomically.
+
+        Readers go on with the old vectors until it is done; writers wait. On any error nothing has changed.
+
+        Args:
+            encoder: The new encoder.
+            batch_size: Texts encoded at once; an encoder batches further by itself.
+
+        Raises:
+            InvalidDocumentError: A record has a vector but no text.
+        """
+        self._engine.reembed(encoder, batch_size)
+
+    def copy_to(self, path: str | os.PathLike[str]) -> None:
+        """Write all records, of every scope, into a new collection in another folder: a backup, or a way to disk.
+
+        Raises:
+            NotACollectionError: The folder is not empty.
+        """
+        self._engine.copy_to(Path(path))
 
     def close(self) -> None:
         """Let go of files and memory; later calls raise :class:`CollectionClosedError`. May be called twice."""

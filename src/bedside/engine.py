@@ -7,48 +7,65 @@ the moments in which it changes or a search takes its view of it. Encoding, disk
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import astuple, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bedside.errors import (
+    BedsideError,
     CollectionClosedError,
     CorruptLogError,
     EncoderMismatch,
     EncoderRequired,
+    InvalidDocumentError,
     InvalidVectorError,
+    NotACollectionError,
+    TracesRemainError,
 )
 from bedside.filters.tree import Node
 from bedside.index.state import Delete, Entry, Index, Put
+from bedside.maintenance import EraseReceipt, VerifyReport, scan, traces_of, without_shared
 from bedside.records import Record, ScopeKey, check_documents, check_vectors
 from bedside.search import Plan, Ranked, rank
+from bedside.store.cache import read_cache, remove_cache, write_cache
 from bedside.store.log import Log, Position, Span
-from bedside.store.manifest import EncoderRecord, Manifest
+from bedside.store.manifest import EncoderRecord, Manifest, log_name, new_id
 from bedside.store.seal import text_to_vector, vector_to_text
-from bedside.store.storage import Storage
+from bedside.store.storage import DiskStorage, Storage
 from bedside.types import Document, Encoder, Matrix
+
+CACHE_VERSION = 1
+# Replaying so many records takes 0.1 s: less is not worth a file.
+_CACHE_AFTER = 1_000
+_log = logging.getLogger(__name__)
 
 
 class Engine:
     """Everything a collection does, with the scope as an argument."""
 
-    def __init__(self, storage: Storage, encoder: Encoder | None) -> None:
+    def __init__(self, storage: Storage, encoder: Encoder | None, *, read_only: bool = False) -> None:
         self._storage = storage
+        self._read_only = read_only
         self.encoder = encoder
         self.closed = False
         self._writing = threading.RLock()
         self._state = threading.RLock()
         self._appending = False
         self._check_encoder()
-        self._position = Position()
+        self._position = self._cached = Position()
         self._index = Index(self.manifest.dimension, self.manifest.sparse)
         with self._state:
+            self._load_cache()
             self._refresh()
+        if not read_only:
+            self._tidy()
 
     @property
     def path(self) -> Path | None:
@@ -66,8 +83,12 @@ class Engine:
 
     def close(self) -> None:
         """Let go of the files; later calls raise :class:`CollectionClosedError`."""
-        with self._writing, self._state:
-            if not self.closed:
+        with self._writing:
+            if self.closed:
+                return
+            if not self._read_only:
+                self._tidy()
+            with self._state:
                 self.closed = True
                 self._storage.close()
 
@@ -95,10 +116,70 @@ class Engine:
     def compact(self) -> None:
         """Write the living records into a new log and make it the current one."""
         with self._transaction():
-            self._storage.rewrite(self._living(), self.manifest)
-            with self._state:
-                self._reset()
-                self._refresh()
+            self._rewrite(self._living(), self.manifest)
+
+    def erase(self, scope: ScopeKey, node: Node | None, ids: Sequence[str] | None) -> EraseReceipt:
+        """Rewrite the log without the chosen records, then look for what is left of them in every file."""
+        with self._transaction():
+            doomed = self._names(scope, node, ids)
+            rows = {row for id in doomed if (row := self._index.row(scope, id)) is not None}
+            traces = traces_of(self._storage.log.read(self._index.span(row)) for row in sorted(rows))
+            unique = without_shared(traces, self._living(rows))
+            if self._storage.cache is not None:
+                remove_cache(self._storage.cache)
+            self._rewrite(self._living(rows), self.manifest)
+            if self._storage.cache is not None:
+                self._save_cache(self._storage.cache)
+            files, found = scan(self._storage.path, unique) if self._storage.path else ({}, {})
+        if found:
+            raise TracesRemainError(
+                f"the records were erased from the collection; traces remain in {', '.join(found)}: delete these files"
+            )
+        return EraseReceipt(tuple(doomed), files, len(unique), len(traces) - len(unique))
+
+    def reembed(self, encoder: Encoder, batch_size: int) -> None:
+        """Encode every text anew and make ``encoder`` the collection's, in one step."""
+        with self._transaction():
+            records = _reencoded(self._living(), encoder, batch_size)
+            first = next(records, None)
+            dimension = len(text_to_vector(first["vector"])) if first else encoder.dimension
+            manifest = replace(self.manifest, dimension=dimension, encoder=EncoderRecord.of(encoder))
+            self._rewrite(chain([first] if first else [], records), manifest, encoder)
+
+    def copy_to(self, path: Path) -> None:
+        """Write the living records of every scope into a new folder."""
+        with self.reading():
+            manifest = replace(self.manifest, log=log_name(1), id=new_id())
+            records = self._living()
+        if path.exists() and any(path.iterdir()):
+            raise NotACollectionError(f"{path} is not empty; a copy needs a new or empty folder")
+        storage = DiskStorage.open(path, lambda: manifest)
+        try:
+            with storage.writing():
+                storage.log.append(Position(), records)
+        finally:
+            storage.close()
+
+    def verify(self) -> VerifyReport:
+        """Read the whole log, line by line, and hold the index against one made from it."""
+        with self.reading() as index:
+            log, at, living = self._storage.log, self._position, dict(index.living())
+            size = log.size()
+        end = log.verify(Position())
+        fresh = Index(self.manifest.dimension, self.manifest.sparse)
+        keys = self.manifest.scope_keys
+        fresh.apply(_stored_entry(record, span, keys) for span, record in log.records(Position(), at))
+        if dict(fresh.living()) != living:
+            raise CorruptLogError(log.name, at.line, "the index in memory does not hold the records of the log")
+        return VerifyReport(log.name, end.offset, end.line, len(fresh), size - end.offset)
+
+    def _rewrite(self, records: Iterable[dict[str, Any]], manifest: Manifest, encoder: Encoder | None = None) -> None:
+        """Put ``records`` in place of everything, and start again from them."""
+        self._storage.rewrite(records, manifest)
+        with self._state:
+            self.encoder = encoder or self.encoder
+            self._reset()
+            self._refresh()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -255,7 +336,43 @@ class Engine:
 
     def _reset(self) -> None:
         self._index = Index(self.manifest.dimension, self.manifest.sparse)
-        self._position = Position()
+        self._position = self._cached = Position()
+
+    def _load_cache(self) -> None:
+        """Start from the cache where it is one of this log; the rest is replayed."""
+        if self._storage.cache is None or (found := read_cache(self._storage.cache, self._cache_key())) is None:
+            return
+        facts, arrays = found
+        position = Position(*facts["position"])
+        if self._storage.log.ends_at(position):
+            self._index.load(facts["state"], arrays)
+            self._position = self._cached = position
+
+    def _tidy(self) -> None:
+        """Delete what killed writers left and bring the cache up to date; where another process writes, let it be."""
+        if self._storage.cache is None:
+            return
+        try:
+            with self._storage.writing(timeout=0):
+                self._storage.remove_strays()
+                with self._state:
+                    self._refresh()
+                if self._position.line - self._cached.line >= _CACHE_AFTER:
+                    self._save_cache(self._storage.cache)
+        except (BedsideError, OSError) as error:
+            _log.info("left to another process or time: %s", type(error).__name__)
+
+    def _save_cache(self, folder: Path) -> None:
+        """Write the cache. The lock is held, so that it cannot bring back what an erasure just removed."""
+        state, arrays = self._index.to_state()
+        facts = {**self._cache_key(), "position": list(astuple(self._position)), "state": state}
+        write_cache(folder, facts, arrays)
+        self._cached = self._position
+
+    def _cache_key(self) -> dict[str, Any]:
+        manifest = self.manifest
+        terms = self._index.tokenizer.fingerprint  # another release of the stemmer may make other terms
+        return {"collection": manifest.id, "log": manifest.log, "terms": terms, "version": CACHE_VERSION}
 
     def _refresh(self) -> None:
         """Take over what other processes committed."""
@@ -300,10 +417,11 @@ class Engine:
             named = index.ids(scope) if ids is None else dict.fromkeys(ids)
             return [id for id in named if (row := index.row(scope, id)) is not None and allowed[row]]
 
-    def _living(self) -> Iterator[dict[str, Any]]:
+    def _living(self, without: Collection[int] = ()) -> Iterator[dict[str, Any]]:
+        """Return the living records as the log holds them, in insertion order."""
         log, index = self._storage.log, self._index
-        for row in np.flatnonzero(index.alive()).tolist():
-            yield log.read(index.span(row))
+        rows = np.flatnonzero(index.alive()).tolist()
+        return (log.read(index.span(row)) for row in rows if row not in without)
 
 
 def _payload(change: Record | Delete) -> dict[str, Any]:
@@ -325,6 +443,15 @@ def _stored_entry(record: Mapping[str, Any], span: Span, scope_keys: Sequence[st
     metadata = record["metadata"]
     vector = text_to_vector(record["vector"]) if "vector" in record else None
     return Put(record["id"], tuple(metadata[key] for key in scope_keys), record["text"], metadata, vector, span)
+
+
+def _reencoded(records: Iterator[dict[str, Any]], encoder: Encoder, batch_size: int) -> Iterator[dict[str, Any]]:
+    while batch := list(islice(records, batch_size)):
+        if empty := [record["id"] for record in batch if not record["text"].strip()]:
+            raise InvalidDocumentError(f"record {empty[0]!r}: has a vector but no text, and cannot be encoded anew")
+        vectors = check_vectors(encoder.encode_documents([record["text"] for record in batch]), "the encoder's vectors")
+        for record, vector in zip(batch, vectors, strict=True):
+            yield {**record, "vector": vector_to_text(vector)}
 
 
 def _document(record: Mapping[str, Any], *, vectors: bool = False) -> Document:

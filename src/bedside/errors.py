@@ -21,7 +21,8 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     │   ├── CollectionClosedError (RuntimeError)
     │   ├── ReadOnlyError (PermissionError)   a write to a collection opened for reading
     │   ├── LockTimeoutError (TimeoutError)   another writer held the lock for too long
-    │   └── WriteFailedError (OSError)        the disk refused: full, over quota, I/O error; nothing was committed
+    │   ├── WriteFailedError (OSError)        the disk refused: full, over quota, I/O error; nothing was committed
+    │   └── TracesRemainError (RuntimeError)  an erasure removed the records, and a file still holds traces of them
     ├── EncoderError
     │   ├── EncoderMismatch (ValueError)      another encoder or dimension than the collection's
     │   ├── EncoderRequired (ValueError)      text given where only a vector can be used
@@ -58,6 +59,7 @@ __all__ = [
     "ScopeRequired",
     "StoreError",
     "TextTooLongError",
+    "TracesRemainError",
     "WriteFailedError",
 ]
 
@@ -142,6 +144,10 @@ class LockTimeoutError(StoreError, TimeoutError):
 
 class WriteFailedError(StoreError, OSError):
     """The file system refused a write; the transaction was taken back whole."""
+
+
+class TracesRemainError(StoreError, RuntimeError):
+    """Records were erased from the collection, and a file in its folder still holds traces of them."""
 
 
 class EncoderError(BedsideError):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedside.index import dense as module
+from bedside.index import blocks as module
 from bedside.index.dense import DenseIndex, Prior
 
 
@@ -70,7 +70,7 @@ def test_the_answer_is_that_of_brute_force(kind, n, d, k, share, weight, seed):
 
 
 def test_rows_over_several_blocks_are_found(rng, monkeypatch):
-    monkeypatch.setattr(module, "_BLOCK_ROWS", 16)
+    monkeypatch.setattr(module, "CAPACITY", 16)
     vectors = rng.normal(size=(100, 8)).astype(np.float32)
     index = DenseIndex(8)
     index.extend(vectors[:5])

@@ -58,7 +58,7 @@ class TextTokenizer:
         """
         try:
             encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        except UnicodeEncodeError as error:
+        except (TypeError, UnicodeEncodeError) as error:  # which one depends on the tokenizers release
             raise InvalidInputError(f"texts[{_surrogate(texts)}]: a lone surrogate, not valid Unicode text") from error
         return [encoding.ids for encoding in encodings]
 

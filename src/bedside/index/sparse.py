@@ -296,6 +296,8 @@ class _Growing:
 
     def extend(self, values: NDArray[np.int32]) -> None:
         end = self._size + len(values)
+        if end == self._size:
+            return  # the start may be a read-only map
         if end > len(self._buffer):
             grown = np.empty(max(end, len(self._buffer) * 3 // 2), np.int32)
             grown[: self._size] = self.view

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from bedside.filters.mask import mask
@@ -134,6 +135,47 @@ class Index:
         """Return the living ids of ``scope`` and their rows, in insertion order."""
         return self._ids.get(scope, {})
 
+    def living(self) -> Iterator[tuple[tuple[ScopeKey, str], Span]]:
+        """Yield every living record's scope and id, and where its line lies."""
+        for scope, ids in self._ids.items():
+            for id, row in ids.items():
+                yield (scope, id), self.span(row)
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return the whole index as a JSON value and arrays; the arrays are not copies."""
+        scopes = [(scope, list(ids)) for scope, ids in self._ids.items() if ids]
+        sparse, sparse_arrays = self.sparse.to_state()
+        columns, column_arrays = self.columns.to_state()
+        rows = [row for scope, _ in scopes for row in self._ids[scope].values()]
+        arrays: dict[str, NDArray[Any]] = {
+            "alive": np.frombuffer(bytes(self._alive), np.uint8),
+            "offsets": np.array(self._offsets, np.int64),
+            "lengths": np.array(self._lengths, np.int64),
+            "ids": np.frombuffer(orjson.dumps(scopes), np.uint8),
+            "rows": np.array(rows, np.int64),
+            **{f"sparse.{name}": array for name, array in sparse_arrays.items()},
+            **{f"columns.{name}": array for name, array in column_arrays.items()},
+        }
+        if self.dense is not None:
+            arrays |= {f"dense.{name}": array for name, array in self.dense.to_arrays().items()}
+        return {"sparse": sparse, "columns": columns}, arrays
+
+    def load(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what :meth:`to_state` gave, in place of everything; the arrays may be read-only memory maps."""
+        self.sparse = SparseIndex.from_state(state["sparse"], _named(arrays, "sparse."))
+        self.columns = Columns.from_state(state["columns"], _named(arrays, "columns."))
+        dense = _named(arrays, "dense.")
+        self.dense = DenseIndex.from_arrays(dense) if dense else None
+        self._alive = bytearray(arrays["alive"])
+        self._offsets = array("q", arrays["offsets"].tobytes())
+        self._lengths = array("q", arrays["lengths"].tobytes())
+        rows = iter(arrays["rows"].tolist())
+        self._ids = {
+            tuple(scope): dict(zip(ids, islice(rows, len(ids)), strict=True))
+            for scope, ids in orjson.loads(arrays["ids"].tobytes())
+        }
+        self._count = sum(map(len, self._ids.values()))
+
     def row(self, scope: ScopeKey, id: str) -> int | None:
         """Return the row of a record, or None."""
         return self._ids.get(scope, {}).get(id)
@@ -165,6 +207,10 @@ class Index:
             named[[row for id in ids if (row := self.row(scope, id)) is not None]] = True
             allowed = allowed & named
         return Candidates(visible, allowed)
+
+
+def _named(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:

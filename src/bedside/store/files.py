@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from bedside.errors import WriteFailedError
@@ -44,8 +45,8 @@ def read_at(fd: int, offset: int, length: int, lock: threading.Lock) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Make ``path`` hold ``content``: written beside it, synced, then renamed over it.
+def replace_file(path: Path, content: Iterable[bytes | memoryview]) -> None:
+    """Make ``path`` hold the chunks of ``content``: written beside it, synced, then renamed over it.
 
     Raises:
         WriteFailedError: The disk refused; ``path`` is as before.
@@ -54,7 +55,7 @@ def replace_file(path: Path, content: bytes) -> None:
     try:
         with open(open_private(beside, writable=True, create=True), "wb") as out:  # a descriptor
             out.truncate(0)
-            out.write(content)
+            out.writelines(content)
             out.flush()
             os.fsync(out.fileno())
         beside.replace(path)

@@ -27,6 +27,7 @@ _HEADER = {"op": "open", "format": "bedside-log", "version": VERSION}
 _HEADER_LINE = seal(_HEADER)
 _COMMIT = b'{"op":"commit"'
 _CHUNK = 1 << 22
+_COMMIT_ROOM = 256  # a commit line has under 100 bytes
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,18 @@ class Log:
             offset += len(line)
             if not line.startswith((_COMMIT, b'{"op":"open"')):
                 yield span, orjson.loads(line)
+
+    def ends_at(self, position: Position) -> bool:
+        """Tell whether a transaction of this log ends at ``position``, with the same history before it."""
+        if position.offset > self.size():
+            return False
+        before = self._file.read(max(0, position.offset - _COMMIT_ROOM), min(position.offset, _COMMIT_ROOM))
+        line = before[before.rfind(b"\n", 0, -1) + 1 :]
+        try:
+            commit = unseal(line)
+        except (BrokenSealError, orjson.JSONDecodeError):
+            return False
+        return commit["op"] == "commit" and zlib.crc32(line, int(commit["chain"], 16)) == position.chain
 
     def read(self, span: Span) -> dict[str, Any]:
         """Return one record.

@@ -51,7 +51,7 @@ class Manifest:
     scope_keys: tuple[str, ...] = ()
     dimension: int | None = None
     encoder: EncoderRecord | None = None
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    id: str = field(default_factory=lambda: new_id())
 
     def with_vectors(self, dimension: int, encoder: EncoderRecord | None) -> Manifest:
         """Return this manifest with what the first vectors decide."""
@@ -95,6 +95,11 @@ class Manifest:
             **{**data, "scope_keys": tuple(data["scope_keys"])},
             encoder=None if encoder is None else EncoderRecord(**encoder),
         )
+
+
+def new_id() -> str:
+    """Return a random id for a collection."""
+    return uuid.uuid4().hex
 
 
 def log_name(number: int) -> str:

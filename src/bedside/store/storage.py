@@ -24,10 +24,11 @@ class Storage(Protocol):
     """What a collection asks of the place it lives in."""
 
     path: Path | None
+    cache: Path | None
     manifest: Manifest
     log: Log
 
-    def writing(self) -> AbstractContextManager[None]:
+    def writing(self, timeout: float | None = None) -> AbstractContextManager[None]:
         """Hold the write lock; only then may anything below be called that writes."""
         ...
 
@@ -43,6 +44,10 @@ class Storage(Protocol):
         """Put ``records`` into a new log as one transaction, make it the current one and delete the old."""
         ...
 
+    def remove_strays(self) -> None:
+        """Delete files that a killed writer left. The caller holds the write lock."""
+        ...
+
     def close(self) -> None:
         """Let go of files."""
         ...
@@ -52,12 +57,13 @@ class MemoryStorage:
     """A collection that ends with the process."""
 
     path: Path | None = None
+    cache: Path | None = None
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
         self.log = Log(MemoryFile())
 
-    def writing(self) -> AbstractContextManager[None]:
+    def writing(self, timeout: float | None = None) -> AbstractContextManager[None]:  # noqa: ARG002 # one signature
         """Nobody else can write: the collection's own lock is enough."""
         return nullcontext()
 
@@ -75,6 +81,9 @@ class MemoryStorage:
         log.append(Position(), records)
         self.log, self.manifest = log, manifest
 
+    def remove_strays(self) -> None:
+        """There are no files."""
+
     def close(self) -> None:
         """Nothing is held open."""
 
@@ -84,6 +93,7 @@ class DiskStorage:
 
     def __init__(self, path: Path, *, read_only: bool, lock_timeout: float) -> None:
         self.path: Path | None = path
+        self.cache: Path | None = path / CACHE_NAME
         self._folder = path
         self._read_only = read_only
         self._lock_timeout = lock_timeout
@@ -91,8 +101,6 @@ class DiskStorage:
         self._seen: tuple[int, ...] = ()
         self.manifest = self._load()
         self.log = self._open_log()
-        if not read_only:
-            self._remove_strays()
 
     @classmethod
     def open(
@@ -127,11 +135,11 @@ class DiskStorage:
             log = DiskFile(path / manifest.log, writable=True, create=True)
             Log(log).start()
             log.close()
-            replace_file(path / NAME, manifest.to_bytes())
+            replace_file(path / NAME, [manifest.to_bytes()])
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the write lock.
+    def writing(self, timeout: float | None = None) -> Iterator[None]:
+        """Hold the write lock, waiting for it ``timeout`` seconds, or as long as the collection was opened with.
 
         Raises:
             ReadOnlyError: The collection was opened for reading.
@@ -139,7 +147,7 @@ class DiskStorage:
         """
         if self._read_only:
             raise ReadOnlyError(f"{self._folder} is open for reading only; open it with read_only=False to write")
-        with _held(self._lock, self._lock_timeout):
+        with _held(self._lock, self._lock_timeout if timeout is None else timeout):
             yield
 
     def refresh(self) -> bool:
@@ -154,7 +162,7 @@ class DiskStorage:
 
     def save(self, manifest: Manifest) -> None:
         """Replace the manifest atomically."""
-        replace_file(self._folder / NAME, manifest.to_bytes())
+        replace_file(self._folder / NAME, [manifest.to_bytes()])
         self.manifest = manifest
         self._seen = _signature(self._folder / NAME)
 
@@ -175,7 +183,7 @@ class DiskStorage:
                 (self._folder / name).unlink()
             raise
         self.log = log
-        self._remove_strays(locked=True)
+        self.remove_strays()
 
     def close(self) -> None:
         """Let go of the log and of the lock file."""
@@ -200,17 +208,12 @@ class DiskStorage:
                 if self.manifest.log == name:
                     raise NotACollectionError(f"{self._folder} lacks {name}, which its manifest names") from None
 
-    def _remove_strays(self, *, locked: bool = False) -> None:
-        """Delete what a killed compaction left; where another process is writing, leave that to it."""
-        try:
-            with nullcontext() if locked else _held(self._lock, 0):
-                current = self._load().log
-                for stray in self._folder.glob("log-*.jsonl"):
-                    if stray.name != current:
-                        with contextlib.suppress(PermissionError):  # Windows: a reader still has it open
-                            stray.unlink()
-        except LockTimeoutError:
-            return
+    def remove_strays(self) -> None:
+        """Delete what a killed compaction left. The caller holds the write lock."""
+        for stray in [*self._folder.glob("log-*.jsonl"), *self._folder.glob("*.new")]:
+            if stray.name != self.manifest.log:
+                with contextlib.suppress(PermissionError):  # Windows: a reader still has it open
+                    stray.unlink()
 
 
 @contextmanager

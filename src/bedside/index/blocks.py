@@ -1,0 +1,75 @@
+"""Rows of float32 that grow at their end: in blocks that never move, so an add costs what it adds.
+
+The first block may be a read-only memory map of any length; those after it have a fixed capacity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.types import Matrix, Vector
+
+CAPACITY = 16_384
+"""Rows of a block: 50 MB at 768-d, large enough for one call's overhead to vanish in a scan (4 ms)."""
+
+
+class Blocks:
+    """A float32 matrix ``[n, width]`` that only grows."""
+
+    def __init__(self, width: int, start: Matrix | None = None) -> None:
+        self.width = width
+        self._blocks: list[Matrix] = []
+        self._starts: list[int] = []
+        self._n = 0
+        if start is not None and len(start):
+            self._blocks, self._starts, self._n = [start], [0], len(start)
+        self._room = 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    def extend(self, rows: Matrix) -> None:
+        """Append ``[m, width]`` rows."""
+        while len(rows):
+            if self._room == 0:
+                self._blocks.append(np.empty((CAPACITY, self.width), np.float32))
+                self._starts.append(self._n)
+                self._room = CAPACITY
+            part = rows[: self._room]
+            at = self._n - self._starts[-1]
+            self._blocks[-1][at : at + len(part)] = part
+            self._n += len(part)
+            self._room -= len(part)
+            rows = rows[len(part) :]
+
+    def parts(self, n: int) -> Iterator[tuple[int, Matrix]]:
+        """Yield the first ``n`` rows as (first row, block)."""
+        for start, block in zip(self._starts, self._blocks, strict=False):
+            if start < n:
+                yield start, block[: n - start]
+
+    def gather(self, rows: NDArray[np.int64]) -> Matrix:
+        """Return some rows as ``[m, width]``."""
+        if len(self._blocks) == 1:
+            return self._blocks[0][rows]
+        out = np.empty((len(rows), self.width), np.float32)
+        where = np.searchsorted(self._starts, rows, side="right") - 1
+        for number in np.unique(where):
+            here = where == number
+            out[here] = self._blocks[number][rows[here] - self._starts[number]]
+        return out
+
+    def dot(self, vector: Vector, n: int) -> NDArray[np.float32]:
+        """Return the product of the first ``n`` rows with ``vector`` ``[width]``."""
+        out = np.empty(n, np.float32)
+        for start, block in self.parts(n):
+            np.dot(block, vector, out=out[start : start + len(block)])
+        return out
+
+    def whole(self) -> Matrix:
+        """Return all rows as one array; a copy unless they lie in one block."""
+        found = [block for _, block in self.parts(self._n)]
+        return found[0] if len(found) == 1 else np.concatenate([np.empty((0, self.width), np.float32), *found])

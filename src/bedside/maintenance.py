@@ -1,0 +1,277 @@
+"""Looking after a collection: what verification, erasure and repair report, and how traces are searched for."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from bedside.errors import CorruptLogError, NotACollectionError
+from bedside.store.cache import remove_cache
+from bedside.store.log import Position
+from bedside.store.seal import BrokenSealError, text_to_vector, unseal
+from bedside.store.storage import CACHE_NAME, DiskStorage
+
+_SHORTEST = 8
+"""Bytes of the shortest trace that is looked for: anything shorter occurs by chance."""
+_CHUNK = 1 << 22
+_ID = re.compile(rb'^\{"op":"(put|delete)","id":"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What :meth:`bedside.Collection.verify` read.
+
+    Attributes:
+        file: The log's name.
+        bytes: Its size, an unfinished transaction left out.
+        lines: Lines in it, each with its checksum.
+        records: Living records.
+        unfinished_bytes: What a killed writer left behind the last commit; the next write removes it.
+    """
+
+    file: str
+    bytes: int
+    lines: int
+    records: int
+    unfinished_bytes: int
+
+
+@dataclass(frozen=True)
+class EraseReceipt:
+    """What :meth:`bedside.Collection.erase` removed, and where it looked for traces afterwards.
+
+    Attributes:
+        ids: Of the erased records.
+        files: Every file of the collection that was scanned, with its size in bytes. Empty in memory.
+        traces: How many byte strings of text, vectors and metadata were looked for; none was found.
+        shared: How many more were not looked for, because a surviving record holds the same.
+    """
+
+    ids: tuple[str, ...]
+    files: Mapping[str, int]
+    traces: int
+    shared: int
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A line that could not be saved.
+
+    Attributes:
+        line: Its number, from 1.
+        operation: ``"put"``, ``"delete"`` or ``"unknown"``: a lost delete brings the record back.
+        id: Of its record, where it could still be read.
+    """
+
+    line: int
+    operation: str
+    id: str | None
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """What :func:`repair` saved and lost.
+
+    Attributes:
+        records: Living records in the new log.
+        lost: The damaged lines.
+        kept: Name of the file that holds the damaged log; ``None`` where nothing was damaged.
+    """
+
+    records: int
+    lost: tuple[Loss, ...]
+    kept: str | None
+
+
+def traces_of(records: Iterable[Mapping[str, Any]]) -> set[bytes]:
+    """Return the byte strings by which stored records could be recognised in a file."""
+    found: set[bytes] = set()
+    for record in records:
+        found |= {record["text"].encode(), orjson.dumps(record["text"])[1:-1]}
+        for value in _strings(record["metadata"]):
+            found |= {value.encode(), orjson.dumps(value)[1:-1]}
+        if "vector" in record:
+            vector = text_to_vector(record["vector"])
+            wide = vector.astype(np.float64)
+            unit = (wide / np.sqrt(wide @ wide)).astype(np.float32)
+            found |= {record["vector"].encode(), vector.tobytes(), unit.tobytes()}
+    return {trace for trace in found if len(trace) >= _SHORTEST}
+
+
+def without_shared(traces: set[bytes], survivors: Iterable[Mapping[str, Any]]) -> set[bytes]:
+    """Return the traces that do not also lie within the content of a surviving record."""
+    finder = _Finder(traces)
+    shared: set[bytes] = set()
+    for record in survivors:
+        for trace in traces_of([record]):
+            shared |= finder.find(trace)
+    return traces - shared
+
+
+def scan(folder: Path, traces: set[bytes]) -> tuple[dict[str, int], dict[str, int]]:
+    """Read every file below ``folder``; return the size of each, and of those that hold a trace how many they hold."""
+    finder = _Finder(traces)
+    sizes, found = {}, {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = path.relative_to(folder).as_posix()
+        sizes[name] = path.stat().st_size
+        hits: set[bytes] = set()
+        for chunk in _overlapping(path, max(map(len, traces), default=0)):
+            hits |= finder.find(chunk)
+        if hits:
+            found[name] = len(hits)
+    return sizes, found
+
+
+class _Finder:
+    """Finds many byte strings in one pass: the first eight bytes of each place are hashed into a table.
+
+    A search for one string after the other reads a file once for each; 800 traces in a log of 480 MB took two minutes,
+    this takes seconds.
+    """
+
+    _MIX = np.uint64(0x9E3779B97F4A7C15)
+    _BITS = 20
+
+    def __init__(self, traces: Iterable[bytes]) -> None:
+        self._by_prefix: dict[bytes, list[bytes]] = {}
+        for trace in traces:
+            self._by_prefix.setdefault(trace[:_SHORTEST], []).append(trace)
+        self._table = np.zeros(1 << self._BITS, dtype=np.bool_)
+        prefixes = np.frombuffer(b"".join(self._by_prefix), "<u8")
+        self._table[self._hash(prefixes)] = True
+
+    def find(self, data: bytes) -> set[bytes]:
+        """Return the traces that lie within ``data``."""
+        if len(data) < _SHORTEST or not self._by_prefix:
+            return set()
+        windows = np.ndarray((len(data) - _SHORTEST + 1,), "<u8", data, 0, (1,))
+        places = np.flatnonzero(self._table[self._hash(windows)]).tolist()
+        return {
+            trace
+            for place in places
+            for trace in self._by_prefix.get(data[place : place + _SHORTEST], ())
+            if data.startswith(trace, place)
+        }
+
+    def _hash(self, values: NDArray[np.uint64]) -> NDArray[np.int64]:
+        return np.asarray((values * self._MIX) >> np.uint64(64 - self._BITS), dtype=np.int64)
+
+
+def repair(path: str | os.PathLike[str]) -> RepairReport:
+    """Save what is whole of a collection whose log is damaged; no process may have it open.
+
+    Every line with a matching checksum is kept, in order, as one transaction of a new log. The damaged log stays in
+    the folder under another name, for a closer look; delete it once it is no longer needed, because it holds notes.
+    A collection without damage is left as it is.
+
+    Args:
+        path: The collection's folder.
+
+    Returns:
+        What was saved, and each line that was lost. A lost ``delete`` brings its record back: look at them.
+
+    Raises:
+        NotACollectionError: There is no readable manifest: put it back from a backup, it says whose records are whose.
+        LockTimeoutError: Another process is writing.
+    """
+    folder = Path(path)
+    storage = DiskStorage.open(folder, _no_new_collection)
+    try:
+        with storage.writing():
+            try:
+                end = storage.log.verify(Position())
+            except CorruptLogError:
+                return _salvage(storage, folder)
+            whole = (record for _, record in storage.log.records(Position(), end))
+            return RepairReport(len(_replayed(whole, storage)), (), None)
+    finally:
+        storage.close()
+
+
+def _salvage(storage: DiskStorage, folder: Path) -> RepairReport:
+    damaged = folder / storage.log.name
+    lost: list[Loss] = []
+    kept = folder / f"damaged-{damaged.name}"
+    _link(damaged, kept)
+    survivors = _replayed(_whole_records(damaged, lost), storage)
+    remove_cache(folder / CACHE_NAME)
+    storage.rewrite(survivors.values(), storage.manifest)
+    return RepairReport(len(survivors), tuple(lost), kept.name)
+
+
+def _whole_records(path: Path, lost: list[Loss]) -> Iterator[dict[str, Any]]:
+    """Yield the records of whole lines; list the others. A rest behind the last line feed was never committed."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n") and not line.rstrip(b"\0").endswith(b"}"):
+                return
+            try:
+                record = unseal(line)
+            except (BrokenSealError, orjson.JSONDecodeError):
+                lost.append(_loss(number, line))
+                continue
+            if record["op"] in ("put", "delete"):
+                yield record
+
+
+def _loss(number: int, line: bytes) -> Loss:
+    match = _ID.match(line)
+    if match is None:
+        return Loss(number, "unknown", None)
+    return Loss(number, match[1].decode(), match[2].decode("utf-8", "replace"))
+
+
+def _replayed(records: Iterable[dict[str, Any]], storage: DiskStorage) -> dict[Any, dict[str, Any]]:
+    """Replay records and return the living ones, in insertion order."""
+    keys = storage.manifest.scope_keys
+    living: dict[Any, dict[str, Any]] = {}
+    for record in records:
+        scope = (
+            tuple(record.get("scope", ())) if record["op"] == "delete" else tuple(record["metadata"][k] for k in keys)
+        )
+        living.pop((scope, record["id"]), None)
+        if record["op"] == "put":
+            living[scope, record["id"]] = record
+    return living
+
+
+def _no_new_collection() -> Any:
+    raise NotACollectionError("there is no collection to repair: manifest.json is missing")
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+def _overlapping(path: Path, longest: int) -> Iterator[bytes]:
+    """Yield a file in chunks that overlap by ``longest`` bytes, so that nothing hides on a border."""
+    rest = b""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            rest += chunk
+            yield rest
+            rest = rest[len(rest) - min(len(rest), longest) :]
