@@ -77,10 +77,10 @@ def resolve(
         ModelNotFoundError: nowhere to be found; the message lists the places that were tried.
         InvalidModelError: the folder holds no checkpoint.
     """
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return Checkpoint(check_folder(path.resolve()), path.resolve().name)
     name = os.fspath(model)
+    path = Path(name).expanduser()
+    if name and path.is_dir():
+        return Checkpoint(check_folder(path.resolve()), path.resolve().name)
     if path.is_absolute() or not _HUB_ID.fullmatch(name):
         raise ModelNotFoundError(f"model {name!r}: there is no such folder, and it is not a hub id like 'org/name'")
     with needs("transformers"):

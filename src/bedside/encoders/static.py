@@ -1,0 +1,263 @@
+"""Static encoders: one vector per token, a text is their mean. numpy alone, no network, no torch.
+
+The model folder is model2vec's (https://github.com/MinishLab/model2vec): ``model.safetensors`` with ``embeddings``
+``[v, d]``, optionally ``weights`` ``[t]`` (a factor per token) and ``mapping`` ``[t]`` (the row of each token);
+``tokenizer.json``; ``config.json``. Either library reads what the other wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.encoders.checkpoint import read_json
+from bedside.encoders.pooling import unit
+from bedside.encoders.tensors import read_tensors, write_tensors
+from bedside.encoders.wordpiece import Tokens, load_tokens
+from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.types import Matrix
+
+SHIPPED = "bedside/static"
+WEIGHTS_FILE = "model.safetensors"
+_BLOCK = 8192  # tokens summed at once: 8 MB at 256 dimensions; 2,048 to 32,768 were within 10 %
+_LONG = 4096  # tokens from which a text is counted first, so that its memory is bounded by the vocabulary
+
+
+class StaticEncoder:
+    """Texts to vectors by averaging token vectors.
+
+    Encoding takes any length and cuts nothing. A text's vector does not depend on the texts beside it, bit for bit.
+    One encoder may be used by several threads.
+
+    Args:
+        embeddings: ``[v, d]``, int8 or floating point.
+        tokenizer: Text to token ids.
+        weights: ``[t]`` factor of each token; ``None``: 1.
+        mapping: ``[t]`` row of each token in ``embeddings``; ``None``: its id.
+        normalize: Whether vectors get length 1.
+        name: What to call it.
+        config: More entries for ``config.json``.
+
+    Raises:
+        InvalidModelError: shapes disagree.
+
+    Example:
+        >>> encoder = load_static()
+        >>> a, b, c = encoder.encode_documents(["myocardial infarction", "heart attack", "ankle sprain"])
+        >>> bool(a @ b > a @ c)
+        True
+    """
+
+    def __init__(
+        self,
+        embeddings: NDArray[Any],
+        tokenizer: Tokens,
+        *,
+        weights: NDArray[Any] | None = None,
+        mapping: NDArray[Any] | None = None,
+        normalize: bool = True,
+        name: str = "static",
+        config: dict[str, Any] | None = None,
+    ) -> None:
+        _check_shapes(embeddings, weights, mapping, max(tokenizer.vocabulary.values(), default=-1))
+        self.name = name
+        self.normalize = normalize
+        self.config = dict(config or {})
+        self.tokenizer = tokenizer
+        self.embeddings, self.weights, self.mapping = embeddings, weights, mapping
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: Matrix | None = None
+        self._fingerprint: str | None = None
+
+    def __repr__(self) -> str:
+        return f"StaticEncoder({self.name!r}, dimension={self.dimension}, tokens={len(self.tokenizer.vocabulary)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return int(self.embeddings.shape[1])
+
+    @property
+    def fingerprint(self) -> str:
+        """Names vectors, vocabulary and settings: two encoders with the same one give the same vectors."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256(json.dumps([self.normalize, self.tokenizer.description()]).encode())
+            for array in (self.embeddings, self.weights, self.mapping):
+                digest.update(b"-" if array is None else f"{array.dtype}{array.shape}".encode())
+                digest.update(b"" if array is None else array.tobytes())
+            self._fingerprint = digest.hexdigest()[:32]
+        return self._fingerprint
+
+    def encode_documents(self, texts: Sequence[str]) -> Matrix:
+        """Encode passages.
+
+        Args:
+            texts: Any number of strings of any length. A text whose words are all unknown (emoji, another script)
+                gets the vector of the unknown token.
+
+        Returns:
+            float32 ``[n, d]`` in the order given; ``[0, d]`` for no texts.
+
+        Raises:
+            InvalidInputError: not a list of strings; a text without a token (empty, whitespace, control characters),
+                or with unknown words only where the vocabulary has no unknown token. The message names the position.
+        """
+        ids = self._ids(_checked(texts))
+        out = np.empty((len(ids), self.dimension), dtype=np.float32)
+        for start, end in _blocks([len(row) for row in ids]):
+            out[start:end] = self._means(ids[start:end])
+        return unit(out) if self.normalize else out
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """Encode questions: as :meth:`encode_documents`, the method knows no difference."""
+        return self.encode_documents(texts)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Known tokens of each text."""
+        return [len(self.tokenizer(text)) for text in _checked(texts)]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model folder; it loads with :func:`load_static` and with model2vec.
+
+        Returns:
+            The folder.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {"embeddings": self.embeddings, "weights": self.weights, "mapping": self.mapping}
+        write_tensors(folder / WEIGHTS_FILE, {name: array for name, array in tensors.items() if array is not None})
+        tokenizer = json.dumps(self.tokenizer.description(), ensure_ascii=False, separators=(",", ":"))
+        (folder / "tokenizer.json").write_text(tokenizer, "utf-8")
+        config = {"model_type": "model2vec", **self.config, "normalize": self.normalize}
+        config |= {"hidden_dim": self.dimension, "embedding_dtype": self.embeddings.dtype.name}
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        return folder
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        ids = [self.tokenizer(text) for text in texts]
+        for i, row in enumerate(ids):
+            if not row:
+                row.append(self._unknown(texts[i], i))
+        return ids
+
+    def _unknown(self, text: str, position: int) -> int:
+        if not self.tokenizer.has_words(text):
+            raise InvalidInputError(f"texts[{position}]: nothing to encode, the text has no token")
+        found = None if self.tokenizer.unknown is None else self.tokenizer.vocabulary.get(self.tokenizer.unknown)
+        if found is None:
+            raise InvalidInputError(f"texts[{position}]: no word is known and the vocabulary has no unknown token")
+        return found
+
+    def _means(self, ids: list[list[int]]) -> Matrix:
+        rows = self._table()
+        lengths = np.fromiter(map(len, ids), dtype=np.intp, count=len(ids))
+        if len(ids) == 1 and lengths[0] >= _LONG:
+            distinct, counts = np.unique(ids[0], return_counts=True)
+            sums: Matrix = counts.astype(np.float32)[None] @ rows[distinct]
+        else:
+            flat = np.fromiter(chain.from_iterable(ids), dtype=np.intp, count=int(lengths.sum()))
+            starts = np.concatenate(([0], np.cumsum(lengths[:-1])))
+            sums = np.add.reduceat(rows[flat], starts, axis=0)
+        return np.asarray(sums / lengths[:, None], dtype=np.float32)
+
+    def _table(self) -> Matrix:
+        """float32 ``[t, d]``: the weighted vector of every token, made at the first use."""
+        with self._lock:
+            if self._rows is None:
+                rows = self.embeddings if self.mapping is None else self.embeddings[self.mapping]
+                rows = rows.astype(np.float32)
+                self._rows = rows if self.weights is None else rows * self.weights.astype(np.float32)[:, None]
+            return self._rows
+
+
+def load_static(folder: str | Path | None = None, *, normalize: bool | None = None) -> StaticEncoder:
+    """Load a static encoder.
+
+    Args:
+        folder: A folder that :meth:`StaticEncoder.save` or model2vec wrote; ``None``: the encoder that comes with
+            Bedside, ``"bedside/static"``.
+        normalize: Whether vectors get length 1; ``None``: what the folder says (model2vec's default is not to).
+
+    Raises:
+        InvalidModelError: a file is missing or damaged, or shapes disagree; the message names the file.
+        MissingExtraError: the tokenizer is none of BERT's kind and the ``tokenizers`` library is not installed.
+    """
+    path = Path(__file__).parent / "data" / "static" if folder is None else Path(folder)
+    for needed in (WEIGHTS_FILE, "tokenizer.json"):
+        if not (path / needed).is_file():
+            raise InvalidModelError(f"{path / needed}: missing; a static model has {WEIGHTS_FILE} and tokenizer.json")
+    tensors = read_tensors(path / WEIGHTS_FILE)
+    embeddings = tensors.get("embeddings", tensors.get("embedding.weight"))
+    if embeddings is None:
+        raise InvalidModelError(f"{path / WEIGHTS_FILE}: no tensor 'embeddings', only {sorted(tensors)}")
+    config = read_json(path / "config.json")
+    return StaticEncoder(
+        embeddings,
+        load_tokens(path / "tokenizer.json"),
+        weights=tensors.get("weights"),
+        mapping=tensors.get("mapping"),
+        normalize=bool(config.get("normalize", False)) if normalize is None else normalize,
+        name=SHIPPED if folder is None else path.name,
+        config=config,
+    )
+
+
+def is_static(folder: Path) -> bool:
+    """Whether a folder holds a static model rather than a transformer."""
+    return read_json(folder / "config.json").get("model_type") == "model2vec"
+
+
+def _blocks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ranges of texts of at most ``_BLOCK`` tokens together; a long text goes alone."""
+    start = total = 0
+    for i, length in enumerate(lengths):
+        cost = _BLOCK if length >= _LONG else length
+        if i > start and total + cost > _BLOCK:
+            yield start, i
+            start = i
+            total = 0
+        total += cost
+    if start < len(lengths):
+        yield start, len(lengths)
+
+
+def _check_shapes(
+    embeddings: NDArray[Any], weights: NDArray[Any] | None, mapping: NDArray[Any] | None, last: int
+) -> None:
+    rows = len(embeddings) if mapping is None else len(mapping)
+    if embeddings.ndim != 2 or rows <= last or (weights is not None and weights.shape != (rows,)):
+        found = [None if a is None else a.shape for a in (embeddings, weights, mapping)]
+        raise InvalidModelError(
+            f"embeddings, weights and mapping have the shapes {found}; the vocabulary's last id is {last}"
+        )
+    if mapping is not None and len(mapping) and not 0 <= mapping.min() <= mapping.max() < len(embeddings):
+        raise InvalidModelError(f"mapping points outside the {len(embeddings)} rows of embeddings")
+
+
+def _checked(texts: Sequence[object]) -> list[str]:
+    """The texts as a list, or an error that names the first thing that is not a string."""
+    if isinstance(texts, str):
+        raise InvalidInputError("texts: expected a list of strings, got one str; put it in a list")
+    checked = [text for text in texts if isinstance(text, str)]
+    if len(checked) < len(texts):
+        wrong = next(i for i, text in enumerate(texts) if not isinstance(text, str))
+        raise InvalidInputError(f"texts[{wrong}]: expected str, got {type(texts[wrong]).__name__}")
+    return checked
