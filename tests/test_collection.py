@@ -460,3 +460,52 @@ def test_a_path_is_never_built_from_an_id(tmp_path):
             notes.add([Document("x", {"patient_id": evil}, evil, [1.0])])
             assert notes.scoped(patient_id=evil).get([evil])
     assert {p.name for p in Path(tmp_path).rglob("*")} == {"c", "log-000001.jsonl", "manifest.json", "write.lock"}
+
+
+@pytest.mark.parametrize("options", [{"mode": "dense"}, {"mode": "sparse"}, {}, {"alpha": 0.3}, {"fusion": "rrf"}])
+def test_an_explanation_sums_to_the_score(notes, options):
+    for query in ("chest pain", "HbA1c pain 8.2"):
+        hits = notes.search(query, explain=True, filter={"section": {"$ne": "X"}}, **options)
+        assert hits
+        for hit in hits:
+            explanation = hit.explanation
+            assert explanation.dense + explanation.sparse == pytest.approx(hit.score, abs=1e-9)
+            if hit.sparse is not None:
+                assert sum(explanation.terms.values()) == pytest.approx(hit.sparse, abs=1e-9)
+            assert explanation.filter == {"section": {"$ne": "X"}}
+            assert explanation.scope == {}
+            assert explanation.formula
+        assert [h.score for h in notes.search(query, **options)] == [h.score for h in hits]
+        assert notes.search(query, **options)[0].explanation is None
+
+
+def test_grouping_returns_the_best_hit_of_each_value(notes):
+    notes.add([Document(f"chest pain {'x ' * i}", {"note": f"n{i % 3}", "i": i}, f"g{i}") for i in range(60)])
+    everything = notes.search("chest pain", top_k=100)
+    best: dict = {}
+    for hit in everything:
+        best.setdefault(hit.metadata.get("note", hit.id), hit)
+    assert notes.search("chest pain", group_by="note", top_k=100) == list(best.values())
+    assert notes.search("chest pain", group_by="note", top_k=2) == list(best.values())[:2]
+    assert notes.search("chest pain", group_by="note", top_k=2, offset=1) == list(best.values())[1:3]
+    with pytest.raises(InvalidInputError, match="group_by"):
+        notes.search("x", group_by="")
+
+
+def test_facets_count_what_the_filter_leaves(notes):
+    assert notes.facets("day") == [(2, 2), (1, 1)]
+    assert notes.facets("section", filter={"day": 2}) == [("HPI", 1), ("LABS", 1)]
+    assert notes.facets("nothing") == []
+    notes.delete(["hpi"])
+    assert notes.facets("day") == [(1, 1), (2, 1)]
+
+
+def test_many_queries_share_one_product_and_answer_alike(rng):
+    notes = Collection.open()
+    notes.add(Document(f"word{i % 7} pain", {"i": i}, str(i), rng.normal(size=24)) for i in range(500))
+    notes.delete(["3", "77"])
+    vectors = rng.normal(size=(70, 24)).astype(np.float32)
+    texts = [f"word{i % 9}" for i in range(70)]
+    for options in ({"mode": "dense"}, {}, {"filter": {"i": {"$gt": 100}}}):
+        together = notes.search(texts, vector=vectors, **options)
+        assert together == [notes.search(t, vector=v, **options) for t, v in zip(texts, vectors, strict=True)]

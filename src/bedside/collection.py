@@ -19,11 +19,11 @@ from bedside.errors import InvalidInputError, ScopeMismatch, ScopeRequired
 from bedside.filters.parse import parse
 from bedside.maintenance import EraseReceipt, VerifyReport
 from bedside.records import ScopeKey, check_id, check_scope, check_vectors
-from bedside.search import make_plan
+from bedside.search import Ranked, make_plan
 from bedside.store.manifest import EncoderRecord, Manifest, log_name
 from bedside.store.storage import DiskStorage, MemoryStorage, Storage
 from bedside.text.tokenizer import ClinicalTokenizer
-from bedside.types import Document, Encoder, FilterDict, Fusion, Hit, Matrix, Mode, Vector, VectorLike
+from bedside.types import Document, Encoder, Explanation, FilterDict, Fusion, Hit, Matrix, Mode, Vector, VectorLike
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -67,6 +67,7 @@ class SearchOptions(TypedDict, total=False):
     diversity: float | None
     offset: int
     ids: Sequence[str] | None
+    group_by: str | None
     explain: bool
 
 
@@ -175,7 +176,7 @@ class Records(ABC):
             How many records were there to delete.
 
         Raises:
-            InvalidInputError: Neither ``ids`` nor ``filter``: never "everything" by omission. ``filter={}`` is everything.
+            InvalidInputError: Neither ``ids`` nor ``filter``. ``filter={}`` is everything, omission never is.
         """
         ids = _check_selection("delete", ids, filter)
         return self._engine.delete(self._scope_key(), parse(filter), ids)
@@ -252,6 +253,7 @@ class Records(ABC):
         diversity: float | None = None,
         offset: int = 0,
         ids: Sequence[str] | None = None,
+        group_by: str | None = None,
         explain: bool = False,
     ) -> list[Hit] | list[list[Hit]]:
         """Return the best documents for a query, best first, at most ``top_k``.
@@ -272,6 +274,7 @@ class Records(ABC):
                 Scores stay those of relevance.
             offset: Skip so many hits, for paging.
             ids: Only these documents are ranked.
+            group_by: Return the best hit of each value of this metadata key only, such as one passage of each note.
             explain: Fill in :attr:`Hit.explanation`.
 
         Returns:
@@ -303,6 +306,8 @@ class Records(ABC):
             fetch_k=fetch_k,
             min_score=min_score,
             diversity=diversity,
+            explain=explain,
+            group_by=group_by,
         )
         if several and not texts:
             return []
@@ -311,7 +316,7 @@ class Records(ABC):
         if ids is not None:
             ids = _check_ids(ids)
         answers = self._engine.search(scope, parse(filter), ids, plan, texts, vectors)
-        hits = [[Hit(document, r.score, r.dense, r.sparse) for r, document in answer] for answer in answers]
+        hits = [[_hit(ranked, document, filter, self.scope) for ranked, document in answer] for answer in answers]
         return hits if several else hits[0]
 
     def _natural_mode(self, texts: Sequence[str], vectors: Matrix | None) -> Mode:
@@ -533,6 +538,14 @@ class ScopedCollection(Records):
 
     def _scope_to_fill(self) -> ScopeKey:
         return self._key
+
+
+def _hit(ranked: Ranked, document: Document, filter: FilterDict | None, scope: Mapping[str, str | int]) -> Hit:
+    parts = ranked.parts
+    explanation = (
+        None if parts is None else Explanation(parts.dense, parts.sparse, parts.terms, parts.formula, filter, scope)
+    )
+    return Hit(document, ranked.score, ranked.dense, ranked.sparse, explanation)
 
 
 def _check_selection(verb: str, ids: Sequence[str] | None, filter: FilterDict | None) -> list[str] | None:

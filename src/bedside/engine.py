@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import orjson
 
 from bedside.errors import (
     BedsideError,
@@ -33,7 +35,7 @@ from bedside.filters.tree import Node
 from bedside.index.state import Delete, Entry, Index, Put
 from bedside.maintenance import EraseReceipt, VerifyReport, scan, traces_of, without_shared
 from bedside.records import Record, ScopeKey, check_documents, check_vectors
-from bedside.search import Plan, Ranked, rank
+from bedside.search import Plan, Question, Ranked, rank
 from bedside.store.cache import read_cache, remove_cache, write_cache
 from bedside.store.log import Log, Position, Span
 from bedside.store.manifest import EncoderRecord, Manifest, log_name, new_id
@@ -41,6 +43,8 @@ from bedside.store.seal import text_to_vector, vector_to_text
 from bedside.store.storage import DiskStorage, Storage
 from bedside.types import Document, Encoder, Matrix
 
+Found: TypeAlias = tuple[Ranked, Document]
+"""One row of an answer and the document it stands for."""
 CACHE_VERSION = 1
 # Replaying so many records takes 0.1 s: less is not worth a file.
 _CACHE_AFTER = 1_000
@@ -281,7 +285,7 @@ class Engine:
         plan: Plan,
         texts: Sequence[str] | None,
         vectors: Matrix | None,
-    ) -> list[list[tuple[Ranked, Document]]]:
+    ) -> list[list[Found]]:
         """Answer each query: candidates and BM25 from one state of the index, then ranking beside later writes."""
         if vectors is None and plan.mode != "sparse":
             vectors = self.encode_queries(texts or [])
@@ -292,18 +296,18 @@ class Engine:
                 for text in (texts or [] if plan.mode != "dense" else [])
             ]
             log = self._storage.log
-        answers = []
-        for i in range(len(vectors if vectors is not None else texts or [])):
-            ranked = rank(
-                plan,
-                candidates,
-                None if vectors is None else vectors[i],
-                sparse[i] if sparse else None,
-                index.dense,
-            )
-            documents = self.documents((r.row for r in ranked), log, index)
-            answers.append(list(zip(ranked, documents, strict=True)))
-        return answers
+        questions = [
+            Question(None if vectors is None else vectors[i], sparse[i] if sparse else None)
+            for i in range(len(vectors if vectors is not None else texts or []))
+        ]
+
+        def answers(plan: Plan, questions: Sequence[Question]) -> list[list[Found]]:
+            ranked = rank(plan, candidates, questions, index.dense)
+            return [list(zip(a, self.documents((r.row for r in a), log, index), strict=True)) for a in ranked]
+
+        if plan.group_by is None:
+            return answers(plan, questions)
+        return [_one_of_each_group(plan, partial(answers, questions=[question])) for question in questions]
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Encode questions."""
@@ -331,7 +335,8 @@ class Engine:
             )
         if dimension and self.encoder.dimension not in (None, dimension):
             raise EncoderMismatch(
-                f"the collection holds vectors of dimension {dimension}; {self.encoder.name} makes {self.encoder.dimension}"
+                f"the collection holds vectors of dimension {dimension}; {self.encoder.name} makes dimension "
+                f"{self.encoder.dimension}"
             )
 
     def _reset(self) -> None:
@@ -422,6 +427,21 @@ class Engine:
         log, index = self._storage.log, self._index
         rows = np.flatnonzero(index.alive()).tolist()
         return (log.read(index.span(row)) for row in rows if row not in without)
+
+
+def _one_of_each_group(plan: Plan, ask: Callable[[Plan], list[list[Found]]]) -> list[Found]:
+    """Rank deeper until the best of enough groups are found, or nothing is left to rank."""
+    key, depth = str(plan.group_by), 4 * plan.depth
+    while True:
+        (found,) = ask(replace(plan, top_k=depth, offset=0, group_by=None))
+        firsts: dict[object, Found] = {}
+        for ranked, document in found:
+            # A document without the key is a group of its own.
+            group = orjson.dumps(document.metadata[key]) if key in document.metadata else ranked.row
+            firsts.setdefault(group, (ranked, document))
+        if len(firsts) >= plan.depth or len(found) < depth:
+            return list(firsts.values())[plan.offset : plan.depth]
+        depth *= 4
 
 
 def _payload(change: Record | Delete) -> dict[str, Any]:

@@ -12,8 +12,8 @@ chosen. Scores are on scales that do not depend on what else was found:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -22,7 +22,7 @@ from bedside.errors import InvalidInputError
 from bedside.index.dense import DenseIndex, Prior
 from bedside.index.sparse import SparseResult
 from bedside.index.state import Candidates
-from bedside.rank import DEFAULT_ALPHA, Rows, Scores, best, mmr, rrf
+from bedside.rank import DEFAULT_ALPHA, RRF_K, Rows, Scores, best, mmr, rrf
 from bedside.types import Fusion, Mode, Vector
 
 FETCH_K = 100
@@ -41,6 +41,8 @@ class Plan:
     fetch_k: int
     min_score: float | None
     diversity: float | None
+    explain: bool = False
+    group_by: str | None = None
 
     @property
     def depth(self) -> int:
@@ -59,6 +61,16 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """How a score came about; see :class:`bedside.Explanation`."""
+
+    dense: float
+    sparse: float
+    terms: Mapping[str, float]
+    formula: str
+
+
+@dataclass(frozen=True)
 class Ranked:
     """One row of an answer."""
 
@@ -66,6 +78,15 @@ class Ranked:
     score: float
     dense: float | None
     sparse: float | None
+    parts: Parts | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one query is scored by: its vector where the mode has a dense half, its BM25 where it has a sparse one."""
+
+    vector: Vector | None
+    sparse: SparseResult | None
 
 
 def make_plan(
@@ -78,6 +99,8 @@ def make_plan(
     fetch_k: int | None,
     min_score: float | None,
     diversity: float | None,
+    explain: bool = False,
+    group_by: str | None = None,
 ) -> Plan:
     """Check the arguments of a search; raises :class:`InvalidInputError` naming the one that is wrong."""
     _check_choice("mode", mode, get_args(Mode))
@@ -89,28 +112,36 @@ def make_plan(
     _check_share("diversity", diversity)
     if min_score is not None and not isinstance(min_score, int | float | np.floating):
         raise InvalidInputError(f"min_score: expected a number or None, got {type(min_score).__name__}")
+    if group_by == "":
+        raise InvalidInputError("group_by: expected a metadata key or None")
     if alpha in (0, 1) and mode == "hybrid":
         mode = "dense" if alpha == 1 else "sparse"
-    return Plan(mode, top_k, offset, alpha, fusion, FETCH_K if fetch_k is None else fetch_k, min_score, diversity)
+    pool = FETCH_K if fetch_k is None else fetch_k
+    return Plan(mode, top_k, offset, alpha, fusion, pool, min_score, diversity, explain, group_by)
 
 
 def rank(
-    plan: Plan,
-    candidates: Candidates,
-    vector: Vector | None,
-    sparse: SparseResult | None,
-    dense: DenseIndex | None,
-) -> list[Ranked]:
-    """Return the rows that answer ``plan``, best first.
+    plan: Plan, candidates: Candidates, questions: Sequence[Question], dense: DenseIndex | None
+) -> list[list[Ranked]]:
+    """Return for each question the rows that answer it, best first.
 
     Args:
         plan: What was asked.
-        candidates: Whom it may answer with.
-        vector: The query's, where ``plan.mode`` has a dense half.
-        sparse: The query's BM25 over ``candidates.visible``, where ``plan.mode`` has a sparse half.
+        candidates: Whom it may be answered with.
+        questions: Their BM25 was counted over ``candidates.visible``.
         dense: The vectors; ``None`` in a collection of texts without vectors.
     """
-    rows, scores = _score(plan, candidates, vector, sparse, dense)
+    scored = _score(plan, candidates, questions, dense)
+    return [
+        _answer(plan, candidates, question, dense, rows, scores)
+        for question, (rows, scores) in zip(questions, scored, strict=True)
+    ]
+
+
+def _answer(
+    plan: Plan, candidates: Candidates, question: Question, dense: DenseIndex | None, rows: Rows, scores: Scores
+) -> list[Ranked]:
+    """Cut the scored pool of one question down to what was asked for."""
     if plan.min_score is not None:
         keep = scores >= plan.min_score
         rows, scores = rows[keep], scores[keep]
@@ -118,36 +149,28 @@ def rank(
         chosen = mmr(scores, _vectors(dense, rows), plan.depth, plan.diversity)
         rows, scores = rows[chosen], scores[chosen]
     rows, scores = rows[plan.offset : plan.depth], scores[plan.offset : plan.depth]
-    cosines = None if vector is None or dense is None else dense.cosines(vector, rows)
-    matches = None if sparse is None else _sparse_scores(sparse, rows)
-    return [
-        Ranked(
-            int(row),
-            float(scores[i]),
-            None if cosines is None else float(cosines[i]),
-            None if matches is None else float(matches[i]),
-        )
-        for i, row in enumerate(rows)
-    ]
+    cosines = (
+        [None] * len(rows)
+        if question.vector is None or dense is None
+        else dense.cosines(question.vector, rows).tolist()
+    )
+    matches = [None] * len(rows) if question.sparse is None else _sparse_scores(question.sparse, rows).tolist()
+    ranked = [Ranked(*values) for values in zip(rows.tolist(), scores.tolist(), cosines, matches, strict=True)]
+    return _explained(plan, candidates, question, dense, ranked) if plan.explain else ranked
 
 
 def _score(
-    plan: Plan,
-    candidates: Candidates,
-    vector: Vector | None,
-    sparse: SparseResult | None,
-    dense: DenseIndex | None,
-) -> tuple[Rows, Scores]:
-    """Return the best ``plan.pool`` rows and their scores, best first."""
-    if plan.mode == "sparse" or vector is None or dense is None:
-        return _top_sparse(sparse, candidates, plan.pool)
-    if plan.mode == "dense" or sparse is None:
-        top = dense.top(vector, plan.pool, candidates.allowed)
-        return top.rows, top.scores
-    if plan.fusion == "rrf":
-        return _top_rrf(plan, candidates, vector, sparse, dense)
-    top = dense.top(vector, plan.pool, candidates.allowed, plan.weight, _prior(sparse, candidates, plan.weight))
-    return top.rows, top.scores
+    plan: Plan, candidates: Candidates, questions: Sequence[Question], dense: DenseIndex | None
+) -> list[tuple[Rows, Scores]]:
+    """Return for each question the best ``plan.pool`` rows and their scores, best first."""
+    if plan.mode == "sparse" or dense is None:
+        return [_top_sparse(question.sparse, candidates, plan.pool) for question in questions]
+    if plan.mode == "hybrid" and plan.fusion == "rrf":
+        return [_top_rrf(plan, candidates, question, dense) for question in questions]
+    weight = 1.0 if plan.mode == "dense" else plan.weight
+    priors = [_prior(question.sparse, candidates, weight) for question in questions]
+    vectors = np.stack([question.vector for question in questions if question.vector is not None])
+    return [(top.rows, top.scores) for top in dense.top_many(vectors, plan.pool, candidates.allowed, weight, priors)]
 
 
 def _top_sparse(sparse: SparseResult | None, candidates: Candidates, k: int) -> tuple[Rows, Scores]:
@@ -159,25 +182,62 @@ def _top_sparse(sparse: SparseResult | None, candidates: Candidates, k: int) -> 
     return rows[order], scores[order]
 
 
-def _top_rrf(
-    plan: Plan, candidates: Candidates, vector: Vector, sparse: SparseResult, dense: DenseIndex
-) -> tuple[Rows, Scores]:
-    halves = [
-        dense.top(vector, plan.fetch_k, candidates.allowed).rows,
-        _top_sparse(sparse, candidates, plan.fetch_k)[0],
-    ]
-    weights = (1.0, 1.0) if plan.alpha is None else (plan.alpha, 1 - plan.alpha)
-    rows, scores = rrf(halves, weights)
+def _top_rrf(plan: Plan, candidates: Candidates, question: Question, dense: DenseIndex) -> tuple[Rows, Scores]:
+    rows, scores = rrf(_halves(plan, candidates, question, dense), _rrf_weights(plan))
     order = best(rows, scores, plan.pool)
     return rows[order], scores[order]
 
 
-def _prior(sparse: SparseResult, candidates: Candidates, alpha: float) -> Prior | None:
+def _halves(plan: Plan, candidates: Candidates, question: Question, dense: DenseIndex) -> list[Rows]:
+    """Return the two rankings that RRF fuses."""
+    nothing = np.zeros(0, np.int64)
+    vector, sparse = question.vector, question.sparse
+    return [
+        nothing if vector is None else dense.top(vector, plan.fetch_k, candidates.allowed).rows,
+        _top_sparse(sparse, candidates, plan.fetch_k)[0],
+    ]
+
+
+def _rrf_weights(plan: Plan) -> tuple[float, float]:
+    return (1.0, 1.0) if plan.alpha is None else (plan.alpha, 1 - plan.alpha)
+
+
+def _prior(sparse: SparseResult | None, candidates: Candidates, alpha: float) -> Prior | None:
     """Return the sparse half of the weighted sum, for allowed rows."""
-    if not len(sparse.rows):
+    if sparse is None or not len(sparse.rows):
         return None
     allowed = candidates.allowed[sparse.rows]
     return Prior(sparse.rows[allowed], (1 - alpha) * sparse.scores[allowed] / sparse.bound)
+
+
+def _explained(
+    plan: Plan, candidates: Candidates, question: Question, dense: DenseIndex | None, ranked: list[Ranked]
+) -> list[Ranked]:
+    """Add to each hit the parts that its score is the sum of."""
+    halves = _halves(plan, candidates, question, dense) if plan.fusion == "rrf" and dense is not None else []
+    return [replace(hit, parts=_parts(plan, hit, question.sparse, halves)) for hit in ranked]
+
+
+def _parts(plan: Plan, hit: Ranked, sparse: SparseResult | None, halves: Sequence[Rows]) -> Parts:
+    cosine, bm25 = hit.dense or 0.0, hit.sparse or 0.0
+    terms = {} if sparse is None else sparse.explain(hit.row)
+    if plan.mode == "dense":
+        return Parts(hit.score, 0.0, {}, f"cosine {cosine:.6f}")
+    if plan.mode == "sparse" or hit.dense is None:
+        return Parts(0.0, hit.score, terms, f"bm25 {bm25:.6f}")
+    if plan.fusion == "rrf":
+        places = [int(np.flatnonzero(half == hit.row)[0]) + 1 if hit.row in half else None for half in halves]
+        shares = [
+            0.0 if place is None else weight / (RRF_K + place)
+            for place, weight in zip(places, _rrf_weights(plan), strict=True)
+        ]
+        return Parts(
+            shares[0], shares[1], terms, f"rrf of dense rank {places[0]} and sparse rank {places[1]}, k {RRF_K}"
+        )
+    alpha, bound = plan.weight, 0.0 if sparse is None else sparse.bound
+    share = (1 - alpha) * bm25 / bound if bound else 0.0
+    formula = f"{alpha:g} * cosine {cosine:.6f} + {1 - alpha:g} * bm25 {bm25:.6f} / bound {bound:.6f}"
+    return Parts(alpha * cosine, share, terms, formula)
 
 
 def _sparse_scores(sparse: SparseResult, rows: Rows) -> Scores:

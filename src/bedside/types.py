@@ -110,11 +110,20 @@ class Encoder(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
     @property
-    def dimension(self) -> int | None: ...
+    def dimension(self) -> int | None:
+        """Length of its vectors."""
+        ...
+
     @property
-    def fingerprint(self) -> str | None: ...
+    def fingerprint(self) -> str | None:
+        """Changes whenever a vector would."""
+        ...
+
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
         """Encode passages: float32 ``[n, d]`` in the order given."""
         ...

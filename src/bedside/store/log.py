@@ -56,12 +56,15 @@ class MemoryFile:
         self._data = bytearray()
 
     def size(self) -> int:
+        """Return how many bytes there are."""
         return len(self._data)
 
     def read(self, offset: int, length: int) -> bytes:
+        """Read ``length`` bytes at ``offset``, fewer at the end."""
         return bytes(memoryview(self._data)[offset : offset + length])
 
     def write(self, offset: int, chunks: Iterable[bytes]) -> None:
+        """Put ``chunks`` in place of everything from ``offset`` on."""
         new = b"".join(chunks)
         del self._data[offset:]
         self._data += new
@@ -79,12 +82,15 @@ class DiskFile:
         self._lock = threading.Lock()
 
     def size(self) -> int:
+        """Return how many bytes there are."""
         return os.fstat(self._fd).st_size
 
     def read(self, offset: int, length: int) -> bytes:
+        """Read ``length`` bytes at ``offset``, fewer at the end."""
         return read_at(self._fd, offset, length, self._lock)
 
     def write(self, offset: int, chunks: Iterable[bytes]) -> None:
+        """Put ``chunks`` in place of everything from ``offset`` on, and sync."""
         try:
             os.ftruncate(self._fd, offset)
             with self._lock, open(self._fd, "wb", buffering=_CHUNK, closefd=False) as out:  # a descriptor
@@ -100,6 +106,7 @@ class DiskFile:
             raise
 
     def close(self) -> None:
+        """Close the file; may be called twice."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
