@@ -31,7 +31,7 @@ class WordEmbedding(BaseEmbedding):
         for word in re.findall(r"\w+", text.lower()):
             seed = int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "little")
             total += np.random.default_rng(seed).normal(size=self.embed_dim)
-        return (total / np.linalg.norm(total)).tolist()
+        return (total / np.linalg.norm(total)).astype(np.float32).tolist()
 
     def _get_query_embedding(self, query: str) -> list[float]:
         return self._get_vector(query)

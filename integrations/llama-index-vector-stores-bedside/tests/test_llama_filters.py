@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from bedside.errors import FilterError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_index.core.schema import TextNode
@@ -19,6 +18,8 @@ from llama_index.core.vector_stores.types import (
 )
 from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 from llama_index.vector_stores.bedside import BedsideVectorStore
+
+from bedside.errors import FilterError
 
 Op = FilterOperator
 WORDS = ["a", "b", "ab", "A", "%", "_x", "back\\slash", ""]
@@ -36,9 +37,7 @@ LISTS = st.lists(WORD, max_size=3) | st.lists(NUMBER.map(float), max_size=3)
 
 
 def leaf(keys: list[str], operators: list[Op], values: st.SearchStrategy[Any]) -> st.SearchStrategy[MetadataFilter]:
-    return st.builds(
-        MetadataFilter, key=st.sampled_from(keys), operator=st.sampled_from(operators), value=values
-    )
+    return st.builds(MetadataFilter, key=st.sampled_from(keys), operator=st.sampled_from(operators), value=values)
 
 
 # Each operator with the fields and values for which llama-index-core has an answer and no TypeError.
@@ -81,9 +80,7 @@ def matches(filters: MetadataFilters, metadata: dict[str, Any]) -> bool:
 
 def filled(records: list[dict[str, Any]]) -> BedsideVectorStore:
     store = BedsideVectorStore()
-    store.add(
-        [TextNode(id_=str(i), text="x", metadata=record, embedding=[1.0]) for i, record in enumerate(records)]
-    )
+    store.add([TextNode(id_=str(i), text="x", metadata=record, embedding=[1.0]) for i, record in enumerate(records)])
     return store
 
 
@@ -140,11 +137,17 @@ def test_deleting_by_a_filter_removes_what_it_finds(records: list[dict[str, Any]
         (Op.CONTAINS, "1813", ["text", "padded"]),
     ],
 )
-def test_text_for_a_number_or_boolean_is_read_as_what_is_stored(
-    operator: Op, value: Any, expected: list[str]
-) -> None:
+def test_text_for_a_number_or_boolean_is_read_as_what_is_stored(operator: Op, value: Any, expected: list[str]) -> None:
     """LlamaIndex' auto-retriever teaches "1813" for an int; a number never matches text, nor "01813" a number."""
-    stored = {"int": 1813, "float": 1813.0, "later": 1900, "text": "1813", "flag": True, "none": None, "padded": "01813"}
+    stored = {
+        "int": 1813,
+        "float": 1813.0,
+        "later": 1900,
+        "text": "1813",
+        "flag": True,
+        "none": None,
+        "padded": "01813",
+    }
     store = BedsideVectorStore()
     store.add(
         [TextNode(id_=name, text="x", metadata={"year": value}, embedding=[1.0]) for name, value in stored.items()]

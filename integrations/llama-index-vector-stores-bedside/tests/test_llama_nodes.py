@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bedside
 import pytest
-from bedside.errors import InvalidDocumentError
 from hypothesis import given
 from hypothesis import strategies as st
 from llama_index.core.schema import (
@@ -27,6 +25,9 @@ from llama_index.core.schema import (
 )
 from llama_index.core.vector_stores.types import VectorStoreQuery
 from llama_index.vector_stores.bedside import BedsideVectorStore
+
+import bedside
+from bedside.errors import InvalidDocumentError
 
 VECTOR = [0.5, 0.25]
 RELATED = {
@@ -166,7 +167,11 @@ def test_what_is_no_node_is_refused(store: BedsideVectorStore) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
     max_leaves=8,
 )

@@ -1,0 +1,412 @@
+"""Writing, reading, deleting, scopes and persisting."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from llama_index.core.schema import TextNode
+from llama_index.core.vector_stores.simple import SimpleVectorStore
+from llama_index.core.vector_stores.types import (
+    BasePydanticVectorStore,
+    MetadataFilter,
+    MetadataFilters,
+    VectorStore,
+    VectorStoreQuery,
+)
+from llama_index.vector_stores.bedside import BedsideVectorStore
+
+from bedside import Collection
+from bedside.errors import (
+    CollectionClosedError,
+    DuplicateIdError,
+    EncoderMismatch,
+    EncoderRequired,
+    InvalidInputError,
+    InvalidVectorError,
+    NotACollectionError,
+    ReadOnlyError,
+    ScopeMismatch,
+    ScopeRequired,
+)
+
+HPI = MetadataFilters(filters=[MetadataFilter(key="section", value="HPI")])
+
+
+def ids(store: BedsideVectorStore, *args: Any, **options: Any) -> list[str]:
+    return [node.node_id for node in store.get_nodes(*args, **options)]
+
+
+def test_it_is_a_vector_store_that_keeps_text(store: BedsideVectorStore) -> None:
+    assert isinstance(store, BasePydanticVectorStore)
+    assert isinstance(store, VectorStore)
+    assert store.stores_text
+    assert store.is_embedding_query
+    assert store.class_name() == "BedsideVectorStore"
+    assert isinstance(store.client, Collection)
+
+
+class TestWriting:
+    def test_adding_a_node_again_replaces_it(
+        self, store: BedsideVectorStore, make_node: Callable[..., TextNode]
+    ) -> None:
+        store.add([make_node("1", "Chest pain.", "old", section="HPI"), make_node("2", "Cough.")])
+        assert store.add([make_node("1", "No chest pain.", "new", section="ROS")]) == ["1"]
+        (found,) = store.get_nodes(["1"])
+        assert (found.text, found.metadata, found.ref_doc_id) == ("No chest pain.", {"section": "ROS"}, "new")
+        assert len(store.get_nodes()) == 2
+
+    def test_bad_nodes_are_refused_and_nothing_is_added(
+        self, store: BedsideVectorStore, make_node: Callable[..., TextNode]
+    ) -> None:
+        good = make_node("good", "Chest pain.")
+        for bad, error in [
+            ([good, good], DuplicateIdError),
+            ([good, TextNode(text="x", embedding=[1.0])], InvalidVectorError),
+            ([good, TextNode(text="x", embedding=[0.0] * 64)], InvalidVectorError),
+            ([good, TextNode(text="x", embedding=[float("nan")] * 64)], InvalidVectorError),
+        ]:
+            with pytest.raises(error):
+                store.add(bad)
+        assert store.get_nodes() == []
+        store.add([good])
+        with pytest.raises(EncoderRequired):
+            store.add([TextNode(text="without a vector")])
+        assert ids(store) == ["good"]
+
+    def test_nothing_to_add_is_no_error(self, store: BedsideVectorStore) -> None:
+        assert store.add([]) == []
+
+    def test_a_generator_is_read_once_and_whole(self, store: BedsideVectorStore, notes: list[TextNode]) -> None:
+        assert store.add(node for node in notes) == ids(store)
+
+
+class TestReading:
+    def test_ids_come_in_the_order_asked_and_missing_ones_are_skipped(
+        self, store: BedsideVectorStore, notes: list[TextNode]
+    ) -> None:
+        store.add(notes)
+        assert ids(store, ["b-1", "gone", "a-0"]) == ["b-1", "a-0"]
+        assert ids(store, []) == []
+        assert ids(store) == [node.node_id for node in notes]
+        assert ids(store, filters=HPI) == ["a-0", "b-0"]
+        assert ids(store, ["b-1", "b-0"], HPI) == ["b-0"]
+
+
+class TestDeleting:
+    def test_delete_removes_exactly_the_nodes_of_one_document(
+        self, store: BedsideVectorStore, notes: list[TextNode], make_node: Callable[..., TextNode]
+    ) -> None:
+        store.add([*notes, make_node("a", "A node that has a document's id.")])
+        store.delete("a")
+        assert ids(store) == ["b-0", "b-1", "lone", "a"]
+
+    @pytest.mark.parametrize("ref_doc_id", ["None", "", "gone", "lone", "a-0"])
+    def test_a_node_without_a_document_belongs_to_none(
+        self, store: BedsideVectorStore, notes: list[TextNode], ref_doc_id: str
+    ) -> None:
+        store.add(notes)
+        store.delete(ref_doc_id)
+        assert len(store.get_nodes()) == len(notes)
+
+    def test_delete_nodes_takes_ids_filters_or_both(self, store: BedsideVectorStore, notes: list[TextNode]) -> None:
+        store.add(notes)
+        store.delete_nodes([])
+        store.delete_nodes([], HPI)
+        store.delete_nodes(["gone"])
+        assert len(store.get_nodes()) == 5
+        store.delete_nodes(["a-0", "a-1"], HPI)
+        assert ids(store) == ["a-1", "b-0", "b-1", "lone"]
+        store.delete_nodes(["lone"])
+        store.delete_nodes(filters=HPI)
+        assert ids(store) == ["a-1", "b-1"]
+
+    @pytest.mark.parametrize("filters", [None, MetadataFilters(filters=[])])
+    def test_deleting_nothing_in_particular_is_refused(
+        self, store: BedsideVectorStore, notes: list[TextNode], filters: MetadataFilters | None
+    ) -> None:
+        store.add(notes)
+        with pytest.raises(InvalidInputError):
+            store.delete_nodes(filters=filters)
+        assert len(store.get_nodes()) == 5
+
+    def test_clear_removes_everything(self, store: BedsideVectorStore, notes: list[TextNode]) -> None:
+        store.add(notes)
+        store.clear()
+        assert store.get_nodes() == []
+
+
+def test_the_async_verbs_do_what_the_others_do(store: BedsideVectorStore, notes: list[TextNode]) -> None:
+    async def session() -> None:
+        assert await store.async_add(notes) == [node.node_id for node in notes]
+        assert [node.node_id for node in await store.aget_nodes(filters=HPI)] == ["a-0", "b-0"]
+        await store.adelete("a")
+        await store.adelete_nodes(["lone"])
+        result = await store.aquery(VectorStoreQuery(query_embedding=notes[2].embedding, similarity_top_k=5))
+        assert result.ids == ["b-0", "b-1"]
+        await store.aclear()
+        assert await store.aget_nodes() == []
+
+    asyncio.run(session())
+
+
+def test_the_event_loop_goes_on_while_a_query_runs(
+    store: BedsideVectorStore, notes: list[TextNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(notes)
+
+    async def session() -> bool:
+        loop_went_on = asyncio.Event()
+        running = asyncio.get_running_loop()
+        original = Collection.search
+
+        def search(self: Collection, *args: Any, **options: Any) -> Any:
+            asyncio.run_coroutine_threadsafe(mark(), running).result(timeout=20)
+            return original(self, *args, **options)
+
+        async def mark() -> None:
+            loop_went_on.set()
+
+        monkeypatch.setattr(Collection, "search", search)
+        await store.aquery(VectorStoreQuery(query_embedding=notes[0].embedding))
+        return loop_went_on.is_set()
+
+    assert asyncio.run(session())
+
+
+class TestScopes:
+    def test_a_scoped_store_sees_and_changes_one_patient_only(
+        self, tmp_path: Path, make_node: Callable[..., TextNode]
+    ) -> None:
+        a = BedsideVectorStore(tmp_path / "notes", scope={"patient_id": "A"})
+        b = BedsideVectorStore(tmp_path / "notes", scope={"patient_id": "B"})
+        a.add([make_node("1", "Chest pain.", "doc")])
+        b.add([make_node("1", "Cough.", "doc"), make_node("2", "Fever.", "doc")])
+        assert [node.text for node in a.get_nodes()] == ["Chest pain."]
+        assert a.get_nodes()[0].metadata == {"patient_id": "A"}
+        query = VectorStoreQuery(query_embedding=make_node("q", "Cough.").embedding, similarity_top_k=10)
+        assert [node.text for node in a.query(query).nodes] == ["Chest pain."]
+        a.delete("doc")
+        a.clear()
+        assert (a.get_nodes(), len(b.get_nodes())) == ([], 2)
+
+    def test_a_node_of_another_patient_is_refused(self, make_node: Callable[..., TextNode]) -> None:
+        store = BedsideVectorStore(scope={"patient_id": "A"})
+        with pytest.raises(ScopeMismatch):
+            store.add([make_node("1", "Chest pain.", patient_id="B")])
+        assert store.get_nodes() == []
+
+    def test_without_its_scope_a_divided_collection_answers_nothing(self, make_node: Callable[..., TextNode]) -> None:
+        store = BedsideVectorStore(scope_keys=["patient_id"])
+        store.add([make_node("1", "Chest pain.", patient_id="A"), make_node("1", "Cough.", patient_id="B")])
+        for verb in (
+            store.get_nodes,
+            store.clear,
+            lambda: store.delete("x"),
+            lambda: store.delete_nodes(["1"]),
+            lambda: store.query(VectorStoreQuery(query_embedding=[1.0] * 64)),
+        ):
+            with pytest.raises(ScopeRequired):
+                verb()
+        with pytest.raises(ScopeRequired):
+            store.add([make_node("2", "Whose?")])
+        assert [node.text for node in store.scoped(patient_id="B").get_nodes()] == ["Cough."]
+
+    def test_a_scope_cannot_be_left(self) -> None:
+        store = BedsideVectorStore(scope={"patient_id": "A"})
+        with pytest.raises(ScopeMismatch):
+            store.scoped(patient_id="B")
+        assert store.scoped(patient_id="A").scope == {"patient_id": "A"}
+
+
+class TestOpening:
+    def test_what_was_added_is_there_when_the_folder_is_opened_again(
+        self, tmp_path: Path, notes: list[TextNode]
+    ) -> None:
+        store = BedsideVectorStore(tmp_path / "notes")
+        store.add(notes)
+        store.close()
+        assert BedsideVectorStore(str(tmp_path / "notes")).get_nodes() == notes
+        with pytest.raises(CollectionClosedError):
+            store.get_nodes()
+
+    def test_another_encoder_than_the_collections_is_refused(self, tmp_path: Path, notes: list[TextNode]) -> None:
+        class Named:
+            dimension = 64
+
+            def __init__(self, name: str) -> None:
+                self.name = self.fingerprint = name
+
+            def encode_documents(self, texts: list[str]) -> Any:
+                raise NotImplementedError
+
+            encode_queries = encode_documents
+
+        store = BedsideVectorStore(tmp_path / "notes", encoder=Named("one"))
+        store.add(notes)
+        store.close()
+        with pytest.raises(EncoderMismatch):
+            BedsideVectorStore(tmp_path / "notes", encoder=Named("two"))
+
+    def test_read_only_does_not_write(self, tmp_path: Path, notes: list[TextNode]) -> None:
+        BedsideVectorStore(tmp_path / "notes").add(notes)
+        store = BedsideVectorStore(tmp_path / "notes", read_only=True)
+        assert store.get_nodes() == notes
+        with pytest.raises(ReadOnlyError):
+            store.clear()
+
+    def test_a_collection_goes_without_what_it_already_has(self, tmp_path: Path) -> None:
+        collection = Collection.open()
+        assert BedsideVectorStore(collection=collection).client is collection
+        with pytest.raises(InvalidInputError):
+            BedsideVectorStore(tmp_path, collection=collection)
+
+    def test_a_folder_that_holds_something_else_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "thesis.txt").write_text("mine")
+        with pytest.raises(NotACollectionError):
+            BedsideVectorStore(tmp_path)
+
+    def test_pickling_carries_the_path_and_memory_is_refused(self, tmp_path: Path, notes: list[TextNode]) -> None:
+        store = BedsideVectorStore(tmp_path / "notes", scope={"patient_id": "A"})
+        store.add(notes)
+        again = pickle.loads(pickle.dumps(store))
+        assert (again.scope, ids(again)) == ({"patient_id": "A"}, ids(store))
+        with pytest.raises(TypeError, match="in memory cannot be pickled"):
+            pickle.dumps(BedsideVectorStore())
+
+
+class TestPersisting:
+    def test_a_persisted_store_is_found_again(
+        self, store: BedsideVectorStore, notes: list[TextNode], tmp_path: Path
+    ) -> None:
+        store.add(notes)
+        file = tmp_path / "out" / "default__vector_store.json"
+        store.persist(str(file))
+        store.persist(str(file), fs=fsspec.filesystem("file"))
+        for again in (
+            BedsideVectorStore.from_persist_path(str(file)),
+            BedsideVectorStore.from_persist_dir(str(tmp_path / "out"), fs=fsspec.filesystem("file")),
+        ):
+            assert again.get_nodes() == notes
+
+    def test_memory_is_written_out_anew_and_the_copy_before_goes_away(
+        self, notes: list[TextNode], tmp_path: Path
+    ) -> None:
+        store = BedsideVectorStore()
+        for count in (2, 5, 0):
+            store.clear()
+            store.add(notes[:count])
+            store.persist(str(tmp_path / "notes.json"))
+            assert BedsideVectorStore.from_persist_path(str(tmp_path / "notes.json")).get_nodes() == notes[:count]
+            assert len(list(tmp_path.iterdir())) == 2
+
+    def test_a_collection_on_disk_is_pointed_to_and_moves_along(self, notes: list[TextNode], tmp_path: Path) -> None:
+        project = tmp_path / "project"
+        store = BedsideVectorStore(project / "notes.bedside")
+        store.add(notes[:1])
+        store.persist(str(project / "storage" / "default__vector_store.json"))
+        store.add(notes[1:])
+        store.close()
+        project.rename(tmp_path / "moved")
+        moved = tmp_path / "moved" / "storage"
+        assert BedsideVectorStore.from_persist_dir(str(moved)).get_nodes() == notes
+        assert [file.name for file in moved.iterdir()] == ["default__vector_store.json"]
+
+    def test_the_collection_may_lie_at_the_persist_path_itself(self, notes: list[TextNode], tmp_path: Path) -> None:
+        path = tmp_path / "default__vector_store.json"
+        store = BedsideVectorStore(path)
+        store.add(notes)
+        store.persist(str(path))
+        assert BedsideVectorStore.from_persist_dir(str(tmp_path)).get_nodes() == notes
+        with pytest.raises(NotACollectionError):
+            BedsideVectorStore().persist(str(path))
+
+    def test_a_scope_persists_its_own_records_only(self, make_node: Callable[..., TextNode], tmp_path: Path) -> None:
+        a = BedsideVectorStore(scope={"patient_id": "A"})
+        a.add([make_node("1", "Chest pain.")])
+        BedsideVectorStore(collection=a._collection, scope={"patient_id": "B"}).add([make_node("1", "Cough.")])
+        a.persist(str(tmp_path / "notes.json"))
+        again = BedsideVectorStore.from_persist_path(str(tmp_path / "notes.json"), scope={"patient_id": "A"})
+        assert [node.text for node in again.get_nodes()] == ["Chest pain."]
+        with pytest.raises(ScopeRequired):
+            BedsideVectorStore.from_persist_path(str(tmp_path / "notes.json")).get_nodes()
+        assert len(again._collection) == 1
+
+    def test_a_foreign_loader_fails_on_our_file(
+        self, store: BedsideVectorStore, notes: list[TextNode], tmp_path: Path
+    ) -> None:
+        store.add(notes)
+        store.persist(str(tmp_path / "out" / "default__vector_store.json"))
+        with pytest.raises(AttributeError):
+            SimpleVectorStore.from_persist_dir(str(tmp_path / "out"))
+        with pytest.raises(AttributeError):
+            SimpleVectorStore.from_namespaced_persist_dir(str(tmp_path / "out"))
+
+    def test_what_is_not_ours_is_refused(self, tmp_path: Path) -> None:
+        file = tmp_path / "default__vector_store.json"
+        with pytest.raises(NotACollectionError, match="there is no persisted"):
+            BedsideVectorStore.from_persist_path(str(file))
+        SimpleVectorStore().persist(str(file))
+        foreign = file.read_bytes()
+        with pytest.raises(NotACollectionError, match="was not written by"):
+            BedsideVectorStore.from_persist_path(str(file))
+        with pytest.raises(NotACollectionError, match="was not written by"):
+            BedsideVectorStore().persist(str(file))
+        assert file.read_bytes() == foreign
+
+    def test_a_pointer_to_nothing_is_refused_and_makes_no_empty_collection(
+        self, notes: list[TextNode], tmp_path: Path
+    ) -> None:
+        store = BedsideVectorStore(tmp_path / "notes")
+        store.add(notes)
+        store.persist(str(tmp_path / "out" / "store.json"))
+        store.close()
+        (tmp_path / "notes").rename(tmp_path / "elsewhere")
+        with pytest.raises(NotACollectionError, match="is not there"):
+            BedsideVectorStore.from_persist_path(str(tmp_path / "out" / "store.json"))
+        assert not (tmp_path / "notes").exists()
+
+    def test_a_remote_file_system_is_refused(self, store: BedsideVectorStore) -> None:
+        memory = fsspec.filesystem("memory")
+        with pytest.raises(InvalidInputError, match="local file system"):
+            store.persist("/store.json", fs=memory)
+        with pytest.raises(InvalidInputError, match="local file system"):
+            BedsideVectorStore.from_persist_path("/store.json", fs=memory)
+
+    def test_killed_while_persisting_loses_nothing(self, tmp_path: Path, notes: list[TextNode]) -> None:
+        """A process persists five nodes over and over; killed at any moment, the file leads to all five."""
+        file = tmp_path / "default__vector_store.json"
+        store = BedsideVectorStore()
+        store.add(notes)
+        store.persist(str(file))
+        program = textwrap.dedent(f"""
+            from llama_index.vector_stores.bedside import BedsideVectorStore
+            store = BedsideVectorStore.from_persist_path({str(file)!r})
+            copy = BedsideVectorStore()
+            copy.add(store.get_nodes())
+            print("ready", flush=True)
+            while True:
+                copy.persist({str(file)!r})
+        """)
+        for delay in (0.02, 0.11):
+            child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+            try:
+                assert child.stdout.readline() == "ready\n"
+                with pytest.raises(subprocess.TimeoutExpired):
+                    child.wait(delay)
+            finally:
+                child.send_signal(signal.SIGKILL)
+                child.wait(30)
+                child.stdout.close()
+            assert BedsideVectorStore.from_persist_path(str(file)).get_nodes() == notes
+            assert isinstance(json.loads(file.read_text()), list)
