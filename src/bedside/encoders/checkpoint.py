@@ -98,7 +98,7 @@ def check_folder(folder: Path) -> Path:
     """Return ``folder`` if it looks like a checkpoint, else say which file is missing.
 
     Raises:
-        InvalidModelError: no ``config.json``, no weights, or no vocabulary.
+        InvalidModelError: no ``config.json``, no vocabulary, no weights or not all of them.
     """
     for what, patterns in (
         ("config.json", ["config.json"]),
@@ -107,6 +107,10 @@ def check_folder(folder: Path) -> Path:
     ):
         if not _any(folder, patterns):
             raise InvalidModelError(f"model folder {folder}: {what} is missing")
+    shards = set(read_json(folder / "model.safetensors.index.json").get("weight_map", {}).values())
+    for shard in sorted(shards):
+        if not (folder / shard).is_file():
+            raise InvalidModelError(f"model folder {folder}: {shard} is missing")
     return folder
 
 
@@ -137,9 +141,13 @@ def _cached(name: str, revision: str | None, cache_dir: str | os.PathLike[str] |
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        found = snapshot_download(name, revision=revision, cache_dir=_path(cache_dir), local_files_only=True)
-        return check_folder(Path(str(found)))
-    except (LocalEntryNotFoundError, InvalidModelError):
+        found = str(snapshot_download(name, revision=revision, cache_dir=_path(cache_dir), local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        # Set where the snapshot lacks files of the repository; they may well be files that nobody here needs.
+        found = getattr(error, "snapshot_path", "")
+    try:
+        return check_folder(Path(found)) if found else None
+    except InvalidModelError:
         return None
 
 
