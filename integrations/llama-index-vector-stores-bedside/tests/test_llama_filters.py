@@ -139,7 +139,7 @@ def test_deleting_by_a_filter_removes_what_it_finds(records: list[dict[str, Any]
 )
 def test_text_for_a_number_or_boolean_is_read_as_what_is_stored(operator: Op, value: Any, expected: list[str]) -> None:
     """LlamaIndex' auto-retriever teaches "1813" for an int; a number never matches text, nor "01813" a number."""
-    stored = {
+    stored: dict[str, Any] = {
         "int": 1813,
         "float": 1813.0,
         "later": 1900,

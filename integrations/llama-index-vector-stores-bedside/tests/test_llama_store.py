@@ -279,7 +279,7 @@ class TestOpening:
     def test_pickling_carries_the_path_and_memory_is_refused(self, tmp_path: Path, notes: list[TextNode]) -> None:
         store = BedsideVectorStore(tmp_path / "notes", scope={"patient_id": "A"})
         store.add(notes)
-        again = pickle.loads(pickle.dumps(store))
+        again = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own bytes
         assert (again.scope, ids(again)) == ({"patient_id": "A"}, ids(store))
         with pytest.raises(TypeError, match="in memory cannot be pickled"):
             pickle.dumps(BedsideVectorStore())
@@ -399,7 +399,8 @@ class TestPersisting:
                 copy.persist({str(file)!r})
         """)
         for delay in (0.02, 0.11):
-            child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+            command = [sys.executable, "-c", program]
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
             try:
                 assert child.stdout.readline() == "ready\n"
                 with pytest.raises(subprocess.TimeoutExpired):
