@@ -64,8 +64,8 @@ class Engine:
         self._appending = False
         self._check_encoder()
         self._position = self._cached = Position()
-        self._index = Index(self.manifest.dimension, self.manifest.sparse)
         with self._state:
+            self._reset()
             self._load_cache()
             self._refresh()
         if not read_only:
@@ -179,11 +179,14 @@ class Engine:
 
     def _rewrite(self, records: Iterable[dict[str, Any]], manifest: Manifest, encoder: Encoder | None = None) -> None:
         """Put ``records`` in place of everything, and start again from them."""
-        self._storage.rewrite(records, manifest)
-        with self._state:
-            self.encoder = encoder or self.encoder
-            self._reset()
-            self._refresh()
+        try:
+            log = self._storage.prepare(records)
+            with self._state:
+                self._storage.switch(log, manifest)
+                self.encoder = encoder or self.encoder
+                self._refresh()
+        finally:
+            self._storage.remove_strays()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -342,6 +345,7 @@ class Engine:
     def _reset(self) -> None:
         self._index = Index(self.manifest.dimension, self.manifest.sparse)
         self._position = self._cached = Position()
+        self._indexed = self._storage.log  # set last: a reset that was interrupted is done again
 
     def _load_cache(self) -> None:
         """Start from the cache where it is one of this log; the rest is replayed."""
@@ -381,7 +385,8 @@ class Engine:
 
     def _refresh(self) -> None:
         """Take over what other processes committed."""
-        if self._storage.refresh():
+        self._storage.refresh()
+        if self._indexed is not self._storage.log:
             self._reset()
         self._check_encoder()
         self._index.set_dimension(self.manifest.dimension)

@@ -205,7 +205,8 @@ def _salvage(storage: DiskStorage, folder: Path) -> RepairReport:
     _link(damaged, kept)
     survivors = _replayed(_whole_records(damaged, lost), storage)
     remove_cache(folder / CACHE_NAME)
-    storage.rewrite(survivors.values(), storage.manifest)
+    storage.switch(storage.prepare(survivors.values()), storage.manifest)
+    storage.remove_strays()
     return RepairReport(len(survivors), tuple(lost), kept.name)
 
 

@@ -78,6 +78,7 @@ class DiskFile:
 
     def __init__(self, path: Path, *, writable: bool, create: bool = False) -> None:
         self.name = path.name
+        self._fd = -1
         self._fd = open_private(path, writable=writable, create=create)
         self._lock = threading.Lock()
 

@@ -32,20 +32,24 @@ class Storage(Protocol):
         """Hold the write lock; only then may anything below be called that writes."""
         ...
 
-    def refresh(self) -> bool:
-        """Take over what other processes changed; true where the log is another one than before."""
+    def refresh(self) -> None:
+        """Take over what other processes changed: ``manifest``, and ``log`` where it is another one than before."""
         ...
 
     def save(self, manifest: Manifest) -> None:
         """Replace the manifest."""
         ...
 
-    def rewrite(self, records: Iterable[dict[str, Any]], manifest: Manifest) -> None:
-        """Put ``records`` into a new log as one transaction, make it the current one and delete the old."""
+    def prepare(self, records: Iterable[dict[str, Any]]) -> Log:
+        """Put ``records`` into a new log as one transaction; nothing refers to it yet."""
+        ...
+
+    def switch(self, log: Log, manifest: Manifest) -> None:
+        """Make a prepared log the current one, together with ``manifest``."""
         ...
 
     def remove_strays(self) -> None:
-        """Delete files that a killed writer left. The caller holds the write lock."""
+        """Delete logs that are not the current one, and files that a killed writer left."""
         ...
 
     def close(self) -> None:
@@ -67,18 +71,21 @@ class MemoryStorage:
         """Nobody else can write: the collection's own lock is enough."""
         return nullcontext()
 
-    def refresh(self) -> bool:
+    def refresh(self) -> None:
         """Nobody else can have changed anything."""
-        return False
 
     def save(self, manifest: Manifest) -> None:
         """Replace the manifest."""
         self.manifest = manifest
 
-    def rewrite(self, records: Iterable[dict[str, Any]], manifest: Manifest) -> None:
-        """Put ``records`` into a new log and make it the current one."""
+    def prepare(self, records: Iterable[dict[str, Any]]) -> Log:
+        """Put ``records`` into a new log."""
         log = Log(MemoryFile())
         log.append(Position(), records)
+        return log
+
+    def switch(self, log: Log, manifest: Manifest) -> None:
+        """Make a prepared log the current one."""
         self.log, self.manifest = log, manifest
 
     def remove_strays(self) -> None:
@@ -89,7 +96,7 @@ class MemoryStorage:
 
 
 class DiskStorage:
-    """A folder: ``manifest.json``, the log it names, ``write.lock``, and ``cache/``, which may be deleted at any time."""
+    """A folder: ``manifest.json``, the log it names, ``write.lock``, and ``cache/``, which anybody may delete."""
 
     def __init__(self, path: Path, *, read_only: bool, lock_timeout: float) -> None:
         self.path: Path | None = path
@@ -99,7 +106,7 @@ class DiskStorage:
         self._lock_timeout = lock_timeout
         self._lock = FileLock(path / LOCK_NAME, mode=FILE_MODE, thread_local=False)
         self._seen: tuple[int, ...] = ()
-        self.manifest = self._load()
+        self._load()
         self.log = self._open_log()
 
     @classmethod
@@ -148,17 +155,15 @@ class DiskStorage:
         if self._read_only:
             raise ReadOnlyError(f"{self._folder} is open for reading only; open it with read_only=False to write")
         with _held(self._lock, self._lock_timeout if timeout is None else timeout):
+            self._seen = ()  # a writer reads the manifest itself: what a clock and an inode say may be true of two
             yield
 
-    def refresh(self) -> bool:
-        """Take over what other processes changed; true where the log is another one than before."""
-        if _signature(self._folder / NAME) == self._seen:
-            return False
-        self.manifest = self._load()
-        if self.manifest.log == self.log.name:
-            return False
-        self.log = self._open_log()
-        return True
+    def refresh(self) -> None:
+        """Take over what other processes changed: ``manifest``, and ``log`` where it is another one than before."""
+        if _signature(self._folder / NAME) != self._seen:
+            self._load()
+        if self.manifest.log != self.log.name:
+            self.log = self._open_log()
 
     def save(self, manifest: Manifest) -> None:
         """Replace the manifest atomically."""
@@ -166,36 +171,34 @@ class DiskStorage:
         self.manifest = manifest
         self._seen = _signature(self._folder / NAME)
 
-    def rewrite(self, records: Iterable[dict[str, Any]], manifest: Manifest) -> None:
-        """Put ``records`` into a new log; the manifest's replacement is the moment it becomes the current one.
+    def prepare(self, records: Iterable[dict[str, Any]]) -> Log:
+        """Put ``records`` into a new log as one transaction; nothing refers to it yet."""
+        log = Log(DiskFile(self._folder / self.manifest.next_log(), writable=True, create=True))
+        log.append(log.start(), records)
+        sync_folder(self._folder)
+        return log
 
-        Readers in other processes keep the old file open until they notice; its name is gone at once.
+    def switch(self, log: Log, manifest: Manifest) -> None:
+        """Make a prepared log the current one: the replacement of the manifest is the moment.
+
+        Readers in other processes keep the old file open until they notice.
         """
-        name = self.manifest.next_log()
-        log = Log(DiskFile(self._folder / name, writable=True, create=True))
-        try:
-            log.append(log.start(), records)
-            sync_folder(self._folder)
-            self.save(manifest.with_log(name))
-        except BaseException:
-            log.close()
-            with contextlib.suppress(OSError):
-                (self._folder / name).unlink()
-            raise
+        self.save(manifest.with_log(log.name))
         self.log = log
-        self.remove_strays()
 
     def close(self) -> None:
         """Let go of the log and of the lock file."""
         self.log.close()
         self._lock.release(force=True)
 
-    def _load(self) -> Manifest:
-        path = self._folder / NAME
-        seen = _signature(path)
-        manifest = Manifest.from_bytes(path.read_bytes(), str(path))
+    def _load(self) -> None:
+        seen = _signature(self._folder / NAME)
+        self.manifest = self._read_manifest()
         self._seen = seen
-        return manifest
+
+    def _read_manifest(self) -> Manifest:
+        path = self._folder / NAME
+        return Manifest.from_bytes(path.read_bytes(), str(path))
 
     def _open_log(self) -> Log:
         """Open the log that the manifest names; a compaction between reading one and opening the other is followed."""
@@ -204,14 +207,15 @@ class DiskStorage:
             try:
                 return Log(DiskFile(self._folder / name, writable=not self._read_only))
             except FileNotFoundError:
-                self.manifest = self._load()
+                self._load()
                 if self.manifest.log == name:
                     raise NotACollectionError(f"{self._folder} lacks {name}, which its manifest names") from None
 
     def remove_strays(self) -> None:
-        """Delete what a killed compaction left. The caller holds the write lock."""
+        """Delete logs that are not the current one, and what a killed writer left. The caller holds the write lock."""
+        current = self._read_manifest().log  # as it is on the disk: another process may have switched to another log
         for stray in [*self._folder.glob("log-*.jsonl"), *self._folder.glob("*.new")]:
-            if stray.name != self.manifest.log:
+            if stray.name != current:
                 with contextlib.suppress(PermissionError):  # Windows: a reader still has it open
                     stray.unlink()
 
