@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -58,7 +58,11 @@ def check_documents(
         raise InvalidDocumentError(
             "documents: expected an iterable of Document or str, got one of them; wrap it in [ ]"
         )
-    records = [_check_document(d, f"documents[{i}]", scope_keys, scope) for i, d in enumerate(documents)]
+    given = list(documents)
+    records = [_check_document(d, f"documents[{i}]", scope_keys, scope) for i, d in enumerate(given)]
+    vectors = {i: d.vector for i, d in enumerate(given) if isinstance(d, Document) and d.vector is not None}
+    for i, vector in _check_each(vectors).items():
+        records[i] = replace(records[i], vector=vector)
     seen: set[tuple[ScopeKey, str]] = set()
     for i, record in enumerate(records):
         if (record.scope, record.id) in seen:
@@ -94,7 +98,8 @@ def check_vector(values: VectorLike, where: str, dimension: int | None = None) -
     Raises:
         InvalidVectorError: Wrong shape or dimension, a number that is not finite in float32, or the zero vector.
     """
-    return check_vectors([values], where, dimension)[0]
+    vector: Vector = check_vectors([values], where, dimension)[0]
+    return vector
 
 
 def check_vectors(values: Sequence[VectorLike] | Matrix, where: str, dimension: int | None = None) -> Matrix:
@@ -135,8 +140,16 @@ def _check_document(document: Document | str, where: str, scope_keys: Sequence[s
         text=document.text,
         metadata=_check_json(metadata, f"{where}.metadata", 0),
         scope=_scope_of(metadata, scope_keys, f"{where}.metadata"),
-        vector=None if document.vector is None else check_vector(document.vector, f"{where}.vector"),
+        vector=None,
     )
+
+
+def _check_each(vectors: Mapping[int, VectorLike]) -> dict[int, Vector]:
+    """Check all vectors at once, which is several times faster; name the first wrong one only when there is one."""
+    try:
+        return dict(zip(vectors, check_vectors(list(vectors.values()), "documents"), strict=True)) if vectors else {}
+    except InvalidVectorError:
+        return {i: check_vector(vector, f"documents[{i}].vector") for i, vector in vectors.items()}
 
 
 def _fill_in(metadata: dict[str, Any], scope_keys: Sequence[str], scope: ScopeKey, where: str) -> None:
