@@ -427,7 +427,7 @@ def test_a_collection_that_lost_its_manifest_is_not_started_anew(tmp_path):
     with Collection.open(tmp_path / "c") as notes:
         notes.add(["Chest pain on exertion since yesterday, worse on stairs." * 5])
     (tmp_path / "c" / "manifest.json").unlink()
-    with pytest.raises(NotACollectionError, match="log-000001.jsonl"):
+    with pytest.raises(NotACollectionError, match=r"log-000001\.jsonl"):
         Collection.open(tmp_path / "c")
 
 

@@ -1,4 +1,4 @@
-"""Scopes: whatever is done through one patient's view, no other patient's record is seen, counted, ranked by or changed."""
+"""Scopes: through one patient's view no other patient's record is seen, counted, ranked by or changed."""
 
 from __future__ import annotations
 

@@ -39,7 +39,9 @@ def answers(folder):
             view = notes.scoped(patient_id=patient)
             said.append(view.get(filter={}, include_vectors=False))
             said.append([d.vector.tobytes() for d in view.get(filter={}, include_vectors=True)])
-            said += [view.search("HbA1c 2.3", vector=query, mode=mode, top_k=50) for mode in ("dense", "sparse", "hybrid")]
+            said += [
+                view.search("HbA1c 2.3", vector=query, mode=mode, top_k=50) for mode in ("dense", "sparse", "hybrid")
+            ]
             said += [view.search("note", vector=query, filter=f) for f in ({"n": {"$gt": 30}}, {"t": 1})]
         return said
 
@@ -64,7 +66,7 @@ def test_what_came_after_the_cache_is_replayed_on_top_of_it(folder, rng):
 def test_a_cache_with_any_flipped_byte_or_cut_anywhere_is_passed_over(folder, rng):
     expected = answers(folder)
     whole = (folder / CACHE).read_bytes()
-    for place in [*range(0, 64), *rng.integers(64, len(whole), 150).tolist(), len(whole) - 1]:
+    for place in [*range(64), *rng.integers(64, len(whole), 150).tolist(), len(whole) - 1]:
         changed = bytearray(whole)
         changed[place] ^= 1 << (place % 8)
         (folder / CACHE).write_bytes(changed)

@@ -101,7 +101,7 @@ def test_whole_lines_dropped_doubled_or_moved_are_refused(three_transactions, ch
     for at in range(1, len(lines) - 1):
         changed = {
             "drop": lines[:at] + lines[at + 1 :],
-            "double": lines[:at] + [lines[at]] + lines[at:],
+            "double": [*lines[:at], lines[at], *lines[at:]],
             "swap": [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]],
         }[change]
         (folder / LOG).write_bytes(b"".join(changed))

@@ -1,8 +1,8 @@
 """``cache/index.bin``: the derived index of a log up to one position, so that opening need not replay it.
 
-The file may be deleted at any time, and one that does not match, or is damaged, is passed over. Layout: eight bytes
-of magic, the header's length (little-endian int64), the header as one sealed JSON line, then the arrays, each aligned to 64
-bytes and named by the header with type, shape, offset and CRC-32. Arrays are handed out as views of a memory map.
+The file may be deleted at any time, and one that does not match, or is damaged, is passed over. Layout: eight bytes of
+magic, the length of the header (little-endian int64), the header as one sealed JSON line, then the arrays, each at a
+multiple of 64 bytes and named by the header with type, shape, offset and CRC-32. Arrays are views of a memory map.
 """
 
 from __future__ import annotations
