@@ -342,6 +342,13 @@ class TestPersisting:
             BedsideVectorStore.from_persist_path(str(tmp_path / "notes.json")).get_nodes()
         assert len(again._collection) == 1
 
+    def test_a_divided_store_persists_every_scope(self, make_node: Callable[..., TextNode], tmp_path: Path) -> None:
+        store = BedsideVectorStore(scope_keys=["patient_id"])
+        store.add([make_node("1", "Chest pain.", patient_id="A"), make_node("1", "Cough.", patient_id="B")])
+        store.persist(str(tmp_path / "notes.json"))
+        again = BedsideVectorStore.from_persist_path(str(tmp_path / "notes.json"))
+        assert [again.scoped(patient_id=who).get_nodes()[0].text for who in "AB"] == ["Chest pain.", "Cough."]
+
     def test_a_foreign_loader_fails_on_our_file(
         self, store: BedsideVectorStore, notes: list[TextNode], tmp_path: Path
     ) -> None:

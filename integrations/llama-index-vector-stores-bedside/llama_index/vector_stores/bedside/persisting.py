@@ -87,6 +87,9 @@ def _check_same(folder: Path | None, found: Path) -> None:
 
 def _write_out(records: Collection | ScopedCollection, pointer: Path) -> Path:
     folder = pointer.with_name(f"{_prefix(pointer)}{uuid.uuid4().hex}")
+    if isinstance(records, Collection):
+        records.copy_to(folder)
+        return folder
     with Collection.open(folder, encoder=records.encoder, scope_keys=records.scope_keys) as copy:
         copy.add(records.get(filter={}, include_vectors=True))
     return folder
