@@ -35,7 +35,7 @@ def write_cache(folder: Path, facts: Mapping[str, Any], arrays: Arrays) -> None:
     table, offset = {}, 0
     for name, array in arrays.items():
         data = np.ascontiguousarray(array)
-        table[name] = [data.dtype.str, data.shape, offset, zlib.crc32(data)]
+        table[name] = [data.dtype.str, data.shape, offset, zlib.crc32(data.data)]
         offset = _aligned(offset + data.nbytes)
     header = seal({"facts": facts, "arrays": table})
 
@@ -44,7 +44,7 @@ def write_cache(folder: Path, facts: Mapping[str, Any], arrays: Arrays) -> None:
         yield (_MAGIC + len(header).to_bytes(8, "little") + header).ljust(start, b"\0")
         for array in arrays.values():
             data = np.ascontiguousarray(array)
-            yield memoryview(data).cast("B") if data.size else b""
+            yield data.data.cast("B") if data.size else b""
             yield b"\0" * (_aligned(data.nbytes) - data.nbytes)
 
     try:
