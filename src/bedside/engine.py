@@ -28,7 +28,6 @@ from bedside.errors import (
     EncoderRequired,
     InvalidDocumentError,
     InvalidVectorError,
-    NotACollectionError,
     TracesRemainError,
 )
 from bedside.filters.tree import Node
@@ -155,14 +154,7 @@ class Engine:
         with self.reading():
             manifest = replace(self.manifest, log=log_name(1), id=new_id())
             records = self._living()
-        if path.exists() and any(path.iterdir()):
-            raise NotACollectionError(f"{path} is not empty; a copy needs a new or empty folder")
-        storage = DiskStorage.open(path, lambda: manifest)
-        try:
-            with storage.writing():
-                storage.log.append(Position(), records)
-        finally:
-            storage.close()
+        DiskStorage.write_new(path, manifest, records)
 
     def verify(self) -> VerifyReport:
         """Read the whole log, line by line, and hold the index against one made from it."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from bedside.errors import WriteFailedError
+from bedside.errors import BedsideError, WriteFailedError
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -22,9 +23,24 @@ def open_private(path: Path, *, writable: bool, create: bool = False) -> int:
 
 
 def make_private_folder(path: Path) -> None:
-    """Create ``path``, readable by its owner only, and what is missing above it."""
+    """Create ``path``, readable by its owner only, and what is missing above it; they survive a power cut."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    for folder in missing:
+        with contextlib.suppress(PermissionError):  # a folder may be one to write to and not to read
+            sync_folder(folder.parent)
+
+
+@contextmanager
+def refusals(name: str, outcome: str) -> Iterator[None]:
+    """Raise :class:`WriteFailedError` for what the file system refuses, naming the file and the outcome."""
+    try:
+        yield
+    except BedsideError:
+        raise
+    except OSError as error:
+        raise WriteFailedError(error.errno, f"{name}: {error.strerror}; {outcome}") from error
 
 
 def read_at(fd: int, offset: int, length: int, lock: threading.Lock) -> bytes:
@@ -52,18 +68,19 @@ def replace_file(path: Path, content: Iterable[bytes | memoryview]) -> None:
         WriteFailedError: The disk refused; ``path`` is as before.
     """
     beside = path.with_name(path.name + ".new")
-    try:
-        with open(open_private(beside, writable=True, create=True), "wb") as out:  # a descriptor
-            out.truncate(0)
-            out.writelines(content)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(path)
+    with refusals(path.name, "the file is as before"):
+        try:
+            with open(open_private(beside, writable=True, create=True), "wb") as out:  # a descriptor
+                out.truncate(0)
+                out.writelines(content)
+                out.flush()
+                os.fsync(out.fileno())
+            beside.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            raise
         sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise WriteFailedError(error.errno, f"{path.name}: {error.strerror}; the file is as before") from error
 
 
 def sync_folder(path: Path) -> None:

@@ -18,8 +18,8 @@ from typing import Any
 
 import orjson
 
-from bedside.errors import CorruptLogError, WriteFailedError
-from bedside.store.files import open_private, read_at
+from bedside.errors import CorruptLogError
+from bedside.store.files import open_private, read_at, refusals
 from bedside.store.seal import BrokenSealError, check, seal, unseal
 
 VERSION = 1
@@ -92,19 +92,18 @@ class DiskFile:
 
     def write(self, offset: int, chunks: Iterable[bytes]) -> None:
         """Put ``chunks`` in place of everything from ``offset`` on, and sync."""
-        try:
-            os.ftruncate(self._fd, offset)
-            with self._lock, open(self._fd, "wb", buffering=_CHUNK, closefd=False) as out:  # a descriptor
-                out.seek(offset)
-                out.writelines(chunks)
-            os.fsync(self._fd)
-        except BaseException as error:
-            # Nothing was acknowledged, and without its commit line a rest that cannot be cut off is ignored.
-            with contextlib.suppress(OSError):
+        with refusals(self.name, "nothing was committed"):
+            try:
                 os.ftruncate(self._fd, offset)
-            if isinstance(error, OSError):
-                raise WriteFailedError(error.errno, f"{self.name}: {error.strerror}; nothing was committed") from error
-            raise
+                with self._lock, open(self._fd, "wb", buffering=_CHUNK, closefd=False) as out:  # a descriptor
+                    out.seek(offset)
+                    out.writelines(chunks)
+                os.fsync(self._fd)
+            except BaseException:
+                # Nothing was acknowledged, and without its commit line a rest that cannot be cut off is ignored.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._fd, offset)
+                raise
 
     def close(self) -> None:
         """Close the file; may be called twice."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,8 +12,15 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from bedside.errors import CollectionClosedError, LockTimeoutError, NotACollectionError, ReadOnlyError
-from bedside.store.files import FILE_MODE, make_private_folder, replace_file, sync_folder
+from bedside.errors import (
+    CollectionClosedError,
+    LockTimeoutError,
+    NotACollectionError,
+    ReadOnlyError,
+    StoreError,
+    WriteFailedError,
+)
+from bedside.store.files import FILE_MODE, make_private_folder, refusals, replace_file, sync_folder
 from bedside.store.log import DiskFile, Log, MemoryFile, Position
 from bedside.store.manifest import NAME, Manifest
 
@@ -104,7 +112,6 @@ class DiskStorage:
         self._folder = path
         self._read_only = read_only
         self._lock_timeout = lock_timeout
-        self._lock = FileLock(path / LOCK_NAME, mode=FILE_MODE, thread_local=False)
         self._seen: tuple[int, ...] = ()
         self._load()
         self.log = self._open_log()
@@ -118,6 +125,8 @@ class DiskStorage:
         Raises:
             NotACollectionError: ``path`` holds something else, or nothing while ``read_only``.
             LockTimeoutError: Another process was creating it for longer than ``lock_timeout`` seconds.
+            ReadOnlyError: This user may not write to it.
+            WriteFailedError: The disk refused to create it.
         """
         if path.exists() and not path.is_dir():
             raise NotACollectionError(f"{path} is a file; a Bedside collection is a folder")
@@ -127,22 +136,47 @@ class DiskStorage:
             cls._create(path, new, lock_timeout)
         return cls(path, read_only=read_only, lock_timeout=lock_timeout)
 
+    @classmethod
+    def write_new(cls, path: Path, manifest: Manifest, records: Iterable[dict[str, Any]]) -> None:
+        """Create a collection that holds ``records`` in ``path``; until all of them are there, it is none.
+
+        Raises:
+            NotACollectionError: ``path`` is not a new or empty folder.
+            WriteFailedError: The disk refused; nothing is left of it.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise NotACollectionError(f"{path} is not empty; a copy needs a new or empty folder")
+        try:
+            cls._create(path, lambda: manifest, 0, records)
+        except BaseException:
+            if not (path / NAME).exists():
+                for name in (manifest.log, LOCK_NAME):
+                    (path / name).unlink(missing_ok=True)
+            raise
+
     @staticmethod
-    def _create(path: Path, new: Callable[[], Manifest], lock_timeout: float) -> None:
+    def _create(
+        path: Path, new: Callable[[], Manifest], lock_timeout: float, records: Iterable[dict[str, Any]] | None = None
+    ) -> None:
         foreign = [p.name for p in path.iterdir() if not _is_ours_and_empty(p)] if path.exists() else []
-        if foreign:
+        if foreign and NAME not in foreign:  # where it is there now, another process has just created it
             raise NotACollectionError(
                 f"{path} has no {NAME} but holds {foreign[0]!r}: give an empty or new folder, or repair the collection"
             )
-        make_private_folder(path)
-        with _held(FileLock(path / LOCK_NAME, mode=FILE_MODE, thread_local=False), lock_timeout):
-            if (path / NAME).exists():
-                return
-            manifest = new()
-            log = DiskFile(path / manifest.log, writable=True, create=True)
-            Log(log).start()
-            log.close()
-            replace_file(path / NAME, [manifest.to_bytes()])
+        with refusals(str(path), "no collection was created"):
+            make_private_folder(path)
+            with _held(path, lock_timeout):
+                if (path / NAME).exists():
+                    if records is not None:
+                        raise NotACollectionError(f"{path}: another process has just created a collection here")
+                    return
+                manifest = new()
+                log = Log(DiskFile(path / manifest.log, writable=True, create=True))
+                start = log.start()
+                if records is not None:
+                    log.append(start, records)
+                log.close()
+                replace_file(path / NAME, [manifest.to_bytes()])
 
     @contextmanager
     def writing(self, timeout: float | None = None) -> Iterator[None]:
@@ -154,7 +188,7 @@ class DiskStorage:
         """
         if self._read_only:
             raise ReadOnlyError(f"{self._folder} is open for reading only; open it with read_only=False to write")
-        with _held(self._lock, self._lock_timeout if timeout is None else timeout):
+        with _held(self._folder, self._lock_timeout if timeout is None else timeout):
             self._seen = ()  # a writer reads the manifest itself: what a clock and an inode say may be true of two
             yield
 
@@ -173,9 +207,11 @@ class DiskStorage:
 
     def prepare(self, records: Iterable[dict[str, Any]]) -> Log:
         """Put ``records`` into a new log as one transaction; nothing refers to it yet."""
-        log = Log(DiskFile(self._folder / self.manifest.next_log(), writable=True, create=True))
-        log.append(log.start(), records)
-        sync_folder(self._folder)
+        name = self.manifest.next_log()
+        with refusals(name, "nothing was changed"):
+            log = Log(DiskFile(self._folder / name, writable=True, create=True))
+            log.append(log.start(), records)
+            sync_folder(self._folder)
         return log
 
     def switch(self, log: Log, manifest: Manifest) -> None:
@@ -187,9 +223,8 @@ class DiskStorage:
         self.log = log
 
     def close(self) -> None:
-        """Let go of the log and of the lock file."""
+        """Let go of the log."""
         self.log.close()
-        self._lock.release(force=True)
 
     def _load(self) -> None:
         seen = _signature(self._folder / NAME)
@@ -210,6 +245,10 @@ class DiskStorage:
                 self._load()
                 if self.manifest.log == name:
                     raise NotACollectionError(f"{self._folder} lacks {name}, which its manifest names") from None
+            except OSError as error:
+                if self._read_only:
+                    raise
+                raise _refused(error, self._folder) from error
 
     def remove_strays(self) -> None:
         """Delete logs that are not the current one, and what a killed writer left. The caller holds the write lock."""
@@ -221,17 +260,28 @@ class DiskStorage:
 
 
 @contextmanager
-def _held(lock: FileLock, timeout: float) -> Iterator[None]:
+def _held(folder: Path, timeout: float) -> Iterator[None]:
+    # A lock of its own each time: one that was made before a fork does not serve the child.
+    lock = FileLock(folder / LOCK_NAME, mode=FILE_MODE, thread_local=False)
     try:
         lock.acquire(timeout=timeout)
     except Timeout:
         raise LockTimeoutError(
             f"another process has been writing for over {timeout:g} s; lock_timeout= allows longer waiting"
         ) from None
+    except OSError as error:
+        raise _refused(error, folder) from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _refused(error: OSError, folder: Path) -> StoreError:
+    """Return what to raise where a file of ``folder`` could not be opened."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ReadOnlyError(f"{folder}: {error.strerror}; read_only=True asks for no more than reading")
+    return WriteFailedError(error.errno, f"{folder}: {error.strerror}; nothing was changed")
 
 
 def _signature(path: Path) -> tuple[int, ...]:
