@@ -13,6 +13,7 @@ from bedside.errors import InvalidInputError
 __all__ = ["aligned", "from_texts", "to_core", "to_langchain", "to_scored"]
 
 T = TypeVar("T")
+_LLAMA_INDEX_NODE = "_node"
 
 
 def aligned(name: str, values: Iterable[T | None] | None, count: int) -> list[T | None]:
@@ -64,8 +65,12 @@ def to_core(
 
 
 def to_langchain(document: bedside.Document) -> Document:
-    """Give the LangChain document with the same id, text and metadata."""
-    return Document(document.text, id=document.id, metadata=dict(document.metadata))
+    """Give the LangChain document with the same id, text and metadata.
+
+    What a LlamaIndex node carries besides metadata lies under one reserved key of its record and is left out.
+    """
+    metadata = {key: value for key, value in document.metadata.items() if key != _LLAMA_INDEX_NODE}
+    return Document(document.text, id=document.id, metadata=metadata)
 
 
 def to_scored(hit: bedside.Hit, score_key: str | None = None) -> tuple[Document, float]:
