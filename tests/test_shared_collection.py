@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,22 +85,24 @@ def write_llama_index(path: Path, langchain_model: BedsideEmbeddings, llama_inde
     store.close()
 
 
-Write = Callable[[Path, BedsideEmbeddings, BedsideEmbedding], None]
+@pytest.fixture(scope="module", params=[write_core, write_langchain, write_llama_index])
+def path(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    langchain_model: BedsideEmbeddings,
+    llama_index_model: BedsideEmbedding,
+) -> Path:
+    """A collection of the notes, written by each of the three."""
+    folder = tmp_path_factory.mktemp("written") / "notes.bedside"
+    request.param(folder, langchain_model, llama_index_model)
+    return folder
 
 
-@pytest.mark.parametrize("write", [write_core, write_langchain, write_llama_index])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("filtered", [False, True])
 def test_every_reader_gives_the_same_ids_texts_metadata_and_scores(
-    write: Write,
-    mode: str,
-    filtered: bool,
-    tmp_path: Path,
-    langchain_model: BedsideEmbeddings,
-    llama_index_model: BedsideEmbedding,
+    path: Path, mode: str, filtered: bool, langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding
 ) -> None:
-    path = tmp_path / "notes.bedside"
-    write(path, langchain_model, llama_index_model)
     dict_filter = {"year": {"$gte": 2022}} if filtered else None
     year = MetadataFilter(key="year", value=2022, operator=FilterOperator.GTE)
 
