@@ -100,10 +100,12 @@ class Engine:
     def add(self, documents: Iterable[Document | str], scope: ScopeKey | None) -> list[str]:
         """Check, encode, commit; returns the ids in the order given."""
         self._check_open()
-        records = check_documents(documents, self.manifest.scope_keys, scope)
-        records = self._with_vectors(records)
+        checked = check_documents(documents, self.manifest.scope_keys, scope)
+        encoder, records = self.encoder, self._with_vectors(checked)
         if records:
             with self._transaction():
+                if self.encoder is not encoder:  # another thread re-embedded the collection meanwhile
+                    records = self._with_vectors(checked)
                 self._settle(records)
                 self._commit(records)
         return [record.id for record in records]
@@ -161,13 +163,13 @@ class Engine:
         with self.reading() as index:
             log, at, living = self._storage.log, self._position, dict(index.living())
             size = log.size()
-        end = log.verify(Position())
+        end = self._verified(log, Position())
         fresh = Index(self.manifest.dimension, self.manifest.sparse)
         keys = self.manifest.scope_keys
         fresh.apply(_stored_entry(record, span, keys) for span, record in log.records(Position(), at))
         if dict(fresh.living()) != living:
             raise CorruptLogError(log.name, at.line, "the index in memory does not hold the records of the log")
-        return VerifyReport(log.name, end.offset, end.line, len(fresh), size - end.offset)
+        return VerifyReport(log.name, end.offset, end.line, len(fresh), max(0, size - end.offset))
 
     def _rewrite(self, records: Iterable[dict[str, Any]], manifest: Manifest, encoder: Encoder | None = None) -> None:
         """Put ``records`` in place of everything, and start again from them."""
@@ -209,15 +211,14 @@ class Engine:
         return records
 
     def _encoded(self, vectors: Matrix, count: int) -> Matrix:
-        checked = check_vectors(vectors, "the encoder's vectors", self.manifest.dimension or None)
-        if len(checked) != count:
-            raise InvalidVectorError(f"the encoder's vectors: expected {count} for as many texts, got {len(checked)}")
-        return checked
+        return _check_encoded(vectors, count, self.manifest.dimension or None)
 
     def _settle(self, records: Sequence[Record]) -> None:
         """Hold the records against the collection's dimension, or let the first ones decide it."""
         found = {0 if r.vector is None else len(r.vector) for r in records}
-        dimension = self.manifest.dimension
+        # What a first add decided that then failed binds nobody.
+        bound = self._position.line > 1 or self.manifest.encoder is not None
+        dimension = self.manifest.dimension if bound else None
         if dimension and 0 in found:
             raise EncoderRequired(
                 "documents: the collection holds vectors and was opened without an encoder; give Document.vector, or "
@@ -248,6 +249,7 @@ class Engine:
     def documents(self, rows: Iterable[int], log: Log, index: Index, *, vectors: bool = False) -> Iterator[Document]:
         """Read rows from the log they belong to."""
         for row in rows:
+            self._check_open()
             yield _document(log.read(index.span(row)), vectors=vectors)
 
     def get(
@@ -392,18 +394,18 @@ class Engine:
 
     def _replay(self) -> None:
         log = self._storage.log
-        end = self._verified(log)
+        end = self._verified(log, self._position)
         self._apply(
             _stored_entry(record, span, self.manifest.scope_keys) for span, record in log.records(self._position, end)
         )
         self._position = end
 
-    def _verified(self, log: Log) -> Position:
+    def _verified(self, log: Log, start: Position) -> Position:
         try:
-            return log.verify(self._position)
+            return log.verify(start)
         except CorruptLogError:
             # A writer may just have cut off a dead one's rest: what is read from now on holds none of it.
-            return log.verify(self._position)
+            return log.verify(start)
 
     def _apply(self, entries: Iterable[Entry]) -> None:
         try:
@@ -463,12 +465,21 @@ def _stored_entry(record: Mapping[str, Any], span: Span, scope_keys: Sequence[st
 
 
 def _reencoded(records: Iterator[dict[str, Any]], encoder: Encoder, batch_size: int) -> Iterator[dict[str, Any]]:
+    dimension = encoder.dimension
     while batch := list(islice(records, batch_size)):
         if empty := [record["id"] for record in batch if not record["text"].strip()]:
             raise InvalidDocumentError(f"record {empty[0]!r}: has a vector but no text, and cannot be encoded anew")
-        vectors = check_vectors(encoder.encode_documents([record["text"] for record in batch]), "the encoder's vectors")
+        vectors = _check_encoded(encoder.encode_documents([r["text"] for r in batch]), len(batch), dimension)
+        dimension = vectors.shape[1]
         for record, vector in zip(batch, vectors, strict=True):
             yield {**record, "vector": vector_to_text(vector)}
+
+
+def _check_encoded(vectors: Matrix, count: int, dimension: int | None) -> Matrix:
+    checked = check_vectors(vectors, "the encoder's vectors", dimension)
+    if len(checked) != count:
+        raise InvalidVectorError(f"the encoder's vectors: expected {count} for as many texts, got {len(checked)}")
+    return checked
 
 
 def _document(record: Mapping[str, Any], *, vectors: bool = False) -> Document:

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,17 @@ from numpy.typing import NDArray
 
 from bedside.errors import CorruptLogError, NotACollectionError
 from bedside.store.cache import remove_cache
+from bedside.store.files import refusals
 from bedside.store.log import Position
+from bedside.store.manifest import NAME
 from bedside.store.seal import BrokenSealError, text_to_vector, unseal
 from bedside.store.storage import CACHE_NAME, DiskStorage
 
 _SHORTEST = 8
 """Bytes of the shortest trace that is looked for: anything shorter occurs by chance."""
 _CHUNK = 1 << 22
+_OPERATION = re.compile(rb'^\{"op":"(put|delete|open|commit)"')
+_JOINT = re.compile(rb'(?<="\})[^\n](?=\{"op":")', re.DOTALL)
 _ID = re.compile(rb'^\{"op":"(put|delete)","id":"((?:[^"\\]|\\.)*)"')
 
 
@@ -68,7 +73,8 @@ class Loss:
 
     Attributes:
         line: Its number, from 1.
-        operation: ``"put"``, ``"delete"`` or ``"unknown"``: a lost delete brings the record back.
+        operation: ``"put"``, ``"delete"``, or ``"unknown"`` where that could not be read: a lost delete brings the
+            record back. ``"open"`` and ``"commit"`` are lines that hold no record.
         id: Of its record, where it could still be read.
     """
 
@@ -83,7 +89,7 @@ class RepairReport:
 
     Attributes:
         records: Living records in the new log.
-        lost: The damaged lines.
+        lost: The damaged lines, and those that are missing, at the commit line that counted them.
         kept: Name of the file that holds the damaged log; ``None`` where nothing was damaged.
     """
 
@@ -170,9 +176,9 @@ class _Finder:
 def repair(path: str | os.PathLike[str]) -> RepairReport:
     """Save what is whole of a collection whose log is damaged; no process may have it open.
 
-    Every line with a matching checksum is kept, in order, as one transaction of a new log. The damaged log stays in
-    the folder under another name, for a closer look; delete it once it is no longer needed, because it holds notes.
-    A collection without damage is left as it is.
+    Every record whose line has a matching checksum is kept, in order, as one transaction of a new log. The damaged log
+    stays in the folder under another name, for a closer look; delete it once it is no longer needed, because it holds
+    notes. A collection without damage is left as it is, and so is what no commit ever closed: it is dropped.
 
     Args:
         path: The collection's folder.
@@ -185,9 +191,12 @@ def repair(path: str | os.PathLike[str]) -> RepairReport:
         LockTimeoutError: Another process is writing.
     """
     folder = Path(path)
-    storage = DiskStorage.open(folder, _no_new_collection)
+    if not (folder / NAME).is_file():
+        raise NotACollectionError(f"{folder} holds no {NAME}, so there is no collection to repair")
+    storage = DiskStorage(folder, read_only=False, lock_timeout=60.0)
     try:
         with storage.writing():
+            storage.refresh()
             try:
                 end = storage.log.verify(Position())
             except CorruptLogError:
@@ -201,8 +210,7 @@ def repair(path: str | os.PathLike[str]) -> RepairReport:
 def _salvage(storage: DiskStorage, folder: Path) -> RepairReport:
     damaged = folder / storage.log.name
     lost: list[Loss] = []
-    kept = folder / f"damaged-{damaged.name}"
-    _link(damaged, kept)
+    kept = _keep(damaged)
     survivors = _replayed(_whole_records(damaged, lost), storage)
     remove_cache(folder / CACHE_NAME)
     storage.switch(storage.prepare(survivors.values()), storage.manifest)
@@ -211,25 +219,61 @@ def _salvage(storage: DiskStorage, folder: Path) -> RepairReport:
 
 
 def _whole_records(path: Path, lost: list[Loss]) -> Iterator[dict[str, Any]]:
-    """Yield the records of whole lines; list the others. A rest behind the last line feed was never committed."""
+    """Yield the records of whole lines; list the others.
+
+    Whole lines behind the last commit were never acknowledged, unless a damaged line among them may have been theirs.
+    """
+    pending: list[dict[str, Any]] = []
+    before = 0  # lines that were lost before this transaction
+    for number, line, record in _lines(path):
+        if record is None:
+            lost.append(_loss(number, line))
+            operation = lost[-1].operation
+        else:
+            operation = record["op"]
+        if operation in ("open", "commit"):
+            missing = (record or {}).get("records", 0) - len(pending) - (len(lost) - before)
+            lost += [Loss(number, "unknown", None)] * missing
+            yield from pending
+            pending, before = [], len(lost)
+        elif record is not None:
+            pending.append(record)
+    if len(lost) > before:
+        yield from pending
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes, dict[str, Any] | None]]:
+    """Yield each line with its number and, where it is whole, what it holds.
+
+    A line whose line feed is damaged is still whole. A rest that was cut off at the end is left out.
+    """
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n") and not line.rstrip(b"\0").endswith(b"}"):
-                return
-            try:
-                record = unseal(line)
-            except (BrokenSealError, orjson.JSONDecodeError):
-                lost.append(_loss(number, line))
+            if (record := _opened(line)) is not None:
+                yield number, line, record
                 continue
-            if record["op"] in ("put", "delete"):
-                yield record
+            for part in _JOINT.split(line[:-1]):
+                record = _opened(part + b"\n")
+                if record is not None or line.endswith(b"\n"):
+                    yield number, part, record
+
+
+def _opened(line: bytes) -> dict[str, Any] | None:
+    try:
+        return unseal(line)
+    except (BrokenSealError, orjson.JSONDecodeError):
+        return None
 
 
 def _loss(number: int, line: bytes) -> Loss:
-    match = _ID.match(line)
-    if match is None:
-        return Loss(number, "unknown", None)
-    return Loss(number, match[1].decode(), match[2].decode("utf-8", "replace"))
+    if (match := _ID.match(line)) is None:
+        kind = _OPERATION.match(line)
+        return Loss(number, kind[1].decode() if kind else "unknown", None)
+    try:
+        id = orjson.loads(b'"%b"' % match[2])
+    except orjson.JSONDecodeError:
+        id = None
+    return Loss(number, match[1].decode(), id)
 
 
 def _replayed(records: Iterable[dict[str, Any]], storage: DiskStorage) -> dict[Any, dict[str, Any]]:
@@ -246,15 +290,20 @@ def _replayed(records: Iterable[dict[str, Any]], storage: DiskStorage) -> dict[A
     return living
 
 
-def _no_new_collection() -> Any:
-    raise NotACollectionError("there is no collection to repair: manifest.json is missing")
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links
-        shutil.copy2(source, target)
+def _keep(log: Path) -> Path:
+    """Give ``log`` a second name that is not that of another file, and return it."""
+    for number in count():
+        kept = log.with_name(f"damaged-{log.stem}{f'-{number}' if number else ''}{log.suffix}")
+        if not kept.exists():
+            break
+        if kept.samefile(log):  # by a repair that was killed
+            return kept
+    with refusals(kept.name, "nothing was changed"):
+        try:
+            os.link(log, kept)
+        except OSError:  # a file system without hard links
+            shutil.copy2(log, kept)
+    return kept
 
 
 def _strings(value: Any) -> Iterator[str]:

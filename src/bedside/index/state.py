@@ -76,12 +76,12 @@ class Index:
         self.sparse = SparseIndex(k1=settings["k1"], b=settings["b"])
         self.columns = Columns()
         self.dense: DenseIndex | None = None
-        self.set_dimension(dimension)
         self._ids: dict[ScopeKey, dict[str, int]] = {}
         self._alive = bytearray()
         self._offsets = array("q")
         self._lengths = array("q")
         self._count = 0
+        self.set_dimension(dimension)
 
     def __len__(self) -> int:
         """Records alive, over all scopes."""
@@ -127,9 +127,10 @@ class Index:
             self._count -= 1
 
     def set_dimension(self, dimension: int | None) -> None:
-        """Make room for vectors once the first record has decided their dimension."""
-        if dimension and self.dense is None:
-            self.dense = DenseIndex(dimension)
+        """Make room for vectors of the dimension that the first record decides; until there is one, it may change."""
+        known = None if self.dense is None else self.dense.dimension
+        if not self.rows and known != (dimension or None):
+            self.dense = DenseIndex(dimension) if dimension else None
 
     def ids(self, scope: ScopeKey) -> Mapping[str, int]:
         """Return the living ids of ``scope`` and their rows, in insertion order."""

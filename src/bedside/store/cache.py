@@ -7,6 +7,7 @@ multiple of 64 bytes and named by the header with type, shape, offset and CRC-32
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import mmap
 import zlib
@@ -19,7 +20,7 @@ import orjson
 from numpy.typing import NDArray
 
 from bedside.errors import WriteFailedError
-from bedside.store.files import make_private_folder, replace_file
+from bedside.store.files import make_private_folder, refusals, replace_file
 from bedside.store.seal import BrokenSealError, seal, unseal
 
 NAME = "index.bin"
@@ -89,10 +90,15 @@ def _read(whole: memoryview, facts: Mapping[str, Any]) -> tuple[dict[str, Any], 
 
 
 def remove_cache(folder: Path) -> None:
-    """Delete the cache and its folder."""
-    for name in (NAME, NAME + ".new"):
-        (folder / name).unlink(missing_ok=True)
-    if folder.is_dir():
+    """Delete the cache, and its folder where nobody put anything else there.
+
+    Raises:
+        WriteFailedError: The file system refused.
+    """
+    with refusals(NAME, "the cache was not deleted"):
+        for name in (NAME, NAME + ".new"):
+            (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
         folder.rmdir()
 
 

@@ -253,7 +253,7 @@ class DiskStorage:
     def remove_strays(self) -> None:
         """Delete logs that are not the current one, and what a killed writer left. The caller holds the write lock."""
         current = self._read_manifest().log  # as it is on the disk: another process may have switched to another log
-        for stray in [*self._folder.glob("log-*.jsonl"), *self._folder.glob("*.new")]:
+        for stray in [*self._folder.glob("log-*.jsonl"), *self._folder.rglob("*.new")]:
             if stray.name != current:
                 with contextlib.suppress(PermissionError):  # Windows: a reader still has it open
                     stray.unlink()
