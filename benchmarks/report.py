@@ -7,7 +7,10 @@ import importlib.metadata
 import os
 import platform
 import re
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,6 +61,17 @@ def write_section(name: str, text: str, file: Path = DOCS) -> None:
     if not found or not closed:
         raise SystemExit(f"{file} lacks the comments {begin} and {end}")
     file.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", "utf-8")
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """Give an empty folder on the disk of the checkout, and remove it."""
+    RESULTS.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=RESULTS))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _first(pattern: str, file: str) -> str | None:

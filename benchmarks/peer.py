@@ -1,0 +1,89 @@
+"""What every candidate of the store benchmarks can do, and how they are set up and checked."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bedside.types import Matrix, Vector
+from corpora import Rows
+
+BUCKET = 7
+"""The 1 % of the rows that the filtered searches ask for."""
+
+
+class Peer:
+    """One candidate; ``folder`` is where it may write.
+
+    Attributes:
+        name: As it stands in the tables.
+        package: What is imported; the peer is left out where it is missing.
+        largest: Most rows it is asked to hold: beyond, building or asking it takes minutes.
+    """
+
+    name: ClassVar[str]
+    package: ClassVar[str]
+    largest: ClassVar[int] = 10_000_000
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lib: Any = importlib.import_module(self.package)
+
+    def load(self, rows: Rows) -> None:
+        """Add rows to what is empty."""
+        raise NotImplementedError
+
+    def reopen(self) -> None:
+        """Open what :meth:`load` left in the folder, in another process."""
+        raise NotImplementedError
+
+    def search(self, query: Vector, k: int) -> Sequence[str]:
+        """Return the ids of the ``k`` nearest rows."""
+        raise NotImplementedError
+
+    def filtered(self, query: Vector, k: int) -> Sequence[str]:
+        """Return the ids of the ``k`` nearest rows in :data:`BUCKET`."""
+        raise NotImplementedError
+
+    def add_one(self, id: str, text: str, vector: Vector) -> None:
+        """Add one document so that it survives a crash, as far as the candidate can."""
+        raise NotImplementedError
+
+    def last_seconds(self) -> float | None:
+        """Seconds of the last search where the candidate runs, and measures itself, in another process."""
+        return None
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+def opened(kinds: Sequence[type[Peer]], rows: Rows, folder: Path) -> Iterator[Peer]:
+    """Yield the candidates that are installed and take so many rows, loaded; the others are named on the screen."""
+    os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
+    for number, kind in enumerate(kinds):
+        if len(rows) > kind.largest:
+            print(f"  {kind.name}: left out above {kind.largest:,} rows")
+            continue
+        try:
+            peer = kind(folder / str(number))
+        except ModuleNotFoundError as missing:
+            print(f"  {kind.name}: left out, {missing.name} is not installed")
+            continue
+        peer.load(rows)
+        yield peer
+
+
+def nearest(rows: Rows, queries: Matrix, k: int) -> list[set[str]]:
+    """Return the true nearest ids, by brute force in float64 of float32 candidates."""
+    found = []
+    for query in queries:
+        scores = rows.vectors @ query
+        best = np.argpartition(-scores, min(4 * k, len(scores) - 1))[: 4 * k]
+        exact = rows.vectors[best].astype(np.float64) @ query.astype(np.float64)
+        found.append({f"d{row}" for row in best[np.argsort(-exact)[:k]]})
+    return found
