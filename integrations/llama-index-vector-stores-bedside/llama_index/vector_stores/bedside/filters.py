@@ -27,6 +27,7 @@ from bedside.types import FilterDict
 __all__ = ["to_filter"]
 
 _Build: TypeAlias = Callable[[str, Any], FilterDict]
+_Stored: TypeAlias = str | float | bool
 
 _EVERYTHING: FilterDict = {NODE_KEY: {"$nin": []}}
 _NOTHING: FilterDict = {NODE_KEY: {"$in": []}}
@@ -83,19 +84,23 @@ def _or(parts: list[FilterDict]) -> FilterDict:
 
 
 def _equals(key: str, value: Any) -> FilterDict:
-    if value is None:
-        return _NOTHING
-    return _or([_is(key, stored) for stored in _readings(_scalar("==", value))])
+    return _NOTHING if value is None else _one_of(key, _readings(_scalar("==", value)))
 
 
-def _is(key: str, value: str | float | bool) -> FilterDict:
-    """The value itself and not a list that holds it, as ``$eq`` would."""
-    if isinstance(value, bool):
-        return {"$and": [{key: {"$eq": value}}, _not({key: {"$contains": value}})]}
-    return {key: {"$between": [value, value]}}
+def _is_in(key: str, value: Any) -> FilterDict:
+    return _one_of(key, [stored for item in _list("in", value) for stored in _readings(item)])
 
 
-def _readings(value: str | float) -> list[str | float | bool]:
+def _one_of(key: str, values: list[_Stored]) -> FilterDict:
+    """The field itself is one of ``values``: ``$in`` alone would look into lists too, which ``$gte`` never does."""
+    texts = [value for value in values if isinstance(value, str)]
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    parts: list[FilterDict] = [{key: {"$in": group, "$gte": min(group)}} for group in (texts, numbers) if group]
+    flags = [value for value in values if isinstance(value, bool)]
+    return _or(parts + [{"$and": [{key: {"$eq": flag}}, _not({key: {"$contains": flag}})]} for flag in flags])
+
+
+def _readings(value: str | float) -> list[_Stored]:
     """The stored values that a filter's value stands for; it cannot be a boolean itself."""
     if not isinstance(value, str):
         return [value, bool(value)] if value in (0, 1) else [value]
@@ -111,17 +116,12 @@ def _numbers(text: str) -> list[float]:
     return [number] if math.isfinite(number) else []
 
 
-def _is_in(key: str, value: Any) -> FilterDict:
-    return _or([_equals(key, item) for item in _list("in", value)])
-
-
 def _ordered(op: str, compare: Callable[[Any, Any], bool]) -> _Build:
     def build(key: str, value: Any) -> FilterDict:
         bounds = [_scalar(op, value), *(_numbers(value) if isinstance(value, str) else [])]
         parts: list[FilterDict] = [{key: {op: bound}} for bound in bounds]
-        if not isinstance(value, str):
-            parts += [_is(key, flag) for flag in (False, True) if compare(flag, value)]
-        return _or(parts)
+        flags = [] if isinstance(value, str) else [flag for flag in (False, True) if compare(flag, value)]
+        return _or([*parts, _one_of(key, [*flags])])
 
     return build
 
