@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bedside.index import blocks as module
 from bedside.index.dense import DenseIndex, Prior
+from bedside.index.sketch import Sketch
 
 
 def brute_force(index, query, k, allowed, weight=1.0, prior=None):
@@ -90,3 +91,62 @@ def test_equal_vectors_of_different_length_tie_and_the_earlier_wins(rng):
     assert top.rows.tolist() == [0, 1, 2, 3]
     assert len(set(top.scores.tolist())) == 1
     assert top.cosines[0] == pytest.approx(1.0, abs=1e-6)
+
+
+@settings(max_examples=80)
+@given(
+    kind=st.sampled_from(KINDS),
+    n=st.integers(1, 2_000),
+    p=st.integers(1, 23),
+    k=st.integers(1, 30),
+    weight=st.sampled_from([1.0, 0.6]),
+    seed=st.integers(0, 2**32),
+)
+def test_pruning_with_any_axes_changes_nothing(kind, n, p, k, weight, seed):
+    rng = np.random.default_rng(seed)
+    vectors = corpus(kind, n, 24, rng)
+    index, pruned = DenseIndex(24), DenseIndex(24)
+    axes = np.linalg.qr(rng.normal(size=(24, 24)))[0][:, :p].astype(np.float32)
+    pruned._sketch = Sketch(axes)
+    for part in (index, pruned):
+        part.extend(vectors)
+    allowed = rng.random(n) < rng.choice([0.1, 0.5, 1.0])
+    rows = np.flatnonzero(allowed & (rng.random(n) < 0.3))
+    prior = Prior(rows, rng.random(len(rows)) * 0.4) if weight != 1.0 else None
+    for query in (vectors[rng.integers(n)], rng.normal(size=24).astype(np.float32)):
+        plain, found = (part.top(query, k, allowed, weight, prior) for part in (index, pruned))
+        assert found.rows.tolist() == plain.rows.tolist()
+        assert found.scores.tolist() == plain.scores.tolist()
+
+
+def test_axes_are_learned_where_they_pay_and_only_there(rng):
+    decaying = rng.normal(size=(20_000, 64)) * 0.9 ** np.arange(64)
+    index = DenseIndex(64)
+    for start in range(0, 20_000, 6_000):
+        index.extend(decaying[start : start + 6_000].astype(np.float32))
+    assert index._sketch is not None
+    assert len(index._sketch) == len(index)
+    plain = DenseIndex(64)
+    plain.extend(decaying[:16_000].astype(np.float32))
+    plain.extend(decaying[16_000:].astype(np.float32))
+    plain._sketch = None
+    everything = np.ones(20_000, bool)
+    for query in decaying[:20] + decaying[-20:]:
+        found, expected = (part.top(query.astype(np.float32), 10, everything) for part in (index, plain))
+        assert found.rows.tolist() == expected.rows.tolist()
+        assert found.scores.tolist() == expected.scores.tolist()
+    spread = DenseIndex(64)
+    spread.extend(rng.normal(size=(20_000, 64)).astype(np.float32))
+    assert spread._sketch is None
+
+
+def test_many_queries_find_what_each_finds_alone(rng):
+    index = DenseIndex(16)
+    index.extend(corpus("duplicates", 700, 16, rng))
+    allowed = rng.random(700) < 0.8
+    queries = rng.normal(size=(100, 16)).astype(np.float32)
+    together = index.top_many(queries, 7, allowed, 1.0, [None] * 100)
+    for query, found in zip(queries, together, strict=True):
+        alone = index.top(query, 7, allowed)
+        assert found.rows.tolist() == alone.rows.tolist()
+        assert found.scores.tolist() == alone.scores.tolist()

@@ -22,8 +22,9 @@ from bedside.types import Matrix, Vector
 # A gathered row costs about four times a row of a whole scan.
 _GATHER_BELOW = 0.2
 _EXACT_ROWS = 4_096
-# Under 8,192 rows a scan takes under a millisecond and a sketch gains nothing.
-_SKETCH_FROM = 8_192
+_NARROW_FROM = 256
+# Under 16,384 rows a scan takes about a millisecond and a sketch gains nothing.
+_SKETCH_FROM = 16_384
 _RELEARN_AFTER = 4
 # The highest estimate of every so many rows seeds the threshold: one cheap pass instead of a partition.
 _STRIDE = 64
@@ -146,8 +147,7 @@ class DenseIndex:
         n, count = len(allowed), np.count_nonzero(allowed)
         if count < _GATHER_BELOW * n:
             rows = np.flatnonzero(allowed)
-            parts = [self.vectors(rows[i : i + _EXACT_ROWS]) @ unit for i in range(0, count, _EXACT_ROWS)]
-            return rows, np.concatenate([np.empty(0, np.float32), *parts])
+            return rows, self._products(unit, rows)
         upper = self._vectors.dot(unit, n) if self._sketch is None else self._sketch.upper(unit, n)
         if count < n:
             upper[~allowed] = -np.inf
@@ -180,11 +180,30 @@ class DenseIndex:
         if len(seeds) == k:
             least = self._scored(query, seeds if rows is None else rows[seeds], weight, prior).scores.min()
             places = np.flatnonzero(bounds >= np.float32(least - self._error(weight)))
+            places = self._narrowed(query, places, rows, least, weight, prior)
         else:
             places = np.flatnonzero(bounds > -np.inf)
         found = self._scored(query, places if rows is None else rows[places], weight, prior)
         order = best(found.rows, found.scores, k)
         return Top(found.rows[order], found.scores[order], found.cosines[order])
+
+    def _narrowed(
+        self, query: Vector, places: Rows, rows: Rows | None, least: float, weight: float, prior: Prior | None
+    ) -> Rows:
+        """Drop places that a sketch could not rule out and a float32 product can; float64 is for the few left."""
+        if len(places) < _NARROW_FROM:
+            return places
+        chosen = places if rows is None else rows[places]
+        unit = _unit(query).astype(np.float32)
+        estimates = weight * self._products(unit, chosen).astype(np.float64) + _prior_of(prior, chosen)
+        return places[estimates >= least - self._error(weight)]
+
+    def _products(self, unit: Vector, rows: Rows) -> NDArray[np.float32]:
+        """Return the float32 product of each of ``rows`` with ``unit``, by whichever way reads less."""
+        if len(rows) > _GATHER_BELOW * len(self):
+            return self._vectors.dot(unit, int(rows[-1]) + 1)[rows]
+        parts = [self.vectors(rows[i : i + _EXACT_ROWS]) @ unit for i in range(0, len(rows), _EXACT_ROWS)]
+        return np.concatenate([np.empty(0, np.float32), *parts])
 
     def _scored(self, query: Vector, rows: Rows, weight: float, prior: Prior | None) -> Top:
         cosines = self.cosines(query, rows)
