@@ -16,6 +16,7 @@ from transformers import BertModel, BertTokenizer
 
 from bedside.encoders import TransformerEncoder, load_encoder
 from bedside.encoders.backends.torch_backend import choose_dtype, has_amx_bf16
+from bedside.encoders.backends.torch_linear import Linear, packs
 from bedside.encoders.pooling import POOLINGS, pool, unit
 from bedside.encoders.windows import batches, merge, split
 from bedside.errors import InvalidInputError, TextTooLongError
@@ -282,3 +283,32 @@ def test_pooling_ignores_padding_in_every_array_library(pooling) -> None:
     np.testing.assert_allclose(pool(longer, mask, pooling, longer_first), short, atol=1e-6)
     in_torch = pool(*map(torch.from_numpy, (longer, mask)), pooling, torch.from_numpy(longer_first))
     np.testing.assert_allclose(in_torch.numpy(), short, atol=1e-6)
+
+
+@pytest.mark.parametrize("gelu", [None, "none", "tanh"])
+def test_packed_products_equal_torchs_own(gelu: str | None) -> None:
+    torch.manual_seed(0)
+    weight, bias, x = torch.randn(48, 32), torch.randn(48), torch.randn(2, 5, 32)
+    plain = Linear(weight, bias, packed=False)(x, gelu)
+    expected = torch.nn.functional.linear(x, weight, bias)
+    if gelu:
+        expected = torch.nn.functional.gelu(expected, approximate=gelu)
+    torch.testing.assert_close(plain, expected)
+    if packs(torch.device("cpu"), torch.float32):
+        torch.testing.assert_close(Linear(weight, bias, packed=True)(x, gelu), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_products_are_never_packed_off_the_cpu_or_in_float16() -> None:
+    assert not packs(torch.device("meta"), torch.float32)
+    assert not packs(torch.device("cpu"), torch.float16)
+
+
+def test_a_network_whose_products_are_not_packed_gives_the_same_vectors(
+    published: Path, bert: TransformerEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bedside.encoders.backends.torch_backend.packs", lambda *_: False)
+    np.testing.assert_allclose(
+        load_encoder(published, dtype="float32", device="cpu").encode_documents(TEXTS),
+        bert.encode_documents(TEXTS),
+        atol=1e-6,
+    )

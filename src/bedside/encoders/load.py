@@ -9,7 +9,7 @@ from bedside.encoders.checkpoint import resolve
 from bedside.encoders.pooling import Pooling
 from bedside.encoders.prepare import prepared
 from bedside.encoders.settings import Overflow, folder_settings
-from bedside.encoders.transformer import BATCH_TOKENS, TransformerEncoder
+from bedside.encoders.transformer import TransformerEncoder
 from bedside.errors import InvalidInputError
 
 
@@ -24,7 +24,7 @@ def load_encoder(
     max_length: int | None = None,
     overflow: Overflow | None = None,
     overlap: int | None = None,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     normalize: bool | None = None,
@@ -50,7 +50,8 @@ def load_encoder(
         overflow: What happens to a text of more tokens: ``"window"`` (default) encodes overlapping windows and
             averages them by token count; ``"error"`` raises; ``"truncate"`` cuts and logs how many texts were cut.
         overlap: Tokens shared by neighbouring windows; default: an eighth of ``max_length``.
-        batch_tokens: Most tokens, padding included, in one batch: the bound of working memory.
+        batch_tokens: Most tokens, padding included, in one batch: the bound of working memory; default: what
+            the backend is fastest with (1,024 on a CPU).
         query_prompt: Put before each text of ``encode_queries``.
         document_prompt: Put before each text of ``encode_documents``.
         normalize: Whether vectors get length 1 (default).
@@ -73,7 +74,7 @@ def load_encoder(
         (2, 768)
     """
     check_backend(backend)
-    if batch_tokens < 1:
+    if batch_tokens is not None and batch_tokens < 1:
         raise InvalidInputError(f"batch_tokens={batch_tokens}: expected at least 1")
     checkpoint = resolve(model, revision=revision, local_files_only=local_files_only, cache_dir=cache_dir)
     folder = prepared(checkpoint, lowercase=lowercase)

@@ -25,8 +25,6 @@ from bedside.types import Matrix
 
 log = logging.getLogger(__name__)
 
-BATCH_TOKENS = 4096
-
 
 class TransformerEncoder:
     """Texts to vectors with one checkpoint; made by :func:`bedside.encoders.load_encoder`.
@@ -42,7 +40,7 @@ class TransformerEncoder:
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         dtype: ``"auto"``, ``"float32"``, ``"bfloat16"``, ``"float16"``. It is not part of the fingerprint: vectors of
             half precision have a cosine of 0.9999 to those of single precision and may be mixed with them.
-        batch_tokens: Most tokens in one padded batch.
+        batch_tokens: Most tokens in one padded batch; default: what the backend is fastest with.
     """
 
     def __init__(
@@ -54,7 +52,7 @@ class TransformerEncoder:
         backend: str = "torch",
         device: str = "auto",
         dtype: str = "auto",
-        batch_tokens: int = BATCH_TOKENS,
+        batch_tokens: int | None = None,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -196,7 +194,7 @@ class TransformerEncoder:
         out = np.empty((len(rows), self.dimension), dtype=np.float32)
         lengths = [len(row) for row in rows]
         with progress(sum(lengths), "encoding", "token") as advance:
-            for chosen in batches(lengths, self.batch_tokens):
+            for chosen in batches(lengths, self.batch_tokens or backend.batch_tokens):
                 ids, mask = padded([rows[i] for i in chosen], pad_id)
                 out[chosen] = backend.pooled(ids, mask, self.settings.pooling)
                 advance(int(mask.sum()))

@@ -3,6 +3,7 @@
 A backend is an object with one method that turns token ids into pooled vectors::
 
     class Backend(Protocol):
+        batch_tokens: int
         def pooled(self, ids, mask, pooling) -> Matrix: ...
         def close(self) -> None: ...
 
@@ -33,7 +34,13 @@ _BACKENDS = {"torch": "bedside.encoders.backends.torch_backend"}
 
 
 class Backend(Protocol):
-    """What runs a network; see the module's description."""
+    """What runs a network; see the module's description.
+
+    Attributes:
+        batch_tokens: Most tokens per batch, padding included, at which it is fastest.
+    """
+
+    batch_tokens: int
 
     def pooled(self, ids: NDArray[np.int64], mask: NDArray[np.float32], pooling: Pooling) -> Matrix:
         """Run one padded batch and pool it: float32 ``[b, d]``."""
