@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := integrations/langchain-bedside integrations/llama-index-embeddings-bedside integrations/llama-index-vector-stores-bedside
 EDITABLE := -e ".[all]" $(addprefix -e ,$(PACKAGES))
 
-.PHONY: help demo test test-all lint format types bench docs clean
+.PHONY: help demo test test-all lint format types bench docs constraints clean
 
 help:
 	@echo "make demo      ingest the example notes and ask three clinical questions"
@@ -50,6 +50,10 @@ bench: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m pytest tests/test_docs.py
+
+constraints: $(READY)
+	@{ sed -n '1p' constraints.txt; $(PIP) freeze --exclude-editable | sed 's/^torch==\([0-9.]*\).*/torch==\1/' | LC_ALL=C sort -f; } > constraints.new
+	@mv constraints.new constraints.txt
 
 clean:
 	rm -rf $(VENV) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
