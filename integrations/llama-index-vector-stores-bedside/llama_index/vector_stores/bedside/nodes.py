@@ -7,6 +7,7 @@ reserved key, and only where the node says more than text and metadata.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from llama_index.core.schema import (
@@ -32,7 +33,8 @@ REF_DOC_ID = f"{NODE_KEY}.ref_doc_id"
 _KINDS: tuple[type[BaseNode], ...] = (ImageNode, IndexNode, TextNode, ImageDocument, Document, Node)
 """The classes that come back, each before its bases: a node of another class comes back as the nearest of them."""
 _CLASSES = {kind.class_name(): kind for kind in _KINDS}
-_OWN_PLACE = {"id_", "embedding", "metadata", "text"}
+_OWN_PLACE = {"id_", "embedding", "metadata", "text", "obj"}
+"""Left out of the dump: the record has a place for them, and an ``IndexNode`` adds its own form of ``obj``."""
 _RESOURCES = ("text_resource", "image_resource", "audio_resource", "video_resource")
 
 
@@ -70,7 +72,8 @@ def to_node(document: bedside.Document) -> BaseNode:
 
 def _rest(node: BaseNode) -> dict[str, Any]:
     """Give the reserved key with its value; nothing for a ``TextNode`` of text, metadata and vector alone."""
-    content = node.model_dump(mode="json", exclude=_OWN_PLACE, exclude_defaults=True)
+    dump = node.dict(mode="json", exclude=_OWN_PLACE, exclude_defaults=True)
+    content: dict[str, Any] = json.loads(json.dumps(dump))  # an IndexNode's object comes with enums in it
     content["class_name"] = _kind(node).class_name()
     _keep_media(node, content)
     if content == {"class_name": TextNode.class_name()}:
