@@ -66,7 +66,7 @@ def stored(files: Sequence[Path], kind: str, folder: Path, convert: Callable[[Wr
         files: What the source consists of.
         kind: The format they are read as: it is part of the key.
         folder: The cache folder; created where it is missing.
-        convert: Reads the source into a :class:`Writer`.
+        convert: Reads the source into a :class:`Writer` and finishes it.
 
     Raises:
         InvalidModelError: The source cannot be read as what it is said to be; nothing is kept of it.
@@ -78,7 +78,6 @@ def stored(files: Sequence[Path], kind: str, folder: Path, convert: Callable[[Wr
         make_private_folder(target.parent)
         with Writer(target) as writer:
             convert(writer)
-            writer.finish()
     return _open(target, digest)
 
 

@@ -109,12 +109,14 @@ def _scores(table: Table, part: slice, queries: Matrix, metric: Metric) -> Matri
     rows, norms = table.rows[part], table.norms[part]
     if metric == "manhattan":
         return np.stack([_manhattan(rows, query) for query in queries], axis=1)
+    if metric == "cosine" and len(queries) > rows.shape[1]:
+        return np.asarray((rows / norms[:, None]) @ queries.T)  # a row has fewer numbers than there are queries
+    products: Matrix = rows @ queries.T
     if metric == "cosine":
-        if len(queries) > 1:
-            return np.asarray((rows / norms[:, None]) @ queries.T)  # a row has fewer numbers than there are queries
-        return np.asarray((rows @ queries.T) / norms[:, None])
-    products = rows @ queries.T
-    return np.asarray(products if metric == "dot" else products - np.square(norms)[:, None] / 2)
+        products /= norms[:, None]
+    if metric == "euclidean":
+        products -= np.square(norms)[:, None] / 2
+    return products
 
 
 def _manhattan(rows: Matrix, query: Vector) -> Vector:

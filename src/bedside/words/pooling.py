@@ -87,9 +87,9 @@ class WordPooling:
         """The weights of ``count`` words, float32 ``[count]``; ``None`` is 1 for each."""
         return _rank_weights(self.method, count) if self.weights is None else self.weights
 
-    def finish(self, vectors: Matrix) -> Matrix:
-        """Apply offset and transform to pooled vectors ``[n, d]``."""
-        moved = vectors if self.offset is None else vectors - self.offset
+    def finish(self, vector: Vector) -> Vector:
+        """Apply offset and transform to one pooled vector ``[d]``: its result must not depend on others."""
+        moved = vector if self.offset is None else vector - self.offset
         return moved if self.transform is None else np.asarray(moved @ self.transform, dtype=np.float32)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,7 @@ def locate(path: Path, kind: Format) -> tuple[list[Path], Format]:
 
 def detect(path: Path) -> Format:
     """Tell the format of a file by its first bytes."""
-    with _opened(path) as file:
+    with _whole(path), _opened(path) as file:
         head = file.read(_HEAD)
     if head.lstrip()[:1] == b"{" or _is_tar(path):
         return "wink"
@@ -72,7 +73,7 @@ def detect(path: Path) -> Format:
 
 
 def read(files: list[Path], kind: Format, writer: Writer) -> None:
-    """Read a source into a writer, with a progress bar.
+    """Read a source into a writer and finish it, with a progress bar.
 
     Raises:
         InvalidModelError: The file is not what it is said to be; the message names file and place.
@@ -82,14 +83,15 @@ def read(files: list[Path], kind: Format, writer: Writer) -> None:
         words, rows = static_words(files[0].parent)
         for word, row in zip(words, rows, strict=True):
             writer.add(word, row)
+        writer.finish()
         return
     readers = {"wink": _read_wink, "word2vec-binary": _read_binary, "glove": _read_text, "word2vec": _read_text}
     try:
-        readers[kind](files[0], writer)
+        with _whole(files[0]):
+            readers[kind](files[0], writer)
+            writer.finish()
     except InvalidModelError as error:
         raise InvalidModelError(f"{files[0]}, read as {kind}: {error}") from error
-    except (EOFError, OSError, tarfile.TarError) as error:
-        raise InvalidModelError(f"{files[0]}: cut short or damaged") from error
 
 
 def static_words(folder: Path) -> tuple[list[str], Matrix]:
@@ -210,6 +212,15 @@ def _opened(path: Path, *, bar: bool = False) -> Iterator[BinaryIO]:
         else:
             raw.seek(0)
             yield source
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Name the file in whatever its decompression may raise."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
+        raise InvalidModelError(f"{path}: cut short or damaged") from error
 
 
 def _member(archive: tarfile.TarFile) -> BinaryIO:

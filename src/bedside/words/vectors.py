@@ -140,7 +140,7 @@ class WordVectors(WordTable):
         """
         chosen = self.pooling if pooling is None else WordPooling(pooling)
         found = self._pool(chosen, words_of(text) if isinstance(text, str) else text)
-        return np.zeros(self.dimension, np.float32) if found is None else chosen.finish(found[None])[0]
+        return np.zeros(self.dimension, np.float32) if found is None else chosen.finish(found)
 
     def fit(self, corpus: Iterable[Document | str], *, pooling: Method = "sif", whiten: bool = False) -> WordVectors:
         """The same words with a pooling that a corpus has taught; the vectors are shared, not copied.
@@ -190,8 +190,8 @@ class WordVectors(WordTable):
             if not (words := words_of(text)):
                 raise InvalidInputError(f"texts[{i}]: nothing to encode, the text has no word")
             found = self._pool(self.pooling, words)
-            out[i] = self._average if found is None else found
-        return unit(self.pooling.finish(out))
+            out[i] = self.pooling.finish(self._average if found is None else found)
+        return unit(out)
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Encode questions: as :meth:`encode_documents`, the method knows no difference."""
