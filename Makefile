@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := integrations/langchain-bedside integrations/llama-index-embeddings-bedside integrations/llama-index-vector-stores-bedside
-EDITABLE := -e ".[all]" $(addprefix -e ,$(PACKAGES))
+EDITABLE := -e ".[transformers,onnx,eval,words,cluster,plot]" $(addprefix -e ,$(PACKAGES))
 
 .PHONY: help demo test test-all lint format types bench docs constraints clean
 

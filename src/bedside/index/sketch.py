@@ -89,7 +89,7 @@ def prunes(sample: Matrix, axes: Matrix) -> bool:
 
 def _cost(sample: Matrix, axes: Matrix) -> float:
     """Estimate what a search costs, a whole scan being 1."""
-    return axes.shape[1] / axes.shape[0] + _PER_CANDIDATE * _candidates(sample, axes)
+    return float(axes.shape[1] / axes.shape[0] + _PER_CANDIDATE * _candidates(sample, axes))
 
 
 def _candidates(sample: Matrix, axes: Matrix) -> float:
