@@ -288,8 +288,9 @@ class Engine:
             vectors = self.encode_queries(texts or [])
         with self.reading() as index:
             candidates = index.candidates(scope, node, ids)
+            corpus = None if candidates.visible.all() else candidates.visible
             sparse = [
-                index.sparse.score(index.tokenizer.tokenize(text), candidates.visible)
+                index.sparse.score(index.tokenizer.tokenize(text), corpus)
                 for text in (texts or [] if plan.mode != "dense" else [])
             ]
             log = self._storage.log

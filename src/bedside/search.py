@@ -27,6 +27,7 @@ from bedside.types import Fusion, Mode, Vector
 
 FETCH_K = 100
 """Default pool of RRF and MMR: deeper pools changed nDCG@10 by under 0.001 on the development sets."""
+_MODES, _FUSIONS = get_args(Mode), get_args(Fusion)
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ def make_plan(
     group_by: str | None = None,
 ) -> Plan:
     """Check the arguments of a search; raises :class:`InvalidInputError` naming the one that is wrong."""
-    _check_choice("mode", mode, get_args(Mode))
-    _check_choice("fusion", fusion, get_args(Fusion))
+    _check_choice("mode", mode, _MODES)
+    _check_choice("fusion", fusion, _FUSIONS)
     _check_int("top_k", top_k, 1)
     _check_int("offset", offset, 0)
     _check_int("fetch_k", FETCH_K if fetch_k is None else fetch_k, 1)

@@ -62,8 +62,9 @@ class DenseIndex:
 
     def extend(self, vectors: Matrix) -> None:
         """Append rows: ``[m, d]`` float32, finite and not zero; each is stored divided by its length."""
-        wide = vectors.astype(np.float64)
-        unit = (wide / np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]).astype(np.float32)
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+        unit = np.empty(vectors.shape, np.float32)
+        np.divide(vectors, lengths[:, None], out=unit, casting="same_kind")  # in float64, rounded once
         self._vectors.extend(unit)
         if self._sketch is not None:
             self._sketch.extend(unit)
