@@ -99,7 +99,7 @@ class Columns:
         return [_scalar(key) for key in Segment.merge(parts).ordered() if _is_scalar(key)]
 
     def facets(self, path: str, visible: Mask) -> list[tuple[Scalar, int]]:
-        """How many rows hold each scalar at a path, as itself or in a list; the most frequent first.
+        """How many rows hold each scalar at a path, as itself or in a list; the most frequent first, ties by value.
 
         Pairs and not a dict: ``True`` and ``1`` are two values here and one key there.
 
@@ -112,7 +112,8 @@ class Columns:
             return []
         counts = column.values.counts(visible)
         counts.update(column.elements.counts(visible))
-        return [(_scalar(key), count) for key, count in counts.most_common() if count and _is_scalar(key)]
+        found = [(key, count) for key, count in counts.items() if count and _is_scalar(key)]
+        return [(_scalar(key), count) for key, count in sorted(found, key=_frequent_first)]
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Give everything as a JSON-able dict and arrays, for :meth:`from_state`.
@@ -167,6 +168,12 @@ _ARRAYS = {"keys": np.uint8, "offsets": np.int32, "rows": np.int32}
 def _matches(column: _Column, rule: Rule) -> Iterator[Rows]:
     yield from column.values.find(rule.value)
     yield from column.elements.find(rule.element)
+
+
+def _frequent_first(found: tuple[Key, int]) -> tuple[Any, ...]:
+    key, count = found
+    kind = 0 if isinstance(key, Token) else 2 if isinstance(key, str) else 1
+    return -count, kind, key
 
 
 def _is_scalar(key: Key) -> bool:
