@@ -28,7 +28,21 @@ MAY_IMPORT = {
     "records": BOTTOM,
     "encoders": BOTTOM | {"text"},
 }
-NO_ENCODERS = {"collection", "engine", "search", "index", "filters", "store", "text", "rank", "records"}
+NO_ENCODERS = {
+    "collection",
+    "verbs",
+    "arguments",
+    "engine",
+    "lines",
+    "maintenance",
+    "search",
+    "index",
+    "filters",
+    "store",
+    "text",
+    "rank",
+    "records",
+}
 NOBODY_IMPORTS = {"evaluation", "formats", "words", "tuning", "cli"}
 
 

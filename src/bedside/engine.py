@@ -9,36 +9,36 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
 
+from bedside import lines
 from bedside.errors import (
     BedsideError,
     CollectionClosedError,
     CorruptLogError,
     EncoderMismatch,
     EncoderRequired,
-    InvalidDocumentError,
     InvalidVectorError,
     TracesRemainError,
 )
 from bedside.filters.tree import Node
-from bedside.index.state import Delete, Entry, Index, Put
+from bedside.index.state import Delete, Entry, Index
 from bedside.maintenance import EraseReceipt, VerifyReport, scan, traces_of, without_shared
-from bedside.records import Record, ScopeKey, check_documents, check_vectors
+from bedside.records import Record, ScopeKey, check_documents
 from bedside.search import Plan, Question, Ranked, rank
 from bedside.store.cache import read_cache, remove_cache, write_cache
-from bedside.store.log import Log, Position, Span
+from bedside.store.log import Log, Position
 from bedside.store.manifest import EncoderRecord, Manifest, log_name, new_id
-from bedside.store.seal import text_to_vector, vector_to_text
+from bedside.store.seal import text_to_vector
 from bedside.store.storage import DiskStorage, Storage
 from bedside.types import Document, Encoder, Matrix
 
@@ -145,7 +145,7 @@ class Engine:
     def reembed(self, encoder: Encoder, batch_size: int) -> None:
         """Encode every text anew and make ``encoder`` the collection's, in one step."""
         with self._transaction():
-            records = _reencoded(self._living(), encoder, batch_size)
+            records = lines.reencoded(self._living(), encoder, batch_size)
             first = next(records, None)
             dimension = len(text_to_vector(first["vector"])) if first else encoder.dimension
             manifest = replace(self.manifest, dimension=dimension, encoder=EncoderRecord.of(encoder))
@@ -166,7 +166,7 @@ class Engine:
         end = self._verified(log, Position())
         fresh = Index(self.manifest.dimension, self.manifest.sparse)
         keys = self.manifest.scope_keys
-        fresh.apply(_stored_entry(record, span, keys) for span, record in log.records(Position(), at))
+        fresh.apply(lines.stored_entry(record, span, keys) for span, record in log.records(Position(), at))
         if dict(fresh.living()) != living:
             raise CorruptLogError(log.name, at.line, "the index in memory does not hold the records of the log")
         return VerifyReport(log.name, end.offset, end.line, len(fresh), max(0, size - end.offset))
@@ -195,9 +195,9 @@ class Engine:
         with self._state:
             self._appending = True
         try:
-            spans, position = self._storage.log.append(self._position, map(_payload, changes))
+            spans, position = self._storage.log.append(self._position, map(lines.payload, changes))
             with self._state:
-                self._apply(map(_entry, changes, spans))
+                self._apply(map(lines.entry, changes, spans))
                 self._position = position
         finally:
             self._appending = False
@@ -211,7 +211,7 @@ class Engine:
         return records
 
     def _encoded(self, vectors: Matrix, count: int) -> Matrix:
-        return _check_encoded(vectors, count, self.manifest.dimension or None)
+        return lines.check_encoded(vectors, count, self.manifest.dimension or None)
 
     def _settle(self, records: Sequence[Record]) -> None:
         """Hold the records against the collection's dimension, or let the first ones decide it."""
@@ -250,7 +250,7 @@ class Engine:
         """Read rows from the log they belong to."""
         for row in rows:
             self._check_open()
-            yield _document(log.read(index.span(row)), vectors=vectors)
+            yield lines.document(log.read(index.span(row)), vectors=vectors)
 
     def get(
         self,
@@ -397,7 +397,8 @@ class Engine:
         log = self._storage.log
         end = self._verified(log, self._position)
         self._apply(
-            _stored_entry(record, span, self.manifest.scope_keys) for span, record in log.records(self._position, end)
+            lines.stored_entry(record, span, self.manifest.scope_keys)
+            for span, record in log.records(self._position, end)
         )
         self._position = end
 
@@ -442,47 +443,3 @@ def _one_of_each_group(plan: Plan, ask: Callable[[Plan], list[list[Found]]]) -> 
         if len(firsts) >= plan.depth or len(found) < depth:
             return list(firsts.values())[plan.offset : plan.depth]
         depth *= 4
-
-
-def _payload(change: Record | Delete) -> dict[str, Any]:
-    if isinstance(change, Delete):
-        return {"op": "delete", "id": change.id, **({"scope": change.scope} if change.scope else {})}
-    vector = {} if change.vector is None else {"vector": vector_to_text(change.vector)}
-    return {"op": "put", "id": change.id, "text": change.text, "metadata": change.metadata, **vector}
-
-
-def _entry(change: Record | Delete, span: Span) -> Entry:
-    if isinstance(change, Delete):
-        return change
-    return Put(change.id, change.scope, change.text, change.metadata, change.vector, span)
-
-
-def _stored_entry(record: Mapping[str, Any], span: Span, scope_keys: Sequence[str]) -> Entry:
-    if record["op"] == "delete":
-        return Delete(record["id"], tuple(record.get("scope", ())))
-    metadata = record["metadata"]
-    vector = text_to_vector(record["vector"]) if "vector" in record else None
-    return Put(record["id"], tuple(metadata[key] for key in scope_keys), record["text"], metadata, vector, span)
-
-
-def _reencoded(records: Iterator[dict[str, Any]], encoder: Encoder, batch_size: int) -> Iterator[dict[str, Any]]:
-    dimension = encoder.dimension
-    while batch := list(islice(records, batch_size)):
-        if empty := [record["id"] for record in batch if not record["text"].strip()]:
-            raise InvalidDocumentError(f"record {empty[0]!r}: has a vector but no text, and cannot be encoded anew")
-        vectors = _check_encoded(encoder.encode_documents([r["text"] for r in batch]), len(batch), dimension)
-        dimension = vectors.shape[1]
-        for record, vector in zip(batch, vectors, strict=True):
-            yield {**record, "vector": vector_to_text(vector)}
-
-
-def _check_encoded(vectors: Matrix, count: int, dimension: int | None) -> Matrix:
-    checked = check_vectors(vectors, "the encoder's vectors", dimension)
-    if len(checked) != count:
-        raise InvalidVectorError(f"the encoder's vectors: expected {count} for as many texts, got {len(checked)}")
-    return checked
-
-
-def _document(record: Mapping[str, Any], *, vectors: bool = False) -> Document:
-    vector = text_to_vector(record["vector"]) if vectors and "vector" in record else None
-    return Document(record["text"], record["metadata"], record["id"], vector)
