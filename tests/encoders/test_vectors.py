@@ -223,7 +223,7 @@ def test_close_releases_the_weights_and_the_next_call_loads_them_again(published
     encoder = load_encoder(published)
     before = encoder.encode_documents(["pain"])
     encoder.close()
-    assert encoder._loaded is None
+    assert encoder._parts.backend is None
     np.testing.assert_array_equal(encoder.encode_documents(["pain"]), before)
 
 

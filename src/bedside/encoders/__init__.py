@@ -1,7 +1,29 @@
 """Text encoders: :func:`load_encoder` and what it is made of. Heavy libraries load when a model does."""
 
+from bedside.encoders.cache import CachedEncoder, VectorCache
+from bedside.encoders.calibration import Calibration, fit_calibration
+from bedside.encoders.folders import fetch_model, push_to_hub
 from bedside.encoders.load import load_encoder
-from bedside.encoders.prepare import prepare
+from bedside.encoders.pair import PairedEncoder
+from bedside.encoders.prepare import prepare, verify
+from bedside.encoders.presets import PRESETS, Preset
+from bedside.encoders.static import StaticEncoder, load_static
 from bedside.encoders.transformer import TransformerEncoder
 
-__all__ = ["TransformerEncoder", "load_encoder", "prepare"]
+__all__ = [
+    "PRESETS",
+    "CachedEncoder",
+    "Calibration",
+    "PairedEncoder",
+    "Preset",
+    "StaticEncoder",
+    "TransformerEncoder",
+    "VectorCache",
+    "fetch_model",
+    "fit_calibration",
+    "load_encoder",
+    "load_static",
+    "prepare",
+    "push_to_hub",
+    "verify",
+]

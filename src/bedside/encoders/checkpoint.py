@@ -35,6 +35,8 @@ SMALL_FILES = (
 """What is fetched besides weights. No Python file is on the list: remote code is never fetched, let alone run."""
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 PICKLED_WEIGHTS = "pytorch_model.bin"
+EXPORTED = "*-*/manifest.json"
+"""Networks exported for another runtime, each in a folder ``BACKEND-DTYPE``; a model folder may hold nothing else."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PROBE_SECONDS = 10.0  # one request, no retries: a dead network is reported within this time
@@ -102,10 +104,10 @@ def check_folder(folder: Path) -> Path:
     """
     for what, patterns in (
         ("config.json", ["config.json"]),
-        ("weights (model.safetensors or pytorch_model.bin)", [*SAFE_WEIGHTS, PICKLED_WEIGHTS]),
+        ("weights (model.safetensors or pytorch_model.bin)", [*SAFE_WEIGHTS, PICKLED_WEIGHTS, EXPORTED]),
         ("a vocabulary (vocab.txt or tokenizer.json)", ["vocab.txt", "tokenizer.json", "vocab.json", "*.model"]),
     ):
-        if not _any(folder, patterns):
+        if not any_file(folder, patterns):
             raise InvalidModelError(f"model folder {folder}: {what} is missing")
     shards = set(read_json(folder / "model.safetensors.index.json").get("weight_map", {}).values())
     for shard in sorted(shards):
@@ -131,7 +133,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _any(folder: Path, patterns: Sequence[str]) -> bool:
+def any_file(folder: Path, patterns: Sequence[str]) -> bool:
+    """Whether a file of ``folder`` fits one of the glob patterns."""
     return any(next(folder.glob(pattern), None) for pattern in patterns)
 
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from bedside.encoders.backends import check_backend
-from bedside.encoders.checkpoint import resolve
+from bedside.encoders.cache import CachedEncoder, VectorCache
+from bedside.encoders.calibration import load_calibration
+from bedside.encoders.checkpoint import Checkpoint, resolve
+from bedside.encoders.pair import PairedEncoder
 from bedside.encoders.pooling import Pooling
-from bedside.encoders.prepare import prepared
+from bedside.encoders.prepare import cache_folder, prepared
+from bedside.encoders.presets import preset
 from bedside.encoders.settings import Overflow, folder_settings
+from bedside.encoders.static import is_static, load_static
 from bedside.encoders.transformer import TransformerEncoder
 from bedside.errors import InvalidInputError
+from bedside.types import Encoder
+
+STATIC = "bedside/static"
+_PRESET = "preset:"
 
 
 def load_encoder(
@@ -25,26 +35,33 @@ def load_encoder(
     overflow: Overflow | None = None,
     overlap: int | None = None,
     batch_tokens: int | None = None,
+    query_model: str | os.PathLike[str] | None = None,
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     normalize: bool | None = None,
     lowercase: bool | None = None,
+    cache: bool | str | os.PathLike[str] | VectorCache | None = None,
     local_files_only: bool = False,
     cache_dir: str | os.PathLike[str] | None = None,
-) -> TransformerEncoder:
+) -> Encoder:
     """Load a text encoder. Code that comes with a model is never run: there is no ``trust_remote_code``.
 
     ``None`` means: what the model's own folder says (sentence-transformers and Bedside folders do), else the default
     named below.
 
     Args:
-        model: A hub id (``"emilyalsentzer/Bio_ClinicalBERT"``), or a folder in Hugging Face, sentence-transformers or
-            Bedside layout. A cached copy of a hub id is used without asking the network.
-        backend: What runs the network: ``"torch"``.
+        model: A hub id (``"emilyalsentzer/Bio_ClinicalBERT"``); a folder in Hugging Face, sentence-transformers,
+            model2vec or Bedside layout; ``"preset:medembed"`` and others of
+            :data:`bedside.encoders.presets.PRESETS`; or ``"bedside/static"``, which comes with Bedside and needs numpy
+            alone. A cached copy of a hub id is used without asking the network.
+        backend: What runs the network: ``"torch"``, ``"onnx"``, ``"openvino"``, ``"jax"`` or ``"tensorflow"``, each
+            with an extra of its own. All start from the same folder and agree in float32 to 1e-5.
         pooling: ``"mean"`` (attention-masked; the default), ``"cls"``, ``"max"`` or ``"first-last-mean"``.
         revision: Commit, tag or branch; the default model is pinned to a commit.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         dtype: ``"auto"`` picks bfloat16 where the processor has matrix units for it, else float32, and logs which.
+            ``"int8"`` is for ``"onnx"`` and ``"openvino"``, from a folder that
+            :func:`bedside.encoders.export.export_model` made; it is never picked.
         max_length: Tokens per window, special ones included; default: what the model was made for, at most its
             positions (512 for BERT).
         overflow: What happens to a text of more tokens: ``"window"`` (default) encodes overlapping windows and
@@ -52,20 +69,26 @@ def load_encoder(
         overlap: Tokens shared by neighbouring windows; default: an eighth of ``max_length``.
         batch_tokens: Most tokens, padding included, in one batch: the bound of working memory; default: what
             the backend is fastest with (1,024 on a CPU).
+        query_model: Another model for queries, of the same vector space (MedCPT is such a pair).
         query_prompt: Put before each text of ``encode_queries``.
         document_prompt: Put before each text of ``encode_documents``.
         normalize: Whether vectors get length 1 (default).
         lowercase: Overrides the casing found in the folder; a vocabulary with capitals is otherwise kept cased.
+        cache: Keeps vectors on disk by fingerprint and text, so that unchanged text is encoded once: ``True`` (in
+            ``BEDSIDE_CACHE`` or the user's cache folder), a folder, or a
+            :class:`~bedside.encoders.cache.VectorCache`. Off by default.
         local_files_only: Never use the network. ``HF_HUB_OFFLINE=1`` does the same for the whole process.
         cache_dir: Another Hugging Face cache folder.
 
     Returns:
-        An encoder with ``encode_documents``, ``encode_queries``, ``count_tokens``, ``dimension``, ``fingerprint``.
+        An encoder: :class:`~bedside.encoders.TransformerEncoder`; with ``query_model``
+        :class:`~bedside.encoders.PairedEncoder`; for static models :class:`~bedside.encoders.static.StaticEncoder`.
 
     Raises:
         ModelNotFoundError: no such folder, not in the cache, and the hub was not reached or does not have it.
         InvalidModelError: the folder is no usable checkpoint; the message names the file.
         InvalidInputError: an argument is out of its range.
+        EncoderMismatch: the vectors of ``query_model`` have another length.
         MissingExtraError: a library is not installed.
 
     Example:
@@ -76,25 +99,62 @@ def load_encoder(
     check_backend(backend)
     if batch_tokens is not None and batch_tokens < 1:
         raise InvalidInputError(f"batch_tokens={batch_tokens}: expected at least 1")
-    checkpoint = resolve(model, revision=revision, local_files_only=local_files_only, cache_dir=cache_dir)
-    folder = prepared(checkpoint, lowercase=lowercase)
-    settings = folder_settings(
-        folder,
-        pooling=pooling,
-        max_length=max_length,
-        overflow=overflow,
-        overlap=overlap,
-        query_prompt=query_prompt,
-        document_prompt=document_prompt,
-        normalize=normalize,
-        lowercase=lowercase,
-    )
-    return TransformerEncoder(
-        folder,
-        name=checkpoint.name,
-        settings=settings,
-        backend=backend,
-        device=device,
-        dtype=dtype,
-        batch_tokens=batch_tokens,
-    )
+    how: dict[str, Any] = {"backend": backend, "device": device, "dtype": dtype, "batch_tokens": batch_tokens}
+    asked: dict[str, Any] = {
+        "pooling": pooling,
+        "max_length": max_length,
+        "overflow": overflow,
+        "overlap": overlap,
+        "query_prompt": query_prompt,
+        "document_prompt": document_prompt,
+        "normalize": normalize,
+        "lowercase": lowercase,
+    }
+    if isinstance(model, str) and model.startswith(_PRESET):
+        known = preset(model.removeprefix(_PRESET))
+        model, query_model = known.model, query_model or known.query_model
+        asked = {name: getattr(known, name, None) if value is None else value for name, value in asked.items()}
+    where: dict[str, Any] = {"local_files_only": local_files_only, "cache_dir": cache_dir}
+    vectors = _vector_cache(cache)
+    documents = _one(model, revision, asked, how, where, vectors)
+    if query_model is None:
+        return documents
+    return PairedEncoder(_one(query_model, None, asked, how, where, vectors), documents)
+
+
+def _one(
+    model: str | os.PathLike[str],
+    revision: str | None,
+    asked: dict[str, Any],
+    how: dict[str, Any],
+    where: dict[str, Any],
+    cache: VectorCache | None,
+) -> Encoder:
+    if model == STATIC:
+        return _with_cache(load_static(normalize=asked["normalize"]), cache)
+    checkpoint = resolve(model, revision=revision, **where)
+    if is_static(checkpoint.folder):
+        return _with_cache(load_static(checkpoint.folder, normalize=asked["normalize"]), cache)
+    return _transformer(checkpoint, asked, how, cache)
+
+
+def _transformer(
+    checkpoint: Checkpoint, asked: dict[str, Any], how: dict[str, Any], cache: VectorCache | None
+) -> TransformerEncoder:
+    folder = prepared(checkpoint, lowercase=asked["lowercase"])
+    settings = folder_settings(folder, **asked)
+    encoder = TransformerEncoder(folder, name=checkpoint.name, settings=settings, cache=cache, **how)
+    encoder.calibration = load_calibration(folder, encoder.dimension)
+    return encoder
+
+
+def _with_cache(encoder: Encoder, cache: VectorCache | None) -> Encoder:
+    return encoder if cache is None else CachedEncoder(encoder, cache)
+
+
+def _vector_cache(cache: bool | str | os.PathLike[str] | VectorCache | None) -> VectorCache | None:
+    if cache is None or cache is False:
+        return None
+    if isinstance(cache, VectorCache):
+        return cache
+    return VectorCache(cache_folder() / "vectors" if cache is True else cache)

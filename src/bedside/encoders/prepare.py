@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from bedside.encoders.bert import modern
-from bedside.encoders.checkpoint import PICKLED_WEIGHTS, SAFE_WEIGHTS, Checkpoint, read_json, resolve
+from bedside.encoders.checkpoint import PICKLED_WEIGHTS, SAFE_WEIGHTS, Checkpoint, any_file, read_json, resolve
 from bedside.encoders.extras import needs
 from bedside.encoders.tokenizer import load_tokenizer
 from bedside.errors import InvalidModelError
@@ -74,14 +74,14 @@ def prepare(
 def prepared(checkpoint: Checkpoint, *, lowercase: bool | None = None) -> Path:
     """The folder of ``checkpoint`` that every backend can open; see :func:`prepare`."""
     source = checkpoint.folder
-    if any(next(source.glob(pattern), None) for pattern in SAFE_WEIGHTS):
+    if not (source / PICKLED_WEIGHTS).is_file() or any_file(source, SAFE_WEIGHTS):
         return source
     target = cache_folder() / "models" / f"{_slug(checkpoint.name)}-{_key(source, lowercase)}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with FileLock(f"{target}.lock"):
             if not (target / MANIFEST).is_file():
-                with _built(target) as folder:
+                with building(target) as folder:
                     convert(source, folder, lowercase=lowercase)
     except OSError as error:
         raise InvalidModelError(
@@ -189,19 +189,15 @@ def sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-def hashes(folder: Path, files: Iterable[Path]) -> str:
-    """One SHA-256 over the hashes of ``files``; a manifest's word is taken for a file of unchanged size."""
+def file_hashes(folder: Path, files: Iterable[Path]) -> list[str]:
+    """The SHA-256 of each of ``files``; the folder's manifest is believed for a file of unchanged size."""
     listed = read_json(folder / MANIFEST).get("files", {})
-    digest = hashlib.sha256()
-    for file in files:
-        entry = listed.get(file.name, {})
-        known = entry.get("sha256") if entry.get("bytes") == file.stat().st_size else None
-        digest.update(bytes.fromhex(known or sha256(file)))
-    return digest.hexdigest()
+    entries = [(file, listed.get(file.relative_to(folder).as_posix(), {})) for file in files]
+    return [entry["sha256"] if entry.get("bytes") == file.stat().st_size else sha256(file) for file, entry in entries]
 
 
 @contextmanager
-def _built(target: Path) -> Iterator[Path]:
+def building(target: Path) -> Iterator[Path]:
     """A temporary folder beside ``target`` that takes its place only when the block succeeds."""
     folder = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
     try:

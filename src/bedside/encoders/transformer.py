@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
+import os
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.encoders.artefacts import artefact_hash, weight_hashes
+from bedside.encoders.awaitable import AsyncMethods
 from bedside.encoders.backends import Backend, open_backend
-from bedside.encoders.checkpoint import SAFE_WEIGHTS, read_json
+from bedside.encoders.cache import VectorCache
+from bedside.encoders.calibration import Calibration, Method, fit_calibration
+from bedside.encoders.checkpoint import read_json
+from bedside.encoders.folders import save_encoder
 from bedside.encoders.pooling import unit
-from bedside.encoders.prepare import hashes
+from bedside.encoders.prepare import file_hashes
 from bedside.encoders.progress import progress
+from bedside.encoders.raw import warn_if_raw
 from bedside.encoders.settings import Settings, positions
+from bedside.encoders.texts import checked_texts
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.encoders.windows import batches, merge, padded, split
 from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongError
@@ -26,7 +36,16 @@ from bedside.types import Matrix
 log = logging.getLogger(__name__)
 
 
-class TransformerEncoder:
+@dataclass
+class _Parts:
+    """What is loaded at the first use and shared by the encoders that were calibrated from one."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    backend: Backend | None = None
+    tokenizer: TextTokenizer | None = None
+
+
+class TransformerEncoder(AsyncMethods):
     """Texts to vectors with one checkpoint; made by :func:`bedside.encoders.load_encoder`.
 
     Weights and vocabulary are loaded at the first use, once, whatever the number of threads. Pickling takes the
@@ -38,9 +57,12 @@ class TransformerEncoder:
         settings: What decides a vector.
         backend: What runs the network.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-        dtype: ``"auto"``, ``"float32"``, ``"bfloat16"``, ``"float16"``. It is not part of the fingerprint: vectors of
-            half precision have a cosine of 0.9999 to those of single precision and may be mixed with them.
+        dtype: ``"auto"``, ``"float32"``, ``"bfloat16"``, ``"float16"``, ``"int8"``, as far as the backend has it. Only
+            ``"int8"`` is part of the fingerprint: vectors of half precision have a cosine of 0.9999 to those of
+            single precision and may be mixed with them.
         batch_tokens: Most tokens in one padded batch; default: what the backend is fastest with.
+        calibration: Applied to every vector; see :meth:`calibrate`.
+        cache: Where vectors are kept; ``None`` keeps none.
     """
 
     def __init__(
@@ -53,6 +75,8 @@ class TransformerEncoder:
         device: str = "auto",
         dtype: str = "auto",
         batch_tokens: int | None = None,
+        calibration: Calibration | None = None,
+        cache: VectorCache | None = None,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -61,12 +85,12 @@ class TransformerEncoder:
         self.device = device
         self.dtype = dtype
         self.batch_tokens = batch_tokens
+        self.calibration = calibration
+        self.cache = cache
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.RLock()
-        self._loaded: Backend | None = None
-        self._tokens: TextTokenizer | None = None
+        self._parts = _Parts()
         self._fingerprint: str | None = None
 
     def __repr__(self) -> str:
@@ -82,6 +106,9 @@ class TransformerEncoder:
     @property
     def dimension(self) -> int:
         """Length of a vector; read from ``config.json``, the weights stay unloaded."""
+        return self._hidden_size() if self.calibration is None else self.calibration.dimension
+
+    def _hidden_size(self) -> int:
         config = read_json(self.folder / "config.json")
         size = config.get("hidden_size", config.get("dim", config.get("d_model")))
         if not isinstance(size, int):
@@ -97,10 +124,14 @@ class TransformerEncoder:
     def fingerprint(self) -> str:
         """Names weights, vocabulary and settings: two encoders with the same one give the same vectors.
 
-        Device, floating point type and batch size are left out, since they change a vector by rounding only.
+        Backend, device, floating point type and batch size are left out, since they change a vector by rounding only; a
+        quantised network is another one.
         """
         if self._fingerprint is None:
-            parts = (hashes(self.folder, self._identity()), str(self._tokenizer().lowercases), self.settings.digest())
+            parts = [*weight_hashes(self.folder), *file_hashes(self.folder, self._vocabulary())]
+            parts += [str(self._tokenizer().lowercases)]
+            parts += [self.settings.digest(), *([self.calibration.digest()] if self.calibration else [])]
+            parts += [artefact_hash(self.folder, self.backend, self.dtype)] if self.dtype == "int8" else []
             self._fingerprint = hashlib.sha256("".join(parts).encode()).hexdigest()[:32]
         return self._fingerprint
 
@@ -130,24 +161,75 @@ class TransformerEncoder:
         A text whose count is at most :attr:`max_length` fits one window.
         """
         tokenizer = self._tokenizer()
-        return [len(ids) + tokenizer.special_count for ids in tokenizer.tokens(_checked(texts))]
+        return [len(ids) + tokenizer.special_count for ids in tokenizer.tokens(checked_texts(texts))]
+
+    def calibrate(
+        self,
+        texts: Sequence[str],
+        method: Method = "whiten",
+        *,
+        dimension: int | None = None,
+        components: int | None = None,
+    ) -> TransformerEncoder:
+        """Learn from a sample of texts how to spread vectors; see :mod:`bedside.encoders.calibration`.
+
+        Args:
+            texts: A thousand or more passages like those to be searched; fewer shrink whitening towards centering.
+            method: ``"whiten"``, ``"center"`` or ``"all-but-the-top"``.
+            dimension: Keep only that many directions (``"whiten"`` alone).
+            components: Directions that all-but-the-top takes out; default: a hundredth of the dimensions.
+
+        Returns:
+            An encoder with the calibration folded in: it is part of the fingerprint and is saved along. This one is
+            left as it is; both share the loaded weights.
+
+        Raises:
+            InvalidInputError: see :func:`bedside.encoders.calibration.fit_calibration`; or this encoder is calibrated.
+        """
+        if self.calibration is not None:
+            raise InvalidInputError("this encoder is calibrated already; calibrate the one it was made from")
+        plain = self._compute(checked_texts(texts), self.settings.document_prompt, raw=True)
+        calibrated = copy.copy(self)
+        calibrated.calibration = fit_calibration(plain, method, dimension=dimension, components=components)
+        calibrated._parts = self._parts
+        return calibrated
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write model, tokenizer, settings and calibration into a new folder that ``load_encoder`` opens.
+
+        Raises:
+            InvalidInputError: the folder exists and is not empty.
+        """
+        return save_encoder(self.folder, folder, self.settings, self.calibration)
 
     def close(self) -> None:
-        """Release weights and vocabulary; the next call loads them again."""
-        with self._lock:
-            if self._loaded is not None:
-                self._loaded.close()
-            self._loaded = self._tokens = None
+        """Release weights and vocabulary, also those of encoders calibrated from it; the next call loads them again."""
+        with self._parts.lock:
+            if self._parts.backend is not None:
+                self._parts.backend.close()
+            self._parts.backend = self._parts.tokenizer = None
 
     def _encode(self, texts: Sequence[str], prompt: str) -> Matrix:
-        texts = _checked(texts)
+        texts = checked_texts(texts)
+        if self.cache is None or not texts:
+            return self._compute(texts, prompt)
+        return self.cache.through(f"{self.fingerprint}/{prompt}", texts, lambda some: self._compute(some, prompt))
+
+    def _compute(self, texts: Sequence[str], prompt: str, *, raw: bool = False) -> Matrix:
+        """Vectors of ``texts``, without the cache; ``raw``: as the network gives them, and without a warning."""
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         tokenizer = self._tokenizer()
         rows, owners = self._windows(tokenizer, texts, prompt)
         vectors = self._run(rows, tokenizer.pad_id)
+        if not raw and self.calibration is None:
+            warn_if_raw(self.folder, self.name)
         lengths = np.array([len(row) for row in rows], dtype=np.float32)
         whole = merge(vectors, owners, lengths, len(texts))
+        if raw:
+            return whole
+        if self.calibration is not None:
+            whole = self.calibration.apply(whole)
         return unit(whole) if self.settings.normalize else whole
 
     def _windows(
@@ -191,7 +273,7 @@ class TransformerEncoder:
 
     def _run(self, rows: list[list[int]], pad_id: int) -> Matrix:
         backend = self._backend()
-        out = np.empty((len(rows), self.dimension), dtype=np.float32)
+        out = np.empty((len(rows), self._hidden_size()), dtype=np.float32)
         lengths = [len(row) for row in rows]
         with progress(sum(lengths), "encoding", "token") as advance:
             for chosen in batches(lengths, self.batch_tokens or backend.batch_tokens):
@@ -201,35 +283,22 @@ class TransformerEncoder:
         return out
 
     def _tokenizer(self) -> TextTokenizer:
-        with self._lock:
-            if self._tokens is None:
+        with self._parts.lock:
+            if self._parts.tokenizer is None:
                 found = TextTokenizer(load_tokenizer(self.folder, lowercase=self.settings.lowercase))
                 self.settings.check(positions(self.folder), found.special_count)
-                self._tokens = found
-            return self._tokens
+                self._parts.tokenizer = found
+            return self._parts.tokenizer
 
     def _backend(self) -> Backend:
-        with self._lock:
-            if self._loaded is None:
-                self._loaded = open_backend(self.backend, self.folder, device=self.device, dtype=self.dtype)
-            return self._loaded
+        with self._parts.lock:
+            if self._parts.backend is None:
+                self._parts.backend = open_backend(self.backend, self.folder, device=self.device, dtype=self.dtype)
+            return self._parts.backend
 
-    def _identity(self) -> list[Path]:
-        """The files that decide a vector, named by content and not by the tokenizers release that wrote them."""
-        weights = sorted(p for pattern in SAFE_WEIGHTS for p in self.folder.glob(pattern))
+    def _vocabulary(self) -> list[Path]:
+        """The files that decide a text's tokens, by content and not by the tokenizers release that wrote them."""
         names = (
             ("vocab.txt",) if (self.folder / "vocab.txt").is_file() else ("tokenizer.json", "vocab.json", "merges.txt")
         )
-        return weights + [self.folder / name for name in names if (self.folder / name).is_file()]
-
-
-def _checked(texts: Sequence[object]) -> list[str]:
-    """The texts as a list, or an error that names the first thing that is not a string."""
-    if isinstance(texts, str):
-        raise InvalidInputError("texts: expected a list of strings, got one str; put it in a list")
-    checked: list[str] = []
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InvalidInputError(f"texts[{i}]: expected str, got {type(text).__name__}")
-        checked.append(text)
-    return checked
+        return [self.folder / name for name in names if (self.folder / name).is_file()]

@@ -1,0 +1,116 @@
+"""Networks written for another runtime than torch: where they lie, what they were made from, whether they are whole.
+
+An artefact is a folder ``BACKEND-DTYPE`` (``onnx-float32``, ``openvino-int8``) with a ``manifest.json`` that lists the
+SHA-256 of its files and of the weights that it was made from. It stands in the model's own folder, where
+:func:`bedside.encoders.export.export_model` puts it, or under :func:`bedside.encoders.prepare.cache_folder`, where
+the first use makes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+
+from bedside.encoders.checkpoint import EXPORTED, SAFE_WEIGHTS, read_json
+from bedside.encoders.prepare import MANIFEST, building, cache_folder, file_hashes, sha256, verify, write_manifest
+from bedside.errors import InvalidInputError, InvalidModelError
+
+log = logging.getLogger(__name__)
+
+_FORMAT = "1"  # part of the cache's key: another way of exporting never meets an old artefact
+
+
+def artefact(folder: Path, backend: str, dtype: str, build: Callable[[Path, Path], None] | None) -> Path:
+    """The folder of an exported network, checked against its hashes.
+
+    Args:
+        folder: A model folder, with or without weights.
+        backend: Of the table of backends.
+        dtype: ``"float32"`` or ``"int8"``.
+        build: Called with ``folder`` and an empty folder to fill where there is no artefact yet; ``None`` where one is
+            made on request only.
+
+    Raises:
+        InvalidModelError: it was changed since it was written, or it is to be made and the weights are missing.
+        InvalidInputError: it is made on request only.
+    """
+    shipped = folder / f"{backend}-{dtype}"
+    if (shipped / MANIFEST).is_file():
+        verify(shipped)
+        return shipped
+    if build is None:
+        raise InvalidInputError(
+            f"dtype={dtype!r}: {folder} holds no {shipped.name}; it is made from texts of your own by "
+            f"export_model(model, folder, backend={backend!r}, dtype={dtype!r}, texts=...)"
+        )
+    weights = weight_files(folder)
+    if not weights:
+        held = ", ".join(sorted(path.parent.name for path in folder.glob(EXPORTED)))
+        raise InvalidModelError(f"{folder}: {shipped.name} is to be made from weights, and the folder has only {held}")
+    return _cached(folder, weights, shipped.name, build)
+
+
+def write_artefact(source: Path, target: Path, build: Callable[[Path, Path], None]) -> None:
+    """Let ``build`` fill the empty folder ``target`` from the model folder ``source``, and list its hashes."""
+    build(source, target)
+    write_manifest(target, {"weights": weight_hashes(source)})
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model folder."""
+    return sorted(path for pattern in SAFE_WEIGHTS for path in folder.glob(pattern))
+
+
+def weight_hashes(folder: Path) -> list[str]:
+    """The SHA-256 of each weights file; where the folder has none, of those that its artefacts were made from."""
+    files = weight_files(folder)
+    if files:
+        return file_hashes(folder, files)
+    recorded = (read_json(path).get("weights", []) for path in sorted(folder.glob(EXPORTED)))
+    return next((list(found) for found in recorded if found), [])
+
+
+def artefact_hash(folder: Path, backend: str, dtype: str) -> str:
+    """What tells a quantised network from every other: the hash of its manifest, which holds those of its files."""
+    return sha256(artefact(folder, backend, dtype, None) / MANIFEST)
+
+
+def _cached(folder: Path, weights: list[Path], name: str, build: Callable[[Path, Path], None]) -> Path:
+    target = cache_folder() / "exports" / f"{folder.name}-{_key(folder, weights)}" / name
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with FileLock(f"{target}.lock"):
+            if not _whole(target):
+                with building(target) as new:
+                    write_artefact(folder, new, build)
+                log.info("exported %s to %s", folder, target)
+    except OSError as error:
+        raise InvalidModelError(
+            f"{name} of {folder.name} cannot be written to {target} ({error.strerror}); "
+            "set BEDSIDE_CACHE to a folder that can be written"
+        ) from error
+    return target
+
+
+def _whole(target: Path) -> bool:
+    """Whether a cached artefact is there and undamaged; a damaged one is made again."""
+    if not (target / MANIFEST).is_file():
+        return False
+    try:
+        verify(target)
+    except InvalidModelError as error:
+        log.warning("%s; it is made again", error)
+        return False
+    return True
+
+
+def _key(folder: Path, weights: list[Path]) -> str:
+    """What tells two models of one name apart, without reading 400 MB at every start."""
+    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in weights]
+    text = json.dumps([_FORMAT, stats, sha256(folder / "config.json")])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,193 @@
+"""Vectors kept on disk by what they were made from, so that unchanged text is encoded once.
+
+One SQLite file, shared by threads and processes. SQLite, because it is maintained, in the standard library, safe for
+several writers, and stores bytes as they are; diskcache unpickles what it reads. Only a hash of each text is stored.
+Vectors of patients' text are derived from it: the folder is for the user alone (0700), the file 0600.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bedside.encoders.awaitable import AsyncMethods
+from bedside.encoders.texts import checked_texts
+from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.types import Encoder, Matrix
+
+DEFAULT_BYTES = 2 << 30
+"""2 GiB: about 650,000 vectors of 768 dimensions."""
+_CHUNK = 500  # SQLite allowed 999 parameters in a statement before 3.32
+_TABLE = "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB, used REAL) WITHOUT ROWID"
+
+
+class VectorCache:
+    """A bounded cache of vectors in a folder; the least recently used go first.
+
+    Args:
+        folder: Made where it is missing.
+        max_bytes: Most bytes of vectors kept.
+
+    Raises:
+        InvalidInputError: ``max_bytes`` is not positive.
+        InvalidModelError: the folder cannot be written, or holds something else.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, max_bytes: int = DEFAULT_BYTES) -> None:
+        if max_bytes < 1:
+            raise InvalidInputError(f"max_bytes={max_bytes}: expected at least 1")
+        self.folder = Path(folder).expanduser()
+        self.max_bytes = max_bytes
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise InvalidModelError(f"the cache {self.folder} cannot be written ({error.strerror})") from error
+        with self._open() as database:
+            database.execute(_TABLE)
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "vectors.sqlite"
+
+    def __len__(self) -> int:
+        with self._open() as database:
+            return int(database.execute("SELECT count(*) FROM vectors").fetchone()[0])
+
+    def clear(self) -> None:
+        """Forget every vector and return the space to the file system."""
+        with self._open() as database:
+            database.execute("DELETE FROM vectors")
+        with self._open() as database:
+            database.execute("VACUUM")
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def through(self, made_from: str, texts: Sequence[str], encode: Callable[[Sequence[str]], Matrix]) -> Matrix:
+        """Encode what is not cached, each different text once, and return all of it.
+
+        Args:
+            made_from: Everything besides the text that decides a vector.
+            texts: What to encode.
+            encode: Encodes a list of texts to float32 ``[n, d]``.
+
+        Returns:
+            float32 ``[n, d]`` in the order of ``texts``, bit for bit as it was encoded.
+        """
+        keys = [_key(made_from, text) for text in texts]
+        known = self._read(list(dict.fromkeys(keys)))
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        if missing or not texts:
+            fresh = encode(list(missing.values()))
+            if not texts:
+                return fresh
+            rows = {key: np.ascontiguousarray(row).tobytes() for key, row in zip(missing, fresh, strict=True)}
+            self._write(rows)
+            known |= rows
+        return np.stack([np.frombuffer(known[key], dtype="<f4") for key in keys]).astype(np.float32, copy=False)
+
+    def _read(self, keys: list[bytes]) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = {}
+        now = time.time()
+        with self._open() as database:
+            for start in range(0, len(keys), _CHUNK):
+                some = keys[start : start + _CHUNK]
+                marks = ",".join("?" * len(some))
+                # Only question marks are put into the statement.
+                found.update(database.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", some))  # noqa: S608
+            database.executemany("UPDATE vectors SET used = ? WHERE key = ?", [(now, key) for key in found])
+        return found
+
+    def _write(self, rows: dict[bytes, bytes]) -> None:
+        now = time.time()
+        with self._open() as database:
+            values = [(key, vector, now) for key, vector in rows.items()]
+            database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", values)
+            held = database.execute("SELECT coalesce(sum(length(vector)), 0) FROM vectors").fetchone()[0]
+            if held > self.max_bytes:
+                _evict(database, held - self.max_bytes * 9 // 10)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one transaction: nothing is kept open, so threads, forks and pickles are safe."""
+        database = sqlite3.connect(self._file, timeout=60.0)
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=NORMAL")
+            with database:
+                yield database
+        except sqlite3.DatabaseError as error:
+            raise InvalidModelError(f"the cache {self._file} cannot be used ({error}); delete it") from error
+        finally:
+            database.close()
+
+
+def _evict(database: sqlite3.Connection, surplus: int) -> None:
+    """Delete the least recently used vectors until ``surplus`` bytes are gone."""
+    gone: list[tuple[bytes]] = []
+    for key, size in database.execute("SELECT key, length(vector) FROM vectors ORDER BY used, key"):
+        if surplus <= 0:
+            break
+        gone.append((key,))
+        surplus -= size
+    database.executemany("DELETE FROM vectors WHERE key = ?", gone)
+
+
+def _key(made_from: str, text: str) -> bytes:
+    return hashlib.sha256(made_from.encode() + b"\0" + text.encode("utf-8", "surrogatepass")).digest()
+
+
+class CachedEncoder(AsyncMethods):
+    """Any encoder with a cache before it; every other attribute is the inner encoder's.
+
+    Args:
+        encoder: It must know its fingerprint, without which vectors of two encoders could be mixed up.
+        cache: Where vectors are kept; encoders may share one.
+
+    Raises:
+        InvalidInputError: the encoder has no fingerprint.
+
+    Example:
+        >>> cached = CachedEncoder(load_encoder("bedside/static"), VectorCache("~/vectors"))  # doctest: +SKIP
+    """
+
+    def __init__(self, encoder: Encoder, cache: VectorCache) -> None:
+        if encoder.fingerprint is None:
+            raise InvalidInputError(f"{encoder.name}: an encoder without a fingerprint cannot be cached")
+        self.encoder = encoder
+        self.cache = cache
+
+    @property
+    def name(self) -> str:
+        """The inner encoder's name."""
+        return self.encoder.name
+
+    @property
+    def dimension(self) -> int | None:
+        """Length of a vector."""
+        return self.encoder.dimension
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The inner encoder's: a cache changes no vector."""
+        return self.encoder.fingerprint
+
+    def encode_documents(self, texts: Sequence[str]) -> Matrix:
+        """As the inner encoder's; only what is not cached is encoded."""
+        return self.cache.through(f"{self.fingerprint}/d", checked_texts(texts), self.encoder.encode_documents)
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """As the inner encoder's; only what is not cached is encoded."""
+        return self.cache.through(f"{self.fingerprint}/q", checked_texts(texts), self.encoder.encode_queries)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in ("encoder", "cache"):  # not set yet: copying and unpickling ask for these
+            raise AttributeError(name)
+        return getattr(self.encoder, name)

@@ -1,0 +1,186 @@
+"""Self-contained model folders: saved, fetched for machines behind a firewall, pushed to the hub."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bedside.encoders.calibration import Calibration
+from bedside.encoders.checkpoint import SAFE_WEIGHTS, SMALL_FILES, Checkpoint, resolve
+from bedside.encoders.extras import needs
+from bedside.encoders.prepare import building, prepared, write_manifest, write_tokenizer
+from bedside.encoders.settings import SETTINGS_FILE, Settings
+from bedside.errors import InvalidInputError, InvalidModelError, ModelNotFoundError
+
+_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+_LICENSE_LINE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
+
+
+def save_encoder(
+    source: Path, folder: str | os.PathLike[str], settings: Settings, calibration: Calibration | None
+) -> Path:
+    """Write an encoder's model, settings and calibration into a new folder; see ``TransformerEncoder.save``."""
+    target = _new_folder(folder)
+    with building(target) as new:
+        copy_model(source, new)
+        written = {"format": 1, "settings": asdict(settings)}
+        (new / SETTINGS_FILE).write_text(json.dumps(written, indent=2) + "\n", "utf-8")
+        if calibration is not None:
+            calibration.save(new)
+        write_manifest(new, {})
+    return target
+
+
+def fetch_model(
+    model: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    local_files_only: bool = False,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Make a folder that holds all of a model: carried to another machine, it loads with the network blocked.
+
+    It has safetensors weights, the tokenizer with its casing, the licence and card where the model has them, and
+    ``manifest.json`` with the model's name, its commit, its licence and the SHA-256 of every file, which
+    :func:`bedside.encoders.verify` compares.
+
+    Args:
+        model: A hub id or a folder.
+        folder: A new or empty folder.
+        revision: Commit, tag or branch; the default model is pinned.
+        local_files_only: Never use the network.
+        cache_dir: Another Hugging Face cache folder.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ModelNotFoundError: the model is nowhere to be found.
+        InvalidModelError: it is no usable checkpoint.
+        InvalidInputError: the folder exists and is not empty.
+    """
+    target = _new_folder(folder)
+    checkpoint = resolve(model, revision=revision, local_files_only=local_files_only, cache_dir=cache_dir)
+    source = prepared(checkpoint)
+    with building(target) as new:
+        copy_model(source, new)
+        for file in _papers(checkpoint.folder):
+            shutil.copyfile(file, new / file.name)
+        write_manifest(new, _origin(checkpoint, new))
+    return target
+
+
+def push_to_hub(
+    folder: str | os.PathLike[str],
+    repo_id: str,
+    *,
+    private: bool = True,
+    base_model: str | None = None,
+    license: str | None = None,
+    description: str = "",
+    commit_message: str = "Upload a Bedside encoder",
+) -> str:
+    """Upload a saved encoder (tuned, distilled, calibrated) with a model card.
+
+    Endpoint and token are the hub client's own settings (``HF_ENDPOINT``, ``HF_TOKEN``, ``hf auth login``). A card that
+    is in the folder already is kept. Vectors' calibration and tuned weights are derived from the texts they were made
+    from: think before publishing what was made from patients' notes. Hence ``private`` by default.
+
+    Args:
+        folder: What ``save`` or :func:`fetch_model` wrote.
+        repo_id: ``"organisation/name"``; made where it is missing.
+        private: Whether a new repository is private.
+        base_model: Hub id of the model it was made from, for the card.
+        license: Its licence as the hub spells it (``"mit"``), for the card.
+        description: A sentence or more for the card.
+        commit_message: Of the upload.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        InvalidModelError: the folder is no model.
+        ModelNotFoundError: the hub was not reached or refused.
+    """
+    path = resolve(Path(folder).absolute()).folder
+    with needs("transformers"):
+        from huggingface_hub import HfApi
+
+    card = path / "README.md"
+    made = None if card.exists() else model_card(path, repo_id, base_model, license, description)
+    api = HfApi()
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        if made is not None:
+            api.upload_file(
+                path_or_fileobj=made.encode(), path_in_repo="README.md", repo_id=repo_id, commit_message="Add a card"
+            )
+        commit = api.upload_folder(
+            repo_id=repo_id, folder_path=path, commit_message=commit_message, ignore_patterns=["*.lock", ".*"]
+        )
+    except Exception as error:  # the client's errors change their base class with its HTTP library
+        raise ModelNotFoundError(f"the hub did not take {repo_id}: {type(error).__name__}: {error}") from error
+    return str(commit.commit_url)
+
+
+def model_card(folder: Path, repo_id: str, base_model: str | None, license_id: str | None, description: str) -> str:
+    """A card in the hub's format: what it is, how to load it, how it makes vectors."""
+    facts = {"license": license_id, "base_model": base_model, "pipeline_tag": "sentence-similarity"}
+    front = "".join(f"{key}: {value}\n" for key, value in facts.items() if value)
+    settings = json.loads((folder / SETTINGS_FILE).read_text("utf-8")) if (folder / SETTINGS_FILE).is_file() else {}
+    rows = "".join(f"| {key} | `{value!r}` |\n" for key, value in settings.get("settings", {}).items())
+    table = f"| setting | value |\n|---|---|\n{rows}\n" if rows else ""
+    return (
+        f"---\n{front}library_name: bedside\ntags:\n- clinical\n- embeddings\n---\n\n# {repo_id}\n\n{description}\n\n"
+        f'```python\nfrom bedside import load_encoder\n\nencoder = load_encoder("{repo_id}")\n```\n\n{table}'
+    )
+
+
+def copy_model(source: Path, target: Path) -> None:
+    """Copy what a model needs, without the source's manifest, and give it a ``tokenizer.json`` if it has none."""
+    for file in sorted({file for pattern in (*SMALL_FILES, *SAFE_WEIGHTS) for file in source.glob(pattern)}):
+        place = target / file.relative_to(source)
+        place.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, place)
+    if not (target / "tokenizer.json").is_file():
+        write_tokenizer(source, target)
+
+
+def _papers(folder: Path) -> Iterable[Path]:
+    return [file for pattern in ("LICENSE*", "README.md") for file in folder.glob(pattern)]
+
+
+def _origin(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
+    origin = {"model": checkpoint.name, "revision": checkpoint.revision, "license": _license(folder)}
+    return {key: value for key, value in origin.items() if value}
+
+
+def _license(folder: Path) -> str | None:
+    """The licence that the model card's front matter names."""
+    card = folder / "README.md"
+    front = _FRONT_MATTER.match(card.read_text("utf-8")) if card.is_file() else None
+    line = _LICENSE_LINE.search(front[1]) if front else None
+    return line[1] if line else None
+
+
+def _new_folder(folder: str | os.PathLike[str]) -> Path:
+    """An absolute path where nothing is, or an empty folder.
+
+    Raises:
+        InvalidInputError: something is there; nothing is ever overwritten.
+    """
+    target = Path(folder).expanduser().absolute()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InvalidInputError(f"folder={str(folder)!r}: it exists and is not empty; nothing is overwritten")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidModelError(f"{target.parent}: cannot be written ({error.strerror})") from error
+    return target

@@ -1,0 +1,62 @@
+"""One model for queries and another for documents, as MedCPT and other two-tower retrievers are published."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from bedside.encoders.awaitable import AsyncMethods
+from bedside.errors import EncoderMismatch
+from bedside.types import Encoder, Matrix
+
+
+class PairedEncoder(AsyncMethods):
+    """Two encoders with one vector space.
+
+    Args:
+        queries: Encodes queries.
+        documents: Encodes documents.
+
+    Raises:
+        EncoderMismatch: their vectors differ in length.
+    """
+
+    def __init__(self, queries: Encoder, documents: Encoder) -> None:
+        if queries.dimension != documents.dimension:
+            raise EncoderMismatch(
+                f"{queries.name} makes vectors of {queries.dimension} dimensions, {documents.name} of "
+                f"{documents.dimension}: they cannot be compared"
+            )
+        self.queries = queries
+        self.documents = documents
+
+    @property
+    def name(self) -> str:
+        """The document encoder's name."""
+        return self.documents.name
+
+    @property
+    def dimension(self) -> int | None:
+        """Length of a vector."""
+        return self.documents.dimension
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Names both encoders; ``None`` if one of them has none."""
+        both = (self.documents.fingerprint, self.queries.fingerprint)
+        return hashlib.sha256("/".join(map(str, both)).encode()).hexdigest()[:32] if all(both) else None
+
+    def encode_documents(self, texts: Sequence[str]) -> Matrix:
+        """Encode passages with the document encoder: float32 ``[n, d]``."""
+        return self.documents.encode_documents(texts)
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """Encode questions with the query encoder: float32 ``[n, d]``."""
+        return self.queries.encode_queries(texts)
+
+    def close(self) -> None:
+        """Release the weights of both."""
+        for encoder in (self.queries, self.documents):
+            close = getattr(encoder, "close", None)
+            if close is not None:
+                close()

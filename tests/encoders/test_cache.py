@@ -1,0 +1,149 @@
+"""The vector cache: nothing is encoded twice, nothing is mixed up, nothing readable is kept."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import stat
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bedside.encoders import CachedEncoder, TransformerEncoder, VectorCache, load_encoder
+from bedside.errors import InvalidInputError, InvalidModelError
+
+
+class Counting:
+    """An encoder that remembers what it was asked."""
+
+    name, dimension, fingerprint = "counting", 2, "c"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def encode_documents(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked += texts
+        return np.array([[len(t), hash(t) % 97] for t in texts], dtype=np.float32).reshape(-1, 2)
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        return -self.encode_documents(texts)
+
+
+@pytest.fixture
+def cached(tmp_path: Path) -> CachedEncoder:
+    return CachedEncoder(Counting(), VectorCache(tmp_path / "vectors"))
+
+
+def test_unchanged_text_is_encoded_once_whatever_the_order(cached: CachedEncoder) -> None:
+    first = cached.encode_documents(["a", "bb", "a"])
+    again = cached.encode_documents(["bb", "ccc", "a"])
+    assert cached.encoder.asked == ["a", "bb", "ccc"]
+    np.testing.assert_array_equal(first[[1, 0]], again[[0, 2]])
+    assert (first.dtype, cached.encode_documents([]).shape) == (np.float32, (0, 2))
+
+
+def test_queries_and_documents_are_kept_apart(cached: CachedEncoder) -> None:
+    np.testing.assert_array_equal(cached.encode_queries(["a"]), -cached.encode_documents(["a"]))
+
+
+def test_a_transformer_with_a_cache_gives_the_same_bits_without_its_weights(published: Path, tmp_path: Path) -> None:
+    encoder = load_encoder(published, cache=tmp_path)
+    expected = encoder.encode_documents(["pain", "fever"])
+    again = load_encoder(published, cache=tmp_path)
+    np.testing.assert_array_equal(again.encode_documents(["fever", "pain"]), expected[::-1])
+    assert again._parts.backend is None
+    np.testing.assert_array_equal(load_encoder(published).encode_documents(["pain", "fever"]), expected)
+
+
+def test_another_setting_or_calibration_never_meets_the_vectors_of_the_first(published: Path, tmp_path: Path) -> None:
+    texts = ["pain", "fever", "gout"]
+    plain = load_encoder(published, cache=tmp_path)
+    others = [
+        load_encoder(published, cache=tmp_path, pooling="cls"),
+        load_encoder(published, cache=tmp_path, document_prompt="d "),
+        plain.calibrate(texts, "center"),
+    ]
+    expected = plain.encode_documents(texts)
+    for other in others:
+        assert abs(other.encode_documents(texts) - expected).max() > 1e-3
+    asked = load_encoder(published, cache=tmp_path, query_prompt="q ")
+    assert abs(asked.encode_queries(texts) - asked.encode_documents(texts)).max() > 1e-3
+
+
+def test_true_keeps_vectors_in_the_users_cache_folder(published: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("BEDSIDE_CACHE", str(tmp_path))
+    load_encoder(published, cache=True).encode_documents(["pain"])
+    assert len(VectorCache(tmp_path / "vectors")) == 1
+
+
+def test_processes_share_a_cache(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np; from bedside.encoders import VectorCache\n"
+        "texts = [f'text {i}' for i in range(200)]\n"
+        "VectorCache(sys.argv[1]).through('m', texts, lambda t: np.ones((len(t), 3), np.float32))"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(3)]
+    assert [process.wait(60) for process in running] == [0, 0, 0]
+    assert len(VectorCache(tmp_path)) == 200
+
+
+def test_threads_share_a_cache(cached: CachedEncoder) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda i: cached.encode_documents([f"t{i % 5}"])[0].tolist(), range(40)))
+    assert all(result == results[i % 5] for i, result in enumerate(results))
+
+
+def test_the_cache_stays_within_its_bound_and_keeps_what_was_used_last(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path, max_bytes=100 * 12)
+    asked: list[str] = []
+
+    def encode(texts: Sequence[str]) -> np.ndarray:
+        asked.extend(texts)
+        return np.ones((len(texts), 3), np.float32)
+
+    for i in range(0, 300, 10):
+        cache.through("m", [f"{j}" for j in range(i, i + 10)] + ["often"], encode)
+        assert len(cache) <= 100
+    assert asked.count("often") == 1
+    cache.clear()
+    assert len(cache) == 0
+
+
+def test_no_text_is_kept_and_the_files_are_the_users_alone(cached: CachedEncoder) -> None:
+    cached.encode_documents(["a very secret note"])
+    for path in cached.cache.folder.rglob("*"):
+        assert b"secret" not in path.read_bytes()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(cached.cache.folder.stat().st_mode) == 0o700
+
+
+def test_a_cached_encoder_is_the_inner_one_for_every_other_attribute_and_pickles(
+    minilm: TransformerEncoder, tmp_path: Path
+) -> None:
+    cached = CachedEncoder(minilm, VectorCache(tmp_path))
+    assert (cached.name, cached.dimension, cached.fingerprint) == (minilm.name, 384, minilm.fingerprint)
+    assert cached.count_tokens(["pain"]) == [3]
+    again = pickle.loads(pickle.dumps(cached))  # noqa: S301 - our own bytes
+    np.testing.assert_array_equal(again.encode_queries(["pain"]), cached.encode_queries(["pain"]))
+
+
+def test_an_encoder_without_a_fingerprint_is_refused(tmp_path: Path) -> None:
+    nameless = Counting()
+    nameless.fingerprint = None
+    with pytest.raises(InvalidInputError, match="fingerprint"):
+        CachedEncoder(nameless, VectorCache(tmp_path))
+
+
+def test_a_file_that_is_not_a_cache_and_a_size_that_is_none_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "vectors.sqlite").write_text("something else, long enough to be looked at")
+    with pytest.raises(InvalidModelError, match=r"vectors\.sqlite"):
+        VectorCache(tmp_path)
+    with pytest.raises(InvalidInputError, match="max_bytes=0"):
+        VectorCache(tmp_path, max_bytes=0)
+    with pytest.raises(InvalidModelError, match="cannot be written"):
+        VectorCache(os.devnull)
