@@ -15,6 +15,7 @@ from corpora import Rows
 
 BUCKET = 7
 """The 1 % of the rows that the filtered searches ask for."""
+_ROUNDING = 1e-5  # of a float32 product of unit vectors; it depends on the order of the additions
 
 
 class Peer:
@@ -78,12 +79,11 @@ def opened(kinds: Sequence[type[Peer]], rows: Rows, folder: Path) -> Iterator[Pe
         yield peer
 
 
-def nearest(rows: Rows, queries: Matrix, k: int) -> list[set[str]]:
-    """Return the true nearest ids, by brute force in float64 of float32 candidates."""
-    found = []
+def recall(peer: Peer, rows: Rows, queries: Matrix, k: int) -> float:
+    """Return the share of the ``k`` best rows that a candidate finds; of equal rows, any counts."""
+    shares = []
     for query in queries:
-        scores = rows.vectors @ query
-        best = np.argpartition(-scores, min(4 * k, len(scores) - 1))[: 4 * k]
-        exact = rows.vectors[best].astype(np.float64) @ query.astype(np.float64)
-        found.append({f"d{row}" for row in best[np.argsort(-exact)[:k]]})
-    return found
+        worst_of_best = np.partition(rows.vectors @ query, -k)[-k]
+        found = [int(id[1:]) for id in set(peer.search(query, k))]
+        shares.append(np.count_nonzero(rows.vectors[found] @ query >= worst_of_best - _ROUNDING) / k)
+    return float(np.mean(shares))

@@ -186,15 +186,19 @@ class LanceDBText(LanceDB):
 
 
 class QdrantLocal(Peer):
-    """Qdrant's local mode, on disk: numpy and SQLite, exact."""
+    """Qdrant's local mode in memory: numpy, exact."""
 
-    name = "Qdrant local"
+    name = "Qdrant local, in memory"
     package = "qdrant_client"
     largest = 100_000
 
+    def client_arguments(self) -> dict[str, str]:
+        """Say where the client keeps its data."""
+        return {"location": ":memory:"}
+
     def load(self, rows: Rows) -> None:
         """Upload in batches."""
-        self.client = self.lib.QdrantClient(path=str(self.folder))
+        self.client = self.lib.QdrantClient(**self.client_arguments())
         size = self.lib.models.VectorParams(size=rows.vectors.shape[1], distance=self.lib.models.Distance.COSINE)
         self.client.create_collection("c", vectors_config=size)
         payload = ({**rows.metadata(row), "text": text} for row, text in enumerate(rows.texts))
@@ -282,10 +286,20 @@ class LangChainInMemory(Peer):
         return [d.id for d in self.store.similarity_search_by_vector(query.tolist(), k, filter=wanted)]
 
 
+class QdrantDisk(QdrantLocal):
+    """Qdrant's local mode on disk: the same, and SQLite."""
+
+    name = "Qdrant local, on disk"
+
+    def client_arguments(self) -> dict[str, str]:
+        """Say where the client keeps its data."""
+        return {"path": str(self.folder)}
+
+
 SEARCHERS: tuple[type[Peer], ...] = (
     Matvec, Bedside, FaissFlat, Chroma, LanceDB, QdrantLocal, LlamaIndexSimple, LangChainInMemory, Vectra,
 )  # fmt: skip
-ON_DISK: tuple[type[Peer], ...] = (Bedside, Chroma, LanceDB, QdrantLocal)
+ON_DISK: tuple[type[Peer], ...] = (Bedside, Chroma, LanceDB, QdrantDisk)
 
 
 def documents(rows: Rows, first: int = 0) -> Iterator[Document]:

@@ -2,9 +2,9 @@
 
 ::
 
-    python benchmarks/store.py                                  # every part, printed
-    python benchmarks/store.py --only dense bm25 --sizes 10000
-    python benchmarks/store.py --output docs/benchmarks.md      # writes its sections there
+    python benchmarks/store.py                                  # every part with 10,000 rows, printed
+    python benchmarks/store.py --only dense bm25 --sizes 10000 100000
+    python benchmarks/store.py --sizes 10000 100000 --output docs/benchmarks.md      # writes its sections there
 
 Needs ``benchmarks/requirements.txt``, and ``python benchmarks/corpora.py`` once before.
 """
@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
 from bedside import Collection, Document
 from bedside.types import FilterDict
 from corpora import Rows, random_rows, real_rows
-from peer import BUCKET, Peer, nearest, opened
+from peer import BUCKET, Peer, opened, recall
 from peers import ON_DISK, SEARCHERS, Bedside, Chroma, LanceDB, LanceDBText, Matvec
 from probe import in_new_process, opened_and_searched
 from report import DATA, machine, table, today, versions, workplace, write_section
@@ -56,7 +55,7 @@ def main() -> None:
     """Run the chosen parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS), help="parts to run")
-    parser.add_argument("--sizes", nargs="*", type=int, default=[10_000, 100_000], help="rows")
+    parser.add_argument("--sizes", nargs="*", type=int, default=[10_000], help="rows (default 10000)")
     parser.add_argument("--rounds", type=int, default=100, help="most rounds of one comparison")
     parser.add_argument("--output", type=Path, help="Markdown file whose sections are replaced")
     given = parser.parse_args()
@@ -80,10 +79,9 @@ def dense(options: Options) -> str:
 
 
 def _searches(corpus: Rows, kinds: Sequence[type[Peer]], rounds: int) -> list[list[str]]:
-    truth = nearest(corpus, corpus.queries[:20], K)
     with loaded(kinds, corpus) as candidates:
         times = interleaved({peer.name: _asking(peer.search, peer, corpus) for peer in candidates}, rounds)
-        recalls = {peer.name: _recall(peer, corpus, truth) for peer in candidates}
+        recalls = {peer.name: recall(peer, corpus, corpus.queries[:20], K) for peer in candidates}
     base = times[Matvec.name].p50
     return [
         [
@@ -245,11 +243,6 @@ def _adding(peer: Peer, fresh: Rows, first: int) -> Callable[[int], None]:
         peer.add_one(f"d{next(count)}", fresh.texts[number], fresh.vectors[number])
 
     return add
-
-
-def _recall(peer: Peer, corpus: Rows, truth: Sequence[set[str]]) -> float:
-    found = [len(set(peer.search(query, K)) & best) / K for query, best in zip(corpus.queries, truth, strict=False)]
-    return float(np.mean(found))
 
 
 def _texts(name: str, file: str) -> list[str]:
