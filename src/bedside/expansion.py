@@ -20,11 +20,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from bedside.collection import Records
 from bedside.errors import InvalidInputError
 from bedside.text.fold import fold
 from bedside.text.synonyms import KINDS, Entry, Kind, Lexicon
 from bedside.types import Hit
+from bedside.verbs import Records
 
 __all__ = ["Expansion", "Kind", "Lexicon", "Offer", "expand", "search_expanded"]
 
