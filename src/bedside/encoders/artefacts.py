@@ -76,8 +76,9 @@ def weight_hashes(folder: Path) -> list[str]:
 
 
 def artefact_hash(folder: Path, backend: str, dtype: str) -> str:
-    """What tells a quantised network from every other: the hash of its manifest, which holds those of its files."""
-    return sha256(artefact(folder, backend, dtype, None) / MANIFEST)
+    """What tells a quantised network from every other: one hash over those of its files."""
+    files = read_json(artefact(folder, backend, dtype, None) / MANIFEST)["files"]
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def _cached(folder: Path, weights: list[Path], name: str, build: Callable[[Path, Path], None]) -> Path:

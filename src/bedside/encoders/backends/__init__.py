@@ -14,7 +14,8 @@ must be safe to call from several threads and give the same row whatever else is
 
 To add one: a file with ``load(folder: Path, *, device: str, dtype: str) -> Backend`` that reads
 ``folder/config.json`` and ``folder/model*.safetensors`` (tensor names as in :mod:`bedside.encoders.bert`), and a line
-in the table below. ``folder`` always holds safetensors and never needs the network.
+in the table below. ``folder`` needs no network. It holds safetensors, unless it was exported without them: then
+:func:`bedside.encoders.artefacts.artefact` finds the exported network, as it does for backends that run nothing else.
 """
 
 from __future__ import annotations
@@ -30,7 +31,13 @@ from bedside.encoders.pooling import Pooling
 from bedside.errors import InvalidInputError
 from bedside.types import Matrix
 
-_BACKENDS = {"torch": "bedside.encoders.backends.torch_backend"}
+_BACKENDS = {
+    "torch": "bedside.encoders.backends.torch_backend",
+    "onnx": "bedside.encoders.backends.onnx_backend",
+    "openvino": "bedside.encoders.backends.openvino_backend",
+    "jax": "bedside.encoders.backends.jax_backend",
+    "tensorflow": "bedside.encoders.backends.tensorflow_backend",
+}
 
 
 class Backend(Protocol):
@@ -70,6 +77,15 @@ def open_backend(name: str, folder: Path, *, device: str, dtype: str) -> Backend
         InvalidModelError: the folder's network cannot be run by it.
         InvalidInputError: no such backend, device or dtype.
     """
-    module: Any = import_module(_BACKENDS[check_backend(name)])
-    backend: Backend = module.load(folder, device=device, dtype=dtype)
+    backend: Backend = backend_module(name).load(folder, device=device, dtype=dtype)
     return backend
+
+
+def backend_module(name: str) -> Any:
+    """The module of a backend, its library imported.
+
+    Raises:
+        InvalidInputError: no such backend.
+        MissingExtraError: its library is not installed.
+    """
+    return import_module(_BACKENDS[check_backend(name)])
