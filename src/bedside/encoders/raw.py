@@ -19,10 +19,12 @@ def is_raw(folder: Path) -> bool:
     """Whether a folder is a masked language model: its head is in the weights, and nothing says how to pool."""
     if (folder / "modules.json").is_file():
         return False
+    files = [file for pattern in SAFE_WEIGHTS for file in folder.glob(pattern) if file.suffix == ".safetensors"]
+    if not files:  # exported without weights
+        return False
     with needs("transformers"):
         from safetensors import safe_open
 
-    files = [file for pattern in SAFE_WEIGHTS for file in folder.glob(pattern) if file.suffix == ".safetensors"]
     for file in files:
         with safe_open(file, framework="numpy") as tensors:
             if any(name.startswith(_HEADS) for name in tensors.keys()):  # noqa: SIM118 - it is not a mapping
