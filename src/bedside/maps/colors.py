@@ -1,0 +1,66 @@
+"""What the points of a map are coloured by: categories, or ranges of numbers."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+NONE = "(none)"
+OTHER = "(other)"
+
+# Okabe and Ito's colours, which the colour-blind tell apart, and four more; then a ramp from viridis.
+PALETTE = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
+    "#7a5195", "#8c6d31", "#a6761d", "#5c8001", "#b2182b",
+)  # fmt: skip
+RAMP = ("#440154", "#3b528b", "#21918c", "#5ec962", "#b5b316")
+GREY = "#9a9a9a"
+
+
+def value_at(metadata: Mapping[str, Any], key: str) -> Any:
+    """The value of a key or a dotted path, a literal key with a dot first; ``None`` where there is none."""
+    if key in metadata:
+        return metadata[key]
+    found: Any = metadata
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def label_values(values: Sequence[Any]) -> tuple[list[str], dict[str, str]]:
+    """A label for each value, and a colour for each label in the order of a legend.
+
+    Up to eleven values are categories, the most frequent first; beyond, the rest is one. Numbers of more values are
+    cut into five ranges of like size.
+    """
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
+    known = [v for v in values if v is not None]
+    if len(numbers) == len(known) and len(set(numbers)) > len(PALETTE):
+        return _ranges(values, np.array(numbers, dtype=np.float64))
+    labels = [NONE if value is None else text_of(value) for value in values]
+    counts = Counter(label for label in labels if label != NONE)
+    kept = sorted(counts, key=lambda label: (-counts[label], label))[: len(PALETTE)]
+    labels = [label if label in kept or label == NONE else OTHER for label in labels]
+    colors = dict(zip(kept, PALETTE, strict=False))
+    return labels, colors | {label: GREY for label in (OTHER, NONE) if label in labels}
+
+
+def text_of(value: Any) -> str:
+    """A metadata value as a label."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(text_of, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _ranges(values: Sequence[Any], numbers: np.ndarray[Any, Any]) -> tuple[list[str], dict[str, str]]:
+    edges = np.unique(np.quantile(numbers, np.linspace(0, 1, len(RAMP) + 1)))
+    names = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(names) - 1)
+    found = iter(places.tolist())
+    labels = [NONE if value is None else names[next(found)] for value in values]
+    return labels, dict(zip(names, RAMP, strict=False)) | ({NONE: GREY} if NONE in labels else {})
