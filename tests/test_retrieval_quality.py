@@ -62,10 +62,3 @@ def test_the_default_hybrid_beats_both_halves_on_a_third_of_the_dialogues(data, 
 @pytest.mark.parametrize("name", SETS)
 def test_the_default_hybrid_beats_both_halves_on_every_set(data, benchmark_script, name):
     assert_hybrid_beats_both_halves(benchmark_script, load_retrieval_set(data / name))
-
-
-def test_the_script_writes_its_table_between_its_comments_and_nowhere_else(benchmark_script, tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("before\n<!-- retrieval:begin -->old<!-- retrieval:end -->\nafter\n")
-    benchmark_script.write_section("retrieval", "new", page)
-    assert page.read_text() == "before\n<!-- retrieval:begin -->\n\nnew\n\n<!-- retrieval:end -->\nafter\n"
