@@ -50,6 +50,8 @@ bench: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m pytest tests/test_docs.py
+	@$(PIP) install --quiet --constraint constraints.txt --group docs
+	$(BIN)/mkdocs build --quiet
 
 constraints: $(READY)
 	@{ sed -n '1p' constraints.txt; $(PIP) freeze --exclude-editable | sed 's/^torch==\([0-9.]*\).*/torch==\1/' | LC_ALL=C sort -f; } > constraints.new
