@@ -234,3 +234,21 @@ def test_a_real_browser_draws_every_point_and_runs_none_of_the_texts(notes, tmp_
     headless(tmp_path / "profile-2", f"--screenshot={tmp_path / 'shot.png'}", page)
     pixels = image.imread(tmp_path / "shot.png")
     assert_shows(pixels[60:, :700], chart.colors.values())  # the plot, without the legend's dots
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("snippets", [True, False])
+def test_the_pointer_shows_id_label_and_text_as_text(notes, tmp_path, snippets):
+    page = map_documents(notes, color_by="section", snippets=snippets).save(tmp_path / "map.html")
+    move = (
+        "<script>canvas.dispatchEvent(new PointerEvent('pointermove', {clientX: screenX(4) + "
+        "canvas.getBoundingClientRect().left, clientY: screenY(4) + canvas.getBoundingClientRect().top}));</script>"
+    )
+    moved = tmp_path / "moved.html"
+    moved.write_text(page.read_text("utf-8").replace("</body>", move + "</body>"), "utf-8")
+    dom = headless(tmp_path / "profile", "--dump-dom", moved.as_uri())
+    tip = re.search(r'<div id="tip".*?</div>', dom, re.DOTALL)[0]
+    assert "<strong>d4</strong><em>ROS</em>" in tip
+    assert ("<span>Secret text 4 &lt;/script&gt;" in tip) is snippets
+    assert "display: block" in tip
+    assert "owned" not in dom.split("</title>")[0]

@@ -37,7 +37,9 @@ def render_picture(chart: Map, kind: str) -> bytes:
     axes.set_xticks([])
     axes.set_yticks([])
     if len(chart.colors) > 1:
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+        legend = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+        for handle in legend.legend_handles:
+            handle.set_sizes([40.0])  # type: ignore[union-attr]
     out = io.BytesIO()
     figure.savefig(out, format=kind, metadata={"Date": None} if kind == "svg" else {})
     return out.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,8 @@ from bedside.words.nearest import Table
 from bedside.words.pooling import Method, WordPooling, words_of
 from bedside.words.readers import Format, locate, read
 from bedside.words.table import WordTable
+
+_ENDING = re.compile(r"(\.(json|txt|vec|bin|gz|tgz|tar))+$")
 
 
 class WordVectors(WordTable):
@@ -118,7 +121,8 @@ class WordVectors(WordTable):
         found = stored(files, kind, folder, lambda writer: read(files, kind, writer))
         made = cls.__new__(cls)
         table = Table(found.rows, found.norms)
-        made._set(found.words, table, found.average, source.name.split(".")[0], found.digest, pooling)
+        name = _ENDING.sub("", source.name) or source.name
+        made._set(found.words, table, found.average, name, found.digest, pooling)
         return made
 
     @cached_property
