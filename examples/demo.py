@@ -11,7 +11,7 @@ from typing import Any
 import langchain_bedside
 import llama_index.vector_stores.bedside as llama_index_bedside
 from llama_index.embeddings.bedside import BedsideEmbedding
-from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
+from tqdm import tqdm  # it ships no types
 
 from bedside import Collection, Encoder, Hit, load_encoder
 from bedside.errors import ModelNotFoundError, ScopeRequired
