@@ -48,11 +48,10 @@ def artefact(folder: Path, backend: str, dtype: str, build: Callable[[Path, Path
             f"dtype={dtype!r}: {folder} holds no {shipped.name}; it is made from texts of your own by "
             f"export_model(model, folder, backend={backend!r}, dtype={dtype!r}, texts=...)"
         )
-    weights = weight_files(folder)
-    if not weights:
+    if not weight_files(folder):
         held = ", ".join(sorted(path.parent.name for path in folder.glob(EXPORTED)))
         raise InvalidModelError(f"{folder}: {shipped.name} is to be made from weights, and the folder has only {held}")
-    return _cached(folder, weights, shipped.name, build)
+    return _cached(folder, shipped.name, build)
 
 
 def write_artefact(source: Path, target: Path, build: Callable[[Path, Path], None]) -> None:
@@ -81,8 +80,8 @@ def artefact_hash(folder: Path, backend: str, dtype: str) -> str:
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
-def _cached(folder: Path, weights: list[Path], name: str, build: Callable[[Path, Path], None]) -> Path:
-    target = cache_folder() / "exports" / f"{folder.name}-{_key(folder, weights)}" / name
+def _cached(folder: Path, name: str, build: Callable[[Path, Path], None]) -> Path:
+    target = cache_folder() / "exports" / _key(folder) / name
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with FileLock(f"{target}.lock"):
@@ -110,8 +109,7 @@ def _whole(target: Path) -> bool:
     return True
 
 
-def _key(folder: Path, weights: list[Path]) -> str:
-    """What tells two models of one name apart, without reading 400 MB at every start."""
-    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in weights]
-    text = json.dumps([_FORMAT, stats, sha256(folder / "config.json")])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _key(folder: Path) -> str:
+    """The same for every copy of a model, whatever its pooling, prompts or calibration."""
+    parts = [_FORMAT, *weight_hashes(folder), sha256(folder / "config.json")]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bedside.encoders.artefacts import weight_files, weight_hashes, write_artefact
+from bedside.encoders.artefacts import artefact, weight_files, weight_hashes, write_artefact
 from bedside.encoders.backends.common import check_dtype
 from bedside.encoders.checkpoint import SMALL_FILES, resolve
 from bedside.encoders.load import load_encoder
@@ -90,9 +90,10 @@ def export_model(
 ) -> Export:
     """Write a model's network for another runtime into ``folder``, with all that encoding needs and no torch weights.
 
-    int8 is a quarter of the size and changes vectors: it is calibrated on every other of ``texts`` (ONNX needs no
-    calibration), compared with float32 on the rest, and the outcome is returned, logged and kept in the network's
-    ``manifest.json``. Its fingerprint is its own, so a collection never mixes it with float32 vectors.
+    The float32 network is made under :func:`bedside.encoders.prepare.cache_folder` and copied; the next export of the
+    model starts there. int8 is a quarter of the size and changes vectors: it is calibrated on every other of ``texts``
+    (ONNX needs no calibration), compared with float32 on the rest, and the outcome is returned, logged and kept in the
+    network's ``manifest.json``. Its fingerprint is its own, so a collection never mixes it with float32 vectors.
 
     Args:
         model: A hub id or a folder.
@@ -175,10 +176,10 @@ def _write(source: Path, target: Path, backend: str, dtype: str, texts: list[str
     from bedside.encoders.backends import backend_module
 
     module = backend_module(backend)
-    target.mkdir()
     if dtype == "float32":
-        write_artefact(source, target, module.build)
+        shutil.copytree(artefact(source, backend, dtype, module.build), target)
     else:
+        target.mkdir()
         write_artefact(source, target, lambda a, b: module.quantise(a, b, _batches(source, texts)))
 
 

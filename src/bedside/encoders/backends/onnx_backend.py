@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from bedside.encoders.artefacts import artefact
 from bedside.encoders.backends.common import check_dtype
+from bedside.encoders.backends.untracked import untracked_import
 from bedside.encoders.extras import needs
 from bedside.encoders.pooling import Pooling, pool
 from bedside.errors import InvalidInputError, InvalidModelError
 from bedside.types import Matrix
 
-with needs("onnx"):
-    ort: Any = import_module("onnxruntime")
+ort = untracked_import("onnxruntime", "onnx")
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> OnnxBack
     providers = choose_providers(device)
     file = artefact(folder, "onnx", kind, build if kind == "float32" else None) / MODEL
     log.info("encoder on %s in %s (device=%r, dtype=%r)", providers[0], kind, device, dtype)
-    ort.disable_telemetry_events()  # sent on Windows only, and not by us
+    ort.disable_telemetry_events()  # where the program had imported onnxruntime before
     try:
         return OnnxBackend(ort.InferenceSession(str(file), providers=providers))
     except Exception as error:  # onnxruntime's errors share no base class

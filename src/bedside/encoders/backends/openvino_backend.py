@@ -7,11 +7,8 @@ made on request only, see :func:`bedside.encoders.export.export_model`.
 from __future__ import annotations
 
 import logging
-import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +17,17 @@ from numpy.typing import NDArray
 
 from bedside.encoders.artefacts import artefact
 from bedside.encoders.backends.common import check_dtype, has_processor_flag
-from bedside.encoders.extras import needs
+from bedside.encoders.backends.untracked import untracked_import
 from bedside.encoders.pooling import Pooling, pool
 from bedside.errors import InvalidInputError, InvalidModelError
 from bedside.types import Matrix
 
 log = logging.getLogger(__name__)
 
+ov = untracked_import("openvino", "openvino")
+
 MODEL = "model.xml"
 DTYPES = ("auto", "float32", "bfloat16", "int8")
-
-
-@contextmanager
-def untracked() -> Iterator[None]:
-    """Hide OpenVINO's usage reports while it or NNCF is imported.
-
-    ``import openvino`` writes an identifier into the home folder and reports to Google Analytics unless the user has
-    opted out; without the package ``openvino_telemetry`` it does neither.
-    """
-    name = "openvino_telemetry"
-    if name in sys.modules:  # the program imported openvino itself: it is not ours to change
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
-with needs("openvino"), untracked():
-    ov: Any = import_module("openvino")
 
 
 def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> OpenVinoBackend:
@@ -96,8 +73,7 @@ def quantise(source: Path, target: Path, batches: Sequence[tuple[NDArray[np.int6
     Weights per channel, activations by the ranges seen on the batches, with NNCF's correction of biases and its
     smoothing for transformers. On MiniLM, calibrated on 200 texts of medquad: mean cosine 0.997 on 200 others.
     """
-    with needs("export"), untracked():
-        nncf: Any = import_module("nncf")
+    nncf = untracked_import("nncf", "export")
     nncf.set_log_level(logging.ERROR)
     data = nncf.Dataset([{"input_ids": ids, "attention_mask": mask} for ids, mask in batches])
     model = nncf.quantize(_graph(source), data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(batches))
