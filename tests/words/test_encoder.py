@@ -134,3 +134,27 @@ def test_a_collection_searches_with_word_vectors_fitted_to_its_own_texts(small, 
         Collection.open(tmp_path / "notes", encoder=small)
     with Collection.open(tmp_path / "notes", encoder=small.with_pooling(fitted.pooling)) as notes:
         assert len(notes) == len(NOTES)
+
+
+def test_langchain_takes_word_vectors_as_its_embedding_model(small):
+    langchain = pytest.importorskip("langchain_bedside", reason="langchain-bedside is not installed")
+    embeddings = langchain.BedsideEmbeddings.from_encoder(small)
+    np.testing.assert_allclose(embeddings.embed_documents(NOTES), small.encode_documents(NOTES), rtol=1e-6)
+    np.testing.assert_allclose(embeddings.embed_query("fever"), small.encode_queries(["fever"])[0], rtol=1e-6)
+    assert embeddings.dims == 12
+    store = langchain.BedsideVectorStore(embeddings)
+    store.add_texts(NOTES)
+    assert store.similarity_search("pyrexia", k=1)[0].page_content == NOTES[1]
+    other = langchain.BedsideEmbeddings.from_encoder(small.with_pooling("max"))
+    assert other.model != embeddings.model
+
+
+def test_llamaindex_takes_word_vectors_as_its_embedding_model(small):
+    import pickle
+
+    llama = pytest.importorskip("llama_index.embeddings.bedside", reason="its LlamaIndex package is not installed")
+    model = llama.BedsideEmbedding.from_encoder(small)
+    for one in (model, pickle.loads(pickle.dumps(model))):  # noqa: S301
+        np.testing.assert_allclose(one.get_text_embedding_batch(NOTES), small.encode_documents(NOTES), rtol=1e-6)
+        np.testing.assert_allclose(one.get_query_embedding("fever"), small.encode_queries(["fever"])[0], rtol=1e-6)
+    assert llama.BedsideEmbedding.from_encoder(small.with_pooling("max")).model_name != model.model_name

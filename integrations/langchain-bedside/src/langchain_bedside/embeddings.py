@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.embeddings import Embeddings
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr
-from typing_extensions import override
+from typing_extensions import Self, override
 
 import bedside
 from bedside.types import Encoder
@@ -77,6 +77,16 @@ class BedsideEmbeddings(BaseModel, Embeddings):
     cache_dir: str | Path | None = Field(default=None, validation_alias=AliasChoices("cache_dir", "cache_folder"))
 
     _encoder: Encoder | None = PrivateAttr(default=None)
+
+    @classmethod
+    def from_encoder(cls, encoder: Encoder) -> Self:
+        """Embed with an encoder that is already there, such as :class:`bedside.words.WordVectors`.
+
+        Its name and fingerprint stand for the model's name, so that caches tell two encoders apart.
+        """
+        made = cls(model=" ".join(filter(None, (encoder.name, encoder.fingerprint))))
+        made._encoder = encoder
+        return made
 
     @property
     def encoder(self) -> Encoder:

@@ -9,7 +9,7 @@ from typing import Any
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr
 from pydantic import AliasChoices
-from typing_extensions import override
+from typing_extensions import Self, override
 
 import bedside
 from bedside.types import Encoder
@@ -100,6 +100,18 @@ class BedsideEmbedding(BaseEmbedding):
     cache_dir: str | None = Field(default=None, validation_alias=AliasChoices("cache_dir", "cache_folder"))
 
     _encoder: Encoder | None = PrivateAttr(default=None)
+    _given: bool = PrivateAttr(default=False)
+
+    @classmethod
+    def from_encoder(cls, encoder: Encoder) -> Self:
+        """Embed with an encoder that is already there, such as :class:`bedside.words.WordVectors`.
+
+        Its name and fingerprint stand for the model's name, so that an ingestion cache tells two encoders apart. It is
+        pickled with the model, as it could not be loaded again by that name.
+        """
+        made = cls(model_name=" ".join(filter(None, (encoder.name, encoder.fingerprint))))
+        made._encoder, made._given = encoder, True
+        return made
 
     @classmethod
     @override
@@ -145,6 +157,14 @@ class BedsideEmbedding(BaseEmbedding):
     @override
     def __getstate__(self) -> dict[str, Any]:
         bare = self.model_copy()
-        bare._encoder = None
+        if not self._given:
+            bare._encoder = None
         state: dict[str, Any] = super(BedsideEmbedding, bare).__getstate__()
         return state
+
+    @override
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # makes a new model of the fields alone
+        private = state.get("__pydantic_private__") or {}
+        if private.get("_given"):
+            self._encoder, self._given = private["_encoder"], True
