@@ -34,6 +34,7 @@ class BedsideEmbeddings(BaseModel, Embeddings):
         max_length: Tokens per window, special ones included.
         overflow: What happens to a longer text: ``"window"`` encodes all of it, ``"error"``, or ``"truncate"``.
         overlap: Tokens that neighbouring windows share.
+        query_model: Another model for queries, of the same vector space.
         query_prompt: Put before every query.
         document_prompt: Put before every document.
         normalize: Whether vectors have length 1.
@@ -41,6 +42,7 @@ class BedsideEmbeddings(BaseModel, Embeddings):
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
         dtype: ``"auto"``, ``"float32"``, ``"bfloat16"``, ``"float16"``.
         batch_tokens: Most tokens in one padded batch.
+        cache: Keeps vectors on disk, so that unchanged text is encoded once: ``True``, or a folder.
         local_files_only: Whether to stay off the network.
         cache_dir: The folder that keeps downloaded models; ``cache_folder`` is accepted as well.
 
@@ -66,6 +68,7 @@ class BedsideEmbeddings(BaseModel, Embeddings):
     max_length: int | None = None
     overflow: str | None = None
     overlap: int | None = None
+    query_model: str | Path | None = None
     query_prompt: str | None = None
     document_prompt: str | None = None
     normalize: bool | None = None
@@ -73,6 +76,7 @@ class BedsideEmbeddings(BaseModel, Embeddings):
     device: str | None = None
     dtype: str | None = None
     batch_tokens: int | None = None
+    cache: bool | str | Path | None = None
     local_files_only: bool = False
     cache_dir: str | Path | None = Field(default=None, validation_alias=AliasChoices("cache_dir", "cache_folder"))
 

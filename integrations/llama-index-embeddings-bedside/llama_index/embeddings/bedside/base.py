@@ -25,6 +25,7 @@ _SETTINGS = {
     "max_length",
     "overflow",
     "overlap",
+    "query_model",
     "query_prompt",
     "document_prompt",
     "normalize",
@@ -32,6 +33,7 @@ _SETTINGS = {
     "device",
     "dtype",
     "batch_tokens",
+    "cache",
     "local_files_only",
     "cache_dir",
 }
@@ -54,6 +56,7 @@ class BedsideEmbedding(BaseEmbedding):
         max_length: Tokens per window, special ones included.
         overflow: What happens to a longer text: ``"window"`` encodes all of it, ``"error"``, or ``"truncate"``.
         overlap: Tokens that neighbouring windows share.
+        query_model: Another model for queries, of the same vector space.
         query_prompt: Put before every query; ``query_instruction`` is accepted as well.
         document_prompt: Put before every text of the index; ``text_instruction`` is accepted as well.
         normalize: Whether vectors have length 1.
@@ -61,6 +64,7 @@ class BedsideEmbedding(BaseEmbedding):
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
         dtype: ``"auto"``, ``"float32"``, ``"bfloat16"``, ``"float16"``.
         batch_tokens: Most tokens in one padded batch of the network.
+        cache: Keeps vectors on disk, so that unchanged text is encoded once: ``True``, or a folder.
         local_files_only: Whether to stay off the network.
         cache_dir: The folder that keeps downloaded models; ``cache_folder`` is accepted as well.
         embed_batch_size: Texts handed to the encoder at once, 1 to 2048; it sorts them by length into its own batches.
@@ -87,6 +91,7 @@ class BedsideEmbedding(BaseEmbedding):
     max_length: int | None = None
     overflow: str | None = None
     overlap: int | None = None
+    query_model: str | None = None
     query_prompt: str | None = Field(default=None, validation_alias=AliasChoices("query_prompt", "query_instruction"))
     document_prompt: str | None = Field(
         default=None, validation_alias=AliasChoices("document_prompt", "text_instruction")
@@ -96,6 +101,7 @@ class BedsideEmbedding(BaseEmbedding):
     device: str = "auto"
     dtype: str = "auto"
     batch_tokens: int | None = None
+    cache: bool | str | None = None
     local_files_only: bool = False
     cache_dir: str | None = Field(default=None, validation_alias=AliasChoices("cache_dir", "cache_folder"))
 
