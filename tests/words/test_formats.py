@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from hypothesis.extra import numpy as hnp
 
 from bedside.errors import InvalidInputError, InvalidModelError, InvalidVectorError, ModelNotFoundError
 from bedside.words import WordVectors
+from bedside.words.readers import SHIPPED_FOLDER
 
 WORDS = ["fever", "heart attack", "ménière", "'s", "0.9%"]
 ROWS = np.array([[0.25, -1.5, 3e-5], [1, 2, 3], [-7.125, 0.1, 0.2], [5, 0, 0], [0.3333, 1e6, -2]], np.float32)
@@ -193,6 +195,22 @@ def test_a_changed_file_is_converted_anew_and_an_unchanged_copy_is_not(tmp_path)
     os.utime(file, ns=(1, 1))
     assert "chill" in WordVectors.load(file, cache=cache)
     assert len(list((cache / "words").iterdir())) == 2
+
+
+def test_threads_that_convert_one_file_at_once_share_one_copy(tmp_path):
+    file = glove(tmp_path / "v.txt")
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda _: WordVectors.load(file, cache=tmp_path / "c"), range(16)):
+            same(found)
+    assert len(list((tmp_path / "c" / "words").iterdir())) == 1
+
+
+def test_the_static_encoder_that_ships_gives_its_words(tmp_path):
+    if not SHIPPED_FOLDER.is_dir():
+        pytest.skip("this checkout is without the static encoder that ships")
+    vectors = WordVectors.load("bedside/static", cache=tmp_path)
+    assert {"fever", "heart"} <= set(vectors.words)
+    assert not any(word.startswith("##") for word in vectors.words)
 
 
 def test_a_damaged_copy_is_an_error_that_says_what_to_do(tmp_path):

@@ -22,7 +22,7 @@ import orjson
 
 from bedside.encoders.progress import progress
 from bedside.errors import InvalidModelError
-from bedside.store.files import make_private_folder, replace_file
+from bedside.store.files import make_private_folder
 from bedside.types import Matrix, Vector
 
 log = logging.getLogger(__name__)
@@ -223,8 +223,16 @@ def _digest(files: Sequence[Path], kind: str, folder: Path) -> str:
     found = digest.hexdigest()[:32]
     make_private_folder(folder)
     make_private_folder(note.parent)
-    replace_file(note, [orjson.dumps({"digest": found, "state": state})])
+    _write_note(note, orjson.dumps({"digest": found, "state": state}))
     return found
+
+
+def _write_note(note: Path, content: bytes) -> None:
+    """Put a note in place under a name of its own first: several processes may write the same one."""
+    fd, beside = tempfile.mkstemp(dir=note.parent)
+    with open(fd, "wb") as out:  # a descriptor
+        out.write(content)
+    Path(beside).replace(note)
 
 
 def _read_note(note: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
+from bedside.encoders import static
 from bedside.encoders.extras import needs
 from bedside.encoders.progress import progress
 from bedside.encoders.static import WEIGHTS_FILE, load_static
@@ -28,6 +29,9 @@ from bedside.words.cache import Writer
 
 Format: TypeAlias = Literal["auto", "wink", "glove", "word2vec", "word2vec-binary", "model2vec"]
 """``"word2vec"`` is also fastText's ``.vec``."""
+
+SHIPPED_FOLDER = Path(static.__file__).parent / "data" / "static"
+"""The static encoder that comes with Bedside."""
 
 _BUFFER = 1 << 20
 _HEAD = 1 << 14

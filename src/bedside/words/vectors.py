@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bedside.encoders.pooling import unit
+from bedside.encoders.static import SHIPPED
 from bedside.errors import InvalidInputError, InvalidVectorError
 from bedside.types import Document, Matrix, Vector
 from bedside.words import pooling as pooled
@@ -21,7 +22,7 @@ from bedside.words import wink
 from bedside.words.cache import default_folder, stored
 from bedside.words.nearest import Table
 from bedside.words.pooling import Method, WordPooling, words_of
-from bedside.words.readers import Format, locate, read
+from bedside.words.readers import SHIPPED_FOLDER, Format, locate, read
 from bedside.words.table import WordTable
 
 _ENDING = re.compile(r"(\.(json|txt|vec|bin|gz|tgz|tar))+$")
@@ -100,7 +101,8 @@ class WordVectors(WordTable):
 
         Args:
             path: GloVe text, word2vec text or binary, fastText ``.vec``, all plain or gzipped; wink's JSON, its npm
-                folder or tarball; a model2vec folder, or one of Bedside's static encoders.
+                folder or tarball; a model2vec folder, or a static encoder of Bedside's (``"bedside/static"`` is the one
+                that ships).
             format: What it is; ``"auto"`` looks at the first bytes.
             pooling: How a text's words become one vector.
             cache: Where the converted copy is kept; ``None``: ``$BEDSIDE_CACHE``, else the user's cache folder.
@@ -115,7 +117,7 @@ class WordVectors(WordTable):
             >>> vectors.nearest("warfarin", 1)  # doctest: +SKIP
             [Neighbour(word='coumadin', score=0.7694...)]
         """
-        source = Path(path).expanduser()
+        source = SHIPPED_FOLDER if path == SHIPPED else Path(path).expanduser()
         files, kind = locate(source, format)
         folder = default_folder() if cache is None else Path(cache)
         found = stored(files, kind, folder, lambda writer: read(files, kind, writer))
