@@ -230,7 +230,7 @@ def _digest(files: Sequence[Path], kind: str, folder: Path) -> str:
 def _write_note(note: Path, content: bytes) -> None:
     """Put a note in place under a name of its own first: several processes may write the same one."""
     fd, beside = tempfile.mkstemp(dir=note.parent)
-    with open(fd, "wb") as out:  # a descriptor
+    with os.fdopen(fd, "wb") as out:
         out.write(content)
     Path(beside).replace(note)
 
