@@ -4,6 +4,7 @@ from bedside.encoders.cache import CachedEncoder, VectorCache
 from bedside.encoders.calibration import Calibration, fit_calibration
 from bedside.encoders.folders import fetch_model, push_to_hub
 from bedside.encoders.load import load_encoder
+from bedside.encoders.masked import MaskedLanguageModel, Prediction
 from bedside.encoders.pair import PairedEncoder
 from bedside.encoders.prepare import prepare, verify
 from bedside.encoders.presets import PRESETS, Preset
@@ -14,7 +15,9 @@ __all__ = [
     "PRESETS",
     "CachedEncoder",
     "Calibration",
+    "MaskedLanguageModel",
     "PairedEncoder",
+    "Prediction",
     "Preset",
     "StaticEncoder",
     "TransformerEncoder",

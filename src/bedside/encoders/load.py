@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from bedside.encoders.backends import check_backend
@@ -131,10 +132,10 @@ def _one(
     cache: VectorCache | None,
 ) -> Encoder:
     if model == STATIC:
-        return _with_cache(load_static(normalize=asked["normalize"]), cache)
+        return _static(None, asked, cache)
     checkpoint = resolve(model, revision=revision, **where)
     if is_static(checkpoint.folder):
-        return _with_cache(load_static(checkpoint.folder, normalize=asked["normalize"]), cache)
+        return _static(checkpoint.folder, asked, cache)
     return _transformer(checkpoint, asked, how, cache)
 
 
@@ -148,7 +149,12 @@ def _transformer(
     return encoder
 
 
-def _with_cache(encoder: Encoder, cache: VectorCache | None) -> Encoder:
+def _static(folder: Path | None, asked: dict[str, Any], cache: VectorCache | None) -> Encoder:
+    """A static encoder, which has no network: what only a network could heed is refused, not ignored."""
+    unheeded = sorted(name for name, value in asked.items() if value is not None and name != "normalize")
+    if unheeded:
+        raise InvalidInputError(f"a static encoder has no {', '.join(unheeded)}; only normalize can be chosen")
+    encoder = load_static(folder, normalize=asked["normalize"])
     return encoder if cache is None else CachedEncoder(encoder, cache)
 
 

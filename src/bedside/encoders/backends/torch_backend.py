@@ -116,7 +116,7 @@ class Bert:
     """
 
     def __init__(self, folder: Path, shape: BertShape, device: torch.device, dtype: torch.dtype) -> None:
-        tensors = bert_tensors(folder, _read(folder), shape)
+        tensors = bert_tensors(folder, read_weights(folder), shape)
         tensors = _joined({name: t.to(device, dtype) for name, t in tensors.items()}, shape.layers)
         matrices = [name.removesuffix(".weight") for name, t in tensors.items() if _is_matrix(name, t)]
         packed = packs(device, dtype)
@@ -126,6 +126,11 @@ class Bert:
         self._w = tensors
         self._shape = shape
         self._gelu = "none" if shape.gelu == "erf" else "tanh"
+
+    @property
+    def word_embeddings(self) -> Tensor:
+        """``[vocabulary, d]``."""
+        return self._w["embeddings.word_embeddings.weight"]
 
     def __call__(self, ids: Tensor, keep: Tensor | None) -> _Pair:
         """Hidden states ``[b, t, d]`` of the first and of the last layer."""
@@ -176,7 +181,12 @@ class _Library:
         return out.hidden_states[1], out.last_hidden_state
 
 
-def _read(folder: Path) -> dict[str, Tensor]:
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a model folder, mapped from its files.
+
+    Raises:
+        InvalidModelError: a file is damaged.
+    """
     with needs("transformers"):
         from safetensors import SafetensorError
         from safetensors.torch import load_file
