@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from bedside.encoders.checkpoint import read_json
 from bedside.encoders.pooling import unit
 from bedside.encoders.tensors import read_tensors, write_tensors
+from bedside.encoders.texts import checked_texts
 from bedside.encoders.wordpiece import Tokens, load_tokens
 from bedside.errors import InvalidInputError, InvalidModelError
 from bedside.types import Matrix
@@ -120,7 +121,7 @@ class StaticEncoder:
             InvalidInputError: not a list of strings; a text without a token (empty, whitespace, control characters),
                 or with unknown words only where the vocabulary has no unknown token. The message names the position.
         """
-        ids = self._ids(_checked(texts))
+        ids = self._ids(checked_texts(texts))
         out = np.empty((len(ids), self.dimension), dtype=np.float32)
         for start, end in _blocks([len(row) for row in ids]):
             out[start:end] = self._means(ids[start:end])
@@ -132,7 +133,7 @@ class StaticEncoder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Known tokens of each text."""
-        return [len(self.tokenizer(text)) for text in _checked(texts)]
+        return [len(self.tokenizer(text)) for text in checked_texts(texts)]
 
     def save(self, folder: str | Path) -> Path:
         """Write the model folder; it loads with :func:`load_static` and with model2vec.
@@ -250,14 +251,3 @@ def _check_shapes(
         )
     if mapping is not None and len(mapping) and not 0 <= mapping.min() <= mapping.max() < len(embeddings):
         raise InvalidModelError(f"mapping points outside the {len(embeddings)} rows of embeddings")
-
-
-def _checked(texts: Sequence[object]) -> list[str]:
-    """The texts as a list, or an error that names the first thing that is not a string."""
-    if isinstance(texts, str):
-        raise InvalidInputError("texts: expected a list of strings, got one str; put it in a list")
-    checked = [text for text in texts if isinstance(text, str)]
-    if len(checked) < len(texts):
-        wrong = next(i for i, text in enumerate(texts) if not isinstance(text, str))
-        raise InvalidInputError(f"texts[{wrong}]: expected str, got {type(texts[wrong]).__name__}")
-    return checked

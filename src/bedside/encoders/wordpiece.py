@@ -87,7 +87,7 @@ class WordPiece:
 
     def has_words(self, text: str) -> bool:
         """Whether anything is left of a text once spaces and control characters are gone."""
-        return any(self._words(chunk) for chunk in text.split())
+        return any(self.words(chunk) for chunk in text.split())
 
     def description(self) -> dict[str, Any]:
         """The content of ``tokenizer.json``: the same tokenizer for the ``tokenizers`` library."""
@@ -117,10 +117,11 @@ class WordPiece:
 
     def pieces(self, chunk: str) -> tuple[int, ...]:
         """The ids of a run of characters without whitespace; not memoised."""
-        return tuple(i for word in self._words(chunk) for i in self._match(word))
+        return tuple(i for word in self.words(chunk) for i in self.match(word))
 
-    def _words(self, chunk: str) -> list[str]:
-        text = "".join(c for c in chunk if unicodedata.category(c)[0] != "C" and c != "\ufffd")
+    def words(self, chunk: str) -> list[str]:
+        """The normalised words and punctuation marks of a text, before they are cut into pieces."""
+        text = "".join(c for c in chunk if c.isspace() or (unicodedata.category(c)[0] != "C" and c != "\ufffd"))
         if self.lowercase if self.strip_accents is None else self.strip_accents:
             text = "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
         if self.lowercase:
@@ -132,7 +133,8 @@ class WordPiece:
             return True
         return self.cjk and any(first <= ord(c) <= last for first, last in _CJK)
 
-    def _match(self, word: str) -> list[int]:
+    def match(self, word: str) -> list[int]:
+        """The ids of one normalised word, longest piece first; none where some part of it is unknown."""
         if len(word) > self.longest:
             return []
         found: list[int] = []

@@ -1,0 +1,247 @@
+"""Make a static encoder from a BERT-type text encoder. Needs the ``transformers`` extra; encoding afterwards does not.
+
+Four steps, each from published work:
+
+1. *Vocabulary*: the teacher's word pieces, and whole words that it would cut up (model2vec, Tulkens and van Dongen
+   2024).
+2. *Token vectors*: each token's mean contextual state over a corpus (Bommasani et al. 2020; Gupta and Jaggi 2021),
+   shrunk towards the teacher's vector of the token alone, which is model2vec's; projected on the main directions of
+   the corpus' sentence vectors; weighted by smooth inverse frequency (Arora et al. 2017).
+3. *Tuning*: the token vectors learn to rank. Pairs of texts that belong together are told from the others of their
+   batch (InfoNCE), and the similarities of random passages follow the teacher's (as tokenlearn's vectors do).
+4. *Weighting and rounding*: each vector times its token's inverse document frequency in the corpus, in int8 with one
+   factor per token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.encoders.pooling import unit
+from bedside.encoders.ranking import Recipe, tune
+from bedside.encoders.static import StaticEncoder
+from bedside.encoders.teacher import Teacher
+from bedside.encoders.wordpiece import WordPiece
+from bedside.errors import InvalidInputError
+from bedside.types import Matrix
+
+log = logging.getLogger(__name__)
+
+_SPECIAL = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
+
+
+def distill(
+    teacher: str | Path,
+    corpus: Sequence[str],
+    *,
+    pairs: Sequence[tuple[str, str]] = (),
+    vocabulary: Sequence[str] = (),
+    recipe: Recipe | None = None,
+    name: str = "static",
+) -> StaticEncoder:
+    """Distil a static encoder.
+
+    The result is the same for the same arguments, library versions and number of threads; with another number of
+    threads it differs by rounding.
+
+    Args:
+        teacher: Folder of a BERT-type encoder with ``tokenizer.json`` (WordPiece), mean pooling, in Hugging Face
+            layout; :func:`bedside.encoders.prepare` makes one from any checkpoint.
+        corpus: Passages; a few ten thousand sentences of the field. The teacher reads each once.
+        pairs: Texts that belong together (question and passage, term and definition) for the tuning.
+        vocabulary: Words to add whole, whether the corpus has them or not.
+        recipe: See :class:`Recipe`.
+        name: The encoder's name.
+
+    Returns:
+        An encoder ready to use and to :meth:`~bedside.encoders.static.StaticEncoder.save`.
+
+    Raises:
+        InvalidInputError: no corpus, or a dimension beyond the teacher's.
+        InvalidModelError: the teacher's tokenizer is not BERT's.
+        MissingExtraError: torch or transformers is not installed.
+
+    Example:
+        >>> encoder = distill("models/MiniLM", passages, pairs=pairs)  # doctest: +SKIP
+        >>> encoder.save("models/static")  # doctest: +SKIP
+    """
+    recipe = recipe or Recipe()
+    if not corpus:
+        raise InvalidInputError("corpus: expected at least one passage")
+    reader = Teacher(Path(teacher))
+    tokens = new_vocabulary(reader.tokens, corpus, vocabulary, recipe)
+    sentences, rows = token_vectors(reader, tokens, corpus, recipe)
+    if pairs and recipe.epochs:
+        rows = tune(rows, tokens, list(pairs), list(corpus), sentences, recipe)
+    embeddings, weights = quantize(rows * _rarity(tokens, corpus)[:, None])
+    return StaticEncoder(
+        embeddings, tokens, weights=weights, normalize=True, name=name, config={"recipe": asdict(recipe)}
+    )
+
+
+def new_vocabulary(old: WordPiece, corpus: Sequence[str], words: Sequence[str], recipe: Recipe) -> WordPiece:
+    """The teacher's tokens without unused ones and other scripts, then whole words: those given, then frequent ones."""
+    kept = [token for token in old.vocabulary if token == old.unknown or _is_useful(token)]
+    known = set(kept)
+    counts = Counter(word for text in corpus for word in old.words(text))
+    given = [word for text in words for word in old.words(text)]
+    frequent = [word for word, n in sorted(counts.items(), key=lambda x: (-x[1], x[0])) if n >= recipe.min_count]
+    added = [word for word in dict.fromkeys(given + frequent) if word not in known and _is_word(word)]
+    tokens = (kept + added)[: recipe.max_tokens]
+    log.info("%d tokens: %d of the teacher, %d whole words", len(tokens), len(kept), len(tokens) - len(kept))
+    return WordPiece(
+        {token: i for i, token in enumerate(tokens)},
+        unknown=old.unknown,
+        prefix=old.prefix,
+        lowercase=old.lowercase,
+        strip_accents=old.strip_accents,
+        cjk=old.cjk,
+        longest=old.longest,
+    )
+
+
+def token_vectors(reader: Teacher, tokens: WordPiece, corpus: Sequence[str], recipe: Recipe) -> tuple[Matrix, Matrix]:
+    """The teacher's unit sentence vectors ``[n, D]`` and the token vectors ``[v, dimension]`` before tuning."""
+    alone = _alone(reader, tokens)
+    if recipe.dimension > alone.shape[1]:
+        raise InvalidInputError(f"dimension={recipe.dimension}: the teacher has {alone.shape[1]}")
+    same = {i: tokens.vocabulary.get(token) for token, i in reader.tokens.vocabulary.items()}
+    aligned = [_aligned(reader.tokens, tokens, same, text)[: recipe.max_length - 2] for text in corpus]
+    sentences = np.zeros((len(corpus), alone.shape[1]), dtype=np.float32)
+    sums = np.zeros_like(alone)
+    pieces = np.zeros((len(alone), 1), dtype=np.float32)
+    starts = np.zeros((len(alone), 1), dtype=np.float32)
+    for i, states in reader.read([[piece for piece, _, _ in row] for row in aligned]):
+        length = float(np.linalg.norm(states.mean(axis=0)))
+        sentences[i] = states.mean(axis=0) / length
+        for state, (_, token, first) in zip(states[1:], aligned[i], strict=False):
+            if token is not None:
+                sums[token] += state / length
+                pieces[token] += 1
+                starts[token] += first
+    centre = sentences.mean(axis=0)
+    # Half: a token alone fills a whole text, which it does not beside others. A quarter to one were within 0.01 nDCG.
+    blended = (sums - pieces * centre + recipe.prior * 0.5 * alone) / (starts + recipe.prior)
+    axes = np.linalg.eigh((sentences - centre).T @ (sentences - centre))[1][:, ::-1][:, : recipe.dimension]
+    counts = _document_counts(tokens, corpus)
+    weight = recipe.sif / (recipe.sif + counts / counts.sum())
+    return sentences, np.asarray((blended @ axes) * weight[:, None], dtype=np.float32)
+
+
+def quantize(rows: Matrix) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Round each row to int8 with a factor of its own; ``embeddings * weights[:, None]`` gives the rows back."""
+    weights = np.maximum(np.abs(rows).max(axis=1), 1e-12) / 127
+    return np.rint(rows / weights[:, None]).astype(np.int8), weights.astype(np.float32)
+
+
+def _alone(reader: Teacher, tokens: WordPiece) -> Matrix:
+    """``[v, D]``: the teacher's unit vector of each token without context, their mean taken off."""
+    old = reader.tokens
+    rows = [[old.vocabulary[token]] if token in old.vocabulary else old.match(token) for token in tokens.vocabulary]
+    found = dict(reader.read(rows))
+    vectors = unit(np.stack([found[i].mean(axis=0) for i in range(len(rows))]))
+    return np.asarray(vectors - vectors.mean(axis=0), dtype=np.float32)
+
+
+def _aligned(
+    old: WordPiece, new: WordPiece, same: Mapping[int, int | None], text: str
+) -> list[tuple[int, int | None, bool]]:
+    """For each of the teacher's pieces of a text: its id, the new token it is part of, whether it begins that one.
+
+    A word that both vocabularies cut up, and cut differently, belongs to no new token.
+    """
+    found: list[tuple[int, int | None, bool]] = []
+    for word in old.words(text):
+        pieces, ours = old.match(word), new.match(word)
+        if len(ours) == 1:
+            found += [(piece, ours[0], i == 0) for i, piece in enumerate(pieces)]
+        elif [same[piece] for piece in pieces] == ours:
+            found += [(piece, token, True) for piece, token in zip(pieces, ours, strict=True)]
+        else:
+            found += [(piece, None, False) for piece in pieces]
+    return found
+
+
+def _rarity(tokens: WordPiece, corpus: Sequence[str]) -> NDArray[np.float32]:
+    """Inverse document frequency of each token; it added 0.01 to 0.06 nDCG@10 to the tuned vectors on four sets."""
+    return np.asarray(np.log((len(corpus) + 1) / (_document_counts(tokens, corpus) + 0.5)), dtype=np.float32)
+
+
+def _document_counts(tokens: WordPiece, corpus: Sequence[str]) -> NDArray[np.float32]:
+    counts = np.zeros(len(tokens.vocabulary), dtype=np.float32)
+    for text in corpus:
+        counts[list(set(tokens(text)))] += 1
+    return counts
+
+
+def _is_word(word: str) -> bool:
+    return len(word) > 3 and word.isalpha()
+
+
+def _is_useful(token: str) -> bool:
+    """Whether a teacher's token can occur in Latin or Greek text: no placeholder, no other script."""
+    bare = token.removeprefix("##")
+    return not bare.startswith("[unused") and all(_is_european(c) for c in bare) and token not in _SPECIAL
+
+
+def _is_european(c: str) -> bool:
+    if not c.isalpha():
+        return True
+    return unicodedata.name(c, "").startswith(("LATIN", "GREEK", "MICRO"))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command ``python -m bedside.encoders.distill``: distil from files, write the folder and its provenance."""
+    parser = argparse.ArgumentParser(prog="python -m bedside.encoders.distill", description=main.__doc__)
+    parser.add_argument("teacher", type=Path, help="folder of a BERT-type encoder")
+    parser.add_argument("out", type=Path, help="folder to write")
+    parser.add_argument("--corpus", type=Path, required=True, help="text file, one passage per line")
+    parser.add_argument("--pairs", type=Path, help="JSON lines of [text, text] that belong together")
+    parser.add_argument("--vocabulary", type=Path, help="text file of words to add whole")
+    parser.add_argument("--note", default="", help="a line for provenance.json: licences, sources")
+    for field in fields(Recipe):
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    texts = [given.corpus, given.pairs, given.vocabulary]
+    lines = ["" if path is None else path.read_text("utf-8") for path in texts]
+    encoder = distill(
+        given.teacher,
+        lines[0].splitlines(),
+        pairs=[(a, b) for a, b in map(json.loads, lines[1].splitlines())],
+        vocabulary=lines[2].split(),
+        recipe=Recipe(**{field.name: getattr(given, field.name) for field in fields(Recipe)}),
+    )
+    folder = encoder.save(given.out)
+    teacher = {path.name: _digest(path) for path in sorted(given.teacher.glob("*.safetensors"))}
+    provenance = {
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "note": given.note,
+        "teacher": teacher,
+        "texts": {path.name: _digest(path) for path in texts if path is not None},
+        "libraries": {name: version(name) for name in ("bedside", "numpy", "torch", "transformers")},
+        "fingerprint": encoder.fingerprint,
+        "files": {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != "provenance.json"},
+    }
+    (folder / "provenance.json").write_text(json.dumps(provenance, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    main()

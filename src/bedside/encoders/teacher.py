@@ -1,0 +1,72 @@
+"""The network that a static encoder learns from: hidden states of rows of word pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bedside.encoders.checkpoint import read_json
+from bedside.encoders.extras import needs
+from bedside.encoders.progress import progress
+from bedside.encoders.wordpiece import from_description
+from bedside.errors import InvalidModelError
+from bedside.types import Matrix
+
+_BATCH_TOKENS = 2048
+
+
+class Teacher:
+    """A BERT-type network and its word pieces.
+
+    Args:
+        folder: Hugging Face layout, local.
+
+    Raises:
+        InvalidModelError: the tokenizer is not BERT's.
+        MissingExtraError: torch or transformers is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        with needs("transformers"):
+            import torch
+            from transformers import AutoModel
+        try:
+            self.tokens = from_description(read_json(folder / "tokenizer.json"))
+            self._ends = self.tokens.vocabulary["[CLS]"], self.tokens.vocabulary["[SEP]"]
+        except (KeyError, TypeError) as error:
+            raise InvalidModelError(f"{folder / 'tokenizer.json'}: not the WordPiece tokenizer of a BERT") from error
+        self._torch = torch
+        self._model = AutoModel.from_pretrained(str(folder), local_files_only=True).eval()
+
+    def read(self, rows: Sequence[Sequence[int]]) -> Iterator[tuple[int, Matrix]]:
+        """Run the network over rows of piece ids, special tokens added here.
+
+        Yields:
+            Position in ``rows`` and the last hidden states ``[2 + len(row), d]``, in no particular order.
+        """
+        torch = self._torch
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        with progress(len(rows), "reading", "text") as advance, torch.inference_mode():
+            for start, end in _padded_batches([len(rows[i]) + 2 for i in order]):
+                chosen = order[start:end]
+                width = len(rows[chosen[-1]]) + 2
+                ids = torch.zeros(len(chosen), width, dtype=torch.long)
+                mask = torch.zeros_like(ids)
+                for j, i in enumerate(chosen):
+                    row = torch.tensor([self._ends[0], *rows[i], self._ends[1]])
+                    ids[j, : len(row)], mask[j, : len(row)] = row, 1
+                states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float().numpy()
+                for j, i in enumerate(chosen):
+                    yield i, states[j, : len(rows[i]) + 2]
+                advance(len(chosen))
+
+
+def _padded_batches(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ranges of ascending lengths that stay within ``_BATCH_TOKENS`` when padded."""
+    start = 0
+    for i, length in enumerate(lengths):
+        if i > start and (i + 1 - start) * length > _BATCH_TOKENS:
+            yield start, i
+            start = i
+    if start < len(lengths):
+        yield start, len(lengths)

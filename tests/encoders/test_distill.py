@@ -1,0 +1,120 @@
+"""Distilling: what the vocabulary holds, what the steps keep, and that the command's folder says how it was made."""
+
+from __future__ import annotations
+
+import json
+import string
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from bedside.encoders.distill import Recipe, distill, main, new_vocabulary, quantize
+from bedside.encoders.static import StaticEncoder, load_static
+from bedside.encoders.wordpiece import WordPiece
+from bedside.errors import InvalidInputError, InvalidModelError
+
+CORPUS = ["chest pain and fever", "the fever of metoprolol", "metoprolol for chest pain", "no fever", "pain"] * 3
+PAIRS = [("chest pain", "pain in the chest"), ("fever", "no fever"), ("metoprolol", "the metoprolol")] * 2
+SMALL = Recipe(dimension=8, epochs=2, batch=4)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of random weights whose vocabulary cuts "metoprolol" up and holds tokens that no text needs."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    folder = tmp_path_factory.mktemp("teacher")
+    letters = [*string.ascii_lowercase, *(f"##{c}" for c in string.ascii_lowercase)]
+    special = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokens = [*special, *letters, "chest", "pain", "fever", "the", "of", "and", "no", "meto", "##pro", "##lol", "三"]
+    config = transformers.BertConfig(
+        vocab_size=len(tokens), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+    )
+    torch.manual_seed(0)
+    transformers.BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    description = WordPiece({token: i for i, token in enumerate(tokens)}).description()
+    (folder / "tokenizer.json").write_text(json.dumps(description), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(teacher: Path) -> StaticEncoder:
+    return distill(teacher, CORPUS, pairs=PAIRS, vocabulary=["Atenolol"], recipe=SMALL)
+
+
+def test_whole_words_join_and_useless_tokens_leave(made: StaticEncoder) -> None:
+    """Given and frequent words become tokens; placeholders, special tokens and other scripts go."""
+    vocabulary = made.tokenizer.vocabulary
+    assert {"metoprolol", "atenolol", "chest", "[UNK]"} <= set(vocabulary)
+    assert not {"[unused0]", "[PAD]", "[CLS]", "[SEP]", "[MASK]", "三"} & set(vocabulary)
+    assert made.tokenizer("metoprolol") == [vocabulary["metoprolol"]]
+
+
+def test_the_vocabulary_keeps_to_its_bound(made: StaticEncoder) -> None:
+    """The teacher's tokens first, then given words, then the most frequent."""
+    old = WordPiece({token: i for i, token in enumerate(["[UNK]", "a", "##b"])})
+    new = new_vocabulary(old, ["rare rare often often often"] * 3, ["given"], Recipe(max_tokens=5))
+    assert list(new.vocabulary) == ["[UNK]", "a", "##b", "given", "often"]
+
+
+def test_the_same_arguments_give_the_same_encoder(teacher: Path, made: StaticEncoder) -> None:
+    """And another seed another one."""
+    again = distill(teacher, CORPUS, pairs=PAIRS, vocabulary=["Atenolol"], recipe=SMALL)
+    assert again.fingerprint == made.fingerprint
+    other = Recipe(dimension=8, epochs=2, batch=4, seed=1)
+    assert distill(teacher, CORPUS, pairs=PAIRS, recipe=other).fingerprint != made.fingerprint
+
+
+def test_without_pairs_nothing_is_tuned(teacher: Path) -> None:
+    """Token vectors from the teacher alone are an encoder too."""
+    encoder = distill(teacher, CORPUS, recipe=Recipe(dimension=4))
+    assert encoder.encode_documents(["chest pain"]).shape == (1, 4)
+
+
+def test_tuning_brings_pairs_together(teacher: Path) -> None:
+    """What was said to belong together is nearer after than before."""
+    pairs = [("chest", "metoprolol"), ("fever", "pain"), ("the", "and"), ("of", "no")] * 4
+    recipe = Recipe(dimension=8, epochs=40, batch=16, learning_rate=0.03, teacher_weight=0.0, dropout=0.0)
+    before, after = (distill(teacher, CORPUS, pairs=p, recipe=recipe) for p in ([], pairs))
+
+    def nearness(encoder: StaticEncoder) -> float:
+        left, right = (encoder.encode_documents([pair[side] for pair in pairs]) for side in (0, 1))
+        return float((left * right).sum(axis=1).mean())
+
+    assert nearness(after) > nearness(before) + 0.1
+
+
+@given(arrays.arrays(np.float32, (5, 7), elements=st.floats(-1e3, 1e3, width=32)))
+def test_rounding_moves_no_number_by_more_than_half_a_step(rows: np.ndarray) -> None:
+    """A step is a 127th of the row's largest number."""
+    embeddings, weights = quantize(rows)
+    assert embeddings.dtype == np.int8
+    assert np.all(np.abs(embeddings * weights[:, None] - rows) <= weights[:, None] * 0.5001 + 1e-12)
+
+
+def test_the_command_writes_a_folder_that_says_how_it_was_made(teacher: Path, tmp_path: Path) -> None:
+    """Recipe, hashes and versions stand beside the weights."""
+    (tmp_path / "corpus.txt").write_text("\n".join(CORPUS), "utf-8")
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, PAIRS)), "utf-8")
+    texts = ["--corpus", str(tmp_path / "corpus.txt"), "--pairs", str(tmp_path / "pairs.jsonl")]
+    main([str(teacher), str(tmp_path / "out"), *texts, "--dimension", "8", "--batch", "4", "--note", "a line"])
+    said = json.loads((tmp_path / "out" / "provenance.json").read_text("utf-8"))
+    encoder = load_static(tmp_path / "out")
+    assert said["fingerprint"] == encoder.fingerprint
+    assert said["note"] == "a line"
+    assert set(said["texts"]) == {"corpus.txt", "pairs.jsonl"}
+    assert encoder.config["recipe"]["dimension"] == 8
+
+
+def test_wrong_arguments_are_named(teacher: Path, tmp_path: Path) -> None:
+    """No corpus, more dimensions than the teacher has, a teacher of another kind."""
+    with pytest.raises(InvalidInputError, match="corpus"):
+        distill(teacher, [])
+    with pytest.raises(InvalidInputError, match="dimension=64"):
+        distill(teacher, CORPUS, recipe=Recipe(dimension=64))
+    with pytest.raises(InvalidModelError, match=r"tokenizer\.json"):
+        distill(tmp_path, CORPUS)
