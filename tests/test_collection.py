@@ -509,3 +509,13 @@ def test_many_queries_share_one_product_and_answer_alike(rng):
     for options in ({"mode": "dense"}, {}, {"filter": {"i": {"$gt": 100}}}):
         together = notes.search(texts, vector=vectors, **options)
         assert together == [notes.search(t, vector=v, **options) for t, v in zip(texts, vectors, strict=True)]
+
+
+def test_near_duplicates_are_grouped_within_a_scope_only():
+    notes = Collection.open(scope_keys=["patient_id"])
+    text = "seen today for follow up of hypertension, no new complaints, continue lisinopril ten milligrams"
+    notes.add(
+        [Document(text, {"patient_id": p}, f"{p}{day}") for p in "AB" for day in (1, 2)]
+        + [Document("flu", {"patient_id": "A"})]
+    )
+    assert [sorted(group.ids) for group in notes.scoped(patient_id="A").duplicates()] == [["A1", "A2"]]

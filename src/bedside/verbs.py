@@ -18,6 +18,8 @@ from bedside.types import Document, Encoder, Explanation, FilterDict, Fusion, Hi
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from bedside.duplicates import DuplicateGroup
+
 
 class Records(ABC):
     """The verbs on records, the same on a whole collection and on one scope of it."""
@@ -280,6 +282,21 @@ class Records(ABC):
         if several and len(vectors) != count:
             raise InvalidInputError(f"vector: expected one for each of {count} queries, got {len(vectors)}")
         return vectors
+
+    def duplicates(self, threshold: float = 0.8, *, filter: FilterDict | None = None) -> list[DuplicateGroup]:
+        """Return groups of documents whose texts are nearly the same, such as notes that were copied forward.
+
+        Args:
+            threshold: Least Jaccard similarity of the texts' five-word shingles, 0 to 1.
+            filter: Only documents that satisfy it are compared.
+
+        Raises:
+            MissingExtraError: ``bedside[cluster]`` is not installed.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+        """
+        from bedside.duplicates import duplicates  # it compares what `get` returns, and is one caller's in a thousand
+
+        return duplicates(self, threshold=threshold, filter=filter)
 
     def __contains__(self, id: object) -> bool:
         scope = self._scope_key()
