@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+BENCH := .venv-bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := integrations/langchain-bedside integrations/llama-index-embeddings-bedside integrations/llama-index-vector-stores-bedside
 EDITABLE := -e ".[transformers,onnx,eval,words,cluster,plot]" $(addprefix -e ,$(PACKAGES))
@@ -45,8 +46,15 @@ types: $(READY)
 	$(BIN)/mypy -p langchain_bedside
 	$(BIN)/mypy -p llama_index.embeddings.bedside -p llama_index.vector_stores.bedside
 
+# The stores that Bedside is measured against have an environment of their own: they pin other releases.
 bench: $(READY)
-	$(BIN)/python benchmarks/retrieval.py
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt -e .
+	@! command -v npm >/dev/null || npm install --silent --prefix bench-results/node vectra@0.12.3
+	$(BIN)/python benchmarks/retrieval.py --output docs/benchmarks.md
+	$(BIN)/python benchmarks/corpora.py
+	$(BENCH)/bin/python benchmarks/store.py --output docs/benchmarks.md
+	$(BENCH)/bin/python benchmarks/growth.py --output docs/benchmarks.md --plot docs/growth.svg
 
 docs: $(READY)
 	$(BIN)/python -m pytest tests/test_docs.py
