@@ -53,6 +53,7 @@ def settled(folder: Path, before: Model, after: Model) -> Model:
     """Open what a kill left, with and without its cache; it must be one of two states, and the same in both."""
     with Collection.open(folder, read_only=True) as notes:
         found, said_with_cache = model_of(notes), answers(notes)
+        assert len(notes) == len(found)
         notes.verify()
     assert list(found.items()) in (list(before.items()), list(after.items())), (
         f"{found} is neither {before} nor {after}"
