@@ -44,7 +44,7 @@ from bedside.types import Document, Encoder, Matrix
 
 Found: TypeAlias = tuple[Ranked, Document]
 """One row of an answer and the document it stands for."""
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 # Replaying so many records takes 0.1 s: less is not worth a file.
 _CACHE_AFTER = 1_000
 _log = logging.getLogger(__name__)

@@ -29,23 +29,23 @@ _PARTS = (12, 8, 6, 4, 3, 2)
 
 
 class Sketch:
-    """The first ``p`` rotated dimensions of every row, and the length of the rest."""
+    """For every row its first ``p`` rotated dimensions and the length of the rest, side by side as ``[n, p + 1]``.
 
-    def __init__(self, axes: Matrix, prefix: Blocks | None = None, rest: Blocks | None = None) -> None:
+    The bound of a row is then one dot product with the same numbers of the query.
+    """
+
+    def __init__(self, axes: Matrix, rows: Blocks | None = None) -> None:
         self.axes = axes
         # Projections are made in float64 and rounded once, so that the bound errs by the dot product alone.
         self._wide_axes = axes.astype(np.float64)
-        self._prefix = prefix or Blocks(axes.shape[1])
-        self._rest = rest or Blocks(1)
+        self._rows = rows or Blocks(axes.shape[1] + 1)
 
     def __len__(self) -> int:
-        return len(self._prefix)
+        return len(self._rows)
 
     def extend(self, unit: Matrix) -> None:
         """Append unit vectors ``[m, d]``."""
-        prefix = unit.astype(np.float64) @ self._wide_axes
-        self._prefix.extend(prefix.astype(np.float32))
-        self._rest.extend(_rest_length(prefix)[:, None])
+        self._rows.extend(self._projected(unit))
 
     def upper(self, unit: Vector, n: int) -> NDArray[np.float32]:
         """Return for each of the first ``n`` rows a number that its cosine with ``unit`` [d] is not above.
@@ -53,22 +53,23 @@ class Sketch:
         Rounding is the caller's: the numbers are float32, with at most the error of a float32 dot product of
         ``d + 64`` numbers.
         """
-        prefix = unit.astype(np.float64) @ self._wide_axes
-        bound = self._prefix.dot(prefix.astype(np.float32), n)
-        rest = float(_rest_length(prefix[None])[0])
-        for start, block in self._rest.parts(n):
-            bound[start : start + len(block)] += block[:, 0] * np.float32(rest)
-        return bound
+        return self._rows.dot(self._projected(unit[None])[0], n)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what :meth:`from_arrays` takes back."""
-        return {"axes": self.axes, "prefix": self._prefix.whole(), "rest": self._rest.whole()}
+        return {"axes": self.axes, "rows": self._rows.whole()}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Sketch:
         """Take back what :meth:`to_arrays` gave; memory maps serve."""
         axes = arrays["axes"]
-        return cls(axes, Blocks(axes.shape[1], arrays["prefix"]), Blocks(1, arrays["rest"]))
+        return cls(axes, Blocks(axes.shape[1] + 1, arrays["rows"]))
+
+    def _projected(self, unit: Matrix) -> Matrix:
+        prefix = unit.astype(np.float64) @ self._wide_axes
+        rest = 1.0 - np.einsum("ij,ij->i", prefix, prefix)
+        # The pad covers the rounding of ``unit`` and of the axes: their lengths are 1 within 1e-6.
+        return np.column_stack([prefix, np.sqrt(np.maximum(rest, 0.0) + 1e-6)]).astype(np.float32)
 
 
 def learn_axes(sample: Matrix) -> Matrix | None:
@@ -76,7 +77,8 @@ def learn_axes(sample: Matrix) -> Matrix | None:
     d = sample.shape[1]
     values, vectors = np.linalg.eigh((sample.T @ sample).astype(np.float64))
     ordered = vectors[:, np.argsort(values)[::-1]]
-    lengths = sorted({min(d, -(-d // part // 16) * 16) for part in _PARTS})
+    # With the rest beside it, a row is a multiple of 64 bytes long.
+    lengths = sorted({min(d, -(-d // part // 16) * 16 - 1) for part in _PARTS})
     choices = [np.ascontiguousarray(ordered[:, :p], dtype=np.float32) for p in lengths]
     best = min(choices, key=lambda axes: _cost(sample, axes))
     return best if prunes(sample, best) else None
@@ -107,9 +109,3 @@ def _candidates(sample: Matrix, axes: Matrix) -> float:
         worst_of_best = np.partition(sample @ query, -_TOP)[-_TOP]
         shares.append(np.mean(sketch.upper(query, len(sample)) >= worst_of_best))
     return float(np.mean(shares))
-
-
-def _rest_length(prefix: NDArray[np.float64]) -> Vector:
-    """Return the length of what unit vectors have beyond their ``[m, p]`` prefix, rounded up."""
-    squared = 1.0 - np.einsum("ij,ij->i", prefix, prefix)
-    return np.asarray(np.sqrt(np.maximum(squared, 0.0) + 1e-6), dtype=np.float32)
