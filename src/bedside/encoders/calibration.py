@@ -3,6 +3,10 @@
 Methods: centering; all-but-the-top (Mu and Viswanath 2018, arXiv:1702.01417); whitening (Su et al. 2021,
 arXiv:2103.15316) with the covariance shrunk towards a multiple of the identity by as much as Ledoit and Wolf (2004,
 J. Multivariate Anal. 88:365) find best, because an unshrunk one collapses when texts are about as many as dimensions.
+
+An encoder that was trained to retrieve needs none of this: MiniLM's nDCG@10 went from .877 to .868 (center), .861
+(all-but-the-top) and .833 (whiten) on pubmedqa, from .773 to .744, .741 and .788 on mtsdialog, while the mean cosine of
+random pairs fell from .12 and .37 to 0 with each.
 """
 
 from __future__ import annotations
