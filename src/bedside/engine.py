@@ -284,9 +284,16 @@ class Engine:
         vectors: Matrix | None,
     ) -> list[list[Found]]:
         """Answer each query: candidates and BM25 from one state of the index, then ranking beside later writes."""
-        if vectors is None and plan.mode != "sparse":
+        encoder, given = self.encoder, vectors is not None
+        if not given and plan.mode != "sparse":
             vectors = self.encode_queries(texts or [])
         with self.reading() as index:
+            if vectors is not None and not given and self.encoder is not encoder:  # another thread re-embedded it
+                vectors = self.encode_queries(texts or [])
+            if vectors is not None and index.dense is not None and vectors.shape[1] != index.dense.dimension:
+                raise InvalidVectorError(  # it was checked before another process re-embedded the collection
+                    f"vector: expected dimension {index.dense.dimension}, got {vectors.shape[1]}"
+                )
             candidates = index.candidates(scope, node, ids)
             corpus = None if candidates.visible.all() else candidates.visible
             sparse = [

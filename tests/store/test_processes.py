@@ -242,3 +242,14 @@ def test_a_collection_that_is_deleted_while_open_says_so(folder):
             notes.count()
         with pytest.raises(NotACollectionError):
             Collection.open(folder, read_only=True)
+
+
+def test_a_reader_that_read_the_manifest_before_the_first_record_finds_it_all_the_same(tmp_path):
+    """A first add decides the dimension: a reader may know the manifest from before it and the log from after it."""
+    path = tmp_path / "c" / "manifest.json"
+    with Collection.open(tmp_path / "c") as notes:
+        before = path.read_bytes()
+        notes.add([document("a", 1)])
+    path.write_bytes(before)
+    with Collection.open(tmp_path / "c", read_only=True) as notes:
+        assert [hit.id for hit in notes.search(vector=np.ones(DIMENSION))] == ["a"]

@@ -44,7 +44,7 @@ def read(folder: str, records: int, read_only: bool) -> None:
                 assert all(other in seen for other in batch(name, int(number))), f"only a part of {name}-{number}"
             assert len(seen) >= sizes[-1], f"{len(seen)} records where {sizes[-1]} were"
             found = notes.search(vector=np.ones(DIMENSION), top_k=5)
-            assert len(found) >= min(5, len(seen))
+            assert len(found) >= min(5, len(seen)), f"{len(found)} hits among {len(seen)} records; then {len(notes)}"
             sizes.append(len(seen))
     report({"looks": len(sizes), "sizes": len(set(sizes))})
 

@@ -112,6 +112,8 @@ class Index:
                     row += 1
 
     def _extend(self, puts: Sequence[Put]) -> None:
+        if puts:  # the manifest that was read may be older than the log
+            self.set_dimension(None if puts[0].vector is None else len(puts[0].vector))
         self._alive.extend(bytes(len(puts)))
         self._offsets.extend(put.span.offset for put in puts)
         self._lengths.extend(put.span.length for put in puts)
