@@ -1,0 +1,27 @@
+"""The command line: ``bedside verify ward.bedside`` and the rest of the verbs, each one call of a public function.
+
+Exit codes: 0 done, 1 an error that Bedside or the file system reported (one line on stderr), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from bedside.errors import BedsideError, MissingExtraError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command that ``sys.argv`` names, and exit."""
+    try:
+        try:
+            from bedside.cli.app import app
+        except ModuleNotFoundError as error:
+            if error.name not in ("typer", "rich"):
+                raise
+            raise MissingExtraError(error.name, "cli") from None
+        app()
+    except (BedsideError, OSError) as error:
+        sys.stderr.write(f"bedside: {' '.join(str(error).split())}\n")
+        sys.exit(1)

@@ -1,0 +1,44 @@
+"""All commands in one application."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Annotated
+
+import typer
+
+from bedside import __version__
+from bedside.cli import maps, models, records, upkeep
+
+app = typer.Typer(
+    name="bedside",
+    help="Work with Bedside collections and models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # their tracebacks show local variables, and those hold notes
+)
+for _group in (records, upkeep, models, maps):
+    for _name, _command in _group.COMMANDS.items():
+        app.command(_name)(_command)
+
+
+@app.callback(invoke_without_command=True)
+def bedside(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Work with Bedside collections and models."""
+    warnings.showwarning = _one_line
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _one_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,  # noqa: ARG001 - the signature of warnings.showwarning
+    lineno: int,  # noqa: ARG001
+    file: object = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    typer.echo(f"{category.__name__}: {message}", err=True)

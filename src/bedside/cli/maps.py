@@ -1,0 +1,35 @@
+"""The command that draws a collection: map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bedside.cli.options import CollectionPath, Filter, Scope, parse_filter, reading, scoped
+
+
+def draw(
+    path: CollectionPath,
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="A name that ends in .html, .png or .svg.")],
+    method: Annotated[str, typer.Option(help="pca, tsne or umap.")] = "pca",
+    color_by: Annotated[
+        str | None, typer.Option("--color-by", metavar="KEY", help="Colour by this metadata key.")
+    ] = None,
+    snippets: Annotated[bool, typer.Option("--snippets/--no-snippets", help="Keep the beginning of each text.")] = True,
+    filter: Filter = None,
+    scope: Scope = None,
+) -> None:
+    """Draw the documents as points, near where their vectors are near; the file is made of notes."""
+    from bedside.maps import map_documents
+
+    wanted = parse_filter(filter)
+    chosen: Any = method  # the map says which methods there are
+    with reading(path) as collection:
+        view = scoped(collection, scope)
+        drawn = map_documents(view, method=chosen, color_by=color_by, filter=wanted, snippets=snippets)
+    typer.echo(f"{drawn.save(target)} shows {len(drawn.ids)} documents")
+
+
+COMMANDS = {"map": draw}

@@ -1,0 +1,110 @@
+"""What the commands share: their arguments and options, how a collection is opened, and how results are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from bedside.collection import Collection
+from bedside.errors import NotACollectionError, ScopeRequired
+from bedside.store.manifest import NAME
+from bedside.types import Document, Encoder
+from bedside.verbs import Records
+
+CollectionPath = Annotated[Path, typer.Argument(metavar="PATH", help="The collection's folder.")]
+Ids = Annotated[list[str] | None, typer.Option("--id", help="A document's id; may be repeated.")]
+Filter = Annotated[str | None, typer.Option("--filter", help='A filter as JSON: {"section": "HPI"}.')]
+Scope = Annotated[
+    list[str] | None,
+    typer.Option("--scope", help="KEY=VALUE, or KEY:=NUMBER for a whole number; once for each scope key."),
+]
+Model = Annotated[str | None, typer.Option("--encoder", metavar="MODEL", help="Hub id or folder of the text encoder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
+
+
+def parse_filter(text: str | None) -> dict[str, Any] | None:
+    """Return the filter that the option holds; wrong usage where it is no JSON object."""
+    if text is None:
+        return None
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise typer.BadParameter(f"not JSON: {error}", param_hint="--filter") from None
+    if not isinstance(value, dict):
+        raise typer.BadParameter("expected a JSON object", param_hint="--filter")
+    return value
+
+
+def parse_scope(pairs: Sequence[str] | None) -> dict[str, str | int]:
+    """Return the scope that ``key=value`` and ``key:=number`` name; wrong usage where one is neither."""
+    scope: dict[str, str | int] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        number = key.endswith(":")
+        key = key.removesuffix(":")
+        if not key or not equals or key in scope:
+            raise typer.BadParameter("expected KEY=VALUE, each key once", param_hint="--scope")
+        try:
+            scope[key] = int(value) if number else value
+        except ValueError:
+            raise typer.BadParameter(f"{key}:= expects a whole number", param_hint="--scope") from None
+    return scope
+
+
+def selection(ids: list[str] | None, filter: str | None) -> tuple[list[str] | None, dict[str, Any] | None]:
+    """Return ids and filter; wrong usage where neither is given."""
+    if not ids and filter is None:
+        raise typer.BadParameter("give --id or --filter; --filter '{}' means every document")
+    return ids or None, parse_filter(filter)
+
+
+def load(model: str | None) -> Encoder | None:
+    """Load the encoder that was asked for, if any."""
+    if model is None:
+        return None
+    from bedside.encoders import load_encoder  # most commands need none
+
+    return load_encoder(model)
+
+
+def reading(path: Path, model: str | None = None) -> Collection:
+    """Open a collection without writing to it."""
+    return Collection.open(path, encoder=load(model), read_only=True)
+
+
+def writing(path: Path) -> Collection:
+    """Open a collection that is there: a mistyped path must not become a new one."""
+    if not (path / NAME).is_file():
+        raise NotACollectionError(f"{path} holds no Bedside collection")
+    return Collection.open(path)
+
+
+def scoped(collection: Collection, pairs: Sequence[str] | None) -> Records:
+    """Return the part of the collection that ``--scope`` names; all of it where it has no scope keys."""
+    scope = parse_scope(pairs)
+    if scope:
+        return collection.scoped(**scope)
+    if collection.scope_keys:
+        keys = " ".join(f"--scope {key}=…" for key in collection.scope_keys)
+        raise ScopeRequired(f"this collection is divided by scope: give {keys}")
+    return collection
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one line of JSON."""
+    typer.echo(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode())
+
+
+def as_json(document: Document) -> dict[str, Any]:
+    """Return a document as ``bedside add`` reads it."""
+    known = {"id": document.id, "text": document.text, "metadata": dict(document.metadata)}
+    return known if document.vector is None else {**known, "vector": document.vector}
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, without control characters: a note must not steer the terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

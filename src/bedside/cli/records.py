@@ -1,0 +1,227 @@
+"""Commands on records: add, search, get, count, stats, delete, erase."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bedside.cli.options import (
+    CollectionPath,
+    Filter,
+    Ids,
+    Json,
+    Model,
+    Scope,
+    as_json,
+    load,
+    one_line,
+    parse_filter,
+    print_json,
+    reading,
+    scoped,
+    selection,
+    writing,
+)
+from bedside.collection import Collection
+from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
+from bedside.store.manifest import NAME, Manifest
+from bedside.types import Document, Hit
+
+BATCH = 1_000
+"""Lines in one transaction of ``add``."""
+_FIELDS = {"text", "metadata", "id", "vector"}
+_PLACE = re.compile(r"^documents\[(\d+)\]")
+
+
+def add(
+    path: CollectionPath,
+    file: Annotated[typer.FileBinaryRead, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],
+    encoder: Model = None,
+    scope_key: Annotated[
+        list[str] | None, typer.Option("--scope-key", help="A scope key of a new collection; may be repeated.")
+    ] = None,
+) -> None:
+    """Add documents from JSON Lines with text, metadata, id and vector; creates the collection where there is none.
+
+    Each 1,000 lines are one transaction. An error names its line; transactions before it stay.
+    """
+    added = 0
+    with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()) as collection:
+        numbered = ((number, line) for number, line in enumerate(file, 1) if line.strip())
+        while batch := list(islice(numbered, BATCH)):
+            try:
+                added += len(collection.add(_documents(batch)))
+            except (InvalidInputError, ScopeError) as error:
+                raise type(error)(
+                    f"{_at_line(str(error), batch)} ({added} documents of earlier lines were added)"
+                ) from None
+    typer.echo(f"{added} documents added")
+
+
+def search(
+    path: CollectionPath,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="The question.")],
+    mode: Annotated[
+        str | None, typer.Option(help="hybrid, dense or sparse; by default what the question offers.")
+    ] = None,
+    top_k: Annotated[int, typer.Option("--top-k", help="Hits at most.")] = 10,
+    filter: Filter = None,
+    scope: Scope = None,
+    encoder: Model = None,
+    json: Json = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say how each score came about.")] = False,
+) -> None:
+    """Print the best documents for a query, best first."""
+    wanted = parse_filter(filter)
+    with reading(path, encoder) as collection:
+        view = scoped(collection, scope)
+        chosen: Any = mode  # the collection says which modes there are
+        hits = view.search(query, mode=chosen, top_k=top_k, filter=wanted, explain=explain)
+        for hit in hits:
+            _print_hit(hit, json)
+
+
+def get(
+    path: CollectionPath,
+    ids: Ids = None,
+    filter: Filter = None,
+    scope: Scope = None,
+    limit: Annotated[int | None, typer.Option(help="Documents at most.")] = None,
+    vectors: Annotated[bool, typer.Option("--vectors", help="Print vectors too.")] = False,
+    json: Json = False,
+) -> None:
+    """Print documents by id, by filter, or those that satisfy both."""
+    chosen, wanted = selection(ids, filter)
+    with reading(path) as collection:
+        documents = scoped(collection, scope).get(chosen, filter=wanted, limit=limit, include_vectors=vectors)
+        for document in documents:
+            if json or vectors:
+                print_json(as_json(document))
+            else:
+                typer.echo(f"{document.id}\t{one_line(document.text)}")
+
+
+def count(path: CollectionPath, filter: Filter = None, scope: Scope = None) -> None:
+    """Print how many documents there are, or how many a filter leaves."""
+    wanted = parse_filter(filter)
+    with reading(path) as collection:
+        typer.echo(scoped(collection, scope).count(wanted))
+
+
+def stats(
+    path: CollectionPath,
+    facets: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Count documents by this metadata key instead.")
+    ] = None,
+    scope: Scope = None,
+    json: Json = False,
+) -> None:
+    """Print a collection's size, dimension, encoder and scope keys, or the values of a metadata key."""
+    with reading(path) as collection:
+        if facets is not None:
+            rows = scoped(collection, scope).facets(facets)
+            shown: list[tuple[str, Any]] = [(orjson.dumps(value).decode(), number) for value, number in rows]
+            lines = [{"value": value, "count": number} for value, number in rows]
+        else:
+            facts = _facts(path, len(collection) if not scope else scoped(collection, scope).count())
+            shown, lines = list(facts.items()), [facts]
+    if json:
+        for line in lines:
+            print_json(line)
+    else:
+        _print_table(shown)
+
+
+def delete(path: CollectionPath, ids: Ids = None, filter: Filter = None, scope: Scope = None) -> None:
+    """Delete documents; their bytes stay in the log until `compact`."""
+    chosen, wanted = selection(ids, filter)
+    with writing(path) as collection:
+        typer.echo(f"{scoped(collection, scope).delete(chosen, filter=wanted)} documents deleted")
+
+
+def erase(
+    path: CollectionPath,
+    ids: Ids = None,
+    filter: Filter = None,
+    scope: Scope = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Really erase: it cannot be undone.")] = False,
+) -> None:
+    """Erase documents, so that no file of the collection holds a byte of them."""
+    chosen, wanted = selection(ids, filter)
+    if not yes:
+        raise typer.BadParameter("erasing cannot be undone: confirm it with --yes")
+    with writing(path) as collection:
+        receipt = scoped(collection, scope).erase(chosen, filter=wanted)
+    typer.echo(f"{len(receipt.ids)} documents erased; {receipt.traces} traces looked for, none left")
+    for name, size in receipt.files.items():
+        typer.echo(f"scanned {name} ({size} bytes)")
+
+
+COMMANDS = {
+    "add": add,
+    "search": search,
+    "get": get,
+    "count": count,
+    "stats": stats,
+    "delete": delete,
+    "erase": erase,
+}
+
+
+def _documents(batch: Iterable[tuple[int, bytes]]) -> Iterator[Document]:
+    for index, (_, line) in enumerate(batch):
+        where = f"documents[{index}]"
+        try:
+            fields = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise InvalidDocumentError(f"{where}: not JSON: {error}") from None
+        if not isinstance(fields, dict):
+            raise InvalidDocumentError(f"{where}: expected a JSON object")
+        if unknown := sorted(set(fields) - _FIELDS):
+            raise InvalidDocumentError(f"{where}: unknown field {unknown[0]!r}; allowed: text, metadata, id, vector")
+        yield Document(**{"text": "", **fields})
+
+
+def _at_line(message: str, batch: list[tuple[int, bytes]]) -> str:
+    """Return an error about ``documents[i]`` as one about the line that the document came from."""
+    if match := _PLACE.match(message):
+        return f"line {batch[int(match[1])][0]}{message[match.end() :]}"
+    return f"lines {batch[0][0]} to {batch[-1][0]}: {message}"
+
+
+def _print_hit(hit: Hit, json: bool) -> None:
+    explanation = None if hit.explanation is None else asdict(hit.explanation)
+    if json:
+        line = {"score": hit.score, "dense": hit.dense, "sparse": hit.sparse, **as_json(hit.document)}
+        print_json(line if explanation is None else {**line, "explanation": explanation})
+        return
+    typer.echo(f"{hit.score:.4f}\t{hit.id}\t{one_line(hit.text)}")
+    if hit.explanation is not None:
+        typer.echo(f"\t{hit.explanation.formula}")
+
+
+def _facts(path: Path, records: int) -> dict[str, Any]:
+    manifest = Manifest.from_bytes((path / NAME).read_bytes(), str(path / NAME))
+    return {
+        "records": records,
+        "dimension": manifest.dimension,
+        "encoder": None if manifest.encoder is None else manifest.encoder.name,
+        "scope_keys": list(manifest.scope_keys),
+        "log_bytes": (path / manifest.log).stat().st_size,
+    }
+
+
+def _print_table(rows: list[tuple[str, Any]]) -> None:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in rows:
+        table.add_row(one_line(name), one_line(", ".join(value) if isinstance(value, list) else str(value)))
+    Console(markup=False, highlight=False, soft_wrap=True).print(table)

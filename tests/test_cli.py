@@ -1,0 +1,211 @@
+"""The command line, each command as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bedside import Collection, Document
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
+LINES = [
+    {"text": "Chest pain on exertion.", "metadata": {"section": "HPI"}, "id": "a", "vector": [1, 0, 0.2]},
+    {"text": "Denies chest pain.", "metadata": {"section": "ROS"}, "id": "b", "vector": [0.8, 0.6, 0]},
+    {"text": "HbA1c 8.2 %.", "metadata": {"section": "LABS"}, "id": "c", "vector": [0, 0.1, 1]},
+]
+COMMANDS = {
+    *("add", "search", "get", "count", "stats", "delete", "erase"),
+    *("verify", "repair", "compact", "reembed", "copy"),
+    *("map", "fetch-model", "export-model"),
+}
+
+
+def bedside(*arguments, stdin="", code=0):
+    """Run one command, check its exit code, and return what it printed: standard output, or else standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bedside.cli", *map(str, arguments)],
+        input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        assert done.stderr.startswith("bedside: ")
+        assert done.stderr.count("\n") == 1
+    return done.stderr if code else done.stdout
+
+
+def json_lines(records):
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+@pytest.fixture
+def ward(tmp_path):
+    with Collection.open(tmp_path / "ward.bedside") as notes:
+        notes.add([Document(**line) for line in LINES])
+    return tmp_path / "ward.bedside"
+
+
+@pytest.fixture
+def scoped_ward(tmp_path):
+    with Collection.open(tmp_path / "scoped.bedside", scope_keys=["patient"]) as notes:
+        notes.add(
+            [Document("Chest pain.", {"patient": "7"}, id="x"), Document("No chest pain.", {"patient": 7}, id="y")]
+        )
+    return tmp_path / "scoped.bedside"
+
+
+def test_the_commands_are_those_listed_each_has_help_and_stands_in_the_documentation():
+    from bedside.cli import maps, models, records, upkeep
+
+    commands = {**records.COMMANDS, **upkeep.COMMANDS, **models.COMMANDS, **maps.COMMANDS}
+    assert set(commands) == COMMANDS
+    overview, page = bedside("--help"), PAGE.read_text(encoding="utf-8")
+    for name, command in commands.items():
+        assert command.__doc__
+        assert re.search(rf"\b{name}\b", overview)
+        assert f"$ bedside {name} " in page
+
+
+def test_help_of_a_command_exits_with_0_and_names_its_arguments():
+    assert "QUERY" in bedside("search", "--help")
+
+
+def test_what_add_reads_get_prints_and_add_reads_again(tmp_path):
+    assert "3 documents added" in bedside("add", tmp_path / "one", "-", stdin=json_lines(LINES))
+    printed = bedside("get", tmp_path / "one", "--filter", "{}", "--vectors")
+    (tmp_path / "copy.jsonl").write_text(printed, encoding="utf-8")
+    bedside("add", tmp_path / "two", tmp_path / "copy.jsonl")
+    assert bedside("get", tmp_path / "two", "--filter", "{}", "--vectors") == printed
+    first = json.loads(printed.splitlines()[0])
+    assert first["vector"] == pytest.approx(LINES[0]["vector"])
+    assert {**first, "vector": None} == {**LINES[0], "vector": None}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "expected a JSON object"),
+        ('{"text": "x", "txet": 1}', "unknown field 'txet'"),
+        ('{"text": ""}', "line 1003.text: empty"),
+    ],
+)
+def test_a_wrong_line_is_named_and_earlier_transactions_stay(tmp_path, line, message):
+    good = json_lines({"text": f"note {i}", "id": str(i)} for i in range(1001))
+    error = bedside("add", tmp_path / "c", "-", stdin=f"{good}\n{line}\n", code=1)
+    assert "line 1003" in error
+    assert message in error
+    assert bedside("count", tmp_path / "c") == "1000\n"
+
+
+def test_search_prints_what_the_collection_finds(ward):
+    with Collection.open(ward, read_only=True) as notes:
+        expected = notes.search("chest pain", mode="sparse", top_k=2)
+    printed = bedside("search", ward, "chest pain", "--mode", "sparse", "--top-k", 2, "--json", "--explain")
+    hits = [json.loads(line) for line in printed.splitlines()]
+    assert [(hit["id"], hit["score"]) for hit in hits] == [(hit.id, hit.score) for hit in expected]
+    assert all(hit["explanation"]["formula"] for hit in hits)
+    assert "explanation" not in bedside("search", ward, "pain", "--mode", "sparse", "--json")
+    only = bedside("search", ward, "pain", "--mode", "sparse", "--filter", '{"section": "ROS"}')
+    assert [line.split("\t")[1] for line in only.splitlines()] == ["b"]
+
+
+def test_text_without_an_encoder_is_an_error_in_one_line(ward):
+    assert "encoder" in bedside("search", ward, "pain", code=1)
+
+
+def test_a_scope_is_required_and_a_number_is_not_its_digits(scoped_ward):
+    assert "--scope patient=" in bedside("count", scoped_ward, code=1)
+    assert bedside("get", scoped_ward, "--filter", "{}", "--scope", "patient=7").startswith("x\t")
+    assert bedside("get", scoped_ward, "--filter", "{}", "--scope", "patient:=7").startswith("y\t")
+    assert "not a scope key" in bedside("count", scoped_ward, "--scope", "ward=3", code=1)
+
+
+def test_control_characters_in_a_note_do_not_reach_the_terminal(tmp_path):
+    bedside("add", tmp_path / "c", "-", stdin=json_lines([{"text": "a\x1b[2Jb\nc", "id": "1"}]))
+    assert bedside("get", tmp_path / "c", "--id", "1") == "1\ta [2Jb c\n"
+
+
+def test_stats_names_records_dimension_scope_keys_and_bytes(ward, scoped_ward):
+    facts = json.loads(bedside("stats", ward, "--json"))
+    assert facts == {
+        "records": 3, "dimension": 3, "encoder": None, "scope_keys": [],
+        "log_bytes": (ward / "log-000001.jsonl").stat().st_size,
+    }  # fmt: skip
+    assert "patient" in bedside("stats", scoped_ward)
+    assert json.loads(bedside("stats", ward, "--facets", "section", "--json").splitlines()[0])["count"] == 1
+
+
+def test_delete_compact_copy_and_verify_do_what_they_say(ward, tmp_path):
+    assert "1 documents deleted" in bedside("delete", ward, "--id", "a")
+    assert "2 records" in bedside("compact", ward)
+    assert "2 records" in bedside("copy", ward, tmp_path / "backup")
+    assert "is whole: 2 records" in bedside("verify", tmp_path / "backup")
+    assert "not empty" in bedside("copy", ward, tmp_path / "backup", code=1)
+
+
+def test_erase_asks_for_yes_and_leaves_no_byte(ward):
+    bedside("erase", ward, "--id", "c", code=2)
+    assert bedside("count", ward) == "3\n"
+    assert "1 documents erased" in bedside("erase", ward, "--id", "c", "--yes")
+    assert not any(b"HbA1c" in path.read_bytes() for path in ward.rglob("*") if path.is_file())
+
+
+def test_repair_saves_what_is_whole_of_a_damaged_log(ward):
+    log = ward / "log-000001.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"Denies", b"Denied"))
+    assert "bedside repair" in bedside("verify", ward, code=1)
+    report = bedside("repair", ward)
+    assert "2 records saved; 1 lines lost" in report
+    assert "put b" in report
+    assert "is whole: 2 records" in bedside("verify", ward)
+    assert "nothing was damaged; 2 records" in bedside("repair", ward)
+
+
+def test_a_map_is_written_without_snippets_where_that_is_asked(ward, tmp_path):
+    page = tmp_path / "map.html"
+    assert "3 documents" in bedside("map", ward, page, "--color-by", "section", "--no-snippets")
+    content = page.read_text(encoding="utf-8")
+    assert "LABS" in content
+    assert "HbA1c" not in content
+    assert "ends in .html" in bedside("map", ward, tmp_path / "map.doc", code=1)
+
+
+@pytest.mark.parametrize("command", ["verify", "compact"])
+def test_a_mistyped_path_is_an_error_and_creates_nothing(tmp_path, command):
+    bedside(command, tmp_path / "none", code=1)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify"],
+        ["delete", "PATH"],
+        ["count", "PATH", "--filter", "[]"],
+        ["count", "PATH", "--scope", "patient"],
+        ["count", "PATH", "--scope", "patient:=x"],
+        ["add", "PATH", "no-such-file.jsonl"],
+    ],
+)
+def test_wrong_usage_exits_with_2(ward, arguments):
+    bedside(*(ward if argument == "PATH" else argument for argument in arguments), code=2)
+
+
+def test_models_that_are_not_there_are_an_error_in_one_line(ward, tmp_path):
+    missing = tmp_path / "no-model"
+    bedside("reembed", ward, "--encoder", missing, code=1)
+    bedside("fetch-model", missing, tmp_path / "out", code=1)
+    bedside("export-model", missing, tmp_path / "out", "--backend", "onnx", code=1)
+
+
+def test_without_typer_one_line_says_what_to_install():
+    code = "import sys; sys.modules['typer'] = None; from bedside.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == 'bedside: typer is not installed. It comes with: pip install "bedside[cli]"\n'
