@@ -145,7 +145,7 @@ def test_windows_are_averaged_by_token_count(published: Path) -> None:
     tokenizer = encoder._tokenizer()
     parts = [[*tokenizer.prefix, *ids[a:b], *tokenizer.suffix] for a, b in cuts]
     lengths = np.array([len(part) for part in parts], dtype=np.float32)
-    each = encoder._run(parts, 0)
+    each = encoder.run_rows(parts, 0)
     expected = (each * lengths[:, None]).sum(0) / lengths.sum()
     np.testing.assert_allclose(encoder.encode_documents(["x", " ".join(words)])[1], expected, atol=1e-5)
 

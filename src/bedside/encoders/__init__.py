@@ -6,6 +6,7 @@ from bedside.encoders.folders import fetch_model, push_to_hub
 from bedside.encoders.load import load_encoder
 from bedside.encoders.masked import MaskedLanguageModel, Prediction
 from bedside.encoders.pair import PairedEncoder
+from bedside.encoders.parallel import encode_parallel
 from bedside.encoders.prepare import prepare, verify
 from bedside.encoders.presets import PRESETS, Preset
 from bedside.encoders.static import StaticEncoder, load_static
@@ -22,6 +23,7 @@ __all__ = [
     "StaticEncoder",
     "TransformerEncoder",
     "VectorCache",
+    "encode_parallel",
     "fetch_model",
     "fit_calibration",
     "load_encoder",

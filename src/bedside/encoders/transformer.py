@@ -7,10 +7,10 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongErro
 from bedside.types import Matrix
 
 log = logging.getLogger(__name__)
+
+Runner: TypeAlias = Callable[[list[list[int]], int], Matrix]
 
 
 @dataclass
@@ -215,13 +217,16 @@ class TransformerEncoder(AsyncMethods):
             return self._compute(texts, prompt)
         return self.cache.through(f"{self.fingerprint}/{prompt}", texts, lambda some: self._compute(some, prompt))
 
-    def _compute(self, texts: Sequence[str], prompt: str, *, raw: bool = False) -> Matrix:
-        """Vectors of ``texts``, without the cache; ``raw``: as the network gives them, and without a warning."""
+    def _compute(self, texts: Sequence[str], prompt: str, *, raw: bool = False, run: Runner | None = None) -> Matrix:
+        """Vectors of ``texts``, without the cache; ``raw``: as the network gives them, and without a warning.
+
+        ``run`` takes the place of :meth:`run_rows`.
+        """
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         tokenizer = self._tokenizer()
         rows, owners = self._windows(tokenizer, texts, prompt)
-        vectors = self._run(rows, tokenizer.pad_id)
+        vectors = (run or self.run_rows)(rows, tokenizer.pad_id)
         if not raw and self.calibration is None:
             warn_if_raw(self.folder, self.name)
         lengths = np.array([len(row) for row in rows], dtype=np.float32)
@@ -271,7 +276,8 @@ class TransformerEncoder(AsyncMethods):
         if long and self.settings.overflow == "truncate":
             log.warning("%d of %d texts were cut to %d tokens", len(long), len(tokens), capacity)
 
-    def _run(self, rows: list[list[int]], pad_id: int) -> Matrix:
+    def run_rows(self, rows: list[list[int]], pad_id: int) -> Matrix:
+        """Run the network over rows of token ids, special ones included: float32 ``[n, d]``, pooled and no more."""
         backend = self._backend()
         out = np.empty((len(rows), self._hidden_size()), dtype=np.float32)
         lengths = [len(row) for row in rows]
