@@ -90,7 +90,6 @@ def test_what_add_reads_get_prints_and_add_reads_again(tmp_path):
     ("line", "message"),
     [
         ("{", "not JSON"),
-        ("[]", "expected a JSON object"),
         ('{"text": "x", "txet": 1}', "unknown field 'txet'"),
         ('{"text": ""}', "line 1003.text: empty"),
     ],
@@ -176,9 +175,8 @@ def test_a_map_is_written_without_snippets_where_that_is_asked(ward, tmp_path):
     assert "ends in .html" in bedside("map", ward, tmp_path / "map.doc", code=1)
 
 
-@pytest.mark.parametrize("command", ["verify", "compact"])
-def test_a_mistyped_path_is_an_error_and_creates_nothing(tmp_path, command):
-    bedside(command, tmp_path / "none", code=1)
+def test_a_mistyped_path_is_an_error_and_creates_nothing(tmp_path):
+    bedside("compact", tmp_path / "none", code=1)
     assert not (tmp_path / "none").exists()
 
 
@@ -188,7 +186,6 @@ def test_a_mistyped_path_is_an_error_and_creates_nothing(tmp_path, command):
         ["verify"],
         ["delete", "PATH"],
         ["count", "PATH", "--filter", "[]"],
-        ["count", "PATH", "--scope", "patient"],
         ["count", "PATH", "--scope", "patient:=x"],
         ["add", "PATH", "no-such-file.jsonl"],
     ],
