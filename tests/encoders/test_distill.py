@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bedside.encoders.distill import Recipe, distill, main, new_vocabulary, quantize
+from bedside.encoders.distill import Recipe, distill, main, new_vocabulary, quantize, spread
 from bedside.encoders.static import StaticEncoder, load_static
 from bedside.encoders.wordpiece import WordPiece
 from bedside.errors import InvalidInputError, InvalidModelError
@@ -86,6 +86,23 @@ def test_tuning_brings_pairs_together(teacher: Path) -> None:
         return float((left * right).sum(axis=1).mean())
 
     assert nearness(after) > nearness(before) + 0.1
+
+
+def test_full_spreading_makes_every_direction_vary_alike(rng: np.random.Generator) -> None:
+    """Vectors that crowd along one axis have equal variances afterwards; with power 0 they are only turned."""
+    words = [f"w{a}{b}" for a in string.ascii_lowercase for b in string.ascii_lowercase]
+    tokens = WordPiece({word: i for i, word in enumerate(words)})
+    rows = (rng.standard_normal((len(words), 4)) * [9, 3, 1, 1]).astype(np.float32)
+    corpus = [" ".join(rng.choice(words, 6)) for _ in range(2000)]
+
+    def deviations(found: np.ndarray) -> np.ndarray:
+        return np.sort(StaticEncoder(found, tokens).encode_documents(corpus).std(axis=0))
+
+    turned = spread(rows, tokens, corpus, 0.0)
+    assert np.allclose(rows @ rows.T, turned @ turned.T, atol=1e-2)
+    before, after = deviations(rows), deviations(spread(rows, tokens, corpus, 1.0))
+    assert before[-1] / before[0] > 3
+    assert after[-1] / after[0] < 1.5
 
 
 @given(arrays.arrays(np.float32, (5, 7), elements=st.floats(-1e3, 1e3, width=32)))

@@ -9,8 +9,9 @@ Four steps, each from published work:
    the corpus' sentence vectors; weighted by smooth inverse frequency (Arora et al. 2017).
 3. *Tuning*: the token vectors learn to rank. Pairs of texts that belong together are told from the others of their
    batch (InfoNCE), and the similarities of random passages follow the teacher's (as tokenlearn's vectors do).
-4. *Weighting and rounding*: each vector times its token's inverse document frequency in the corpus, in int8 with one
-   factor per token.
+4. *Weighting*: each vector times its token's inverse document frequency in the corpus; then the directions in which
+   the corpus' vectors differ most are shrunk (partial whitening, after Mu and Viswanath 2018 and Su et al. 2021), and
+   all is rounded to int8 with one factor per token.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def distill(
     sentences, rows = token_vectors(reader, tokens, corpus, recipe)
     if pairs and recipe.epochs:
         rows = tune(rows, tokens, list(pairs), list(corpus), sentences, recipe)
-    embeddings, weights = quantize(rows * _rarity(tokens, corpus)[:, None])
+    rows = spread(rows * _rarity(tokens, corpus)[:, None], tokens, corpus, recipe.whitening)
+    embeddings, weights = quantize(rows)
     return StaticEncoder(
         embeddings, tokens, weights=weights, normalize=True, name=name, config={"recipe": asdict(recipe)}
     )
@@ -139,6 +141,26 @@ def token_vectors(reader: Teacher, tokens: WordPiece, corpus: Sequence[str], rec
     counts = _document_counts(tokens, corpus)
     weight = recipe.sif / (recipe.sif + counts / counts.sum())
     return sentences, np.asarray((blended @ axes) * weight[:, None], dtype=np.float32)
+
+
+def spread(rows: Matrix, tokens: WordPiece, corpus: Sequence[str], power: float) -> Matrix:
+    """Divide each principal axis of the corpus' vectors by their standard deviation along it to the ``power``.
+
+    Args:
+        rows: ``[v, d]``.
+        tokens: The vocabulary.
+        corpus: Passages whose vectors are to spread.
+        power: 0 turns only, 1 is full whitening.
+
+    Returns:
+        ``[v, d]`` float32.
+    """
+    vectors = StaticEncoder(rows, tokens).encode_documents([text for text in corpus if tokens(text)])
+    centred = vectors - vectors.mean(axis=0)
+    values, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+    # A hundredth of the mean variance keeps axes that a small corpus hardly fills from being blown up.
+    scale = (np.maximum(values, 0) + 0.01 * values.mean()) ** (-power / 2)
+    return np.asarray(rows @ (axes * scale), dtype=np.float32)
 
 
 def quantize(rows: Matrix) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

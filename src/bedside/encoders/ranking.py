@@ -37,6 +37,7 @@ class Recipe:
         temperature: Of both losses.
         dropout: Share of tokens left out at random while tuning.
         teacher_weight: Weight of the teacher's similarities against that of the pairs.
+        whitening: How far the corpus' vectors are spread at the end: 0 not at all, 1 fully.
         seed: Of every random choice.
     """
 
@@ -52,6 +53,7 @@ class Recipe:
     temperature: float = 0.05
     dropout: float = 0.3
     teacher_weight: float = 1.0
+    whitening: float = 0.7
     seed: int = 0
 
 
