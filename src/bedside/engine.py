@@ -126,15 +126,15 @@ class Engine:
     def erase(self, scope: ScopeKey, node: Node | None, ids: Sequence[str] | None) -> EraseReceipt:
         """Rewrite the log without the chosen records, then look for what is left of them in every file."""
         with self._transaction():
-            doomed = self._names(scope, node, ids)
-            rows = {row for id in doomed if (row := self._index.row(scope, id)) is not None}
-            traces = traces_of(self._storage.log.read(self._index.span(row)) for row in sorted(rows))
-            unique = without_shared(traces, self._living(rows))
+            living = self._names(scope, node, ids)
+            rows = {row for id in living if (row := self._index.row(scope, id)) is not None}
+            versions = list(self._versions(scope, {*living, *(ids or () if node is None else ())}))
+            doomed = dict.fromkeys([*living, *(version["id"] for version in versions)])
+            traces = traces_of(versions)
+            unique = without_shared(traces, self._living(rows), self.manifest)
             if self._storage.cache is not None:
                 remove_cache(self._storage.cache)
             self._rewrite(self._living(rows), self.manifest)
-            if self._storage.cache is not None:
-                self._save_cache(self._storage.cache)
             files, found = scan(self._storage.path, unique) if self._storage.path else ({}, {})
         if found:
             raise TracesRemainError(
@@ -429,6 +429,15 @@ class Engine:
             allowed = index.candidates(scope, node, ids).allowed
             named = index.ids(scope) if ids is None else dict.fromkeys(ids)
             return [id for id in named if (row := index.row(scope, id)) is not None and allowed[row]]
+
+    def _versions(self, scope: ScopeKey, ids: Collection[str]) -> Iterator[dict[str, Any]]:
+        """Yield all that the log holds of some records: as they are, as they were before, and what was deleted."""
+        log, index, keys = self._storage.log, self._index, self.manifest.scope_keys
+        living = [row for id in ids if (row := index.row(scope, id)) is not None]
+        for row in living + (np.flatnonzero(~index.alive()).tolist() if ids else []):
+            record = log.read(index.span(row))
+            if record["id"] in ids and tuple(record["metadata"][key] for key in keys) == scope:
+                yield record
 
     def _living(self, without: Collection[int] = ()) -> Iterator[dict[str, Any]]:
         """Return the living records as the log holds them, in insertion order."""

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from bedside.errors import CorruptLogError, NotACollectionError
 from bedside.store.cache import remove_cache
 from bedside.store.files import refusals
-from bedside.store.log import Position
-from bedside.store.manifest import NAME
-from bedside.store.seal import BrokenSealError, text_to_vector, unseal
+from bedside.store.log import EMPTY_LOG, Position
+from bedside.store.manifest import NAME, Manifest
+from bedside.store.seal import BrokenSealError, seal, text_to_vector, unseal
 from bedside.store.storage import CACHE_NAME, DiskStorage
 
 _SHORTEST = 8
@@ -55,10 +55,11 @@ class EraseReceipt:
     """What :meth:`bedside.Collection.erase` removed, and where it looked for traces afterwards.
 
     Attributes:
-        ids: Of the erased records.
-        files: Every file of the collection that was scanned, with its size in bytes. Empty in memory.
-        traces: How many byte strings of text, vectors and metadata were looked for; none was found.
-        shared: How many more were not looked for, because a surviving record holds the same.
+        ids: Of the erased records, those included that were asked for by id and had been deleted before.
+        files: Every file of the collection, all of which were scanned, with its size in bytes. Empty in memory.
+        traces: How many byte strings of text, vectors and metadata were looked for, of earlier versions in the log
+            too; none was found.
+        shared: How many more were not looked for, because a surviving record, or the format itself, holds the same.
     """
 
     ids: tuple[str, ...]
@@ -113,13 +114,12 @@ def traces_of(records: Iterable[Mapping[str, Any]]) -> set[bytes]:
     return {trace for trace in found if len(trace) >= _SHORTEST}
 
 
-def without_shared(traces: set[bytes], survivors: Iterable[Mapping[str, Any]]) -> set[bytes]:
-    """Return the traces that do not also lie within the content of a surviving record."""
+def without_shared(traces: set[bytes], survivors: Iterable[Mapping[str, Any]], manifest: Manifest) -> set[bytes]:
+    """Return the traces that no surviving record holds too, be it in its id or in a key, nor the format itself."""
     finder = _Finder(traces)
-    shared: set[bytes] = set()
+    shared = finder.find(manifest.to_bytes()) | finder.find(EMPTY_LOG)
     for record in survivors:
-        for trace in traces_of([record]):
-            shared |= finder.find(trace)
+        shared |= finder.find(seal(record)) | (traces & traces_of([record]))
     return traces - shared
 
 

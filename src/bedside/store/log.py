@@ -24,7 +24,8 @@ from bedside.store.seal import BrokenSealError, check, seal, unseal
 
 VERSION = 1
 _HEADER = {"op": "open", "format": "bedside-log", "version": VERSION}
-_HEADER_LINE = seal(_HEADER)
+EMPTY_LOG = seal(_HEADER)
+"""The first line of every log."""
 _COMMIT = b'{"op":"commit"'
 _CHUNK = 1 << 22
 _COMMIT_ROOM = 256  # a commit line has under 100 bytes
@@ -131,8 +132,8 @@ class Log:
 
     def start(self) -> Position:
         """Write the header line of a new log and return the position after it."""
-        self._file.write(0, [_HEADER_LINE])
-        return Position(len(_HEADER_LINE), 1, zlib.crc32(_HEADER_LINE))
+        self._file.write(0, [EMPTY_LOG])
+        return Position(len(EMPTY_LOG), 1, zlib.crc32(EMPTY_LOG))
 
     def append(self, position: Position, records: Iterable[Mapping[str, Any]]) -> tuple[list[Span], Position]:
         """Write ``records`` as one transaction at ``position`` and return where each lies and the position after.
@@ -248,7 +249,7 @@ class Log:
 def _closes(line: bytes, number: int, chain: int, pending: int) -> bool:
     """Tell whether ``line`` ends a transaction; raise :class:`BrokenSealError` where it does not fit the rest."""
     if number == 1:
-        if line != _HEADER_LINE:
+        if line != EMPTY_LOG:
             raise BrokenSealError(f"not the first line of a Bedside log of version {VERSION}")
         return True
     if not line.startswith(_COMMIT):
