@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -115,3 +116,10 @@ def test_every_error_is_in_the_tree_in_all_and_derives_from_a_builtin():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'Collections'"):
         bedside.Collections  # noqa: B018
+
+
+def test_every_extra_that_an_error_names_can_be_installed():
+    named = {name for path in SOURCE.rglob("*.py") for name in re.findall(r'\bneeds\("(\w+)"\)', path.read_text())}
+    declared = (SOURCE.parents[1] / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1]
+    assert len(named) >= 8
+    assert named <= set(re.findall(r"^(\w+) = ", declared.split("\n[")[0], re.MULTILINE))
