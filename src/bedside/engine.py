@@ -211,6 +211,7 @@ class Engine:
         return records
 
     def _encoded(self, vectors: Matrix, count: int) -> Matrix:
+        self._check_encoder()  # another process may have re-embedded the collection
         return lines.check_encoded(vectors, count, self.manifest.dimension or None)
 
     def _settle(self, records: Sequence[Record]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import shutil
@@ -296,7 +297,7 @@ def _keep(log: Path) -> Path:
         kept = log.with_name(f"damaged-{log.stem}{f'-{number}' if number else ''}{log.suffix}")
         if not kept.exists():
             break
-        if kept.samefile(log):  # by a repair that was killed
+        if filecmp.cmp(kept, log, shallow=False):  # kept by a repair that was killed
             return kept
     with refusals(kept.name, "nothing was changed"):
         try:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import bedside
-from bedside import Collection, engine
+from bedside import Collection, engine, maintenance
 from bedside.errors import WriteFailedError
 from bedside.store import log
 from store.children import Model, answers, changed, document, forked, main, model_of, report, said
@@ -159,28 +159,57 @@ def moments(folder: str, call: str) -> None:
             shutil.rmtree(path / "cache")
         else:
             notes = Collection.open(path)
+    states = states_of(watched, lambda: CALLS[call](path, notes))
+    before = {} if call in ("create", "copy_to") else START
+    for number, state in enumerate(states):
+        check_left(call, put_back(state, root / f"left-{number}"), before, AFTER[call])
+    report({"states": len(states), "files": sorted({name for state in states for name in state})})
+
+
+def states_of(folder: Path, call: Callable[[], Any]) -> list[dict[str, bytes]]:
+    """Every state that the files of ``folder`` are in while ``call`` runs, from one line of code to the next."""
     states: list[dict[str, bytes]] = []
 
     def look(frame: Any, event: str, _: Any) -> Any:
         if not frame.f_code.co_filename.startswith(SOURCE):
             return None
-        if (state := files(watched)) not in states[-1:]:
+        if (state := files(folder)) not in states[-1:]:
             states.append(state)
         return look
 
     sys.settrace(look)
-    CALLS[call](path, notes)
+    call()
     sys.settrace(None)
-    states.append(files(watched))
-    before = {} if call in ("create", "copy_to") else START
+    return [*states, files(folder)]
+
+
+def put_back(state: dict[str, bytes], folder: Path) -> Path:
+    for name, content in state.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def killed_repairs(folder: str) -> None:
+    """Repair a damaged log; from every state in between, a second repair must lead to the same."""
+    root, path = Path(folder), Path(folder) / "c"
+    with Collection.open(path) as notes:
+        for version in (1, 2):
+            notes.add(document(id, version) for id in START)
+    damaged = (path / "log-000001.jsonl").read_bytes().replace(b"Note b in version 1", b"Note b in version !")
+    damaged = damaged.replace(b"Note c in version 2", b"Note c in version !")
+    (path / "log-000001.jsonl").write_bytes(damaged)
+    log._CHUNK = 300
+    states = states_of(path, lambda: maintenance.repair(path))
     for number, state in enumerate(states):
-        left = root / f"left-{number}"
-        left.mkdir()
-        for name, content in state.items():
-            (left / name).parent.mkdir(exist_ok=True)
-            (left / name).write_bytes(content)
-        check_left(call, left, before, AFTER[call])
-    report({"states": len(states), "files": sorted({name for state in states for name in state})})
+        left = put_back(state, root / f"left-{number}")
+        maintenance.repair(left)
+        with Collection.open(left) as notes:
+            assert model_of(notes) == {"c": 1, "a": 2, "b": 2}, number
+        names = sorted(files(left))
+        assert names == ["damaged-log-000001.jsonl", "log-000002.jsonl", "manifest.json", "write.lock"], number
+        assert (left / names[0]).read_bytes() == damaged, number
+    report({"states": len(states)})
 
 
 def files(folder: Path) -> dict[str, bytes]:
