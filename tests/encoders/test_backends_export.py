@@ -98,6 +98,15 @@ def test_an_export_keeps_the_calibration(bert: TransformerEncoder, tmp_path: Pat
     np.testing.assert_allclose(encoder.encode_documents(TEXTS), calibrated.encode_documents(TEXTS), atol=1e-4)
 
 
+def test_an_exported_encoder_can_be_calibrated_and_saved(
+    exported: Path, bert: TransformerEncoder, tmp_path: Path
+) -> None:
+    calibrated = load_encoder(exported, backend="openvino").calibrate(NOTES, method="center")
+    again = load_encoder(calibrated.save(tmp_path / "saved"), backend="openvino")
+    assert again.fingerprint == calibrated.fingerprint != bert.fingerprint
+    np.testing.assert_array_equal(again.encode_documents(TEXTS), calibrated.encode_documents(TEXTS))
+
+
 def test_an_export_into_the_model_s_own_folder_serves_beside_its_weights(
     bert: TransformerEncoder, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from bedside.encoders.cache import CachedEncoder, VectorCache
 from bedside.encoders.calibration import Calibration, fit_calibration
+from bedside.encoders.export import Export, Fidelity, export_model
 from bedside.encoders.folders import fetch_model, push_to_hub
 from bedside.encoders.load import load_encoder
 from bedside.encoders.masked import MaskedLanguageModel, Prediction
@@ -16,6 +17,8 @@ __all__ = [
     "PRESETS",
     "CachedEncoder",
     "Calibration",
+    "Export",
+    "Fidelity",
     "MaskedLanguageModel",
     "PairedEncoder",
     "Prediction",
@@ -24,6 +27,7 @@ __all__ = [
     "TransformerEncoder",
     "VectorCache",
     "encode_parallel",
+    "export_model",
     "fetch_model",
     "fit_calibration",
     "load_encoder",

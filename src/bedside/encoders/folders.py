@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside.encoders.calibration import Calibration
-from bedside.encoders.checkpoint import SAFE_WEIGHTS, SMALL_FILES, Checkpoint, resolve
+from bedside.encoders.checkpoint import EXPORTED, SAFE_WEIGHTS, SMALL_FILES, Checkpoint, resolve
 from bedside.encoders.extras import needs
 from bedside.encoders.prepare import building, prepared, write_manifest, write_tokenizer
 from bedside.encoders.settings import SETTINGS_FILE, Settings
@@ -144,11 +144,13 @@ def model_card(folder: Path, repo_id: str, base_model: str | None, license_id: s
 
 
 def copy_model(source: Path, target: Path) -> None:
-    """Copy what a model needs, without the source's manifest, and give it a ``tokenizer.json`` if it has none."""
+    """Copy what a model needs, and its exports, but not its manifest; write ``tokenizer.json`` if it has none."""
     for file in sorted({file for pattern in (*SMALL_FILES, *SAFE_WEIGHTS) for file in source.glob(pattern)}):
         place = target / file.relative_to(source)
         place.parent.mkdir(exist_ok=True)
         shutil.copyfile(file, place)
+    for manifest in source.glob(EXPORTED):
+        shutil.copytree(manifest.parent, target / manifest.parent.name)
     if not (target / "tokenizer.json").is_file():
         write_tokenizer(source, target)
 
