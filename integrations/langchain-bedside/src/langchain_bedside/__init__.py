@@ -1,4 +1,6 @@
-"""Bedside embeddings, vector store and retriever for LangChain."""
+"""Bedside embeddings, vector store, retriever and note splitter for LangChain."""
+
+from typing import TYPE_CHECKING, Any
 
 from langchain_bedside.embeddings import BedsideEmbeddings
 from langchain_bedside.encoder import LangChainEncoder, as_encoder
@@ -9,8 +11,12 @@ from langchain_bedside.retriever import BedsideRetriever
 from langchain_bedside.store_retriever import BedsideVectorStoreRetriever
 from langchain_bedside.vectorstore import BedsideVectorStore
 
+if TYPE_CHECKING:
+    from langchain_bedside.splitter import BedsideNoteSplitter
+
 __all__ = [
     "BedsideEmbeddings",
+    "BedsideNoteSplitter",
     "BedsideRecordManager",
     "BedsideRetriever",
     "BedsideTranslator",
@@ -21,3 +27,12 @@ __all__ = [
     "UnknownSearchArgumentError",
     "as_encoder",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the splitter when it is first asked for: older releases of its base class import every model library."""
+    if name == "BedsideNoteSplitter":
+        from langchain_bedside.splitter import BedsideNoteSplitter
+
+        return BedsideNoteSplitter
+    raise AttributeError(f"module 'langchain_bedside' has no attribute {name!r}")
