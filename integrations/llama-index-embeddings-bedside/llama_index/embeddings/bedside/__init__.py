@@ -1,5 +1,6 @@
-"""LlamaIndex embeddings from a Bedside encoder."""
+"""LlamaIndex embeddings from a Bedside encoder, and a node parser that cuts notes to its size."""
 
 from llama_index.embeddings.bedside.base import BedsideEmbedding
+from llama_index.embeddings.bedside.node_parser import BedsideNodeParser
 
-__all__ = ["BedsideEmbedding"]
+__all__ = ["BedsideEmbedding", "BedsideNodeParser"]
