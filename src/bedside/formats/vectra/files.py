@@ -1,0 +1,225 @@
+"""The files of a vectra folder, parsed and checked: the index, its side-car metadata, the catalog and its texts.
+
+The layout is vectra 0.15.0's: ``index.json`` or ``index.pb`` holds the items; an item's ``metadataFile`` holds the
+metadata that is not indexed; ``catalog.json`` or ``catalog.pb`` names the documents, each with ``<id>.txt`` and
+sometimes metadata in ``<id>.json`` or ``<id>.pb``. The ``.pb`` metadata files hold JSON text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from bedside.errors import InvalidDocumentError
+from bedside.formats.vectra import protobuf
+
+SUFFIXES = (".json", ".pb")
+"""Of the index, the catalog and the metadata files: JSON, or protobuf."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item as the index file holds it.
+
+    Attributes:
+        id: Unique in the index.
+        metadata: All of it, or only the indexed keys where there is a ``metadata_file``.
+        vector: float64 ``[d]``, as vectra computes with; items of one index may differ in length.
+        norm: What vectra divides by; ``None`` where it overflowed and JSON could not hold it.
+        metadata_file: The side-car file with the whole metadata.
+    """
+
+    id: str
+    metadata: dict[str, Any]
+    vector: NDArray[np.float64]
+    norm: float | None
+    metadata_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index file: its items in order, and the metadata keys that it keeps in it (none: all)."""
+
+    items: list[Item]
+    indexed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The documents of a document index: their ids, URIs, and, since vectra 0.15, content hashes by URI."""
+
+    uris: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+
+class Folder:
+    """Reads the files of one vectra folder; every error names the file and the place in it.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        InvalidDocumentError: It holds no index, or both of ``index.json`` and ``index.pb``, as an interrupted
+            migration leaves it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        found = [suffix for suffix in SUFFIXES if (path / f"index{suffix}").is_file()]
+        if len(found) != 1:
+            reason = "both index.json and index.pb; finish vectra's migration" if found else "no index.json or index.pb"
+            raise InvalidDocumentError(f"{path.name}: not a vectra folder: {reason}")
+        self.suffix = found[0]
+
+    def index(self) -> Index:
+        """The index file."""
+        name = f"index{self.suffix}"
+        return _index(name, self._read(name, protobuf.index))
+
+    def catalog(self) -> Catalog | None:
+        """The catalog, or ``None`` where the folder is an index of items only."""
+        name = f"catalog{self.suffix}"
+        if not (self.path / name).exists():
+            return None
+        return _catalog(name, self._read(name, protobuf.catalog))
+
+    def metadata(self, item: Item) -> dict[str, Any]:
+        """All metadata of an item, from its side-car file where it has one."""
+        if item.metadata_file is None:
+            return item.metadata
+        return _object(self._json(item.metadata_file), item.metadata_file)
+
+    def text(self, document_id: str) -> str:
+        """The text of a document, byte for byte."""
+        name = f"{document_id}.txt"
+        try:
+            return self._bytes(name).decode("utf-8")
+        except UnicodeDecodeError as error:
+            refuse(f"{name}, byte {error.start}", "not UTF-8")
+
+    def document_metadata(self, document_id: str) -> dict[str, Any]:
+        """The metadata of a document; ``{}`` where it was added without."""
+        name = f"{document_id}{self.suffix}"
+        return _object(self._json(name), name) if is_plain(name) and (self.path / name).exists() else {}
+
+    def _bytes(self, name: str) -> bytes:
+        if not is_plain(name):
+            refuse(repr(name), "a file name that leads out of the folder")
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            refuse(name, f"cannot be read: {error.strerror}")
+
+    def _read(self, name: str, decode: Callable[[bytes], Any]) -> Any:
+        """The file as JSON has it: ``decode`` makes the same objects of protobuf."""
+        if self.suffix == ".json":
+            return self._json(name)
+        try:
+            return decode(self._bytes(name))
+        except ValueError as error:
+            refuse(name, f"not protobuf of vectra's schema: {error}")
+
+    def _json(self, name: str) -> Any:
+        try:
+            return orjson.loads(self._bytes(name))
+        except orjson.JSONDecodeError as error:
+            refuse(name, f"not JSON that can be stored: {error}")
+
+
+def refuse(where: str, reason: str) -> NoReturn:
+    """Raise the error of a damaged file."""
+    raise InvalidDocumentError(f"{where}: {reason}")
+
+
+def norm(vector: NDArray[np.float64]) -> float:
+    """The Euclidean length, with the overflow and underflow that vectra's sum of squares has."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.sqrt(np.dot(vector, vector)))
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is that of a file in the folder, and leads nowhere else."""
+    return Path(name).name == name and "\\" not in name and "\0" not in name and name not in (".", "..")
+
+
+def _index(name: str, raw: Any) -> Index:
+    config = _object(_object(raw, name).get("metadata_config") or {}, f"{name}: metadata_config")
+    indexed = _strings(config.get("indexed") or [], f"{name}: metadata_config.indexed")
+    items = raw.get("items")
+    if not isinstance(items, list):
+        refuse(f"{name}: items", f"expected a list, got {_kind(items)}")
+    return Index([_item(item, f"{name}: items[{i}]") for i, item in enumerate(items)], indexed)
+
+
+def _item(raw: Any, where: str) -> Item:
+    item = _object(raw, where)
+    length = item.get("norm")
+    if length is not None and not _is_number(length):
+        refuse(f"{where}.norm", f"expected a number, got {_kind(length)}")
+    file = item.get("metadataFile")
+    if file is not None:
+        _string(file, f"{where}.metadataFile")
+    return Item(
+        id=_string(item.get("id"), f"{where}.id"),
+        metadata=_object(item.get("metadata") or {}, f"{where}.metadata"),
+        vector=_vector(item.get("vector"), f"{where}.vector"),
+        norm=None if length is None else float(length),
+        metadata_file=file or None,
+    )
+
+
+def _vector(raw: Any, where: str) -> NDArray[np.float64]:
+    if isinstance(raw, np.ndarray):
+        return raw.astype(np.float64)
+    if not isinstance(raw, list):
+        refuse(where, f"expected a list of numbers, got {_kind(raw)}")
+    for i, number in enumerate(raw):
+        if not _is_number(number):
+            refuse(f"{where}[{i}]", f"expected a number, got {_kind(number)}")
+    return np.array(raw, dtype=np.float64)
+
+
+def _catalog(name: str, raw: Any) -> Catalog:
+    catalog = _object(raw, name)
+    ids, uris, hashes = (
+        _string_map(catalog.get(key) or {}, f"{name}: {key}") for key in ("uriToId", "idToUri", "uriToHash")
+    )
+    if {uri: id for id, uri in uris.items()} != ids:
+        refuse(name, "uriToId and idToUri name different documents")
+    return Catalog(uris, hashes)
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        refuse(where, f"expected an object, got {_kind(value)}")
+    return value
+
+
+def _string(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        refuse(where, f"expected a string, got {_kind(value)}")
+    return value
+
+
+def _strings(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        refuse(where, f"expected a list of strings, got {_kind(value)}")
+    return tuple(_string(item, f"{where}[{i}]") for i, item in enumerate(value))
+
+
+def _string_map(value: Any, where: str) -> dict[str, str]:
+    return {key: _string(item, f"{where}.{key}") for key, item in _object(value, where).items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__

@@ -1,0 +1,148 @@
+"""A vectra index in memory, answering as vectra 0.15.0 does: for checking a migration against the old answers."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cmp_to_key
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.arguments import check_count
+from bedside.errors import InvalidVectorError
+from bedside.formats.vectra.files import Folder, Item, norm
+from bedside.formats.vectra.filter import matches
+
+
+@dataclass(frozen=True)
+class VectraHit:
+    """One of vectra's results.
+
+    Attributes:
+        id: The item's.
+        score: vectra's cosine; NaN for a zero vector, and infinite where the stored norm overflowed.
+        metadata: All of the item's metadata.
+    """
+
+    id: str
+    score: float
+    metadata: Mapping[str, Any]
+
+
+class VectraIndex:
+    """Reads a vectra folder and answers filters and vector queries exactly as vectra does.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        InvalidDocumentError: The folder is none of vectra's, or a file in it is damaged.
+
+    Example:
+        >>> VectraIndex("old-index").query([0.1, 0.9], top_k=3, filter={"ward": "icu"})  # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._folder = Folder(Path(path))
+        self.items: Sequence[Item] = self._folder.index().items
+
+    def ids(self, filter: Mapping[str, Any] | None = None) -> list[str]:
+        """The ids of the items that vectra selects, in its order.
+
+        Raises:
+            FilterError: The filter is one that vectra itself fails on.
+        """
+        return [item.id for item in self._selected(filter)]
+
+    def query(
+        self, vector: Sequence[float] | NDArray[Any], top_k: int = 10, filter: Mapping[str, Any] | None = None
+    ) -> list[VectraHit]:
+        """The items nearest by vectra's cosine, best first; ties fall as vectra's heap leaves them.
+
+        vectra compares vectors of different lengths by the numbers that both have, but divides by their whole norms.
+
+        Args:
+            vector: ``[d]``.
+            top_k: How many at most.
+            filter: In vectra's language.
+
+        Raises:
+            FilterError: The filter is one that vectra itself fails on.
+            InvalidVectorError: The vector is not a list of numbers.
+        """
+        check_count("top_k", top_k)
+        query, items = _vector(vector), self._selected(filter)
+        length = norm(query)
+        kept = _best([_cosine(query, length, item) for item in items], top_k)
+        return [VectraHit(items[i].id, score, self._folder.metadata(items[i])) for i, score in kept]
+
+    def _selected(self, filter: Mapping[str, Any] | None) -> list[Item]:
+        return [item for item in self.items if matches(item.metadata, filter)]
+
+
+def _vector(values: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
+    try:
+        vector = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidVectorError("vector: expected numbers") from None
+    if vector.ndim != 1:
+        raise InvalidVectorError(f"vector: expected shape [d], got {list(vector.shape)}")
+    return vector
+
+
+def _cosine(query: NDArray[np.float64], length: float, item: Item) -> float:
+    if length == 0 or item.norm == 0:
+        return math.nan
+    both = min(len(query), len(item.vector))
+    with np.errstate(all="ignore"):
+        # A norm that JSON could not hold is null, which JavaScript multiplies as 0.
+        return float(np.dot(query[:both], item.vector[:both]) / np.float64(length * (item.norm or 0.0)))
+
+
+def _best(scores: Sequence[float], top_k: int) -> list[tuple[int, float]]:
+    """Rows and scores of the best, through a heap of ``top_k`` with the worst on top.
+
+    The heap decides which of several equal scores stay and in which order they are sorted, NaN among them.
+    """
+    heap: list[tuple[int, float]] = []
+    for row, score in enumerate(scores):
+        if len(heap) < top_k:
+            heap.append((row, score))
+            _rise(heap)
+        elif heap and score > heap[0][1]:
+            heap[0] = (row, score)
+            _sink(heap)
+    return sorted(heap, key=cmp_to_key(_descending))
+
+
+def _descending(a: tuple[int, float], b: tuple[int, float]) -> int:
+    """JavaScript's ``b - a`` as a comparison: NaN is a tie, and so is infinity with itself."""
+    return int(b[1] > a[1]) - int(b[1] < a[1])
+
+
+def _rise(heap: list[tuple[int, float]]) -> None:
+    place = len(heap) - 1
+    while place > 0:
+        parent = (place - 1) // 2
+        if not heap[parent][1] > heap[place][1]:
+            return
+        heap[parent], heap[place] = heap[place], heap[parent]
+        place = parent
+
+
+def _sink(heap: list[tuple[int, float]]) -> None:
+    place = 0
+    while True:
+        smallest = place
+        for child in (2 * place + 1, 2 * place + 2):
+            if child < len(heap) and heap[child][1] < heap[smallest][1]:
+                smallest = child
+        if smallest == place:
+            return
+        heap[place], heap[smallest] = heap[smallest], heap[place]
+        place = smallest

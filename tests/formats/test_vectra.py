@@ -1,0 +1,358 @@
+"""vectra folders: what vectra 0.15.0 wrote is read, what it answered is answered, what we write reads back."""
+
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedside import Document
+from bedside.errors import DuplicateIdError, FilterError, InvalidDocumentError, InvalidInputError, InvalidVectorError
+from bedside.formats.vectra import Source, VectraIndex, matches, read_documents, read_sources, write_documents
+from bedside.formats.vectra.filter import number_text
+from bedside.formats.vectra.offsets import Offsets
+
+ROOT = Path(__file__).resolve().parents[2]
+ORACLES = Path(os.environ.get("BEDSIDE_ORACLES", ROOT.parent / "shared" / "oracles")) / "vectra"
+needs_oracle = pytest.mark.skipif(not ORACLES.is_dir(), reason=f"no vectra oracle at BEDSIDE_ORACLES ({ORACLES})")
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return json.loads((ORACLES / "cases.json").read_bytes())
+
+
+def indexes(cases):
+    names = {case["index"] for kind in ("filters", "queries") for case in cases[kind]}
+    return {name: VectraIndex(ORACLES / "example-index" / name) for name in names}
+
+
+@needs_oracle
+def test_every_filter_of_the_oracle_selects_what_vectra_selected(cases):
+    opened = indexes(cases)
+    for case in cases["filters"]:
+        index = opened[case["index"]]
+        if "error" in case:
+            with pytest.raises(FilterError, match="expected a list"):
+                index.ids(case["filter"])
+        else:
+            assert index.ids(case["filter"]) == case["expected_ids"], case["name"]
+
+
+@needs_oracle
+def test_every_vector_query_of_the_oracle_has_vectras_order_and_scores(cases):
+    opened = indexes(cases)
+    for case in cases["queries"]:
+        hits = opened[case["index"]].query(case["vector"], case["topK"], case["filter"])
+        assert [hit.id for hit in hits] == [hit["id"] for hit in case["expected"]], case["name"]
+        wanted = np.array([float(hit["score"]) for hit in case["expected"]])
+        np.testing.assert_allclose([hit.score for hit in hits], wanted, rtol=0, atol=1e-12)
+
+
+def utf16_cut(text, first, last):
+    return text.encode("utf-16-le")[2 * first : 2 * last + 2].decode("utf-16-le")
+
+
+@needs_oracle
+@pytest.mark.parametrize("name", ["docs", "docs-gpt", "docs-legacy"])
+def test_chunks_are_cut_where_vectra_cuts_them_and_carry_offsets_into_their_document(name):
+    folder = ORACLES / "example-index" / name
+    raw = json.loads((folder / "index.json").read_bytes())["items"]
+    sources = {source.uri: source for source in read_sources(folder)}
+    documents = list(read_documents(folder))
+    assert len(sources) == 12
+    assert [document.id for document in documents] == [item["id"] for item in raw]
+    for document, item in zip(documents, raw, strict=True):
+        place = item["metadata"]
+        source = sources[document.metadata["source_id"]]
+        start, end = document.metadata["start"], document.metadata["end"]
+        assert document.text == source.text[start:end] == utf16_cut(source.text, place["startPos"], place["endPos"])
+        assert source.id == place["documentId"] == document.metadata["documentId"]
+        ours = ("documentId", "source_id", "start", "end", "startPos", "endPos")
+        assert {k: v for k, v in document.metadata.items() if k not in ours} == source.metadata
+        np.testing.assert_array_equal(document.vector, np.float32(item["vector"]))
+
+
+@needs_oracle
+@pytest.mark.parametrize("name", ["docs-pb", "docs-migrated-to-pb", "docs-legacy"])
+def test_protobuf_and_old_catalogs_give_the_same_documents_as_json(name):
+    first = list(read_documents(ORACLES / "example-index" / "docs"))
+    other = list(read_documents(ORACLES / "example-index" / name))
+    texts = [(d.text, {k: v for k, v in d.metadata.items() if k != "documentId"}) for d in first]
+    assert [(d.text, {k: v for k, v in d.metadata.items() if k != "documentId"}) for d in other] == texts
+    np.testing.assert_array_equal([d.vector for d in other], [d.vector for d in first])
+    hashes = [s.hash for s in read_sources(ORACLES / "example-index" / "docs")]
+    assert [s.hash for s in read_sources(ORACLES / "example-index" / name)] == (
+        [None] * 12 if name == "docs-legacy" else hashes
+    )
+
+
+@needs_oracle
+def test_side_car_files_and_inline_metadata_are_the_same_documents():
+    inline, beside = (list(read_documents(ORACLES / "example-index" / n)) for n in ("local", "local-indexed"))
+    assert inline == beside
+    assert len(inline) == 30
+    assert inline[0].metadata["site"] == {"ward": "A", "bed": 12}
+    assert list(read_documents(ORACLES / "example-index" / "local-indexed-pb")) == inline
+
+
+@needs_oracle
+def test_text_key_takes_the_text_out_of_the_metadata_and_must_be_everywhere():
+    with pytest.raises(InvalidDocumentError, match=r"index.json: items\[\d+\].metadata.note: expected the item's text"):
+        list(read_documents(ORACLES / "example-index" / "local", text_key="note"))
+    first = next(read_documents(ORACLES / "example-index" / "local", text_key="note"))
+    assert first.text == "Chest pain – ECG normal"
+    assert "note" not in first.metadata
+
+
+@needs_oracle
+def test_vectors_that_cosine_cannot_search_are_refused_with_their_place():
+    with pytest.raises(InvalidVectorError, match=r"index.json: items\[1\].vector: a zero vector"):
+        list(read_documents(ORACLES / "example-index" / "local-edge"))
+
+
+def notes():
+    vectors = np.random.default_rng(7).normal(size=(6, 5)).astype(np.float32)
+    texts = ["BP 120/80", "no fever 😀", "", "tab\tand\r\nline", "  spaces  ", "müde"]
+    odd = {"n": 1, "f": 0.1, "yes": True, "none": None, "list": [1, "a", None], "object": {"a": {"b": []}}}
+    return [Document(text, {"ward": f"w{i}", **odd}, f"n{i}", vectors[i]) for i, text in enumerate(texts)]
+
+
+def assert_same(read, written):
+    assert read == written
+    for a, b in zip(read, written, strict=True):
+        assert a.vector.tobytes() == b.vector.tobytes()
+        assert {k: type(v) for k, v in a.metadata.items()} == {k: type(v) for k, v in b.metadata.items()}
+
+
+@pytest.mark.parametrize("indexed", [(), ("ward", "n"), ("nowhere",)])
+@pytest.mark.parametrize("codec", ["json", "protobuf"])
+def test_what_is_written_reads_back_exactly(tmp_path, indexed, codec):
+    documents = notes()
+    if codec == "protobuf" and not indexed:
+        documents = [
+            Document(d.text, {k: d.metadata[k] for k in ("ward", "n", "f", "yes")}, d.id, d.vector) for d in documents
+        ]
+    assert write_documents(tmp_path / "v", documents, indexed=indexed, codec=codec) == 6
+    assert_same(list(read_documents(tmp_path / "v")), documents)
+    assert not (tmp_path / "v.new").exists()
+
+
+def test_protobuf_refuses_what_its_schema_would_turn_into_strings(tmp_path):
+    with pytest.raises(InvalidDocumentError, match=r"documents\[0\].metadata.none: expected a string, a number"):
+        write_documents(tmp_path / "v", notes(), codec="protobuf")
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_oracle
+@pytest.mark.parametrize("codec", ["json", "protobuf"])
+@pytest.mark.parametrize("name", ["docs", "docs-gpt"])
+def test_a_document_index_is_written_with_the_catalog_texts_and_offsets_it_had(tmp_path, name, codec):
+    folder = ORACLES / "example-index" / name
+    documents, sources = list(read_documents(folder)), list(read_sources(folder))
+    write_documents(tmp_path / "v", documents, sources=sources, codec=codec)
+    assert_same(list(read_documents(tmp_path / "v")), documents)
+    assert list(read_sources(tmp_path / "v")) == sources
+    if codec == "json":
+        assert json.loads((tmp_path / "v/catalog.json").read_bytes()) == json.loads(
+            (folder / "catalog.json").read_bytes()
+        )
+        written, given = (json.loads((at / "index.json").read_bytes())["items"] for at in (tmp_path / "v", folder))
+        assert [item["metadata"] for item in written] == [item["metadata"] for item in given]
+
+
+def test_the_norm_and_the_metadata_config_that_vectra_requires_are_written(tmp_path):
+    write_documents(tmp_path / "v", [Document("a", {}, "1", np.float32([3, 4]))])
+    raw = json.loads((tmp_path / "v" / "index.json").read_bytes())
+    assert raw == {
+        "version": 1,
+        "metadata_config": {},
+        "items": [{"id": "1", "metadata": {"text": "a"}, "vector": [3.0, 4.0], "norm": 5.0}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("document", "error", "says"),
+    [
+        (Document("a", {}, "1"), InvalidVectorError, r"documents\[1\].vector: vectra stores vectors"),
+        (Document("a", {}, "1", [1.0, 2.0]), InvalidVectorError, "expected dimension 3, got 2"),
+        (Document("a", {}, "0", [1.0, 2.0, 3.0]), DuplicateIdError, r"documents\[1\].id"),
+        (Document("a", {"text": 1}, "1", [1.0, 2.0, 3.0]), InvalidDocumentError, "set text_key"),
+        (Document("a", {"n": [2**53 + 1]}, "1", [1.0, 2.0, 3.0]), InvalidDocumentError, "no JavaScript number"),
+    ],
+)
+def test_what_vectra_cannot_hold_is_refused_and_leaves_nothing(tmp_path, document, error, says):
+    with pytest.raises(error, match=says):
+        write_documents(tmp_path / "v", [Document("b", {}, "0", [1.0, 0.0, 0.0]), document])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_use_is_not_written_into(tmp_path):
+    (tmp_path / "kept.txt").write_text("x")
+    with pytest.raises(InvalidInputError, match="new or empty folder"):
+        write_documents(tmp_path, notes())
+    assert [file.name for file in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def small_index(folder, **changes):
+    item = {"id": "a", "metadata": {"text": "x"}, "vector": [1, 2], "norm": math.sqrt(5)}
+    folder.mkdir()
+    index = {"version": 1, "metadata_config": {}, "items": [item, item | {"id": "b"} | changes]}
+    (folder / "index.json").write_text(json.dumps(index))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"id": 5}, r"items\[1\].id: expected a string, got int"),
+        ({"id": ""}, r"items\[1\].id: empty"),
+        ({"id": "a"}, r"items\[1\].id: given to two items"),
+        ({"vector": [1, None]}, r"items\[1\].vector\[1\]: expected a number, got NoneType"),
+        ({"vector": "1"}, r"items\[1\].vector: expected a list of numbers"),
+        ({"vector": [1, 2, 3]}, r"items\[1\].vector: expected dimension 2, got 3"),
+        ({"vector": [1, 1e39]}, r"items\[1\].vector: every number must be finite"),
+        ({"metadata": []}, None),
+        ({"metadata": [1]}, r"items\[1\].metadata: expected an object"),
+        ({"norm": "5"}, r"items\[1\].norm: expected a number"),
+        ({"metadataFile": "gone.json"}, r"gone.json: cannot be read"),
+        ({"metadataFile": "../secret.json"}, r"leads out of the folder"),
+    ],
+)
+def test_a_damaged_item_is_refused_with_the_file_and_its_place(tmp_path, changes, says):
+    folder = small_index(tmp_path / "v", **changes)
+    (tmp_path / "secret.json").write_text("{}")
+    if says is None:
+        assert len(list(read_documents(folder))) == 2
+        return
+    with pytest.raises(InvalidInputError, match=says):
+        list(read_documents(folder))
+
+
+@pytest.mark.parametrize("text", ['{"items": [', '{"items": {}}', "[]", '{"items": [1e400]}', "[" * 5000])
+def test_a_file_that_is_no_index_is_refused_by_name(tmp_path, text):
+    (tmp_path / "index.json").write_text(text)
+    with pytest.raises(InvalidDocumentError, match=r"^index\.json"):
+        list(read_documents(tmp_path))
+
+
+def test_a_half_migrated_folder_and_one_without_an_index_are_refused(tmp_path):
+    with pytest.raises(InvalidDocumentError, match=r"no index\.json or index\.pb"):
+        list(read_documents(tmp_path))
+    for name in ("index.json", "index.pb"):
+        (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(InvalidDocumentError, match="finish vectra's migration"):
+        list(read_documents(tmp_path))
+
+
+@needs_oracle
+def test_a_cut_protobuf_index_is_refused_or_ends_between_two_items(tmp_path):
+    data = (ORACLES / "example-index" / "local-pb" / "index.pb").read_bytes()
+    whole = list(read_documents(ORACLES / "example-index" / "local-pb"))
+    between = 0
+    for end in range(0, len(data), 7):
+        (tmp_path / "index.pb").write_bytes(data[:end])
+        try:
+            read = list(read_documents(tmp_path))
+        except InvalidInputError as error:
+            assert "index.pb" in str(error)
+        else:
+            between += 1
+            assert read == whole[: len(read)]
+    assert between < 30
+
+
+@needs_oracle
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("catalog.json", "uriToId and idToUri"), ("index.json", "has text and no chunk"), ("*.txt", "cannot be read")],
+)
+def test_a_document_index_that_lost_a_part_is_refused(tmp_path, name, says):
+    folder = tmp_path / "v"
+    shutil.copytree(ORACLES / "example-index" / "docs", folder, copy_function=shutil.copyfile)
+    folder.chmod(0o755)
+    file = next(folder.glob(name))
+    if name == "*.txt":
+        file.unlink()
+    else:
+        raw = json.loads(file.read_bytes())
+        if name == "index.json":
+            gone = raw["items"][0]["metadata"]["documentId"]
+            raw["items"] = [item for item in raw["items"] if item["metadata"]["documentId"] != gone]
+        else:
+            raw["idToUri"].popitem()
+        file.write_text(json.dumps(raw))
+    with pytest.raises(InvalidDocumentError, match=says):
+        list(read_documents(folder))
+
+
+def document_index(folder, text, first, last, **metadata):
+    source = Source("doc://a.txt", "a", text)
+    write_documents(folder, [], sources=[source])
+    raw = json.loads((folder / "index.json").read_bytes())
+    place = {"documentId": "a", "startPos": first, "endPos": last}
+    raw["items"] = [{"id": "1", "metadata": place | metadata, "vector": [1], "norm": 1}]
+    (folder / "index.json").write_text(json.dumps(raw))
+    return folder
+
+
+def test_an_offset_inside_a_surrogate_pair_moves_outwards(tmp_path):
+    chunk = next(read_documents(document_index(tmp_path / "v", "a😀b😀c", 2, 4)))
+    assert (chunk.text, chunk.metadata["start"], chunk.metadata["end"]) == ("😀b😀", 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "metadata", "says"),
+    [
+        (0, 7, {}, "endPos: expected an offset into the document's 7 UTF-16 code units"),
+        (-1, 2, {}, "startPos: expected an offset"),
+        (3, 2, {}, "endPos: expected at least startPos, 3"),
+        (0, 1, {"start": 5}, "metadata.start: stands where the chunk's offsets go"),
+        (0, 1, {"documentId": "b"}, "documentId: the catalog has no such document"),
+    ],
+)
+def test_wrong_offsets_are_refused(tmp_path, first, last, metadata, says):
+    with pytest.raises(InvalidDocumentError, match=says):
+        list(read_documents(document_index(tmp_path / "v", "a😀b😀c", first, last, **metadata)))
+
+
+def test_a_chunk_that_its_source_does_not_hold_is_not_written(tmp_path):
+    chunk = Document("other", {"source_id": "u", "start": 0, "end": 5}, "1", [1.0])
+    with pytest.raises(InvalidDocumentError, match="do not cut its text"):
+        write_documents(tmp_path / "v", [chunk], sources=[Source("u", "i", "hello")])
+
+
+def test_a_source_id_that_leads_out_of_the_folder_is_refused(tmp_path):
+    with pytest.raises(InvalidDocumentError, match="can name a file"):
+        write_documents(tmp_path / "v", [], sources=[Source("u", "../i", "hello")])
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30), st.data())
+def test_offsets_are_those_of_utf16(text, data):
+    offsets = Offsets(text)
+    place = data.draw(st.integers(0, len(text)))
+    units = len(text[:place].encode("utf-16-le")) // 2
+    assert offsets.to_utf16(place) == units
+    assert offsets.to_python(units) == offsets.to_python(units, up=True) == place
+    assert offsets.units == len(text.encode("utf-16-le")) // 2
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.1, "0.1"), (5.0, "5"), (-0.0, "0"), (1e21, "1e+21"), (123456789012345680000.0, "123456789012345680000"),
+        (1e-6, "0.000001"), (1e-7, "1e-7"), (-1.5e-9, "-1.5e-9"), (1.25e300, "1.25e+300"), (100.5, "100.5"),
+    ],
+)  # fmt: skip
+def test_numbers_are_written_as_javascript_writes_them(value, text):
+    assert number_text(value) == text
+
+
+def test_a_number_field_is_in_a_list_only_by_its_digits():
+    assert matches({"age": 5}, {"age": {"$in": ["15"]}})
+    assert not matches({"age": 5}, {"age": {"$in": [5]}})
