@@ -71,7 +71,7 @@ def test_the_answer_is_that_of_brute_force(kind, n, d, k, share, weight, seed):
 
 
 def test_rows_over_several_blocks_are_found(rng, monkeypatch):
-    monkeypatch.setattr(module, "CAPACITY", 16)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 16 * 4 * 8)
     vectors = rng.normal(size=(100, 8)).astype(np.float32)
     index = DenseIndex(8)
     index.extend(vectors[:5])
