@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def alone(options: Options) -> str:
-    """Bedside and the bare product taking turns in a process of their own: the first part, before other libraries' threads."""
+    """Bedside and the bare product taking turns, before any other library has started threads in this process."""
     rows = []
     for corpus in (random_rows(options.largest), real_rows(options.largest)):
         for size in options.sizes:
