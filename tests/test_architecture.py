@@ -44,7 +44,7 @@ NO_ENCODERS = {
     "rank",
     "records",
 }
-NOBODY_IMPORTS = {"evaluation", "formats", "words", "tuning", "cli"}
+NOBODY_IMPORTS = {"evaluation", "formats", "words", "tuning", "cli", "clusters", "maps", "expansion"}
 
 
 def modules() -> dict[str, ast.Module]:

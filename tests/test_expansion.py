@@ -143,6 +143,8 @@ def test_a_search_finds_by_what_was_added_and_keeps_the_querys_own_words_first(n
     plain = notes.search("myocardial infarction", mode="sparse")[0]
     assert hits[1].score == pytest.approx(0.9 * plain.score)
     assert search_expanded(notes, expansion, mode="sparse", top_k=1)[0].id == "own"
+    assert search_expanded(notes, expansion, mode="sparse", top_k=1, offset=1) == hits[1:2]
+    assert search_expanded(notes, expansion, mode="sparse", min_score=hits[0].score) == hits[:1]
 
 
 def test_an_explained_hit_says_what_was_added_and_its_parts_still_sum_to_its_score(notes):

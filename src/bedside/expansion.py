@@ -168,7 +168,15 @@ def expand(
     return Expansion(query, tuple(sorted(offers, key=lambda offer: offer.span[0])))
 
 
-def search_expanded(records: Records, expansion: Expansion, *, top_k: int = 10, **options: Any) -> list[Hit]:
+def search_expanded(
+    records: Records,
+    expansion: Expansion,
+    *,
+    top_k: int = 10,
+    offset: int = 0,
+    min_score: float | None = None,
+    **options: Any,
+) -> list[Hit]:
     """Search for a query and for each of its applied additions; a document keeps its best score.
 
     A match of an addition counts its weight times its score, so scores stay on the scale of the mode, and the query's
@@ -178,6 +186,8 @@ def search_expanded(records: Records, expansion: Expansion, *, top_k: int = 10, 
         records: A collection or a scoped view.
         expansion: What :func:`expand` returned, with choices made or not.
         top_k: How many hits at most.
+        offset: Skip so many hits, for paging.
+        min_score: Leave out hits below it, after their weight.
         **options: As for ``search``. With ``explain=True`` each hit's formula names the addition that found it.
 
     Returns:
@@ -186,13 +196,15 @@ def search_expanded(records: Records, expansion: Expansion, *, top_k: int = 10, 
     queries = expansion.queries
     reasons = ["", *(f"{offer}: " for offer in expansion.applied)]
     best: dict[str, Hit] = {}
-    answers = records.search([text for text, _ in queries], top_k=top_k, **options)
+    answers = records.search([text for text, _ in queries], top_k=offset + top_k, **options)
     for hits, (_, weight), reason in zip(answers, queries, reasons, strict=True):
         for hit in hits:
             weighted = _weighted(hit, weight, reason)
             if hit.id not in best or weighted.score > best[hit.id].score:
                 best[hit.id] = weighted
-    return sorted(best.values(), key=lambda hit: -hit.score)[:top_k]
+    ranked = sorted(best.values(), key=lambda hit: -hit.score)
+    kept = ranked if min_score is None else [hit for hit in ranked if hit.score >= min_score]
+    return kept[offset : offset + top_k]
 
 
 def _weighted(hit: Hit, weight: float, reason: str) -> Hit:
