@@ -1,0 +1,119 @@
+"""A clinical chatbot in the terminal: one patient's notes, follow-up questions, streamed answers, cited sources.
+
+Run it with a chat model of your choice, local or remote (local: nothing leaves the machine)::
+
+    python chatbot.py ollama:llama3.2 --patient P01
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from langchain.chat_models import init_chat_model
+from langchain_bedside import (
+    BedsideEmbeddings,
+    BedsideNoteSplitter,
+    BedsideRecordManager,
+    BedsideRetriever,
+    BedsideVectorStore,
+)
+from langchain_core.documents import Document
+from langchain_core.indexing import index
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+
+from clinical_notes import read_patients
+
+EMBEDDINGS = BedsideEmbeddings(model="bedside/static")  # or a Hugging Face name, "emilyalsentzer/Bio_ClinicalBERT"
+REMEMBERED = 8  # messages of the conversation that the model still reads
+REWRITE = (
+    "Rewrite the user's last message as one question that can be understood without the conversation before it. "
+    "Give the question only."
+)
+ANSWER = (
+    "You help a clinician to read one patient's record. Answer from these passages only, briefly, and put the ids of "
+    "those that an answer rests on behind it in square brackets. If they do not answer, say so; never guess.\n\n"
+)
+
+
+def open_notes(path: Path) -> BedsideVectorStore:
+    """Open the store and bring it up to date: what is new or changed is encoded, what is gone is deleted."""
+    store = BedsideVectorStore(EMBEDDINGS, path, scope_keys=["patient_id"])
+    notes = [Document(note.text, metadata={"note_id": note.id, **note.metadata}) for note in read_patients()]
+    for patient_id in sorted({note.metadata["patient_id"] for note in notes}):
+        own = [note for note in notes if note.metadata["patient_id"] == patient_id]
+        record = store.scoped(patient_id=patient_id)
+        passages = BedsideNoteSplitter(EMBEDDINGS).split_documents(own)
+        index(passages, BedsideRecordManager(record), record, cleanup="full", key_encoder="blake2b")
+    return store
+
+
+class Chatbot:
+    """A conversation about one patient.
+
+    Args:
+        notes: The store of all patients.
+        model: Any LangChain chat model.
+        patient_id: The patient whose notes answer.
+    """
+
+    def __init__(self, notes: BedsideVectorStore, model: BaseChatModel, patient_id: str) -> None:
+        self.model = model
+        self.retriever = BedsideRetriever(vectorstore=notes.scoped(patient_id=patient_id), k=5)
+        self.history: list[BaseMessage] = []
+        self.sources: list[Document] = []
+
+    def ask(self, message: str) -> Iterator[str]:
+        """Stream the answer; afterwards ``sources`` are the passages that it cites."""
+        found = self.retriever.invoke(self._standalone(message))
+        context = "\n\n".join(f"[{label(p)}] {p.metadata['date']}\n{p.page_content.strip()}" for p in found)
+        answer = ""
+        for part in self.model.stream([SystemMessage(ANSWER + context), *self.history, HumanMessage(message)]):
+            answer += part.text
+            yield part.text
+        self.sources = [passage for passage in found if f"[{label(passage)}]" in answer]
+        self.history = [*self.history, HumanMessage(message), AIMessage(answer)][-REMEMBERED:]
+
+    def _standalone(self, message: str) -> str:
+        if not self.history:
+            return message
+        return self.model.invoke([SystemMessage(REWRITE), *self.history, HumanMessage(message)]).text
+
+
+def label(passage: Document) -> str:
+    """Name a passage in a prompt, and for the reader: its note and section."""
+    section = passage.metadata.get("section")
+    return f"{passage.metadata['note_id']} {section}" if section else passage.metadata["note_id"]
+
+
+def talk(notes: BedsideVectorStore, model: BaseChatModel, patient_id: str, read: Callable[[str], str] = input) -> None:
+    """Talk until an empty line; ``/patient P02`` opens another record and begins a new conversation."""
+    bot = Chatbot(notes, model, patient_id)
+    while message := read(f"\n{patient_id}> ").strip():
+        if message.startswith("/patient "):
+            patient_id = message.split()[1]
+            bot = Chatbot(notes, model, patient_id)
+            continue
+        for part in bot.ask(message):
+            print(part, end="", flush=True)
+        print()
+        for passage in bot.sources:
+            print(f"  [{label(passage)}] {passage.metadata['date']}, {passage.metadata['note_type']}")
+
+
+def main() -> None:
+    """Read the arguments and talk."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("model", help="provider:model, as LangChain's init_chat_model takes it")
+    arguments.add_argument("--patient", default="P01")
+    arguments.add_argument("--store", type=Path, default=Path("chatbot.bedside"))
+    given = arguments.parse_args()
+    with suppress(EOFError, KeyboardInterrupt):
+        talk(open_notes(given.store), init_chat_model(given.model), given.patient)
+
+
+if __name__ == "__main__":
+    main()
