@@ -1,0 +1,138 @@
+"""The settings of a tuning run, in one frozen record, checked when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from bedside.errors import InvalidInputError
+from bedside.tuning.tasks.checks import ALLOWABLE
+
+_PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """How a task head is trained.
+
+    Attributes:
+        epochs: Passes over the training windows.
+        learning_rate: Peak of a linear schedule with warm-up. 5e-5 is usual for full weights, 3e-4 and more for LoRA.
+        batch_size: Windows in one step.
+        accumulation: Batches whose gradients are added up before a step.
+        max_length: Tokens in one window, special ones included; at most the model's positions.
+        overlap: Tokens that neighbouring windows of a long text share.
+        max_windows: Classification reads only the first so many windows of a text; ``None`` reads all of it.
+        seed: Of the head's first weights, the order of the data, dropout, and the held-out share.
+        warmup: Share of the steps in which the learning rate rises.
+        weight_decay: AdamW's.
+        class_weights: ``"balanced"`` weighs each class by the inverse of its frequency, a mapping names weights
+            (classes left out weigh 1), ``None`` weighs all alike. Not for question answering.
+        lora_rank: Trains low-rank adapters (peft) of this rank instead of all weights, merged when they are saved.
+        lora_alpha: Their scale; ``None`` is twice the rank.
+        early_stopping: Stop after so many measurements without a better one; ``None`` never does.
+        keep_best: Return to the weights that measured best on the validation data.
+        checkpoint_steps: Measure and save each so many steps; ``None`` does it after each epoch.
+        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"`` (mixed precision, where the device has it).
+        gradient_checkpointing: Compute activations twice to keep fewer of them.
+        device: ``"auto"`` takes a GPU where there is one, ``"cpu"`` never does.
+        holdout: Share of the training texts kept back for validation where none is given; 0 keeps none.
+        threshold: Multi-label classification predicts the classes with at least this probability.
+        whole_words: Entities begin and end where words do (as the tokenizer sees words); ``False`` lets them begin and
+            end within one.
+        negative: Name of the class of related pairs that have no relation.
+        max_answer_tokens: Longest answer.
+        allow: Kinds of problems in the data that are warned of instead of refused; see
+            :func:`bedside.tuning.tasks.check_examples`.
+
+    Raises:
+        InvalidInputError: a value is out of its range.
+    """
+
+    epochs: int = 3
+    learning_rate: float = 5e-5
+    batch_size: int = 16
+    accumulation: int = 1
+    max_length: int = 256
+    overlap: int = 32
+    max_windows: int | None = None
+    seed: int = 0
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    class_weights: Literal["balanced"] | Mapping[str, float] | None = None
+    lora_rank: int | None = None
+    lora_alpha: float | None = None
+    early_stopping: int | None = None
+    keep_best: bool = True
+    checkpoint_steps: int | None = None
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    gradient_checkpointing: bool = False
+    device: str = "auto"
+    holdout: float = 0.1
+    threshold: float = 0.5
+    whole_words: bool = True
+    negative: str = "none"
+    max_answer_tokens: int = 30
+    allow: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulation", "max_length", "max_answer_tokens"):
+            self._at_least_one(name)
+        for name in ("max_windows", "lora_rank", "early_stopping", "checkpoint_steps"):
+            if getattr(self, name) is not None:
+                self._at_least_one(name)
+        for name in ("warmup", "holdout", "threshold"):
+            self._number(name, 0.0, 1.0)
+        for name in ("learning_rate", "weight_decay"):
+            self._number(name, 0.0, float("inf"))
+        if not _whole(self.overlap) or not 0 <= self.overlap < self.max_length:
+            raise InvalidInputError(f"overlap={self.overlap!r}: expected 0 to max_length - 1 = {self.max_length - 1}")
+        if not _whole(self.seed) or self.seed < 0:
+            raise InvalidInputError(f"seed={self.seed!r}: expected a whole number from 0")
+        if self.precision not in _PRECISIONS:
+            raise InvalidInputError(f"precision={self.precision!r}: expected one of {', '.join(_PRECISIONS)}")
+        if self.holdout == 1.0:
+            raise InvalidInputError("holdout=1: it leaves nothing to train on")
+        object.__setattr__(self, "allow", tuple(self.allow))
+        unknown = sorted(set(self.allow) - set(ALLOWABLE))
+        if unknown:
+            raise InvalidInputError(f"allow={unknown}: expected some of {', '.join(ALLOWABLE)}")
+        self._check_weights()
+
+    def _at_least_one(self, name: str) -> None:
+        value = getattr(self, name)
+        if not _whole(value) or value < 1:
+            raise InvalidInputError(f"{name}={value!r}: expected a whole number from 1")
+
+    def _number(self, name: str, low: float, high: float) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise InvalidInputError(f"{name}={value!r}: expected a number from {low:g} to {high:g}")
+
+    def _check_weights(self) -> None:
+        given: Any = self.class_weights
+        if given is None or given == "balanced":
+            return
+        if not isinstance(given, Mapping) or not all(isinstance(w, (int, float)) and w > 0 for w in given.values()):
+            raise InvalidInputError("class_weights: expected 'balanced' or a positive number for each class named")
+
+
+def settings_from(values: Mapping[str, Any]) -> TaskSettings:
+    """Make settings from the keys of a configuration file.
+
+    Raises:
+        InvalidInputError: an unknown key, or a value out of its range.
+    """
+    known = [field.name for field in fields(TaskSettings)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise InvalidInputError(f"unknown settings {', '.join(unknown)}; there are {', '.join(known)}")
+    try:
+        return TaskSettings(**values)
+    except TypeError as error:
+        raise InvalidInputError(f"settings: a value has the wrong type ({error})") from error
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,317 @@
+"""Tune a head for a task: read, check, train, measure, save; one call for each task."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bedside.encoders.artefacts import weight_files
+from bedside.encoders.checkpoint import BIO_CLINICALBERT, Checkpoint, resolve
+from bedside.encoders.extras import needs
+from bedside.encoders.prepare import file_hashes, prepared
+from bedside.encoders.settings import positions
+from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.tuning.tasks.checks import refuse
+from bedside.tuning.tasks.data import Data, gather
+from bedside.tuning.tasks.examples import Kind
+from bedside.tuning.tasks.load import TASKS
+from bedside.tuning.tasks.reading import Source
+from bedside.tuning.tasks.settings import TaskSettings
+from bedside.tuning.tasks.task import Metrics, Spec, Task, class_weights
+from bedside.tuning.tasks.tokens import Row, TaskTokenizer
+
+log = logging.getLogger(__name__)
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class TuningReport:
+    """What a run did.
+
+    Attributes:
+        folder: Opens with ``load_task``.
+        split: What it was measured on: ``"test"``, ``"valid"`` or ``None``.
+        before: Metrics with an untrained head.
+        after: Metrics of what was saved.
+        baseline: Metrics of what needs no learning, and the name of that.
+        baseline_name: What that is.
+        losses: Training loss by step.
+        measured: Validation metrics by step.
+        seconds: Of the whole run, since it was last started.
+    """
+
+    folder: Path
+    split: str | None
+    before: Metrics
+    after: Metrics
+    baseline: Metrics
+    baseline_name: str
+    losses: tuple[tuple[int, float], ...]
+    measured: tuple[tuple[int, Metrics], ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A run that is ready to start: the base model's folder, the task around it, and its training windows."""
+
+    checkpoint: Checkpoint
+    folder: Path
+    data: Data
+    spec: Spec
+    task: Task
+    model: Any
+    rows: list[Row]
+    weights: list[float] | None
+
+
+def tune_classifier(
+    train: Source,
+    output: str | os.PathLike[str],
+    *,
+    base: str | os.PathLike[str] = BIO_CLINICALBERT,
+    valid: Source | None = None,
+    test: Source | None = None,
+    settings: TaskSettings | None = None,
+) -> TuningReport:
+    """Tune a classifier of texts: one label each, or several where the data has lists of labels.
+
+    The data is read and checked before anything is trained. A run that was interrupted goes on from its last checkpoint
+    when it is started again with the same arguments, and ends as if it had not been interrupted.
+
+    Args:
+        train: JSON Lines, CSV, a ``datasets.Dataset``, :class:`TextExample` objects or dicts; see
+            :func:`read_examples`.
+        output: A new folder. Checkpoints stand beside it, in ``<output>.run``, until it is written.
+        base: Hub id or folder of the encoder.
+        valid: What the best weights are chosen by; without it, ``settings.holdout`` of the training texts.
+        test: What the result is measured on; without it, the validation data.
+        settings: How it is trained.
+
+    Returns:
+        Metrics before and after, and those of the majority class.
+
+    Raises:
+        InvalidInputError: the data or a setting is wrong (every problem by name), or ``output`` is not empty.
+        ModelNotFoundError, InvalidModelError: there is no such encoder.
+        MissingExtraError: ``bedside[tuning]`` is not installed.
+
+    Example:
+        >>> report = tune_classifier("notes.jsonl", "specialty", base="model")  # doctest: +SKIP
+        >>> report.after["macro_f1"] > report.baseline["macro_f1"]  # doctest: +SKIP
+        True
+    """
+    return tune("classification", train, output, base=base, valid=valid, test=test, settings=settings)
+
+
+def tune_ner(
+    train: Source,
+    output: str | os.PathLike[str],
+    *,
+    base: str | os.PathLike[str] = BIO_CLINICALBERT,
+    valid: Source | None = None,
+    test: Source | None = None,
+    settings: TaskSettings | None = None,
+) -> TuningReport:
+    """Tune a tagger of entities; arguments and errors are those of :func:`tune_classifier`.
+
+    ``train``, ``valid`` and ``test`` also take CoNLL files and :class:`NerExample` objects. The report's baseline is a
+    dictionary of the training entities.
+    """
+    return tune("ner", train, output, base=base, valid=valid, test=test, settings=settings)
+
+
+def tune_qa(
+    train: Source,
+    output: str | os.PathLike[str],
+    *,
+    base: str | os.PathLike[str] = BIO_CLINICALBERT,
+    valid: Source | None = None,
+    test: Source | None = None,
+    settings: TaskSettings | None = None,
+) -> TuningReport:
+    """Tune an extractive question answerer; arguments and errors are those of :func:`tune_classifier`.
+
+    ``train``, ``valid`` and ``test`` hold :class:`QaExample` objects or their fields. The report's baseline is the
+    first words of each context.
+    """
+    return tune("qa", train, output, base=base, valid=valid, test=test, settings=settings)
+
+
+def tune_relations(
+    train: Source,
+    output: str | os.PathLike[str],
+    *,
+    base: str | os.PathLike[str] = BIO_CLINICALBERT,
+    valid: Source | None = None,
+    test: Source | None = None,
+    settings: TaskSettings | None = None,
+) -> TuningReport:
+    """Tune a classifier of pairs of entities; arguments and errors are those of :func:`tune_classifier`.
+
+    ``train``, ``valid`` and ``test`` hold :class:`RelationExample` objects or their fields. The report's baseline is
+    the most frequent relation for every pair.
+    """
+    return tune("relations", train, output, base=base, valid=valid, test=test, settings=settings)
+
+
+def tune(
+    kind: Kind,
+    train: Source,
+    output: str | os.PathLike[str],
+    *,
+    base: str | os.PathLike[str] = BIO_CLINICALBERT,
+    valid: Source | None = None,
+    test: Source | None = None,
+    settings: TaskSettings | None = None,
+) -> TuningReport:
+    """Tune the head of one kind of task; see :func:`tune_classifier`."""
+    began, settings = time.monotonic(), settings or TaskSettings()
+    target = new_folder(output)
+    data = gather(kind, train, valid, test, settings)
+    refuse(data.problems, settings.allow)
+    setup = set_up(base, data, settings)
+    run = _run_folder(target, setup, settings)
+    report = _trained(setup, settings, run, target, began)
+    shutil.rmtree(run)
+    return report
+
+
+def set_up(base: str | os.PathLike[str], data: Data, settings: TaskSettings) -> Setup:
+    """Load the encoder with a seeded head, and cut the training data into windows."""
+    with needs("tuning"):
+        import accelerate  # type: ignore[import-untyped,unused-ignore]  # noqa: F401 - the loop needs it
+        import peft  # noqa: F401
+        import seqeval  # type: ignore[import-untyped,unused-ignore]  # noqa: F401
+        import sklearn  # noqa: F401
+    from bedside.tuning.tasks.loop import with_adapters
+    from bedside.tuning.tasks.network import TorchNetwork, open_model
+
+    checkpoint = resolve(base)
+    folder = prepared(checkpoint)
+    if not weight_files(folder):
+        raise InvalidModelError(f"{folder}: no weights in it to tune; it holds exported networks alone")
+    if not 3 <= settings.max_length <= positions(folder):
+        raise InvalidInputError(f"max_length={settings.max_length}: this model takes 3 to {positions(folder)} tokens")
+    kind = TASKS[data.kind]
+    spec = kind.spec_for([e for examples in data.splits.values() for e in examples], settings)
+    outputs = kind.outputs(spec)
+    model = with_adapters(open_model(folder, kind.architecture, outputs, seed=settings.seed), settings)
+    tokenizer = TaskTokenizer(folder, spec.max_length, spec.overlap)
+    task = kind(spec, tokenizer, TorchNetwork(model, tokenizer.pad_id, settings.device))
+    rows = task.rows(data.train)
+    if not rows:
+        raise InvalidInputError("train: no example has a token to learn from")
+    return Setup(checkpoint, folder, data, spec, task, model, rows, _weights(settings, outputs, rows, spec))
+
+
+def new_folder(output: str | os.PathLike[str]) -> Path:
+    """An absolute path where nothing is, or an empty folder.
+
+    Raises:
+        InvalidInputError: something is there; nothing is ever overwritten.
+    """
+    target = Path(output).expanduser().absolute()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InvalidInputError(f"output={str(output)!r}: it exists and is not empty; nothing is overwritten")
+    return target
+
+
+def _trained(setup: Setup, settings: TaskSettings, run: Path, target: Path, began: float) -> TuningReport:
+    from bedside.tuning.tasks.loop import merged, train
+    from bedside.tuning.tasks.network import TorchNetwork
+    from bedside.tuning.tasks.saving import save_task
+
+    data, task = setup.data, setup.task
+    measured = data.splits.get(data.measured_on or "", [])
+    before = task.measure(measured) if measured else {}
+    name, baseline = task.baseline(data.train, measured) if measured else ("", {})
+    history = train(
+        setup.model,
+        setup.rows,
+        settings,
+        run,
+        pad_id=task.tokenizer.pad_id,
+        task=type(task),
+        several=setup.spec.multi_label,
+        weights=setup.weights,
+        measure=(lambda: task.measure(data.valid)) if data.valid else None,
+    )
+    counts = _parameters(setup.model)
+    model = merged(setup.model)
+    task.network = TorchNetwork(model, task.tokenizer.pad_id)
+    after = task.measure(measured) if measured else {}
+    metrics = {"split": data.measured_on, "before": before, "after": after, "baseline": baseline, "baseline_name": name}
+    facts = {**_facts(setup, settings), **counts, "steps": history.steps, "metrics": metrics if measured else {}}
+    save_task(model, setup.folder, target, setup.spec, facts)
+    log.info("%s: %s before, %s after, %s for %s", target, before, after, baseline, name)
+    seconds = time.monotonic() - began
+    return TuningReport(
+        target, data.measured_on, before, after, baseline, name, history.losses, history.measured, seconds
+    )
+
+
+def _facts(setup: Setup, settings: TaskSettings) -> dict[str, Any]:
+    """What the card tells, and what a run must have in common with one that it goes on with."""
+    return {
+        "base": setup.checkpoint.name,
+        "base_sha256": file_hashes(setup.folder, weight_files(setup.folder)),
+        "data": setup.data.facts(),
+        "held_out": setup.data.held_out,
+        "settings": asdict(settings),
+        "windows": len(setup.rows),
+        "versions": ", ".join(f"{name} {version(name)}" for name in ("bedside", "torch", "transformers")),
+    }
+
+
+def _run_folder(target: Path, setup: Setup, settings: TaskSettings) -> Path:
+    """The folder of checkpoints: a new one, or that of the same run.
+
+    Raises:
+        InvalidInputError: it is that of a run with another base, other data or other settings.
+    """
+    run = target.with_name(f"{target.name}.run")
+    facts = json.loads(json.dumps(_facts(setup, settings)))
+    file = run / RUN_FILE
+    if file.is_file():
+        other = json.loads(file.read_text("utf-8"))
+        changed = sorted(name for name in facts if other.get(name) != facts[name])
+        if changed:
+            raise InvalidInputError(
+                f"{run}: an interrupted run with other {', '.join(changed)}; start it as it was, or remove the folder"
+            )
+        return run
+    if run.exists() and any(run.iterdir()):
+        raise InvalidInputError(f"{run}: it exists and holds no run")
+    run.mkdir(parents=True, exist_ok=True)
+    draft = run / f".{RUN_FILE}"
+    draft.write_text(json.dumps(facts, indent=2), "utf-8")
+    draft.replace(file)
+    return run
+
+
+def _weights(settings: TaskSettings, outputs: Sequence[str], rows: Sequence[Row], spec: Spec) -> list[float] | None:
+    if spec.kind == "qa" and settings.class_weights is not None:
+        raise InvalidInputError("class_weights: question answering has no classes")
+    counts: Counter[int] = Counter()
+    for row in rows:
+        labels = row.labels if isinstance(row.labels, list) else [row.labels]
+        counts.update(i for i, on in enumerate(labels) if on) if spec.multi_label else counts.update(labels)
+    return class_weights(settings, outputs, [counts[i] for i in range(len(outputs))])
+
+
+def _parameters(model: Any) -> dict[str, int]:
+    every = list(model.parameters())
+    return {
+        "parameters": sum(p.numel() for p in every),
+        "trainable": sum(p.numel() for p in every if p.requires_grad),
+    }
