@@ -1,0 +1,218 @@
+"""Training pairs: read from files, checked before a minute is spent on training, and split without leakage.
+
+Messages name rows and columns; they never carry the texts.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import orjson
+
+from bedside.errors import BedsideWarning, InvalidInputError
+
+__all__ = ["Pair", "Pairs", "check_leakage", "check_pairs", "read_pairs", "split_pairs"]
+
+_COLUMNS = ("query", "positive", "negative")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A question, a passage that answers it, and perhaps one that does not.
+
+    Attributes:
+        query: What is asked.
+        positive: A passage that should be found.
+        negative: One that should not, although it looks alike.
+    """
+
+    query: str
+    positive: str
+    negative: str | None = None
+
+
+Pairs: TypeAlias = "str | os.PathLike[str] | Iterable[Pair | Sequence[str] | Mapping[str, str]]"
+"""A JSONL or CSV file, or rows: :class:`Pair`, ``(query, positive[, negative])``, or mappings with these names."""
+
+
+def read_pairs(source: Pairs, *, name: str = "pairs") -> list[Pair]:
+    """Read and check pairs.
+
+    Args:
+        source: ``*.jsonl`` with the keys ``query``, ``positive`` and perhaps ``negative``; ``*.csv`` or ``*.tsv`` with
+            these names in its first line; or rows.
+        name: What messages call it.
+
+    Returns:
+        The pairs in their order, each once.
+
+    Raises:
+        InvalidInputError: A file or column is missing, an unknown column, an empty text, or a passage that is its own
+            query or negative; the message names the row.
+
+    Warns:
+        BedsideWarning: Rows that come twice; the first of each is kept.
+
+    Example:
+        >>> read_pairs([("chest pain?", "Angina is chest pain on exertion.")])[0].query
+        'chest pain?'
+    """
+    if isinstance(source, (str, os.PathLike)):
+        file = Path(source)
+        return check_pairs([_pair(row, f"{file}, line {line}") for line, row in _file_rows(file)], name=str(file))
+    return check_pairs([_pair(row, f"{name}[{i}]") for i, row in enumerate(source)], name=name)
+
+
+def check_pairs(pairs: Sequence[Pair], *, name: str = "pairs") -> list[Pair]:
+    """Refuse what cannot teach anything; return each pair once. See :func:`read_pairs`."""
+    if not pairs:
+        raise InvalidInputError(f"{name}: expected at least one pair")
+    for i, pair in enumerate(pairs):
+        for column, text in zip(_COLUMNS, astuple(pair), strict=True):
+            if text is not None and not text.strip():
+                raise InvalidInputError(f"{name}[{i}]: {column} is empty")
+        if pair.positive == pair.query:
+            raise InvalidInputError(f"{name}[{i}]: query and positive are the same text")
+        if pair.negative == pair.positive:
+            raise InvalidInputError(f"{name}[{i}]: positive and negative are the same text")
+    kept = list(dict.fromkeys(pairs))
+    if len(kept) < len(pairs):
+        seen: set[Pair] = set()
+        first = next(i for i, pair in enumerate(pairs) if pair in seen or seen.add(pair))  # type: ignore[func-returns-value]
+        warnings.warn(
+            f"{name}: {len(pairs) - len(kept)} rows come twice, the first is {name}[{first}]; each is used once",
+            BedsideWarning,
+            stacklevel=3,
+        )
+    return kept
+
+
+def check_leakage(train: Sequence[Pair], held_out: Sequence[Pair]) -> None:
+    """Refuse held-out data that shares a text with the training data.
+
+    Raises:
+        InvalidInputError: The message names the first row on either side, and how many held-out rows are concerned.
+    """
+    where = {text: i for i, pair in reversed(list(enumerate(train))) for text in _texts(pair)}
+    shared = [(i, where[text]) for i, pair in enumerate(held_out) for text in _texts(pair) if text in where]
+    if shared:
+        rows = len({i for i, _ in shared})
+        raise InvalidInputError(
+            f"leakage: {rows} of {len(held_out)} held-out rows share a text with the training data, the first is "
+            f"held_out[{shared[0][0]}] with pairs[{shared[0][1]}]"
+        )
+
+
+def split_pairs(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
+    """Split pairs into training and held-out ones, so that no text is on both sides.
+
+    Pairs that share a query or a positive, even through others, stay together. Groups are drawn at random until the
+    held-out side has ``share`` of the pairs; a group larger than what is still wanted stays in training.
+
+    Returns:
+        Training pairs and held-out pairs, in their order.
+    """
+    groups = _connected(pairs)
+    order = np.random.default_rng(seed).permutation(sorted(groups)).tolist()
+    wanted = round(share * len(pairs))
+    chosen: set[int] = set()
+    for key in order:
+        if len(groups[key]) <= wanted - len(chosen):
+            chosen.update(groups[key])
+    train = [pair for i, pair in enumerate(pairs) if i not in chosen]
+    return train, [pair for i, pair in enumerate(pairs) if i in chosen]
+
+
+def digest(rows: Iterable[object]) -> str:
+    """A hash of rows in their order, for the model card and for recognising a run."""
+    total = hashlib.sha256()
+    for row in rows:
+        total.update(orjson.dumps(astuple(row) if isinstance(row, Pair) else row) + b"\n")
+    return total.hexdigest()
+
+
+def _texts(pair: Pair) -> tuple[str, str]:
+    """What must not be on both sides: negatives are only passages that look alike."""
+    return _folded(pair.query), _folded(pair.positive)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _connected(pairs: Sequence[Pair]) -> dict[int, list[int]]:
+    """Rows by the lowest row that they are connected with through shared texts."""
+    parent = list(range(len(pairs)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = i = parent[parent[i]]
+        return i
+
+    first: dict[str, int] = {}
+    for i, pair in enumerate(pairs):
+        for text in _texts(pair):
+            a, b = sorted((root(first.setdefault(text, i)), root(i)))
+            parent[b] = a
+    groups: dict[int, list[int]] = {}
+    for i in range(len(pairs)):
+        groups.setdefault(root(i), []).append(i)
+    return groups
+
+
+def _pair(row: Pair | Sequence[str] | Mapping[str, Any], where: str) -> Pair:
+    if isinstance(row, Pair):
+        return row
+    if isinstance(row, Mapping):
+        return _from_mapping(row, where)
+    if isinstance(row, str) or len(row) not in (2, 3) or not all(isinstance(text, str) for text in row):
+        raise InvalidInputError(f"{where}: expected a query, a positive and perhaps a negative, all texts")
+    return Pair(*row)
+
+
+def _from_mapping(row: Mapping[str, Any], where: str) -> Pair:
+    unknown = sorted(str(key) for key in set(row) - set(_COLUMNS))
+    missing = [column for column in _COLUMNS[:2] if column not in row]
+    if unknown or missing:
+        problem = f"unknown column {unknown[0]!r}" if unknown else f"column {missing[0]!r} is missing"
+        raise InvalidInputError(f"{where}: {problem}; expected query, positive and perhaps negative")
+    values = {column: row[column] for column in _COLUMNS if row.get(column) is not None}
+    if wrong := [column for column, text in values.items() if not isinstance(text, str)]:
+        raise InvalidInputError(f"{where}: {wrong[0]} is not a text")
+    return Pair(**values)
+
+
+def _file_rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    if not file.is_file():
+        raise InvalidInputError(f"{file} is missing")
+    if file.suffix in (".csv", ".tsv"):
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = csv.DictReader(lines, delimiter="\t" if file.suffix == ".tsv" else ",", strict=True)
+            for row in rows:
+                if None in row or None in row.values():
+                    raise InvalidInputError(f"{file}, line {rows.line_num}: another number of columns than the first")
+                yield rows.line_num, {key: text for key, text in row.items() if key != "negative" or text}
+        return
+    if file.suffix != ".jsonl":
+        raise InvalidInputError(f"{file}: expected a name that ends in .jsonl, .csv or .tsv")
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        if line.strip():
+            yield number, _object(line, f"{file}, line {number}")
+
+
+def _object(line: bytes, where: str) -> Mapping[str, Any]:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInputError(f"{where}: not JSON ({error.msg})") from error
+    if not isinstance(row, dict):
+        raise InvalidInputError(f"{where}: expected an object")
+    return row
