@@ -1,0 +1,44 @@
+"""Pinecone's JSON: ``{"vectors": [{"id", "values", "metadata", "sparseValues"}]}``, as its API gives and takes it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from bedside.errors import BedsideWarning
+from bedside.formats.stores.common import Records, kind, load_json, mapping, refuse
+from bedside.types import Document
+
+
+def read_pinecone(path: str | os.PathLike[str], *, text_key: str | None = None) -> Iterator[Document]:
+    """Yield the documents of a Pinecone JSON file, in its order.
+
+    ``vectors`` is the list that ``upsert`` takes and ``query`` and ``list`` return pages of, or the object by id that
+    ``fetch`` returns. Sparse values are not brought over, because words are counted anew from the texts; a warning
+    says how many there were.
+
+    Args:
+        path: The file.
+        text_key: The metadata key of the text; see :mod:`bedside.formats.stores.common` for what happens without.
+
+    Raises:
+        InvalidDocumentError: The file is damaged; the message names the record.
+        InvalidVectorError: A vector is zero, not finite in float32, or of another dimension than the first.
+        DuplicateIdError: The same id twice.
+    """
+    name = Path(path).name
+    raw = mapping(load_json(Path(path)), name).get("vectors")
+    vectors = list(raw.values()) if isinstance(raw, dict) else raw
+    if not isinstance(vectors, list):
+        refuse(f"{name}: vectors", f"expected a list or an object, got {kind(raw)}")
+    records, sparse = Records(text_key), 0
+    for i, item in enumerate(vectors):
+        where = f"{name}: vectors[{i}]"
+        vector = mapping(item, where)
+        sparse += bool(vector.get("sparseValues") or vector.get("sparse_values"))
+        yield records.document(where, vector.get("id"), vector.get("values"), vector.get("metadata") or {})
+    if sparse:
+        message = f"{name}: the sparse values of {sparse} vectors were left out: words are counted from the texts"
+        warnings.warn(message, BedsideWarning, stacklevel=2)
