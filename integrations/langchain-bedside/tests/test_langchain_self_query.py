@@ -7,12 +7,18 @@ from typing import Any
 
 import pytest
 from langchain_bedside import BedsideRetriever, BedsideTranslator, BedsideVectorStore
-from langchain_classic.chains.query_constructor.schema import AttributeInfo
-from langchain_classic.retrievers import EnsembleRetriever
-from langchain_classic.retrievers.self_query.base import SelfQueryRetriever
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import FakeListLLM
+
+try:
+    from langchain_classic.chains.query_constructor.schema import AttributeInfo
+    from langchain_classic.retrievers import EnsembleRetriever
+    from langchain_classic.retrievers.self_query.base import SelfQueryRetriever
+except ImportError:  # before LangChain 1.0
+    from langchain.chains.query_constructor.schema import AttributeInfo
+    from langchain.retrievers import EnsembleRetriever
+    from langchain.retrievers.self_query.base import SelfQueryRetriever
 
 FIELDS = [
     AttributeInfo(name="year", description="year of the note", type="integer"),

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_bedside import BedsideEmbeddings, BedsideNoteSplitter, BedsideVectorStore
-from langchain_classic.retrievers import ParentDocumentRetriever
 from langchain_core.documents import BaseDocumentTransformer, Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.stores import InMemoryStore
@@ -17,6 +16,11 @@ from langchain_text_splitters import TextSplitter
 
 from bedside.errors import InvalidInputError
 from bedside.text.split import NoteSplitter
+
+try:
+    from langchain_classic.retrievers import ParentDocumentRetriever
+except ImportError:  # before LangChain 1.0
+    from langchain.retrievers import ParentDocumentRetriever
 
 NOTE = (
     "Seen today.\nHPI: Cough for 3 days. No fever. Takes 0.5 mg q.d. Cough is dry.\n\nPLAN: Rest. Return in 2 weeks.\n"
