@@ -28,6 +28,7 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     │   ├── EncoderRequired (ValueError)      text given where only a vector can be used
     │   ├── ModelNotFoundError (OSError)      the checkpoint is neither local nor reachable
     │   ├── InvalidModelError (ValueError)    the folder is not a usable checkpoint
+    │   ├── ProviderError (ConnectionError)   a remote provider refused, failed, or answered what cannot be used
     │   └── TextTooLongError (ValueError)     over ``max_length`` tokens with ``overflow="error"``
     └── MissingExtraError (ImportError)       an optional dependency is not installed
 """
@@ -53,6 +54,7 @@ __all__ = [
     "MissingExtraError",
     "ModelNotFoundError",
     "NotACollectionError",
+    "ProviderError",
     "ReadOnlyError",
     "ScopeError",
     "ScopeMismatch",
@@ -168,6 +170,10 @@ class ModelNotFoundError(EncoderError, OSError):
 
 class InvalidModelError(EncoderError, ValueError):
     """A model folder lacks a file, or holds one that cannot be used safely."""
+
+
+class ProviderError(EncoderError, ConnectionError):
+    """A remote provider of embeddings refused, could not be reached, or answered what cannot be used."""
 
 
 class TextTooLongError(EncoderError, ValueError):

@@ -10,11 +10,13 @@ from bedside.encoders.pair import PairedEncoder
 from bedside.encoders.parallel import encode_parallel
 from bedside.encoders.prepare import prepare, verify
 from bedside.encoders.presets import PRESETS, Preset
+from bedside.encoders.remote import Azure, RemoteEncoder
 from bedside.encoders.static import StaticEncoder, load_static
 from bedside.encoders.transformer import TransformerEncoder
 
 __all__ = [
     "PRESETS",
+    "Azure",
     "CachedEncoder",
     "Calibration",
     "Export",
@@ -23,6 +25,7 @@ __all__ = [
     "PairedEncoder",
     "Prediction",
     "Preset",
+    "RemoteEncoder",
     "StaticEncoder",
     "TransformerEncoder",
     "VectorCache",

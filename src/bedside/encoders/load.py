@@ -14,6 +14,7 @@ from bedside.encoders.pair import PairedEncoder
 from bedside.encoders.pooling import Pooling
 from bedside.encoders.prepare import cache_folder, prepared
 from bedside.encoders.presets import preset
+from bedside.encoders.remote import RemoteEncoder
 from bedside.encoders.settings import Overflow, folder_settings
 from bedside.encoders.static import is_static, load_static
 from bedside.encoders.transformer import TransformerEncoder
@@ -22,6 +23,7 @@ from bedside.types import Encoder
 
 STATIC = "bedside/static"
 _PRESET = "preset:"
+_REMOTE = "openai:"
 
 
 def load_encoder(
@@ -53,8 +55,11 @@ def load_encoder(
     Args:
         model: A hub id (``"emilyalsentzer/Bio_ClinicalBERT"``); a folder in Hugging Face, sentence-transformers,
             model2vec or Bedside layout; ``"preset:medembed"`` and others of
-            :data:`bedside.encoders.presets.PRESETS`; or ``"bedside/static"``, which comes with Bedside and needs numpy
-            alone. A cached copy of a hub id is used without asking the network.
+            :data:`bedside.encoders.presets.PRESETS`; ``"bedside/static"``, which comes with Bedside and needs numpy
+            alone; or ``"openai:text-embedding-3-small"``, a model of the server that ``OPENAI_BASE_URL`` and
+            ``OPENAI_API_KEY`` name, to which **the texts are sent**
+            (:class:`~bedside.encoders.remote.RemoteEncoder` has more settings). A cached copy of a hub id is used
+            without asking the network.
         backend: What runs the network: ``"torch"``, ``"onnx"``, ``"openvino"``, ``"jax"`` or ``"tensorflow"``, each
             with an extra of its own. All start from the same folder and agree in float32 to 1e-5.
         pooling: ``"mean"`` (attention-masked; the default), ``"cls"``, ``"max"`` or ``"first-last-mean"``.
@@ -131,6 +136,8 @@ def _one(
     where: dict[str, Any],
     cache: VectorCache | None,
 ) -> Encoder:
+    if isinstance(model, str) and model.startswith(_REMOTE):
+        return _remote(model.removeprefix(_REMOTE), asked, cache)
     if model == STATIC:
         return _static(None, asked, cache)
     checkpoint = resolve(model, revision=revision, **where)
@@ -151,11 +158,23 @@ def _transformer(
 
 def _static(folder: Path | None, asked: dict[str, Any], cache: VectorCache | None) -> Encoder:
     """A static encoder, which has no network: what only a network could heed is refused, not ignored."""
-    unheeded = sorted(name for name, value in asked.items() if value is not None and name != "normalize")
-    if unheeded:
-        raise InvalidInputError(f"a static encoder has no {', '.join(unheeded)}; only normalize can be chosen")
+    _refuse_unheeded("a static encoder", asked, {"normalize"})
     encoder = load_static(folder, normalize=asked["normalize"])
     return encoder if cache is None else CachedEncoder(encoder, cache)
+
+
+def _remote(model: str, asked: dict[str, Any], cache: VectorCache | None) -> Encoder:
+    prompts = {"query_prompt", "document_prompt"}
+    _refuse_unheeded("a remote encoder", asked, prompts)
+    encoder = RemoteEncoder(model, **{name: asked[name] for name in prompts if asked[name] is not None})
+    return encoder if cache is None else CachedEncoder(encoder, cache)
+
+
+def _refuse_unheeded(kind: str, asked: dict[str, Any], heeded: set[str]) -> None:
+    unheeded = sorted(name for name, value in asked.items() if value is not None and name not in heeded)
+    if unheeded:
+        allowed = ", ".join(sorted(heeded))
+        raise InvalidInputError(f"{kind} has no {', '.join(unheeded)}; only {allowed} can be chosen")
 
 
 def _vector_cache(cache: bool | str | os.PathLike[str] | VectorCache | None) -> VectorCache | None:
