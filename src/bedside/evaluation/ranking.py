@@ -1,14 +1,4 @@
-"""Measure retrieval: load a test set in BEIR layout, ask a collection its queries, score the rankings.
-
-A test set says which documents answer which query. A run says what a search returned. A report holds each metric's
-mean and its value for every query; a query that the run lacks counts as 0, so leaving out the hard ones gains nothing.
-
-Example:
-    >>> judged = {"q1": {"a": 2, "b": 1}, "q2": {"c": 1}}
-    >>> report = evaluate({"q1": ["a", "b"]}, judged, metrics=["nDCG@10"])
-    >>> report.means
-    {'nDCG@10': 0.5}
-"""
+"""Ranking metrics on judged queries: a test set in BEIR layout, a run of it, its report."""
 
 from __future__ import annotations
 
@@ -35,7 +25,7 @@ Run: TypeAlias = Mapping[str, Sequence[str]]
 """Query id -> document ids, best first."""
 
 # The names of the field on the left, those of ir-measures on the right.
-_ALIASES = {"recall": "R", "MRR": "RR"}
+_ALIASES = {"recall": "R", "precision": "P", "MRR": "RR", "MAP": "AP"}
 # Queries searched in one call: enough for a matrix product, few enough that their scores stay small.
 _BATCH = 64
 
@@ -157,7 +147,7 @@ def evaluate(run: Run, judgments: Judgments, metrics: Sequence[str] = METRICS) -
         run: Query id -> document ids, best first. Queries without judgments are ignored, judged ones that are missing
             count as 0.
         judgments: Query id -> document id -> grade; at least one query.
-        metrics: ``nDCG@10``, ``recall@100``, ``MRR@10``, or any other name of ir-measures such as ``AP`` and ``P@5``.
+        metrics: ``nDCG@10``, ``recall@100``, ``precision@5``, ``MRR@10``, ``MAP@100``, or any name of ir-measures.
             nDCG's gain is the grade itself, its discount log2(rank + 1).
 
     Raises:

@@ -1,0 +1,38 @@
+"""Measure retrieval: on judged queries with confidence intervals and paired tests, and without any judgments.
+
+A test set says which documents answer which query. A run says what a search returned. A report holds each metric's
+mean and its value for every query; a query that the run lacks counts as 0, so leaving out the hard ones gains nothing.
+
+Example:
+    >>> judged = {"q1": {"a": 2, "b": 1}, "q2": {"c": 1}}
+    >>> report = evaluate({"q1": ["a", "b"]}, judged, metrics=["nDCG@10"])
+    >>> report.means
+    {'nDCG@10': 0.5}
+"""
+
+from bedside.evaluation.ranking import (
+    METRICS,
+    Judgments,
+    Report,
+    RetrievalSet,
+    Run,
+    evaluate,
+    load_retrieval_set,
+    search_run,
+)
+from bedside.evaluation.significance import Comparison, Interval, compare, confidence_interval
+
+__all__ = [
+    "METRICS",
+    "Comparison",
+    "Interval",
+    "Judgments",
+    "Report",
+    "RetrievalSet",
+    "Run",
+    "compare",
+    "confidence_interval",
+    "evaluate",
+    "load_retrieval_set",
+    "search_run",
+]
