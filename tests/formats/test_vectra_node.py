@@ -1,0 +1,176 @@
+"""vectra itself, run by Node.js, opens what we wrote and answers as we do."""
+
+import json
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bedside import Collection, Document
+from bedside.errors import FilterError
+from bedside.formats.vectra import Source, VectraIndex, matches, read_documents, write_documents
+
+VERSION = "0.15.0"
+CACHE = Path(__file__).resolve().parents[2] / "bench-results" / f"vectra-{VERSION}"
+SCRIPT = """
+const vectra = require("vectra");
+const task = JSON.parse(require("fs").readFileSync(0, "utf-8"));
+const codec = task.codec === "protobuf" ? new vectra.ProtobufCodec() : new vectra.JsonCodec();
+async function items() {
+  const index = new vectra.LocalIndex(task.folder, undefined, undefined, codec);
+  const listed = await index.listItems();
+  const answers = [];
+  for (const { vector, top, filter } of task.queries) {
+    const found = await index.queryItems(vector, "", top, filter);
+    answers.push(found.map((hit) => ({ id: hit.item.id, score: hit.score, metadata: hit.item.metadata })));
+  }
+  return { listed, answers };
+}
+async function documents() {
+  const index = new vectra.LocalDocumentIndex({ folderPath: task.folder, codec });
+  const out = {};
+  for (const found of await index.listDocuments()) {
+    const text = await found.loadText();
+    out[found.uri] = found.chunks.map(({ item }) => ({
+      id: item.id, text: text.substring(item.metadata.startPos, item.metadata.endPos + 1),
+    }));
+  }
+  return { stats: await index.getCatalogStats(), out };
+}
+function filters() {
+  return task.cases.map(([metadata, filter]) => {
+    try { return vectra.ItemSelector.select(metadata, filter); } catch (error) { return "error"; }
+  });
+}
+Promise.resolve({ items, documents, filters }[task.run]()).then((answer) => console.log(JSON.stringify(answer)));
+"""
+
+# Installing vectra takes over ten seconds the first time.
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.slow,
+    pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="Node.js and npm are not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def run():
+    if not (CACHE / "node_modules" / "vectra" / "package.json").exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", f"vectra@{VERSION}"]
+        done = subprocess.run(install, cwd=CACHE, capture_output=True, text=True, timeout=280)
+        if done.returncode:
+            pytest.skip(f"npm could not install vectra {VERSION}: {done.stderr.strip().splitlines()[-1]}")
+
+    def call(**task):
+        done = subprocess.run(
+            ["node", "-e", SCRIPT], cwd=CACHE, input=json.dumps(task), capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return call
+
+
+def notes(count=40, nested=True):
+    rng = np.random.default_rng(5)
+    odd = {"list": [1, "a"], "object": {"a": None}, "none": None} if nested else {}
+    return [
+        Document(
+            f"note {i} 😀", {"ward": f"w{i % 3}", "n": i, "f": i / 7, "yes": i % 2 == 0, **odd}, f"id-{i}",
+            (rng.normal(size=12) * 10.0 ** rng.integers(-3, 4)).astype(np.float32),
+        )
+        for i in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("codec", ["json", "protobuf"])
+@pytest.mark.parametrize("indexed", [(), ("ward", "n")])
+def test_vectra_opens_what_we_wrote_with_the_same_items_and_scores(run, tmp_path, codec, indexed):
+    documents = notes(nested=bool(indexed) or codec == "json")
+    write_documents(tmp_path / "v", documents, indexed=indexed, codec=codec)
+    rng = np.random.default_rng(6)
+    filters = [None, {"ward": "w1"}, {"n": {"$gte": 10}}, {"$or": [{"ward": "w0"}, {"n": {"$lt": 3}}]}]
+    queries = [{"vector": rng.normal(size=12).tolist(), "top": 7, "filter": filters[i % 4]} for i in range(8)]
+    answer = run(run="items", folder=str(tmp_path / "v"), codec=codec, queries=queries)
+
+    assert [item["id"] for item in answer["listed"]] == [document.id for document in documents]
+    for item, document in zip(answer["listed"], documents, strict=True):
+        np.testing.assert_array_equal(np.array(item["vector"]), document.vector.astype(np.float64))
+    ours = VectraIndex(tmp_path / "v")
+    whole = {document.id: {**document.metadata, "text": document.text} for document in documents}
+    collection = Collection.open()
+    collection.add(documents)
+    for query, hits in zip(queries, answer["answers"], strict=True):
+        mine = ours.query(query["vector"], query["top"], query["filter"])
+        assert [(hit.id, hit.metadata) for hit in mine] == [(hit["id"], hit["metadata"]) for hit in hits]
+        assert all(whole[hit["id"]] == hit["metadata"] for hit in hits)
+        np.testing.assert_allclose([hit.score for hit in mine], [hit["score"] for hit in hits], rtol=0, atol=1e-12)
+        found = collection.search(vector=query["vector"], top_k=query["top"], filter=query["filter"])
+        assert [hit.id for hit in found] == [hit["id"] for hit in hits]
+        np.testing.assert_allclose([hit.dense for hit in found], [hit["score"] for hit in hits], atol=1e-6)
+
+
+@pytest.mark.parametrize("codec", ["json", "protobuf"])
+def test_vectra_opens_a_document_index_that_we_wrote_and_cuts_the_same_chunks(run, tmp_path, codec):
+    texts = {"doc://a.txt": "Fever 😀 since Monday.\r\nNo cough.", "doc://b.txt": "𝒜 plain note; müde."}
+    sources = [Source(uri, f"d{i}", text, {"ward": "icu"}) for i, (uri, text) in enumerate(texts.items())]
+    documents = []
+    for source in sources:
+        for start in range(0, len(source.text), 7):
+            place = {"source_id": source.uri, "start": start, "end": min(start + 7, len(source.text)), "ward": "icu"}
+            text = source.text[start : start + 7]
+            documents.append(Document(text, place, f"c{len(documents)}", [1.0, len(documents)]))
+    write_documents(tmp_path / "v", documents, sources=sources, codec=codec)
+    answer = run(run="documents", folder=str(tmp_path / "v"), codec=codec)
+    assert answer["stats"]["documents"] == 2
+    assert answer["stats"]["chunks"] == len(documents)
+    read = list(read_documents(tmp_path / "v"))
+    for uri, chunks in answer["out"].items():
+        wanted = [{"id": d.id, "text": d.text} for d in documents if d.metadata["source_id"] == uri]
+        assert chunks == wanted == [{"id": d.id, "text": d.text} for d in read if d.metadata["source_id"] == uri]
+
+
+NUMBERS = [0, 1, 5, -1, 0.5, 1e21, 1e-7]
+STRINGS = ["5", "", "a", "ab", " 5 ", "0x10", "true"]
+VALUES = [*NUMBERS, *STRINGS, True, False, None, [], ["a"], ["a", "b"], [5], {}, {"a": 1}]
+KEYS = ["a", "b", "0", "toString", "a.b"]
+OPERATORS = ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$foo", "0"]
+
+
+def random_filter(rng, depth=0):
+    kind = rng.random()
+    if kind < 0.15 and depth < 3:
+        parts = [random_filter(rng, depth + 1) for _ in range(rng.randrange(3))]
+        return {rng.choice(["$and", "$or"]): parts if rng.random() < 0.95 else rng.choice(VALUES)}
+    if kind < 0.4:
+        return {key: rng.choice(VALUES) for key in rng.sample(KEYS, rng.randrange(3))}
+    operators = rng.sample(OPERATORS, rng.randrange(1, 3))
+    many = [[rng.choice(VALUES) for _ in range(rng.randrange(3))] for _ in operators]
+    operands = [
+        some if name in ("$in", "$nin") and rng.random() < 0.9 else rng.choice(VALUES)
+        for name, some in zip(operators, many, strict=True)
+    ]
+    return {rng.choice(KEYS): dict(zip(operators, operands, strict=True))}
+
+
+def answer(metadata, filter):
+    try:
+        return matches(metadata, filter)
+    except FilterError:
+        return "error"
+
+
+def test_thousands_of_random_filters_get_vectras_answer(run):
+    rng = random.Random(20)
+    cases = [
+        ({key: rng.choice(VALUES) for key in rng.sample(KEYS[:3], rng.randrange(4))}, random_filter(rng))
+        for _ in range(8_000)
+    ]
+    wanted = run(run="filters", cases=cases)
+    assert {True, False, "error"} == set(wanted)
+    for (metadata, filter), theirs in zip(cases, wanted, strict=True):
+        assert answer(metadata, filter) == theirs, (metadata, filter)
