@@ -108,14 +108,15 @@ def _figures(setup: Setup, settings: TaskSettings) -> dict[str, Any]:
 
 def _seconds(setup: Setup, settings: TaskSettings, tokens: int) -> float:
     """Time of all epochs, and of measuring the validation data after each."""
-    sample = setup.rows[: settings.batch_size]
+    batches = _batches(setup.rows, settings)
+    sample = batches[0]
     _step(setup, sample[:1])  # the first call also sets up what later ones reuse
     began = time.perf_counter()
     _step(setup, sample)
     each = (time.perf_counter() - began) / (len(sample) * max(len(row.ids) for row in sample))
-    longest = sum(max(len(row.ids) for row in batch) * len(batch) for batch in _batches(setup.rows, settings))
+    padded = sum(max(len(row.ids) for row in batch) * len(batch) for batch in batches)
     valid = len(setup.data.valid) / max(1, len(setup.data.train)) * tokens
-    return each * settings.epochs * (longest + _PREDICTING * valid)
+    return each * settings.epochs * (padded + _PREDICTING * valid)
 
 
 def _step(setup: Setup, rows: Sequence[Row]) -> None:
@@ -129,9 +130,12 @@ def _step(setup: Setup, rows: Sequence[Row]) -> None:
     setup.model.zero_grad()
 
 
-def _batches(rows: Sequence[Row], settings: TaskSettings) -> list[Sequence[Row]]:
-    size = settings.batch_size
-    return [rows[i : i + size] for i in range(0, len(rows), size)]
+def _batches(rows: Sequence[Row], settings: TaskSettings) -> list[list[Row]]:
+    """The batches of one epoch, with their padding."""
+    from bedside.tuning.tasks.loop import ByLength
+
+    order = list(ByLength([len(row.ids) for row in rows], settings.batch_size, settings.seed))
+    return [[rows[i] for i in order[a : a + settings.batch_size]] for a in range(0, len(order), settings.batch_size)]
 
 
 def _activations(config: Any, rows: Sequence[Row], settings: TaskSettings) -> int:
