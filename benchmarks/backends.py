@@ -54,7 +54,7 @@ def main() -> None:
         return
     with workplace() as place:
         os.environ["BEDSIDE_CACHE"] = str(place / "cache")
-        model = _model(place)
+        model = full_size_model(place)
         folders = {spec: _folder(model, place, spec) for spec in options.only}
         workers = {spec: Worker(spec, folder, options.cores) for spec, folder in folders.items() if folder is not None}
         section = _section(workers, options)
@@ -181,7 +181,7 @@ def _libraries(workers: Iterable[str]) -> str:
     return versions([known[module][0] for module in modules])
 
 
-def _model(place: Path) -> Path:
+def full_size_model(place: Path) -> Path:
     """A BERT of Bio_ClinicalBERT's shape with seeded random weights, converted."""
     sys.path.insert(0, str(ROOT / "tests"))
     from bedside.encoders import prepare
