@@ -34,7 +34,7 @@ from bedside.filters.tree import Node
 from bedside.index.state import Delete, Entry, Index
 from bedside.maintenance import EraseReceipt, VerifyReport, scan, traces_of, without_shared
 from bedside.records import Record, ScopeKey, check_documents
-from bedside.search import Plan, Question, Ranked, rank
+from bedside.search import Plan, Question, Ranked, firsts, rank
 from bedside.store.cache import read_cache, remove_cache, write_cache
 from bedside.store.log import Log, Position
 from bedside.store.manifest import EncoderRecord, Manifest, log_name, new_id
@@ -101,22 +101,26 @@ class Engine:
         """Check, encode, commit; returns the ids in the order given."""
         self._check_open()
         checked = check_documents(documents, self.manifest.scope_keys, scope)
-        encoder, records = self.encoder, self._with_vectors(checked)
-        if records:
-            with self._transaction():
-                if self.encoder is not encoder:  # another thread re-embedded the collection meanwhile
-                    records = self._with_vectors(checked)
-                self._settle(records)
-                self._commit(records)
-        return [record.id for record in records]
+        if checked:
+            self._change(checked)
+        return [record.id for record in checked]
 
     def delete(self, scope: ScopeKey, node: Node | None, ids: Sequence[str] | None) -> int:
         """Remove the records of ``scope`` that ``ids`` and ``node`` both leave; returns how many there were."""
-        with self._transaction():
-            doomed = [Delete(id, scope) for id in self._names(scope, node, ids)]
-            if doomed:
-                self._commit(doomed)
-        return len(doomed)
+        return self._change([], lambda: [Delete(id, scope) for id in self._names(scope, node, ids)])
+
+    def replace(
+        self, scope: ScopeKey, node: Node | None, ids: Sequence[str] | None, documents: Iterable[Document | str]
+    ) -> list[str]:
+        """Add documents to ``scope`` in place of those that ``ids`` and ``node`` both leave of it, in one transaction.
+
+        The new ones are checked and encoded before anything is removed; what is removed is chosen under the lock.
+        """
+        self._check_open()
+        checked = check_documents(documents, self.manifest.scope_keys, scope)
+        added = {record.id for record in checked}
+        self._change(checked, lambda: [Delete(id, scope) for id in self._names(scope, node, ids) if id not in added])
+        return [record.id for record in checked]
 
     def compact(self) -> None:
         """Write the living records into a new log and make it the current one."""
@@ -190,6 +194,19 @@ class Engine:
             with self._state:
                 self._refresh()
             yield
+
+    def _change(self, added: list[Record], removed: Callable[[], list[Delete]] = list) -> int:
+        """Encode what is new, then commit what is removed and what is added as one; returns how many were removed."""
+        encoder, records = self.encoder, self._with_vectors(added)
+        with self._transaction():
+            if self.encoder is not encoder:  # another thread re-embedded the collection meanwhile
+                records = self._with_vectors(added)
+            doomed = removed()
+            if records:
+                self._settle(records)
+            if doomed or records:
+                self._commit([*doomed, *records])
+        return len(doomed)
 
     def _commit(self, changes: Sequence[Record | Delete]) -> None:
         with self._state:
@@ -296,9 +313,10 @@ class Engine:
                     f"vector: expected dimension {index.dense.dimension}, got {vectors.shape[1]}"
                 )
             candidates = index.candidates(scope, node, ids)
-            corpus = None if candidates.visible.all() else candidates.visible
+            groups = index.groups(plan.group_by, plan.as_one) if plan.group_by and plan.as_one else None
+            corpus = None if groups is None and candidates.visible.all() else candidates.visible
             sparse = [
-                index.sparse.score(index.tokenizer.tokenize(text), corpus)
+                index.sparse.score(index.tokenizer.tokenize(text), corpus, groups)
                 for text in (texts or [] if plan.mode != "dense" else [])
             ]
             log = self._storage.log
@@ -307,12 +325,16 @@ class Engine:
             for i in range(len(vectors if vectors is not None else texts or []))
         ]
 
+        def read(ranked: list[Ranked]) -> list[Found]:
+            return list(zip(ranked, self.documents((r.row for r in ranked), log, index), strict=True))
+
         def answers(plan: Plan, questions: Sequence[Question]) -> list[list[Found]]:
-            ranked = rank(plan, candidates, questions, index.dense)
-            return [list(zip(a, self.documents((r.row for r in a), log, index), strict=True)) for a in ranked]
+            return [read(ranked) for ranked in rank(plan, candidates, questions, index.dense)]
 
         if plan.group_by is None:
             return answers(plan, questions)
+        if groups is not None:
+            return [read(firsts(plan, candidates, question, index.dense, groups)) for question in questions]
         return [_one_of_each_group(plan, partial(answers, questions=[question])) for question in questions]
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:

@@ -21,6 +21,7 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     │   ├── CollectionClosedError (RuntimeError)
     │   ├── ReadOnlyError (PermissionError)   a write to a collection opened for reading
     │   ├── LockTimeoutError (TimeoutError)   another writer held the lock for too long
+    │   ├── BrokenNoteError (ValueError)      passages of a note are missing: it cannot be put together again
     │   ├── WriteFailedError (OSError)        the disk refused: full, over quota, I/O error; nothing was committed
     │   └── TracesRemainError (RuntimeError)  an erasure removed the records, and a file still holds traces of them
     ├── EncoderError
@@ -38,6 +39,7 @@ from __future__ import annotations
 __all__ = [
     "BedsideError",
     "BedsideWarning",
+    "BrokenNoteError",
     "CollectionClosedError",
     "CorruptLogError",
     "DuplicateIdError",
@@ -142,6 +144,10 @@ class ReadOnlyError(StoreError, PermissionError):
 
 class LockTimeoutError(StoreError, TimeoutError):
     """Another process held the write lock for longer than the time allowed."""
+
+
+class BrokenNoteError(StoreError, ValueError):
+    """Passages of a note were deleted or replaced one by one, and what is left is not the note."""
 
 
 class WriteFailedError(StoreError, OSError):

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bedside.errors import InvalidInputError
 from bedside.index.dense import DenseIndex, Prior
@@ -44,6 +45,8 @@ class Plan:
     diversity: float | None
     explain: bool = False
     group_by: str | None = None
+    as_one: str | None = None
+    """BM25 reads those records of a group that carry this metadata key as one text."""
 
     @property
     def depth(self) -> int:
@@ -102,6 +105,7 @@ def make_plan(
     diversity: float | None,
     explain: bool = False,
     group_by: str | None = None,
+    as_one: str | None = None,
 ) -> Plan:
     """Check the arguments of a search; raises :class:`InvalidInputError` naming the one that is wrong."""
     _check_choice("mode", mode, _MODES)
@@ -118,7 +122,7 @@ def make_plan(
     if alpha in (0, 1) and mode == "hybrid":
         mode = "dense" if alpha == 1 else "sparse"
     pool = FETCH_K if fetch_k is None else fetch_k
-    return Plan(mode, top_k, offset, alpha, fusion, pool, min_score, diversity, explain, group_by)
+    return Plan(mode, top_k, offset, alpha, fusion, pool, min_score, diversity, explain, group_by, as_one)
 
 
 def rank(
@@ -137,6 +141,28 @@ def rank(
         _answer(plan, candidates, question, dense, rows, scores)
         for question, (rows, scores) in zip(questions, scored, strict=True)
     ]
+
+
+def firsts(
+    plan: Plan, candidates: Candidates, question: Question, dense: DenseIndex | None, groups: NDArray[np.int32]
+) -> list[Ranked]:
+    """Return the best row of each group, best first: rank deeper until there are enough, or nothing is left to rank.
+
+    Args:
+        plan: What was asked.
+        candidates: Whom it may be answered with.
+        question: What is asked.
+        dense: As in :func:`rank`.
+        groups: The number of each row's group, int32 ``[n]``.
+    """
+    depth = 16 * plan.depth
+    while True:
+        (ranked,) = rank(replace(plan, top_k=depth, offset=0), candidates, [question], dense)
+        best_of = {group: hit for hit in reversed(ranked) for group in [int(groups[hit.row])]}
+        if len(best_of) >= plan.depth or len(ranked) < depth:
+            ordered = sorted(best_of.values(), key=lambda hit: (-hit.score, hit.row))
+            return ordered[plan.offset : plan.depth]
+        depth *= 4
 
 
 def _answer(

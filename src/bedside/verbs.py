@@ -13,12 +13,26 @@ from bedside.filters.parse import parse
 from bedside.maintenance import EraseReceipt
 from bedside.records import ScopeKey, check_vectors
 from bedside.search import Ranked, make_plan
-from bedside.types import Document, Encoder, Explanation, FilterDict, Fusion, Hit, Matrix, Mode, Vector, VectorLike
+from bedside.types import (
+    Document,
+    Encoder,
+    Explanation,
+    FilterDict,
+    Fusion,
+    Hit,
+    Matrix,
+    Metadata,
+    Mode,
+    Vector,
+    VectorLike,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from bedside.duplicates import DuplicateGroup
+    from bedside.notes import NoteChange, NoteHit
+    from bedside.text.split import NoteSplitter
 
 
 class Records(ABC):
@@ -297,6 +311,100 @@ class Records(ABC):
         from bedside.duplicates import duplicates  # it compares what `get` returns, and is one caller's in a thousand
 
         return duplicates(self, threshold=threshold, filter=filter)
+
+    def add_note(
+        self, text: str, *, id: str, metadata: Metadata | None = None, splitter: NoteSplitter | None = None
+    ) -> NoteChange:
+        """Add one note, or replace the one with its id; see :meth:`add_notes`.
+
+        Example:
+            >>> notes = Collection.open()
+            >>> notes.add_note("HPI: Cough for 3 days. PLAN: Rest.", id="visit-1")
+            'added'
+            >>> [(hit.id, hit.passages[0].metadata["section"]) for hit in notes.search_notes("cough")]
+            [('visit-1', 'HPI')]
+        """
+        return self.add_notes([Document(text, metadata or {}, id)], splitter=splitter)[id]
+
+    def add_notes(self, notes: Iterable[Document], *, splitter: NoteSplitter | None = None) -> dict[str, NoteChange]:
+        """Split notes into passages and add these, replacing notes whose ids are already there, as one transaction.
+
+        A note with the text, metadata and splitter that it had is left as it is, and nothing of it is encoded. What
+        is new is encoded before anything is replaced. Each passage carries the note's metadata and ``source_id``,
+        ``start``, ``end``, ``section`` and ``source_hash``; see :mod:`bedside.notes`.
+
+        Args:
+            notes: Documents with an id and without a vector; any iterable, read once.
+            splitter: How they are cut; ``None`` makes passages of up to 256 of the encoder's own tokens that go by
+                section and sentence and overlap by 32.
+
+        Returns:
+            ``"added"``, ``"replaced"`` or ``"unchanged"`` for each id.
+
+        Raises:
+            InvalidDocumentError: A note has no id, no text but white space, a vector, or a passage's metadata key; or
+                a record that is no passage has an id that a passage needs.
+            DuplicateIdError: The same id twice in this call.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+        """
+        from bedside.notes import add_notes  # what is built on the verbs
+
+        return add_notes(self, notes, splitter)
+
+    def get_note(self, id: str) -> Document | None:
+        """Return a note as it was added, its text character for character, or None where there is none.
+
+        Raises:
+            BrokenNoteError: Passages of it were deleted or replaced one by one.
+        """
+        from bedside.notes import get_note
+
+        return get_note(self, id)
+
+    def delete_note(self, id: str) -> bool:
+        """Delete a note with all of its passages, as :meth:`delete` does; says whether there was one."""
+        from bedside.notes import delete_note
+
+        return delete_note(self, id)
+
+    def search_notes(
+        self,
+        query: str,
+        *,
+        vector: Vector | Sequence[float] | None = None,
+        top_k: int = 10,
+        filter: FilterDict | None = None,
+        mode: Mode | None = None,
+        alpha: float | None = None,
+        min_score: float | None = None,
+    ) -> list[NoteHit]:
+        """Return the best notes for a query, best first, each with its passages.
+
+        A note's score is ``alpha`` times the cosine of its best passage plus ``1 - alpha`` times the BM25 score of all
+        its passages together, as a share of the highest that any note could have. Other records are never found.
+
+        Args:
+            query: The question.
+            vector: The query's vector, float32 ``[d]``, instead of encoding the question.
+            top_k: How many notes at most.
+            filter: Only passages that satisfy it count and come back; notes without any are left out. It sees the
+                note's metadata and the passage's, such as ``section``.
+            mode: ``"hybrid"``, ``"dense"`` or ``"sparse"``; ``None`` is sparse in a collection without vectors and
+                hybrid in every other one.
+            alpha: Weight of the cosine in a hybrid search, 0 to 1; ``None`` is 0.6.
+            min_score: Leave out notes below it.
+
+        Raises:
+            InvalidInputError: An argument is out of its range.
+            EncoderRequired: The question must be encoded and there is no encoder.
+            FilterError: The filter does not parse.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+        """
+        from bedside.notes import search_notes
+
+        return search_notes(
+            self, query, vector=vector, top_k=top_k, filter=filter, mode=mode, alpha=alpha, min_score=min_score
+        )
 
     def __contains__(self, id: object) -> bool:
         scope = self._scope_key()

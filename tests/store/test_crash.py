@@ -9,7 +9,7 @@ from store.children import run
 from store.mounts import mounts
 
 
-@pytest.mark.parametrize("call", ["create", "open", "add", "delete", "compact", "erase", "copy_to"])
+@pytest.mark.parametrize("call", ["create", "open", "add", "delete", "replace", "compact", "erase", "copy_to"])
 def test_whatever_moment_a_kill_hits_the_files_hold_what_was_before_the_call_or_what_is_after_it(call, tmp_path):
     """Every state that the files of a collection are in during a call is opened as a kill would have left it."""
     (seen,) = run(crashes.moments, folder=tmp_path, call=call)
@@ -43,7 +43,7 @@ def test_many_processes_killed_while_they_create_the_collection_leave_a_place_fo
     assert seen["not created"] > 0, seen
 
 
-@pytest.mark.parametrize("call", ["create", "open", "add", "delete", "compact", "erase"])
+@pytest.mark.parametrize("call", ["create", "open", "add", "delete", "replace", "compact", "erase"])
 @pytest.mark.parametrize("limits", [7, pytest.param(400, marks=pytest.mark.slow)])
 def test_where_a_file_may_not_grow_a_call_is_refused_by_name_or_done_whole(call, limits, tmp_path):
     """Whatever the limit (of log, manifest or cache), the collection opens, and goes on when the limit is lifted."""

@@ -76,6 +76,16 @@ class Columns:
         column = self._columns.get(path)
         return self._mask(column.values.rows() if column else ())
 
+    def groups(self, path: str) -> Rows:
+        """Number the values at a path: int32 ``[n]``, for each row the number of its value, -1 where it has none."""
+        numbers = np.full(self.n, -1, np.int32)
+        column = self._columns.get(path)
+        if column:
+            values = column.values.whole()
+            lengths = np.diff(values.offsets)
+            numbers[values.rows] = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        return numbers
+
     def where(self, path: str, rule: Rule) -> Mask:
         """The rows whose value at the path satisfies a rule: bool ``[n]``, new."""
         column = self._columns.get(path)

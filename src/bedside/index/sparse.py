@@ -143,32 +143,45 @@ class SparseIndex:
             lengths.append(len(tokens))
         self._append(np.frombuffer(terms, np.int32), np.frombuffer(lengths, np.int32))
 
-    def score(self, terms: Sequence[str], visible: NDArray[np.bool_] | None = None) -> SparseResult:
+    def score(
+        self, terms: Sequence[str], visible: NDArray[np.bool_] | None = None, groups: _Rows | None = None
+    ) -> SparseResult:
         """Score the visible rows for a query.
 
         Args:
             terms: The query's terms, made by the tokenizer that made the rows'.
             visible: bool ``[rows]``, the rows that are the corpus for this search; ``None`` is all of them.
+            groups: int32 ``[rows]``, numbers below the number of rows: the visible rows of one number are scored as
+                one text, and those of -1 are left out. ``None`` scores each row by itself.
 
         Returns:
-            Every visible row that holds a query term, with its score.
+            Every visible row that holds a query term, with its score; with ``groups`` every visible row of a group
+            that holds one, with the group's score and nothing to explain.
 
         Raises:
             InvalidInputError: ``visible`` is not a bool array with one entry per row.
         """
         if visible is not None and (visible.dtype != np.bool_ or visible.shape != (len(self),)):
             raise InvalidInputError(f"visible: expected bool [{len(self)}], got {visible.dtype} {list(visible.shape)}")
+        if groups is not None:
+            visible = groups >= 0 if visible is None else visible & (groups >= 0)
         known = {term: times for term, times in Counter(terms).items() if term in self._terms}
         which, rows, counts = self._postings([self._terms[term] for term in known])
-        n, length = len(self), self._length
+        lengths, n, length = self._lengths.view, len(self), self._length
         if visible is not None:
             seen = visible.take(rows)
             which, rows, counts = which[seen], rows[seen], counts[seen]
-            n, length = int(np.count_nonzero(visible)), int((self._lengths.view * visible).sum(dtype=np.int64))
+            n, length = int(np.count_nonzero(visible)), int((lengths * visible).sum(dtype=np.int64))
+            if groups is not None:
+                which, rows, counts = _summed(which, groups.take(rows), counts)
+                lengths = np.bincount(groups[visible], lengths[visible], len(self)).astype(np.int32)
+                n = len(np.unique(groups[visible]))
         df = np.bincount(which, minlength=len(known))
         idf = np.fromiter(known.values(), np.float64) * np.log1p((n - df + 0.5) / (df + 0.5))
-        scores = idf.take(which) * self._saturation(rows, counts, length / max(n, 1))
+        scores = idf.take(which) * self._saturation(lengths.take(rows), counts, length / max(n, 1))
         total: _Floats = np.bincount(rows, scores, minlength=len(self)).astype(np.float64, copy=False)
+        if visible is not None and groups is not None:
+            total, rows = np.where(visible, total.take(groups), 0.0), np.full_like(rows, -1)
         found = np.flatnonzero(total > 0)  # on floats flatnonzero is 8 times slower
         matches = _Matches(tuple(known), which, rows, scores)
         return SparseResult(found, total[found], float(idf[df > 0].sum()), matches)
@@ -254,9 +267,9 @@ class SparseIndex:
             np.concatenate([segment.counts[span] for segment, span in found]),
         )
 
-    def _saturation(self, rows: _Rows, counts: NDArray[Any], average: float) -> _Floats:
+    def _saturation(self, lengths: _Rows, counts: NDArray[Any], average: float) -> _Floats:
         """``tf / (tf + k1 * (1 - b + b * dl / avgdl))`` for each posting."""
-        norms = np.multiply(self._lengths.view.take(rows), self.k1 * self.b / (average or 1), dtype=np.float64)
+        norms = np.multiply(lengths, self.k1 * self.b / (average or 1), dtype=np.float64)
         norms += self.k1 * (1 - self.b)
         norms += counts
         np.divide(counts, norms, out=norms)
@@ -304,6 +317,16 @@ class _Growing:
             self._buffer = grown
         self._buffer[self._size : end] = values
         self._size = end
+
+
+def _summed(
+    which: NDArray[np.intp], owners: _Rows, counts: NDArray[Any]
+) -> tuple[NDArray[np.intp], _Rows, NDArray[Any]]:
+    """Add up the postings of one term and one owner, in the order of the terms."""
+    span = int(owners.max(initial=0)) + 1
+    keys, at = np.unique(which * span + owners, return_inverse=True)
+    summed, found = np.divmod(keys, span)
+    return summed, found.astype(np.int32), np.bincount(at, counts)
 
 
 def _blocks(lengths: NDArray[np.int32]) -> Iterable[tuple[int, int]]:

@@ -1,0 +1,142 @@
+"""What of the found notes goes into a prompt: the best passages within a budget of tokens, in the notes' order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bedside.arguments import check_count
+from bedside.text.split import CountTokens, NoteSplitter, estimate_tokens
+from bedside.types import Hit, Metadata
+
+__all__ = ["GAP", "NoteHit", "context"]
+
+GAP = "[…]"
+"""Stands where text of the note is left out."""
+_PATIENCE = 16  # passages in a row that did not fit, before the rest is not tried: a note of a book has thousands
+
+
+@dataclass(frozen=True)
+class NoteHit:
+    """One note that was found.
+
+    Attributes:
+        id: The note's id, which its passages carry as ``source_id``.
+        score: Of the note; higher is better.
+        metadata: The note's own.
+        length: Characters in the note.
+        passages: Those that the filter left, best first, each with its own score.
+    """
+
+    id: str
+    score: float
+    metadata: Metadata
+    length: int
+    passages: tuple[Hit, ...]
+
+    def context(self, *, max_tokens: int, count_tokens: CountTokens | None = None) -> str:
+        """Return the note's best passages as one text of at most ``max_tokens``; see :func:`context`."""
+        return context([self], max_tokens=max_tokens, count_tokens=count_tokens, name_sources=False)
+
+
+def context(
+    hits: Sequence[NoteHit],
+    *,
+    max_tokens: int,
+    count_tokens: CountTokens | None = None,
+    name_sources: bool = True,
+) -> str:
+    """Render found notes for a prompt.
+
+    The best passage of each note comes first into the budget, then the other passages by score, each where it still
+    fits. What was chosen stands in the order of the hits and of each note. Passages that touch or overlap are joined;
+    ``[…]`` stands where something is left out, as ``[… FAMILY HISTORY]`` before a piece from the middle of a section.
+    The very first passage, where it is too long, is cut after its first sentences.
+
+    Args:
+        hits: What :meth:`bedside.Collection.search_notes` returned.
+        max_tokens: The most tokens of the whole text.
+        count_tokens: Counts the tokens of each of several texts, such as your language model's tokenizer; ``None`` is
+            :func:`bedside.text.split.estimate_tokens`.
+        name_sources: Put ``Source: <note id>`` before each note, for citations.
+
+    Returns:
+        The text; empty where not even a word fits.
+
+    Raises:
+        InvalidInputError: ``max_tokens`` is not a natural number.
+    """
+    check_count("max_tokens", max_tokens)
+    count = count_tokens or estimate_tokens
+    chosen: list[_Piece] = []
+    text, misses = "", 0
+    for piece in _by_worth(hits):
+        for candidate in [piece] if chosen else _ever_shorter(piece, max_tokens, count):
+            longer = _rendered(hits, [*chosen, candidate], name_sources)
+            if next(iter(count([longer]))) <= max_tokens:
+                text, misses = longer, 0
+                chosen.append(candidate)
+                break
+        misses += piece not in chosen
+        if misses == _PATIENCE:
+            break
+    return text
+
+
+class _Piece(NamedTuple):
+    """A passage that may be shown: the number of its note, where it stands, and its heading if it lacks that."""
+
+    note: int
+    start: int
+    end: int
+    text: str
+    within: str | None
+
+
+def _by_worth(hits: Sequence[NoteHit]) -> list[_Piece]:
+    """Return the best passage of each note, then all others by score."""
+    every = [
+        (rank > 0, -hit.score if rank else 0.0, number, _piece(number, hit, note))
+        for number, note in enumerate(hits)
+        for rank, hit in enumerate(note.passages)
+    ]
+    return [piece for *_, piece in sorted(every, key=lambda entry: entry[:3])]
+
+
+def _piece(number: int, hit: Hit, note: NoteHit) -> _Piece:
+    start, section = hit.metadata["start"], hit.metadata["section"]
+    others = (other.metadata for other in note.passages)
+    inside = any(o["section"] == section and o["start"] < start <= o["end"] for o in others)
+    return _Piece(number, start, hit.metadata["end"], hit.text, section if inside else None)
+
+
+def _ever_shorter(piece: _Piece, max_tokens: int, count: CountTokens) -> Iterator[_Piece]:
+    """Yield a passage whole, then less and less of its beginning."""
+    yield piece
+    room, special = max_tokens, max(count(["a"])) - 1
+    while room > special:
+        for passage in NoteSplitter(room, 0, count).split(piece.text)[:1]:
+            yield piece._replace(text=passage.text, end=piece.start + passage.end)
+        room = room * 3 // 4
+
+
+def _rendered(hits: Sequence[NoteHit], pieces: Sequence[_Piece], name_sources: bool) -> str:
+    """Return the pieces by note, in the order of the notes."""
+    blocks = []
+    for number, hit in enumerate(hits):
+        if mine := sorted((piece for piece in pieces if piece.note == number), key=lambda p: (p.start, p.end)):
+            blocks.append((f"Source: {hit.id}\n" if name_sources else "") + _note_text(mine, hit.length))
+    return "\n\n".join(blocks)
+
+
+def _note_text(pieces: Sequence[_Piece], length: int) -> str:
+    """Return pieces of one note, in its order, joined where they meet."""
+    text, at = "", 0
+    for piece in pieces:
+        if piece.start > at:
+            gap = GAP if piece.within is None else f"[… {piece.within}]"
+            text = f"{text.rstrip()}\n{gap}\n".lstrip("\n")
+        text += piece.text[max(0, at - piece.start) :]
+        at = max(at, piece.end)
+    return text.rstrip() if at == length else f"{text.rstrip()}\n{GAP}"

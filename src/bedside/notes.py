@@ -1,0 +1,249 @@
+"""Whole notes over a collection: split, embedded, found by passage, ranked as notes, and given back whole.
+
+A note is stored as its passages, each an ordinary record: together they cover the note's text character for character,
+so that the note is put together again from them. The passage ``number`` of the note ``visit-1`` has the id
+``visit-1#number`` and, beside the note's own metadata:
+
+* ``source_id``: the note's id;
+* ``start``, ``end``: its offsets, ``text[start:end]`` being the passage;
+* ``section``: the heading it stands under, as written, or ``None``;
+* ``source_hash``: 32 hexadecimal digits of the text's SHA-256, a dot, and 8 of the splitter's settings'.
+
+What has ``source_id`` and ``source_hash`` is a passage; every other record is none, whatever its id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import orjson
+
+from bedside.arguments import check_texts
+from bedside.context import NoteHit, context
+from bedside.errors import BrokenNoteError, InvalidDocumentError
+from bedside.filters.parse import parse
+from bedside.records import Record, check_documents, check_id
+from bedside.search import make_plan
+from bedside.text.split import NoteSplitter
+from bedside.types import Document, FilterDict, Hit, Mode, Vector
+
+if TYPE_CHECKING:
+    from bedside.verbs import Records
+
+__all__ = [
+    "ALPHA",
+    "NoteChange",
+    "NoteHit",
+    "add_notes",
+    "context",
+    "default_splitter",
+    "delete_note",
+    "get_note",
+    "search_notes",
+]
+
+NoteChange: TypeAlias = Literal["added", "replaced", "unchanged"]
+MAX_TOKENS = 256
+"""Of a passage: chunks of 256, 200 and 128 tokens were level on the development notes (see ``docs/notes.md``)."""
+ALPHA = 0.6
+"""Weight of the best passage's cosine; 0.4 to 0.6 were level on the development notes, 0.7 lost 0.015 nDCG@10."""
+_OWN = ("source_id", "start", "end", "section", "source_hash")
+_IS_PASSAGE: FilterDict = {"source_hash": {"$exists": True}}
+
+
+def default_splitter(records: Records) -> NoteSplitter:
+    """Return the splitter that notes are cut with: 256 tokens, or what the encoder reads at once, where that is less.
+
+    Tokens are the encoder's own where it has a ``count_tokens``.
+    """
+    encoder = records.encoder
+    longest = getattr(encoder, "max_length", None)
+    tokens = min(MAX_TOKENS, longest) if isinstance(longest, int) else MAX_TOKENS
+    return NoteSplitter(tokens, count_tokens=getattr(encoder, "count_tokens", None))
+
+
+def add_notes(
+    records: Records, notes: Iterable[Document], splitter: NoteSplitter | None = None
+) -> dict[str, NoteChange]:
+    """Add notes or replace those that changed, in one transaction; see :meth:`bedside.Collection.add_notes`."""
+    scope, splitter = records._scope_key(), splitter or default_splitter(records)
+    checked = check_documents([_checked(note, i) for i, note in enumerate(notes)], records.scope_keys, scope)
+    stored = _passages(records, [record.id for record in checked])
+    wanted = {record.id: _hash(record.text, splitter) for record in checked}
+    changes = {record.id: _change(record, wanted[record.id], stored.get(record.id)) for record in checked}
+    changed = [record for record in checked if changes[record.id] != "unchanged"]
+    if changed:
+        pieces = [piece for record in changed for piece in _split(record, wanted[record.id], splitter)]
+        _check_free(records, pieces)
+        named = parse(_of([record.id for record in changed]))
+        records._engine.replace(scope, named, None, pieces)
+    return changes
+
+
+def get_note(records: Records, id: str) -> Document | None:
+    """Return a note as it was added, or None; see :meth:`bedside.Collection.get_note`."""
+    passages = _passages(records, [check_id(id, "id")]).get(id)
+    if passages is None:
+        return None
+    text = _joined(passages)
+    if _digest(text.encode(), 32) != passages[0].metadata["source_hash"].partition(".")[0]:
+        raise BrokenNoteError(
+            f"note {id!r}: passages of it were deleted or replaced one by one, so it cannot be put together again; "
+            "add the note anew"
+        )
+    return Document(text, _of_note(passages[0]), id)
+
+
+def delete_note(records: Records, id: str) -> bool:
+    """Delete a note; says whether there was one. See :meth:`bedside.Collection.delete_note`."""
+    return records.delete(filter=_of([check_id(id, "id")])) > 0
+
+
+def search_notes(
+    records: Records,
+    query: str,
+    *,
+    vector: Vector | Sequence[float] | None,
+    top_k: int,
+    filter: FilterDict | None,
+    mode: Mode | None,
+    alpha: float | None,
+    min_score: float | None,
+) -> list[NoteHit]:
+    """Rank notes by their best passage's cosine and the whole note's BM25; see :meth:`bedside.Collection.search_notes`.
+
+    BM25 counts a note's words over all of its passages: a question whose words stand in several sections is answered
+    by the note that holds them all. The words that two overlapping passages share count twice.
+    """
+    check_texts([query])
+    chosen = mode or records._natural_mode([query], None)
+    if vector is None and chosen != "sparse":
+        vector = records._engine.encode_queries([query])[0]
+    vectors = None if vector is None else records._check_query_vectors(vector, None)
+    plan = make_plan(
+        chosen,
+        top_k=top_k,
+        offset=0,
+        alpha=ALPHA if alpha is None else alpha,
+        fusion="weighted",
+        fetch_k=None,
+        min_score=min_score,
+        diversity=None,
+        group_by="source_id",
+        as_one="source_hash",
+    )
+    allowed = _and(_IS_PASSAGE, filter)
+    (found,) = records._engine.search(records._scope_key(), parse(allowed), None, plan, [query], vectors)
+    ranked = {document.metadata["source_id"]: row.score for row, document in found}
+    stored = _passages(records, list(ranked))
+    passages = _scored(records, query, vector, chosen, _and(_of(list(ranked)), filter)) if ranked else {}
+    return [
+        NoteHit(id, score, _of_note(stored[id][0]), max(p.metadata["end"] for p in stored[id]), tuple(passages[id]))
+        for id, score in ranked.items()
+        if id in passages and id in stored  # another process may just have deleted it
+    ]
+
+
+def _scored(records: Records, query: str, vector: Any, mode: Mode, filter: FilterDict) -> dict[str, list[Hit]]:
+    """Return the passages of some notes with their own scores, by note, best first."""
+    documents = records.get(filter=filter)
+    hits = records.search(query, vector=vector, top_k=max(1, len(documents)), filter=filter, mode=mode)
+    found = {hit.id: hit for hit in hits}
+    every = [found.get(str(document.id)) or Hit(document, 0.0) for document in documents]
+    every.sort(key=lambda hit: (hit.metadata["source_id"], -hit.score, hit.metadata["start"]))
+    return {id: list(group) for id, group in groupby(every, key=lambda hit: str(hit.metadata["source_id"]))}
+
+
+def _checked(note: Document, index: int) -> Document:
+    where = f"notes[{index}]"
+    if not isinstance(note, Document):
+        raise InvalidDocumentError(f"{where}: expected a Document, got {type(note).__name__}")
+    if note.id is None or note.vector is not None:
+        raise InvalidDocumentError(f"{where}: a note needs an id and takes no vector; its passages are encoded")
+    if reserved := [key for key in _OWN if key in (note.metadata or ())]:
+        raise InvalidDocumentError(f"{where}.metadata.{reserved[0]}: is what a passage says of itself; rename the key")
+    return note
+
+
+def _split(record: Record, hash: str, splitter: NoteSplitter) -> list[Document]:
+    return [
+        Document(
+            passage.text,
+            {
+                **record.metadata,
+                "source_id": record.id,
+                "start": passage.start,
+                "end": passage.end,
+                "section": passage.section,
+                "source_hash": hash,
+            },
+            f"{record.id}#{number}",
+        )
+        for number, passage in enumerate(splitter.split(record.text))
+    ]
+
+
+def _change(record: Record, hash: str, stored: list[Document] | None) -> NoteChange:
+    if stored is None:
+        return "added"
+    same = stored[0].metadata["source_hash"] == hash and _json(_of_note(stored[0])) == _json(record.metadata)
+    return "unchanged" if same and _joined(stored) == record.text else "replaced"
+
+
+def _joined(passages: Sequence[Document]) -> str:
+    """Return what the passages, in order, are the pieces of; where one is missing, something else."""
+    text = ""
+    for passage in passages:
+        text += passage.text[max(0, len(text) - passage.metadata["start"]) :]
+    return text
+
+
+def _check_free(records: Records, pieces: Sequence[Document]) -> None:
+    """Refuse to replace a record that is no passage and has a passage's id by chance."""
+    for document in records.get([str(piece.id) for piece in pieces]):
+        if not _is_passage(document):
+            raise InvalidDocumentError(
+                f"notes: a record that is no passage has the id {document.id!r}, which a passage of the note needs"
+            )
+
+
+def _passages(records: Records, ids: Sequence[str]) -> dict[str, list[Document]]:
+    """Return the passages of some notes, by note, in their order."""
+    documents = records.get(filter=_of(ids)) if ids else []
+    documents.sort(key=lambda document: (document.metadata["source_id"], document.metadata["start"]))
+    return {
+        id: list(group) for id, group in groupby(documents, key=lambda document: str(document.metadata["source_id"]))
+    }
+
+
+def _is_passage(document: Document) -> bool:
+    return "source_id" in document.metadata and "source_hash" in document.metadata
+
+
+def _of(ids: Sequence[str]) -> FilterDict:
+    return {"$and": [{"source_id": {"$in": list(ids)}}, _IS_PASSAGE]}
+
+
+def _and(one: FilterDict, other: FilterDict | None) -> FilterDict:
+    return {"$and": [one, other]} if other else one
+
+
+def _of_note(passage: Document | Hit) -> dict[str, Any]:
+    """Return the note's own metadata."""
+    return {key: value for key, value in passage.metadata.items() if key not in _OWN}
+
+
+def _hash(text: str, splitter: NoteSplitter) -> str:
+    settings = orjson.dumps(splitter.settings, option=orjson.OPT_SORT_KEYS)
+    return f"{_digest(text.encode(), 32)}.{_digest(settings, 8)}"
+
+
+def _digest(data: bytes, digits: int) -> str:
+    return hashlib.sha256(data).hexdigest()[:digits]
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

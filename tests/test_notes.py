@@ -1,0 +1,379 @@
+"""Notes: split and stored as passages, given back whole, found as notes, replaced and deleted as one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bedside import Collection, Document, load_encoder
+from bedside.errors import (
+    BedsideError,
+    BrokenNoteError,
+    DuplicateIdError,
+    InvalidDocumentError,
+    InvalidInputError,
+    ScopeRequired,
+)
+from bedside.notes import context
+from bedside.text.split import NoteSplitter, estimate_tokens
+
+NOTE = (
+    "HPI:\tCough for 3 days. " + "He walks daily. " * 60 + "\r\nFAMILY HISTORY: Mother had a stroke 😀. "
+    + "No other disease is known in the family. " * 60 + "\r\nPLAN: Rest and fluids.  \n"
+)  # fmt: skip
+KEYS = {"source_id", "start", "end", "section", "source_hash"}
+
+
+class Counting:
+    """An encoder that counts what it is given to encode."""
+
+    name, fingerprint, dimension = "counting", "counting-1", 8
+
+    def __init__(self):
+        self.encoded = 0
+        self.fails = False
+
+    def encode_documents(self, texts):
+        if self.fails:
+            raise RuntimeError("out of memory")
+        self.encoded += len(texts)
+        return np.stack([np.random.default_rng(len(text)).standard_normal(8).astype(np.float32) for text in texts])
+
+    encode_queries = encode_documents
+
+
+@pytest.fixture
+def notes():
+    with Collection.open(encoder=Counting()) as collection:
+        yield collection
+
+
+@pytest.fixture(scope="module")
+def meaning():
+    return load_encoder("bedside/static")
+
+
+# -- adding --------------------------------------------------------------------------------------------------------
+
+
+def test_a_note_comes_back_character_for_character_and_each_passage_is_its_slice(notes):
+    assert notes.add_note(NOTE, id="v1", metadata={"year": 2024}) == "added"
+    assert notes.get_note("v1") == Document(NOTE, {"year": 2024}, "v1")
+    passages = notes.get(filter={"source_id": "v1"})
+    assert len(passages) > 3
+    for passage in passages:
+        assert NOTE[passage.metadata["start"] : passage.metadata["end"]] == passage.text
+        assert passage.metadata.keys() == KEYS | {"year"}
+    assert {passage.metadata["section"] for passage in passages} == {"HPI", "FAMILY HISTORY", "PLAN"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["HPI: ", "PLAN:\r\n", "\t", "\r\n", "\n\n", "😀", "No pain. ", "No pain. ", "2.5 mg ", "é", "\u2028", "\x00", "ASSESSMENT AND PLAN\n"]),
+        min_size=1,
+        max_size=60,
+    ).map("".join).filter(str.strip),
+    st.integers(3, 40),
+)  # fmt: skip
+def test_any_note_comes_back_and_its_passages_are_its_slices(text, tokens):
+    with Collection.open() as notes:
+        notes.add_note(text, id="n", splitter=NoteSplitter(tokens))
+        assert notes.get_note("n").text == text
+        for passage in notes.get(filter={}):
+            assert text[passage.metadata["start"] : passage.metadata["end"]] == passage.text
+
+
+def test_adding_an_unchanged_note_encodes_and_writes_nothing(tmp_path):
+    with Collection.open(tmp_path / "c", encoder=Counting()) as notes:
+        notes.add_note(NOTE, id="v1", metadata={"year": 2024})
+        encoded, size = notes.encoder.encoded, (tmp_path / "c" / "log-000001.jsonl").stat().st_size
+        assert notes.add_note(NOTE, id="v1", metadata={"year": 2024}) == "unchanged"
+        assert notes.encoder.encoded == encoded
+        assert (tmp_path / "c" / "log-000001.jsonl").stat().st_size == size
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"text": NOTE + " "}, {"metadata": {"year": 2024.0}}, {"metadata": {}}, {"splitter": NoteSplitter(100)}],
+    ids=["text", "type", "metadata", "splitter"],
+)
+def test_a_note_whose_text_metadata_or_splitter_changed_is_replaced_whole(notes, change):
+    given = {"text": NOTE, "metadata": {"year": 2024}}
+    notes.add_note(**given, id="v1")
+    notes.add_note(NOTE, id="v2")
+    others = notes.get(filter={"source_id": "v2"})
+    assert notes.add_note(**{**given, **change}, id="v1") == "replaced"
+    assert notes.get_note("v1") == Document(change.get("text", NOTE), change.get("metadata", {"year": 2024}), "v1")
+    assert notes.get(filter={"source_id": "v2"}) == others
+    assert notes.add_note(**{**given, **change}, id="v1") == "unchanged"
+
+
+def test_a_shorter_version_leaves_no_passage_of_the_longer_one(notes):
+    notes.add_note(NOTE, id="v1")
+    notes.add_note("PLAN: Rest.", id="v1")
+    assert [passage.text for passage in notes.get(filter={})] == ["PLAN: Rest."]
+
+
+def test_where_encoding_fails_the_old_note_is_still_there(notes):
+    notes.add_note(NOTE, id="v1")
+    notes.encoder.fails = True
+    with pytest.raises(RuntimeError):
+        notes.add_note("PLAN: Rest.", id="v1")
+    assert notes.get_note("v1").text == NOTE
+
+
+def test_several_notes_are_one_transaction(notes):
+    notes.add_note("PLAN: Rest.", id="a")
+    with pytest.raises(InvalidDocumentError, match=r"documents\[1\].text: empty"):
+        notes.add_notes([Document("PLAN: Fluids.", id="a"), Document(" \n", id="b")])
+    assert notes.get_note("a").text == "PLAN: Rest."
+    changes = notes.add_notes(
+        [Document("PLAN: Rest.", id="a"), Document("PLAN: Fluids.", id="b"), Document("PLAN: Walk.", id="c")]
+    )
+    assert changes == {"a": "unchanged", "b": "added", "c": "added"}
+
+
+@pytest.mark.parametrize("text", ["", " \r\n\t"])
+def test_a_note_of_nothing_but_white_space_is_refused(notes, text):
+    with pytest.raises(InvalidDocumentError, match="empty"):
+        notes.add_note(text, id="a")
+    assert len(notes) == 0
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "PLAN: Rest.",
+        Document("PLAN: Rest."),
+        Document("PLAN: Rest.", id="a", vector=[1.0]),
+        Document("PLAN: Rest.", {"section": "PLAN"}, "a"),
+        Document("PLAN: Rest.", {"when": {1, 2}}, "a"),
+        Document("PLAN: Rest.", None, "a"),
+    ],
+    ids=["text", "no id", "vector", "reserved key", "no JSON", "no mapping"],
+)
+def test_what_is_no_note_is_refused_by_name_and_nothing_is_stored(notes, note):
+    with pytest.raises(InvalidDocumentError):
+        notes.add_notes([Document("PLAN: Walk.", id="b"), note])
+    assert len(notes) == 0
+
+
+def test_one_id_twice_in_a_call_is_refused(notes):
+    with pytest.raises(DuplicateIdError):
+        notes.add_notes([Document("PLAN: Walk.", id="b"), Document("PLAN: Rest.", id="b")])
+
+
+def test_a_note_of_a_megabyte_comes_back_whole(meaning):
+    text = "".join(f"DAY {n}:\r\n" + "Slept well; no pain, BP 120/80. " * 30 + "\n" for n in range(1_000))
+    assert len(text) > 950_000
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_note(text, id="stay")
+        assert notes.get_note("stay").text == text
+        (hit,) = notes.search_notes("blood pressure")
+        assert 0 < estimate_tokens([hit.context(max_tokens=500)])[0] <= 500
+
+
+# -- notes beside records, and scopes --------------------------------------------------------------------------------
+
+
+def test_a_record_with_a_note_id_is_not_the_note(notes):
+    notes.add([Document("A record.", {"source_id": "v1"}, id="v1"), Document("Another.", id="v2")])
+    notes.add_note("PLAN: Rest.", id="v1")
+    assert notes.get_note("v1").text == "PLAN: Rest."
+    assert notes.get_note("v2") is None
+    assert [hit.id for hit in notes.search_notes("record")] == ["v1"]
+    assert notes.search_notes("record")[0].length == len("PLAN: Rest.")
+    assert notes.delete_note("v1")
+    assert not notes.delete_note("v1")
+    assert not notes.delete_note("v2")
+    assert [document.id for document in notes.get(filter={})] == ["v1", "v2"]
+
+
+def test_a_record_that_has_a_passage_id_is_never_replaced(notes):
+    notes.add([Document("A record.", id="v1#0")])
+    with pytest.raises(InvalidDocumentError, match="'v1#0'"):
+        notes.add_note("PLAN: Rest.", id="v1")
+    assert notes.get(["v1#0"])[0].text == "A record."
+
+
+def test_a_note_without_all_of_its_passages_is_named_broken_and_made_whole_by_adding_it(notes):
+    notes.add_note(NOTE, id="v1")
+    notes.delete(filter={"section": "PLAN"})
+    with pytest.raises(BrokenNoteError, match="'v1'"):
+        notes.get_note("v1")
+    assert notes.add_note(NOTE, id="v1") == "replaced"
+    assert notes.get_note("v1").text == NOTE
+
+
+def test_patients_have_notes_of_one_id_and_see_only_their_own():
+    with Collection.open(encoder=Counting(), scope_keys=["patient"]) as collection:
+        a, b = collection.scoped(patient="a"), collection.scoped(patient=7)
+        assert a.add_note("PLAN: Rest.", id="v1") == b.add_note("PLAN: Walk.", id="v1") == "added"
+        assert b.add_note("PLAN: Run.", id="v1") == "replaced"
+        assert a.get_note("v1") == Document("PLAN: Rest.", {"patient": "a"}, "v1")
+        assert a.add_note("PLAN: Rest.", id="v1", metadata={"patient": "a"}) == "unchanged"
+        assert [hit.id for hit in b.search_notes("rest")] == ["v1"]
+        assert b.search_notes("rest")[0].passages[0].text == "PLAN: Run."
+        assert b.delete_note("v1")
+        assert a.get_note("v1").text == "PLAN: Rest."
+        for call in (
+            lambda: collection.add_note("PLAN: Rest.", id="v1"),
+            lambda: collection.get_note("v1"),
+            lambda: collection.delete_note("v1"),
+            lambda: collection.search_notes("rest"),
+        ):
+            with pytest.raises(ScopeRequired):
+                call()
+
+
+def test_another_scope_leaves_no_trace_in_the_scores():
+    with Collection.open(scope_keys=["patient"]) as collection:
+        a, b = collection.scoped(patient="a"), collection.scoped(patient="b")
+        a.add_notes([Document("PLAN: Rest.", id="1"), Document("PLAN: Walk and rest a lot.", id="2")])
+        before = [(hit.id, hit.score) for hit in a.search_notes("rest")]
+        b.add_notes([Document(f"PLAN: Rest {n}.", id=str(n)) for n in range(20)])
+        assert [(hit.id, hit.score) for hit in a.search_notes("rest")] == before
+
+
+# -- searching -------------------------------------------------------------------------------------------------------
+
+
+def test_a_note_that_holds_the_words_in_different_sections_beats_one_that_holds_only_one_of_them():
+    with Collection.open() as notes:
+        notes.add_notes(
+            [
+                Document("HPI: Cough and cough and cough. PLAN: Rest.", id="one"),
+                Document("HPI: Cough. PLAN: Give amoxicillin.", id="both"),
+                Document("HPI: Well. PLAN: None.", id="none"),
+            ]
+        )
+        assert [hit.id for hit in notes.search_notes("cough amoxicillin")] == ["both", "one"]
+
+
+def test_the_words_of_a_note_score_as_those_of_one_text():
+    """Passages that do not overlap give BM25's scores of the whole notes, whatever else is in the collection."""
+    texts = {"a": "HPI: Cough, fever. PLAN: Rest, cough syrup.", "b": "HPI: Fever. PLAN: Fluids.", "c": "PLAN: None."}
+    with Collection.open() as notes, Collection.open() as whole:
+        whole.add(Document(text, id=id) for id, text in texts.items())
+        notes.add(["Fever, a record of its own."])
+        notes.add_notes([Document(text, id=id) for id, text in texts.items()], splitter=NoteSplitter(overlap=0))
+        for query in ("cough fever", "fever", "plan rest rest", "unknown words"):
+            expected = [(hit.id, pytest.approx(hit.score)) for hit in whole.search(query)]
+            assert [(hit.id, hit.score) for hit in notes.search_notes(query)] == expected
+
+
+def test_a_score_is_the_best_cosine_and_the_share_of_bm25(meaning):
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_notes([Document(NOTE, id="v1"), Document("HPI: Chest pain. PLAN: Troponin.", id="v2")])
+        dense = {hit.id: hit.score for hit in notes.search_notes("stroke in the family", mode="dense")}
+        sparse = {hit.id: hit.score for hit in notes.search_notes("stroke in the family", alpha=0)}
+        assert dense["v1"] == pytest.approx(max(hit.dense for hit in notes.search("stroke in the family", top_k=99)))
+        (first, second) = notes.search_notes("stroke in the family", alpha=0.5)
+        assert (first.id, second.id) == ("v1", "v2")
+        assert second.score == pytest.approx(0.5 * dense["v2"])
+        assert first.score > 0.5 * dense["v1"]
+        assert sparse.keys() == {"v1"}
+
+
+def test_each_note_comes_once_with_its_passages_best_first(meaning):
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_notes([Document(NOTE + f" Visit {n}.", id=f"v{n}") for n in range(30)])
+        hits = notes.search_notes("stroke in the family", top_k=20)
+        assert len({hit.id for hit in hits}) == 20
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+        for hit in hits:
+            scores = [passage.score for passage in hit.passages]
+            assert scores == sorted(scores, reverse=True)
+            assert "stroke" in hit.passages[0].text
+            assert {passage.metadata["source_id"] for passage in hit.passages} == {hit.id}
+        assert len(notes.search_notes("stroke", top_k=50)) == 30
+
+
+def test_filters_see_the_metadata_of_note_and_passage(meaning):
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_note(NOTE, id="v1", metadata={"year": 2023})
+        notes.add_note(NOTE, id="v2", metadata={"year": 2024})
+        (hit,) = notes.search_notes("stroke", filter={"year": 2024, "section": {"$ne": "FAMILY HISTORY"}})
+        assert hit.id == "v2"
+        assert hit.metadata == {"year": 2024}
+        assert {passage.metadata["section"] for passage in hit.passages} == {"HPI", "PLAN"}
+        assert "stroke" not in hit.context(max_tokens=10_000)
+        assert notes.search_notes("stroke", filter={"year": 1999}) == []
+
+
+def test_bad_questions_are_refused_by_name(notes):
+    notes.add_note("PLAN: Rest.", id="v1")
+    for options in (
+        {"query": " "},
+        {"query": "a", "top_k": 0},
+        {"query": "a", "alpha": 2},
+        {"query": "a", "mode": "x"},
+    ):
+        with pytest.raises(InvalidInputError):
+            notes.search_notes(**options)
+    with pytest.raises(BedsideError):
+        notes.search_notes("a", vector=[1.0])
+
+
+# -- contexts --------------------------------------------------------------------------------------------------------
+
+
+def test_a_note_that_fits_is_its_own_context(meaning):
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_note(NOTE, id="v1")
+        (hit,) = notes.search_notes("stroke")
+        assert hit.context(max_tokens=10_000) == NOTE.rstrip()
+
+
+@pytest.mark.parametrize("max_tokens", [0, 1, 3, 10, 40, 100, 300, 700])
+def test_a_context_keeps_its_budget_is_of_the_note_and_marks_what_is_missing(meaning, max_tokens):
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_note(NOTE, id="v1")
+        (hit,) = notes.search_notes("stroke in the family")
+        text = hit.context(max_tokens=max_tokens)
+        assert estimate_tokens([text])[0] <= max_tokens
+        if text:
+            assert "[…" in text
+        at = 0
+        for piece in text.split("\n"):
+            if piece.strip() and not piece.startswith("[…"):
+                at = NOTE.index(piece.strip(), at)
+        if max_tokens >= 40:
+            assert "stroke" in text
+
+
+def test_a_piece_from_within_a_section_is_shown_with_its_heading(meaning):
+    text = "FAMILY HISTORY: " + "Nothing else is known of them. " * 80 + "His mother had a stroke at 52. PLAN: Rest."
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_note(text, id="v1", splitter=NoteSplitter(64))
+        (hit,) = notes.search_notes("mother stroke")
+        assert hit.context(max_tokens=100).startswith("[… FAMILY HISTORY]\n")
+
+
+def test_several_notes_share_a_budget_and_name_their_sources(meaning):
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_notes([Document(NOTE, id="v1"), Document("HPI: His father had a stroke. PLAN: Rest.", id="v2")])
+        hits = notes.search_notes("stroke in the family")
+        text = context(hits, max_tokens=330)
+        assert estimate_tokens([text])[0] <= 330
+        assert [line for line in text.splitlines() if line.startswith("Source: ")] == [f"Source: {h.id}" for h in hits]
+        assert context([], max_tokens=10) == ""
+
+
+def test_the_tokens_are_those_of_the_counter_that_is_given(meaning):
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_note(NOTE, id="v1")
+        (hit,) = notes.search_notes("stroke in the family")
+        words = [len(text.split()) + 2 for text in [hit.context(max_tokens=50, count_tokens=words_and_two)]]
+        assert words[0] <= 50
+        assert hit.context(max_tokens=2, count_tokens=words_and_two) == ""
+        with pytest.raises(InvalidInputError, match="max_tokens"):
+            hit.context(max_tokens=-1)
+
+
+def words_and_two(texts):
+    """A tokenizer with two special tokens."""
+    return [len(text.split()) + 2 for text in texts]
