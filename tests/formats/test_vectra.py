@@ -15,6 +15,7 @@ from bedside import Document
 from bedside.errors import DuplicateIdError, FilterError, InvalidDocumentError, InvalidInputError, InvalidVectorError
 from bedside.formats.vectra import Source, VectraIndex, matches, read_documents, read_sources, write_documents
 from bedside.formats.vectra.filter import number_text
+from bedside.formats.vectra.keywords import prepare
 from bedside.formats.vectra.offsets import Offsets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,23 @@ def test_every_vector_query_of_the_oracle_has_vectras_order_and_scores(cases):
         assert [hit.id for hit in hits] == [hit["id"] for hit in case["expected"]], case["name"]
         wanted = np.array([float(hit["score"]) for hit in case["expected"]])
         np.testing.assert_allclose([hit.score for hit in hits], wanted, rtol=0, atol=1e-12)
+
+
+@needs_oracle
+def test_every_hybrid_query_of_the_oracle_has_vectras_hits_and_scores(cases):
+    index = VectraIndex(ORACLES / "example-index" / "docs")
+    for case in cases["hybrid"]:
+        assert case["index"] == "docs"
+        if "error" in case:
+            with pytest.raises(InvalidInputError, match="vectra fails below 3"):
+                index.query(case["vector"], case["topK"], case["filter"], text=case["query"])
+            continue
+        assert prepare(case["query"]) == case["query_tokens"]
+        hits = index.query(case["vector"], case["topK"], case["filter"], text=case["query"])
+        wanted = [(hit["id"], hit["isBm25"]) for hit in case["expected"]]
+        assert [(hit.id, hit.is_bm25) for hit in hits] == wanted, case["name"]
+        scores = [hit["score"] for hit in case["expected"]]
+        np.testing.assert_allclose([hit.score for hit in hits], scores, rtol=0, atol=1e-12)
 
 
 def utf16_cut(text, first, last):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cmp_to_key
+from functools import cmp_to_key, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from bedside.arguments import check_count
 from bedside.errors import InvalidVectorError
 from bedside.formats.vectra.files import Folder, Item, norm
 from bedside.formats.vectra.filter import matches
+from bedside.formats.vectra.keywords import bm25
+from bedside.formats.vectra.read import CHUNK_KEYS
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class VectraHit:
     Attributes:
         id: The item's.
         score: vectra's cosine; NaN for a zero vector, and infinite where the stored norm overflowed.
-        metadata: All of the item's metadata.
+        metadata: All of the item's metadata; of a hit by words, what the index file holds.
+        is_bm25: It was found by words: its score is BM25's and is on another scale.
     """
 
     id: str
     score: float
     metadata: Mapping[str, Any]
+    is_bm25: bool = False
 
 
 class VectraIndex:
@@ -60,7 +64,11 @@ class VectraIndex:
         return [item.id for item in self._selected(filter)]
 
     def query(
-        self, vector: Sequence[float] | NDArray[Any], top_k: int = 10, filter: Mapping[str, Any] | None = None
+        self,
+        vector: Sequence[float] | NDArray[Any],
+        top_k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+        text: str | None = None,
     ) -> list[VectraHit]:
         """The items nearest by vectra's cosine, best first; ties fall as vectra's heap leaves them.
 
@@ -70,19 +78,41 @@ class VectraIndex:
             vector: ``[d]``.
             top_k: How many at most.
             filter: In vectra's language.
+            text: For vectra's hybrid query: up to ``top_k`` of the chunks that were not found by vector, ranked by
+                this text's words, follow those that were. See :mod:`bedside.formats.vectra.keywords`.
 
         Raises:
             FilterError: The filter is one that vectra itself fails on.
+            InvalidInputError: A hybrid query with fewer than three chunks left, on which vectra fails too.
             InvalidVectorError: The vector is not a list of numbers.
         """
         check_count("top_k", top_k)
         query, items = _vector(vector), self._selected(filter)
         length = norm(query)
         kept = _best([_cosine(query, length, item) for item in items], top_k)
-        return [VectraHit(items[i].id, score, self._folder.metadata(items[i])) for i, score in kept]
+        hits = [VectraHit(items[i].id, score, self._folder.metadata(items[i])) for i, score in kept]
+        if text is None:
+            return hits
+        rest = self._chunks(items, {i for i, _ in kept})
+        return hits + [VectraHit(items[i].id, score, items[i].metadata, True) for i, score in bm25(rest, text, top_k)]
 
-    def _selected(self, filter: Mapping[str, Any] | None) -> list[Item]:
-        return [item for item in self.items if matches(item.metadata, filter)]
+    def _chunks(self, items: Sequence[Item], but: Collection[int]) -> dict[int, str]:
+        """The text of each item that is a chunk, by its row; vectra goes by the index file's metadata."""
+        load = lru_cache(maxsize=4)(self._folder.text)  # a document's chunks stand together
+        places = {i: _place(item.metadata) for i, item in enumerate(items) if i not in but}
+        return {i: _cut(load(place[0]), *place[1:]) for i, place in places.items() if place is not None}
+
+
+def _place(metadata: Mapping[str, Any]) -> tuple[str, int, int] | None:
+    """Where a chunk's text is: its document, and the first and last code unit; None of an item that is no chunk."""
+    id, first, last = (metadata.get(key) for key in CHUNK_KEYS)
+    return (str(id), first, last) if id is not None and type(first) is int and type(last) is int else None
+
+
+def _cut(text: str, first: int, last: int) -> str:
+    """The text between two UTF-16 code units, both included."""
+    units = text.encode("utf-16-le")
+    return units[2 * first : 2 * last + 2].decode("utf-16-le", "replace")
 
 
 def _vector(values: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
