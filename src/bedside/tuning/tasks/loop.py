@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from bedside.encoders.extras import needs
+from bedside.tuning.quiet import quiet_transformers
 from bedside.tuning.tasks.ner import IGNORED
-from bedside.tuning.tasks.network import inputs, quiet, stacked, takes_types
+from bedside.tuning.tasks.network import inputs, stacked, takes_types
 from bedside.tuning.tasks.settings import TaskSettings
 from bedside.tuning.tasks.task import Metrics, Task
 from bedside.tuning.tasks.tokens import Row
@@ -115,7 +116,7 @@ def train(
         callbacks=_callbacks(settings),
     )
     trainer.remove_callback(PrinterCallback)  # it prints to standard output
-    with quiet():
+    with quiet_transformers():
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     log = trainer.state.log_history
     losses = tuple((int(entry["step"]), float(entry["loss"])) for entry in log if "loss" in entry)

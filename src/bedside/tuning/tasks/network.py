@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from bedside.encoders.extras import needs
 from bedside.encoders.progress import progress
 from bedside.encoders.windows import batches, padded
 from bedside.errors import InvalidModelError
+from bedside.tuning.quiet import quiet_transformers
 from bedside.tuning.tasks.task import Logits
 from bedside.tuning.tasks.tokens import Row
 
@@ -40,7 +40,7 @@ def open_model(folder: Path, architecture: str, outputs: Sequence[str] | None = 
     names: dict[str, Any] = {}
     if outputs is not None:
         names = {"id2label": dict(enumerate(outputs)), "label2id": {name: i for i, name in enumerate(outputs)}}
-    with torch.random.fork_rng(), quiet():
+    with torch.random.fork_rng(), quiet_transformers():
         torch.manual_seed(seed)
         try:
             return auto.from_pretrained(
@@ -108,18 +108,3 @@ def stacked(outputs: Any) -> Tensor:
         logits: Tensor = outputs.logits
         return logits
     return torch.stack([outputs.start_logits, outputs.end_logits], dim=-1)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without transformers' report on the head that is about to be trained, and its bars for every file."""
-    logs: Any = transformers.logging
-    before, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
-    logs.set_verbosity_error()
-    logs.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logs.set_verbosity(before)
-        if bars:
-            logs.enable_progress_bar()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside.encoders.prepare import building, write_manifest, write_tokenizer
+from bedside.tuning.quiet import quiet_transformers
 from bedside.tuning.tasks.task import TASK_FILE, Spec
 
 _VOCABULARY = ("vocab.txt", "vocab.json", "merges.txt", "*.model", "special_tokens_map.json", "added_tokens.json")
@@ -25,14 +26,12 @@ def save_task(model: Any, source: Path, target: Path, spec: Spec, facts: Mapping
         spec: The content of ``task.json``.
         facts: What the card tells; see :func:`card`.
     """
-    from bedside.tuning.tasks.network import quiet  # brings torch
-
     target.parent.mkdir(parents=True, exist_ok=True)
     with building(target) as new:
         for file in (file for pattern in (*_VOCABULARY, "LICENSE*") for file in source.glob(pattern)):
             shutil.copyfile(file, new / file.name)
         write_tokenizer(source, new)
-        with quiet():
+        with quiet_transformers():
             model.save_pretrained(new)
         (new / TASK_FILE).write_text(json.dumps(spec.to_json(), indent=2) + "\n", "utf-8")
         (new / "README.md").write_text(card(spec, facts), "utf-8")
