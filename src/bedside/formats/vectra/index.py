@@ -102,6 +102,9 @@ class VectraIndex:
         places = {i: _place(item.metadata) for i, item in enumerate(items) if i not in but}
         return {i: _cut(load(place[0]), *place[1:]) for i, place in places.items() if place is not None}
 
+    def _selected(self, filter: Mapping[str, Any] | None) -> list[Item]:
+        return [item for item in self.items if matches(item.metadata, filter)]
+
 
 def _place(metadata: Mapping[str, Any]) -> tuple[str, int, int] | None:
     """Where a chunk's text is: its document, and the first and last code unit; None of an item that is no chunk."""
