@@ -1,0 +1,143 @@
+"""The wheels that users install: what is in them, that they run beside the frameworks' own, oldest releases too."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [ROOT, *sorted(file.parent for file in ROOT.glob("integrations/*/pyproject.toml"))]
+# What the oldest and the newest frameworks ask for in other releases than those that the tests run with.
+NOT_PINNED = ("lang", "llama", "pytest", "syrupy", "vcrpy", "packaging", "sqlalchemy", "tenacity", "numpy", "pystemmer")
+
+ROUND_TRIP = """
+import json, sys
+import bedside, langchain_bedside, llama_index.core
+from langchain_core.documents import Document
+from llama_index.core.retrievers import QueryFusionRetriever
+from llama_index.core.llms import MockLLM
+from llama_index.core import VectorStoreIndex
+from llama_index.embeddings.bedside import BedsideEmbedding, BedsideNodeParser
+from llama_index.retrievers.bm25 import BM25Retriever
+from llama_index.vector_stores.bedside import BedsideVectorStore
+
+embeddings = langchain_bedside.BedsideEmbeddings(model="bedside/static")
+notes = [Document("HPI: Chest pain on exertion. PLAN: Stress test.", id="n1")]
+passages = langchain_bedside.BedsideNoteSplitter(embeddings).split_documents(notes)
+store = langchain_bedside.BedsideVectorStore.from_documents(passages, embeddings, path="notes.bedside")
+written = [(document.id, score) for document, score in store.similarity_search_with_score("angina")]
+store.close()
+embed_model = BedsideEmbedding(model_name="bedside/static")
+reopened = BedsideVectorStore("notes.bedside", encoder=embed_model.encoder)
+index = VectorStoreIndex.from_vector_store(reopened, embed_model=embed_model)
+read = [(hit.node_id, hit.score) for hit in index.as_retriever().retrieve("angina")]
+words = BM25Retriever.from_defaults(nodes=reopened.get_nodes(), similarity_top_k=1)
+fused = QueryFusionRetriever([index.as_retriever(), words], num_queries=1, llm=MockLLM())
+modules = [bedside, langchain_bedside, sys.modules["llama_index.embeddings.bedside"], llama_index.core]
+print(json.dumps({
+    "written": written, "read": read, "fused": len(fused.retrieve("stress test")),
+    "where": [module.__file__ for module in modules], "torch": "torch" in sys.modules,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The four wheels, by package."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for source in SOURCES:
+        run("-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source), cwd=folder)
+    return {wheel.name.split("-")[0]: wheel for wheel in folder.glob("*.whl")}
+
+
+def run(*arguments: str, cwd: Path, python: Path | str = sys.executable, **environment: str) -> str:
+    done = subprocess.run(
+        [str(python), *arguments], cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+    return done.stdout
+
+
+def environment(folder: Path, *requirements: str) -> Path:
+    """Make a virtual environment with ``requirements`` and nothing else, and give its Python."""
+    run("-m", "venv", str(folder), cwd=ROOT)
+    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    constraints = folder / "constraints.txt"
+    constraints.write_text("\n".join(line for line in pinned if not line.lower().startswith(NOT_PINNED)))
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    run(*pip, "--upgrade", "pip", cwd=folder, python=python)
+    run(*pip, "--constraint", str(constraints), *requirements, cwd=folder, python=python)
+    return python
+
+
+def project(source: Path) -> dict[str, object]:
+    tomllib = pytest.importorskip("tomllib", reason="needs Python 3.11 to read pyproject.toml")
+    return tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("source", SOURCES[1:], ids=lambda source: source.name)
+def test_the_adapters_say_which_releases_they_need(source):
+    """The oldest releases in ``integrations/lowest.txt`` are those that the packages declare."""
+    tried = dict(
+        line.split("==") for line in (ROOT / "integrations" / "lowest.txt").read_text().splitlines() if "==" in line
+    )
+    declared = project(source)["project"]["dependencies"]
+    bounds = {line.split(">=")[0]: line.split(">=")[1].split(",")[0] for line in declared}
+    framework = [name for name in bounds if name in tried]
+    assert framework
+    assert {name: bounds[name] for name in framework} == {name: tried[name] for name in framework}
+
+
+@pytest.mark.parametrize("source", SOURCES[2:], ids=lambda source: source.name)
+def test_llama_hub_finds_the_classes_where_the_package_says(source):
+    """``[tool.llamahub]`` names the import path and every public class in it."""
+    hub = project(source)["tool"]["llamahub"]
+    module = importlib.import_module(hub["import_path"])
+    assert sorted(hub["class_authors"]) == sorted(module.__all__)
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_its_package_and_nothing_of_anothers(wheels):
+    """Types are marked, the namespace stays LlamaIndex', no tests and no caches are shipped."""
+    assert len(wheels) == 4
+    roots = {"bedside": "bedside", "langchain_bedside": "langchain_bedside"}
+    roots["llama_index_embeddings_bedside"] = "llama_index/embeddings/bedside"
+    roots["llama_index_vector_stores_bedside"] = "llama_index/vector_stores/bedside"
+    for package, wheel in wheels.items():
+        names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
+        assert f"{roots[package]}/__init__.py" in names
+        assert f"{roots[package]}/py.typed" in names
+        assert all(name.startswith(f"{roots[package]}/") for name in names), package
+        assert not [name for name in names if "test" in name.split("/") or "__pycache__" in name]
+
+
+@pytest.mark.slow
+def test_the_wheels_run_in_a_clean_environment_beside_the_frameworks_own(wheels, tmp_path):
+    """Installed by pip with another LlamaIndex integration: what LangChain writes LlamaIndex reads, the same scores."""
+    python = environment(tmp_path / "venv", *map(str, wheels.values()), "llama-index-retrievers-bm25")
+    found = json.loads(run("-c", ROUND_TRIP, cwd=tmp_path, python=python).splitlines()[-1])
+    assert found["read"] == found["written"]
+    assert {id for id, _ in found["read"]} == {"n1.0", "n1.1"}
+    assert found["fused"] == 2
+    assert found["torch"] is False
+    assert all(Path(file).is_relative_to(tmp_path) for file in found["where"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_oldest_frameworks_pass_the_adapters_tests(wheels, tmp_path):
+    """The adapters' own tests, against the wheels and the oldest releases that the packages allow."""
+    lowest = ROOT / "integrations" / "lowest.txt"
+    python = environment(tmp_path / "venv", "--requirement", str(lowest), *map(str, wheels.values()))
+    place = run("-c", "import llama_index.core as c; print(c.__path__[0])", cwd=tmp_path, python=python).strip()
+    # These releases ship the stop words that they then look for in the user's cache, or on the network.
+    told = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "integrations", cwd=ROOT, python=python, NLTK_DATA=place)
+    assert " passed" in told
