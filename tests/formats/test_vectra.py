@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedside import Document
+from bedside import Collection, Document
 from bedside.errors import DuplicateIdError, FilterError, InvalidDocumentError, InvalidInputError, InvalidVectorError
 from bedside.formats.vectra import Source, VectraIndex, matches, read_documents, read_sources, write_documents
 from bedside.formats.vectra.filter import number_text
@@ -374,3 +374,38 @@ def test_numbers_are_written_as_javascript_writes_them(value, text):
 def test_a_number_field_is_in_a_list_only_by_its_digits():
     assert matches({"age": 5}, {"age": {"$in": ["15"]}})
     assert not matches({"age": 5}, {"age": {"$in": [5]}})
+
+
+@pytest.mark.parametrize(
+    ("metadata", "filter", "theirs", "ours"),
+    [
+        ({"age": 71}, {"age": {"$in": [71]}}, False, True),
+        ({"age": 5}, {"age": {"$in": ["15"]}}, True, False),
+        ({"active": True}, {"active": {"$in": [True]}}, False, True),
+        ({"ward": "icu"}, {"ward": {"$in": ["icu-2", "icu"]}}, True, True),
+        ({"ward": "icu"}, {"ward": {"$in": ["icu-2"]}}, False, False),
+        ({"age": 71}, {"age": {"$nin": [71]}}, True, False),
+        ({"active": True}, {"active": {"$nin": [False]}}, False, True),
+        ({}, {"ward": {"$ne": "er"}}, False, True),
+        ({}, {"ward": {"$nin": ["er"]}}, False, True),
+        ({"tags": ["acute"]}, {"tags": "acute"}, False, True),
+        ({"tags": ["acute", "icu"]}, {"tags": {"$in": ["acute"]}}, False, True),
+        ({"tags": ["acute", "icu"]}, {"tags": {"$in": ["acute,icu,er"]}}, True, False),
+        ({"ward": None}, {"ward": None}, False, True),
+        ({"age": 71}, {"age": {"$gt": "60"}}, True, False),
+        ({"date": "2024-02-01"}, {"date": {"$gt": "2024-01-01"}}, False, True),
+        ({"age": 71}, {"age": {"$gt": "abc"}}, True, False),
+        ({"ward": "er"}, {"ward": {"$exists": True}}, False, True),
+        ({"ward": "er"}, {"ward": {"$foo": "er"}}, True, FilterError),
+        ({"site": {"ward": "A"}}, {"site.ward": "A"}, False, True),
+    ],
+)
+def test_vectras_filters_and_ours_differ_as_the_documentation_lists(metadata, filter, theirs, ours):
+    assert matches(metadata, filter) is theirs
+    collection = Collection.open()
+    collection.add([Document("a note", metadata, "1")])
+    if ours is FilterError:
+        with pytest.raises(FilterError):
+            collection.count(filter)
+    else:
+        assert collection.count(filter) == ours
