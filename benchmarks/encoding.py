@@ -124,14 +124,14 @@ def _timed(encode: Encode, texts: Sequence[str], processor: list[float]) -> Call
 
 
 def _langchain(model: Path) -> Encode:
-    from langchain_huggingface import HuggingFaceEmbeddings  # type: ignore[import-not-found]
+    from langchain_huggingface import HuggingFaceEmbeddings
 
     embeddings = HuggingFaceEmbeddings(model_name=str(model), model_kwargs={"local_files_only": True})
     return lambda texts: embeddings.embed_documents(list(texts))
 
 
 def _llama_index(model: Path) -> Encode:
-    from llama_index.embeddings.huggingface import HuggingFaceEmbedding  # type: ignore[import-not-found]
+    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 
     embedding = HuggingFaceEmbedding(model_name=str(model), device="cpu")
     return lambda texts: embedding.get_text_embedding_batch(list(texts))

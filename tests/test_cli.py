@@ -21,7 +21,7 @@ LINES = [
 COMMANDS = {
     *("add", "search", "get", "count", "stats", "delete", "erase"),
     *("verify", "repair", "compact", "reembed", "copy"),
-    *("map", "fetch-model", "export-model"),
+    *("map", "fetch-model", "export-model", "distill"),
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import string
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bedside.encoders.distill import Recipe, distill, main, new_vocabulary, quantize, spread
+from bedside.encoders.distill import Recipe, distill, new_vocabulary, quantize, spread
 from bedside.encoders.static import StaticEncoder, load_static
 from bedside.encoders.wordpiece import WordPiece
 from bedside.errors import InvalidInputError, InvalidModelError
@@ -113,18 +115,39 @@ def test_rounding_moves_no_number_by_more_than_half_a_step(rows: np.ndarray) -> 
     assert np.all(np.abs(embeddings * weights[:, None] - rows) <= weights[:, None] * 0.5001 + 1e-12)
 
 
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bedside.cli", "distill", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240)
+
+
 def test_the_command_writes_a_folder_that_says_how_it_was_made(teacher: Path, tmp_path: Path) -> None:
     """Recipe, hashes and versions stand beside the weights."""
     (tmp_path / "corpus.txt").write_text("\n".join(CORPUS), "utf-8")
     (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, PAIRS)), "utf-8")
-    texts = ["--corpus", str(tmp_path / "corpus.txt"), "--pairs", str(tmp_path / "pairs.jsonl")]
-    main([str(teacher), str(tmp_path / "out"), *texts, "--dimension", "8", "--batch", "4", "--note", "a line"])
+    texts = ["--corpus", tmp_path / "corpus.txt", "--pairs", tmp_path / "pairs.jsonl"]
+    done = run(teacher, tmp_path / "out", *texts, "--recipe", '{"dimension": 8, "batch": 4}', "--note", "a line")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'out'} holds out: 8 dimensions\n"
     said = json.loads((tmp_path / "out" / "provenance.json").read_text("utf-8"))
     encoder = load_static(tmp_path / "out")
     assert said["fingerprint"] == encoder.fingerprint
     assert said["note"] == "a line"
     assert set(said["texts"]) == {"corpus.txt", "pairs.jsonl"}
     assert encoder.config["recipe"]["dimension"] == 8
+
+
+def test_the_command_names_a_wrong_recipe_and_a_wrong_pair(teacher: Path, tmp_path: Path) -> None:
+    """The recipe as wrong usage with what is allowed, the pair by its line."""
+    (tmp_path / "corpus.txt").write_text("\n".join(CORPUS), "utf-8")
+    (tmp_path / "pairs.jsonl").write_text('["a", "b"]\n["a"]\n', "utf-8")
+    corpus = ["--corpus", tmp_path / "corpus.txt"]
+    done = run(teacher, tmp_path / "out", *corpus, "--recipe", '{"dimensions": 8}')
+    assert done.returncode == 2
+    assert "dimension (int)" in " ".join(done.stderr.split())
+    done = run(teacher, tmp_path / "out", *corpus, "--pairs", tmp_path / "pairs.jsonl")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "bedside: pairs, line 2: expected a JSON list of two texts"
+    assert not (tmp_path / "out").exists()
 
 
 def test_wrong_arguments_are_named(teacher: Path, tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
-"""Commands on models: fetch-model, export-model."""
+"""Commands on models: fetch-model, export-model, distill."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import orjson
 import typer
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A hub id or a folder.")]
@@ -34,4 +37,37 @@ def export_model(
     typer.echo(f"{done.folder} holds the {done.backend} network in {done.dtype}, {done.size} bytes")
 
 
-COMMANDS = {"fetch-model": fetch_model, "export-model": export_model}
+def distill(
+    model: Model,
+    folder: Folder,
+    corpus: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="A text file, one passage in each line.")],
+    pairs: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON Lines of [text, text] that belong together.")
+    ] = None,
+    vocabulary: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A text file of words to add whole.")
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(metavar="JSON", help='Settings other than the defaults: {"dimension": 128, "epochs": 4}.')
+    ] = "{}",
+    note: Annotated[str, typer.Option(help="A line for provenance.json: licences, sources.")] = "",
+) -> None:
+    """Make a static encoder, which needs numpy alone, from a transformer and a corpus."""
+    from bedside.encoders import prepare
+    from bedside.encoders.distill import distill_files
+    from bedside.encoders.ranking import Recipe
+
+    known: dict[str, Callable[[Any], Any]] = {name: type(value) for name, value in asdict(Recipe()).items()}
+    try:
+        settings = orjson.loads(recipe)
+        chosen = Recipe(**{name: known[name](value) for name, value in settings.items()})
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
+        allowed = ", ".join(f"{name} ({type(value).__name__})" for name, value in asdict(Recipe()).items())
+        raise typer.BadParameter(f"expected a JSON object of {allowed}", param_hint="--recipe") from None
+    encoder = distill_files(
+        prepare(model), folder, corpus=corpus, pairs=pairs, vocabulary=vocabulary, recipe=chosen, note=note
+    )
+    typer.echo(f"{folder} holds {encoder.name}: {encoder.dimension} dimensions")
+
+
+COMMANDS = {"fetch-model": fetch_model, "export-model": export_model, "distill": distill}

@@ -16,14 +16,13 @@ Four steps, each from published work:
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import logging
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -225,45 +224,63 @@ def _is_european(c: str) -> bool:
     return unicodedata.name(c, "").startswith(("LATIN", "GREEK", "MICRO"))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command ``python -m bedside.encoders.distill``: distil from files, write the folder and its provenance."""
-    parser = argparse.ArgumentParser(prog="python -m bedside.encoders.distill", description=main.__doc__)
-    parser.add_argument("teacher", type=Path, help="folder of a BERT-type encoder")
-    parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--corpus", type=Path, required=True, help="text file, one passage per line")
-    parser.add_argument("--pairs", type=Path, help="JSON lines of [text, text] that belong together")
-    parser.add_argument("--vocabulary", type=Path, help="text file of words to add whole")
-    parser.add_argument("--note", default="", help="a line for provenance.json: licences, sources")
-    for field in fields(Recipe):
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
-    given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    texts = [given.corpus, given.pairs, given.vocabulary]
-    lines = ["" if path is None else path.read_text("utf-8") for path in texts]
+def distill_files(
+    teacher: Path,
+    folder: Path,
+    *,
+    corpus: Path,
+    pairs: Path | None = None,
+    vocabulary: Path | None = None,
+    recipe: Recipe | None = None,
+    note: str = "",
+) -> StaticEncoder:
+    """Distil from files, and write the folder with its provenance: hashes of what went in and what came out.
+
+    Args:
+        teacher: As in :func:`distill`.
+        folder: Written; see :meth:`~bedside.encoders.static.StaticEncoder.save`.
+        corpus: A text file with one passage in each line.
+        pairs: JSON Lines of ``[text, text]`` that belong together.
+        vocabulary: A text file of words to add whole.
+        recipe: As in :func:`distill`.
+        note: A line for ``provenance.json``: licences, sources.
+
+    Raises:
+        InvalidInputError: A line of ``pairs`` is no pair, or what :func:`distill` refuses.
+    """
+    texts = {"corpus": corpus, "pairs": pairs, "vocabulary": vocabulary}
+    lines = {name: [] if path is None else path.read_text("utf-8").splitlines() for name, path in texts.items()}
     encoder = distill(
-        given.teacher,
-        lines[0].splitlines(),
-        pairs=[(a, b) for a, b in map(json.loads, lines[1].splitlines())],
-        vocabulary=lines[2].split(),
-        recipe=Recipe(**{field.name: getattr(given, field.name) for field in fields(Recipe)}),
+        teacher,
+        lines["corpus"],
+        pairs=[_pair(line, number) for number, line in enumerate(lines["pairs"], 1)],
+        vocabulary=[word for line in lines["vocabulary"] for word in line.split()],
+        recipe=recipe,
+        name=folder.name,
     )
-    folder = encoder.save(given.out)
-    teacher = {path.name: _digest(path) for path in sorted(given.teacher.glob("*.safetensors"))}
+    encoder.save(folder)
     provenance = {
         "date": datetime.now(timezone.utc).date().isoformat(),
-        "note": given.note,
-        "teacher": teacher,
-        "texts": {path.name: _digest(path) for path in texts if path is not None},
+        "note": note,
+        "teacher": {path.name: _digest(path) for path in sorted(teacher.glob("*.safetensors"))},
+        "texts": {path.name: _digest(path) for path in texts.values() if path is not None},
         "libraries": {name: version(name) for name in ("bedside", "numpy", "torch", "transformers")},
         "fingerprint": encoder.fingerprint,
         "files": {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != "provenance.json"},
     }
     (folder / "provenance.json").write_text(json.dumps(provenance, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return encoder
+
+
+def _pair(line: str, number: int) -> tuple[str, str]:
+    try:
+        first, second = json.loads(line)
+    except ValueError:
+        raise InvalidInputError(f"pairs, line {number}: expected a JSON list of two texts") from None
+    if not isinstance(first, str) or not isinstance(second, str):
+        raise InvalidInputError(f"pairs, line {number}: expected a JSON list of two texts")
+    return first, second
 
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-if __name__ == "__main__":
-    main()
