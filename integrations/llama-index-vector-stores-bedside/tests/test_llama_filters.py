@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_index.core.schema import TextNode
-from llama_index.core.vector_stores import utils
+from llama_index.core.vector_stores import SimpleVectorStore, utils
 from llama_index.core.vector_stores.types import (
     FilterCondition,
     FilterOperator,
@@ -111,6 +112,30 @@ def test_a_flat_filter_agrees_with_llama_index_core(records: list[dict[str, Any]
 def test_a_nested_filter_agrees_with_its_leaves(records: list[dict[str, Any]], filters: MetadataFilters) -> None:
     expected = [str(i) for i, record in enumerate(records) if matches(filters, record)]
     assert [node.node_id for node in filled(records).get_nodes(filters=filters)] == expected
+
+
+@against_the_framework
+@given(
+    records=st.lists(RECORD, min_size=1, max_size=8),
+    filters=FLAT,
+    question=st.integers(0, 2**32 - 1).map(np.random.default_rng),
+    top_k=st.integers(1, 9),
+)
+@settings(max_examples=100)
+def test_a_filtered_query_agrees_with_llama_indexs_own_store(
+    records: list[dict[str, Any]], filters: MetadataFilters, question: np.random.Generator, top_k: int
+) -> None:
+    """The same nodes in the same order with the same cosines as ``SimpleVectorStore``."""
+    vectors = question.normal(size=(len(records) + 1, 8)).tolist()
+    nodes = [TextNode(id_=str(i), text="x", metadata=record, embedding=vectors[i]) for i, record in enumerate(records)]
+    query = VectorStoreQuery(query_embedding=vectors[-1], filters=filters, similarity_top_k=top_k)
+    answers = []
+    for store in (SimpleVectorStore(), BedsideVectorStore()):
+        store.add(nodes)
+        answers.append(store.query(query))
+    theirs, ours = answers
+    assert ours.ids == theirs.ids
+    assert ours.similarities == pytest.approx(theirs.similarities, abs=1e-6)
 
 
 @given(records=st.lists(RECORD, min_size=1, max_size=6), filters=NESTED)

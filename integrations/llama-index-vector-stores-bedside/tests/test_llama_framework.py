@@ -14,6 +14,7 @@ from llama_index.core import (
     VectorStoreIndex,
     load_index_from_storage,
 )
+from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
 from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata, MockLLM
 from llama_index.core.memory import ChatMemoryBuffer
@@ -194,6 +195,25 @@ class TestIngestion:
         before = store.get_nodes()
         assert asyncio.run(pipeline.arun(documents=documents())) == []
         assert store.get_nodes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(100)
+def test_worker_processes_fill_the_store_as_one_process_does(tmp_path: Path) -> None:
+    """The transformations travel to the workers; what comes back is added once, and a second run adds nothing."""
+    found = []
+    for workers in (None, 2):
+        store = BedsideVectorStore(tmp_path / str(workers))
+        pipeline = IngestionPipeline(
+            transformations=[MockEmbedding(8)],  # LlamaIndex' SentenceSplitter cannot be pickled
+            vector_store=store,
+            docstore=SimpleDocumentStore(),
+            disable_cache=True,
+        )
+        assert pipeline.run(documents=documents(), num_workers=workers)
+        assert pipeline.run(documents=documents(), num_workers=workers) == []
+        found.append({node.node_id: node.get_content(MetadataMode.NONE) for node in store.get_nodes()})
+    assert found == [NOTES, NOTES]
 
 
 class Scripted(CustomLLM):
