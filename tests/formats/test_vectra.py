@@ -15,6 +15,7 @@ from bedside import Collection, Document
 from bedside.errors import DuplicateIdError, FilterError, InvalidDocumentError, InvalidInputError, InvalidVectorError
 from bedside.formats.vectra import Source, VectraIndex, matches, read_documents, read_sources, write_documents
 from bedside.formats.vectra.filter import number_text
+from bedside.formats.vectra.hashing import content_hash
 from bedside.formats.vectra.keywords import prepare
 from bedside.formats.vectra.offsets import Offsets
 
@@ -70,6 +71,19 @@ def test_every_hybrid_query_of_the_oracle_has_vectras_hits_and_scores(cases):
         assert [(hit.id, hit.is_bm25) for hit in hits] == wanted, case["name"]
         scores = [hit["score"] for hit in case["expected"]]
         np.testing.assert_allclose([hit.score for hit in hits], scores, rtol=0, atol=1e-12)
+
+
+@needs_oracle
+def test_content_hashes_are_vectras():
+    for case in json.loads((ORACLES / "content-hash.json").read_bytes())["contentHash"]:
+        assert content_hash(case["text"], case["metadata"], case["docType"]) == case["sha256"]
+
+
+@needs_oracle
+def test_the_hashes_of_a_catalog_are_those_of_its_documents():
+    for source in read_sources(ORACLES / "example-index" / "docs"):
+        hashes = {content_hash(source.text, source.metadata, kind) for kind in (None, source.uri.rpartition(".")[2])}
+        assert source.hash in hashes
 
 
 def utf16_cut(text, first, last):

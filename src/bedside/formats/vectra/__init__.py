@@ -5,6 +5,7 @@
 """
 
 from bedside.formats.vectra.filter import matches
+from bedside.formats.vectra.hashing import content_hash
 from bedside.formats.vectra.index import VectraHit, VectraIndex
 from bedside.formats.vectra.read import Source, read_documents, read_sources
 from bedside.formats.vectra.write import write_documents
@@ -13,6 +14,7 @@ __all__ = [
     "Source",
     "VectraHit",
     "VectraIndex",
+    "content_hash",
     "matches",
     "read_documents",
     "read_sources",

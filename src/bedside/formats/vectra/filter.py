@@ -45,7 +45,7 @@ def matches(metadata: Mapping[str, Any], filter: Any) -> bool:
 
 
 def _select(metadata: Mapping[str, Any], filter: Any, where: str) -> bool:
-    return all(_clause(metadata, key, value, f"{where}.{key}") for key, value in _entries(filter))
+    return all(_clause(metadata, key, value, f"{where}.{key}") for key, value in entries(filter))
 
 
 def _clause(metadata: Mapping[str, Any], key: str, value: Any, where: str) -> bool:
@@ -61,7 +61,7 @@ def _clause(metadata: Mapping[str, Any], key: str, value: Any, where: str) -> bo
 def _compare(held: Any, operators: Any, where: str) -> bool:
     if held is None or held is _MISSING:
         return False
-    for key, operand in _entries(operators):
+    for key, operand in entries(operators):
         if key in _COMPARISONS:
             holds = _COMPARISONS[key](held, operand)
         elif key in _MEMBERSHIPS:
@@ -73,7 +73,7 @@ def _compare(held: Any, operators: Any, where: str) -> bool:
     return True
 
 
-def _entries(value: Any) -> Iterable[tuple[str, Any]]:
+def entries(value: Any) -> Iterable[tuple[str, Any]]:
     """Keys and values in the order of JavaScript's ``for in``: the whole numbers first, ascending."""
     if isinstance(value, list | str):
         return ((str(i), item) for i, item in enumerate(value))

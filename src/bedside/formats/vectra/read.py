@@ -29,7 +29,7 @@ class Source:
         id: vectra's id, which names its files.
         text: The whole text.
         metadata: What was given with it.
-        hash: vectra's content hash; ``None`` in catalogs older than 0.15.
+        hash: vectra's content hash; ``None`` in catalogs older than 0.15, and for it to be computed in writing.
     """
 
     uri: str

@@ -15,6 +15,7 @@ import orjson
 from bedside.errors import DuplicateIdError, InvalidDocumentError, InvalidInputError, InvalidVectorError
 from bedside.formats.vectra import protobuf
 from bedside.formats.vectra.files import is_plain, norm
+from bedside.formats.vectra.hashing import content_hash
 from bedside.formats.vectra.offsets import Offsets
 from bedside.formats.vectra.read import Source
 from bedside.records import check_vector
@@ -163,12 +164,12 @@ class _Writer:
 
     def _catalog(self) -> bytes:
         uris = {source.id: uri for uri, (source, _) in self._sources.items()}
-        hashes = {uri: source.hash for uri, (source, _) in self._sources.items() if source.hash is not None}
+        hashes = {uri: s.hash or content_hash(s.text, s.metadata) for uri, (s, _) in self._sources.items()}
         if self._suffix == ".pb":
             return protobuf.encode_catalog(uris, hashes)
         ids = {uri: id for id, uri in uris.items()}
         catalog = {"version": 1, "count": len(uris), "uriToId": ids, "idToUri": uris}
-        return orjson.dumps(catalog | ({"uriToHash": hashes} if hashes else {}))
+        return orjson.dumps(catalog | {"uriToHash": hashes})
 
     def _file(self, name: str, data: bytes) -> None:
         (self._folder / name).write_bytes(data)
