@@ -122,6 +122,19 @@ class Engine:
         self._change(checked, lambda: [Delete(id, scope) for id in self._names(scope, node, ids) if id not in added])
         return [record.id for record in checked]
 
+    def update(self, scope: ScopeKey, ids: Sequence[str], change: Callable[[Document], Document | None]) -> int:
+        """Replace records of ``scope`` by what ``change`` makes of them, in one transaction; returns how many.
+
+        ``change`` sees each as it is under the lock, its vector filled in, and returns ``None`` to leave it as it is.
+        Nothing is encoded.
+        """
+        with self._transaction():
+            changed = [new for old in self.get(scope, None, ids, 0, None, vectors=True) if (new := change(old))]
+            records = check_documents(changed, self.manifest.scope_keys, scope)
+            if records:
+                self._commit(records)
+        return len(records)
+
     def compact(self) -> None:
         """Write the living records into a new log and make it the current one."""
         with self._transaction():

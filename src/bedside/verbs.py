@@ -30,6 +30,7 @@ from bedside.types import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from bedside.annotate import Annotator
     from bedside.duplicates import DuplicateGroup
     from bedside.notes import NoteChange, NoteHit
     from bedside.text.split import NoteSplitter
@@ -311,6 +312,33 @@ class Records(ABC):
         from bedside.duplicates import duplicates  # it compares what `get` returns, and is one caller's in a thousand
 
         return duplicates(self, threshold=threshold, filter=filter)
+
+    def annotate(self, task: Annotator, *, key: str, filter: FilterDict | None = None, **options: Any) -> int:
+        """Predict labels, entities, answers or relations and write them into the metadata, as one transaction.
+
+        Texts, ids and vectors stay as they are, bit for bit, and nothing is encoded. In the order of insertion the
+        records count as added now. One that another writer changed or deleted while the task predicted is left out.
+
+        Args:
+            task: What :func:`bedside.tuning.load_task` opened, or any object with ``predict(texts, **options)`` and
+                ``as_metadata(result, key)``.
+            key: The metadata key to write: a label, or an object of texts by entity type (or relation), so that
+                ``{"findings.Problem": "chest pain"}`` filters. ``key_score`` or ``key_spans`` hold the rest. What
+                stands there is replaced.
+            filter: Only documents that satisfy it are annotated; those without text never are.
+            **options: Handed to ``predict``, such as ``question=`` or ``entities=``.
+
+        Returns:
+            How many documents were annotated.
+
+        Raises:
+            InvalidInputError: The key is empty, or one that divides the collection by scope.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+            WriteFailedError: The disk refused; nothing was changed.
+        """
+        from bedside.annotate import annotate
+
+        return annotate(self, task, key=key, filter=filter, **options)
 
     def add_note(
         self, text: str, *, id: str, metadata: Metadata | None = None, splitter: NoteSplitter | None = None

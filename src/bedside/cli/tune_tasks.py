@@ -46,7 +46,12 @@ def _command(kind: Kind, does: str) -> Callable[..., None]:
         json: Json = False,
     ) -> None:
         given = {"train": train, "output": output, "base": base, "valid": valid, "test": test}
-        settings = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
+        settings: dict[str, Any] = {
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+            "seed": seed,
+        }
         settings |= {"max_length": max_length, "lora_rank": lora_rank, "device": device, "allow": allow or None}
         asked = {name: value for name, value in {**given, **settings}.items() if value is not None}
         _run(kind, {**(_read(config) if config else {}), **asked}, dry_run=dry_run, json=json)

@@ -1,0 +1,56 @@
+"""Predictions as metadata: labels and entities that filters find, written in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bedside.errors import InvalidInputError
+from bedside.types import Document, FilterDict
+
+if TYPE_CHECKING:
+    from bedside.verbs import Records
+
+
+class Annotator(Protocol):
+    """What predicts, such as what :func:`bedside.tuning.load_task` returns."""
+
+    def predict(self, texts: Sequence[str], **options: Any) -> Sequence[Any]:
+        """One result for each text."""
+        ...
+
+    def as_metadata(self, result: Any, key: str) -> Mapping[str, Any]:
+        """The result as JSON values under ``key`` and keys that begin with it."""
+        ...
+
+
+def annotate(records: Records, task: Annotator, *, key: str, filter: FilterDict | None = None, **options: Any) -> int:
+    """Predict on documents' texts and write the results into their metadata; see ``Records.annotate``."""
+    if not key:
+        raise InvalidInputError(f"key={key!r}: expected a metadata key")
+    documents = [d for d in records.get(filter={} if filter is None else filter) if d.text.strip()]
+    if not documents:
+        return 0
+    results = task.predict([document.text for document in documents], **options)
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for document, result in zip(documents, results, strict=True):
+        found[str(document.id)] = (document.text, task.as_metadata(result, key))
+    _check_scope_keys(found.values(), records.scope_keys)
+    return records._engine.update(records._scope_key(), list(found), _merger(found))
+
+
+def _merger(found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Callable[[Document], Document | None]:
+    def merge(document: Document) -> Document | None:
+        text, added = found[str(document.id)]
+        if document.text != text:  # another writer replaced it meanwhile: the prediction is not about this text
+            return None
+        return replace(document, metadata={**document.metadata, **added})
+
+    return merge
+
+
+def _check_scope_keys(found: Any, scope_keys: Sequence[str]) -> None:
+    taken = sorted({name for _, added in found for name in added} & set(scope_keys))
+    if taken:
+        raise InvalidInputError(f"key: it would write {', '.join(taken)}, which divides the collection by scope")
