@@ -10,6 +10,7 @@ Example:
     {'nDCG@10': 0.5}
 """
 
+from bedside.evaluation.probes import PROBES, Probe, probe
 from bedside.evaluation.ranking import (
     METRICS,
     Judgments,
@@ -20,19 +21,28 @@ from bedside.evaluation.ranking import (
     load_retrieval_set,
     search_run,
 )
+from bedside.evaluation.search_tuning import SearchSettings, SearchTuning, tune_search
 from bedside.evaluation.significance import Comparison, Interval, compare, confidence_interval
+from bedside.evaluation.summary import Summary
 
 __all__ = [
     "METRICS",
+    "PROBES",
     "Comparison",
     "Interval",
     "Judgments",
+    "Probe",
     "Report",
     "RetrievalSet",
     "Run",
+    "SearchSettings",
+    "SearchTuning",
+    "Summary",
     "compare",
     "confidence_interval",
     "evaluate",
     "load_retrieval_set",
+    "probe",
     "search_run",
+    "tune_search",
 ]

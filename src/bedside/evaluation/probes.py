@@ -1,0 +1,242 @@
+"""Tests of a search on the user's own notes that need no judgments and no language model.
+
+============  ==========================================================================================================
+known-item    one sentence of a note is the query; the note itself must be found
+split-half    the second half of a note is the query; its first half must be found among those of all notes
+numbers       a sentence and its copy with another number; the query names one of the two numbers, and the sentence that
+              has it must score higher
+negation      a sentence and its copy without the negation; the query is a finding with or without the negation, and the
+              sentence that says the same must score higher
+============  ==========================================================================================================
+
+A search that reads no numbers or no negations gets 0.5 in the last two: each pair is asked both ways, and equal scores
+count as half.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bedside.collection import Collection
+from bedside.errors import InvalidInputError
+from bedside.evaluation.ranking import evaluate, search_run
+from bedside.evaluation.significance import Interval, confidence_interval
+from bedside.text.lexicon import NEGATIONS
+from bedside.text.sentences import sentences
+from bedside.types import Document, Encoder, Mode
+
+__all__ = ["PROBES", "Probe", "probe"]
+
+PROBES = ("known-item", "split-half", "numbers", "negation")
+_NUMBER = re.compile(r"(?<![\w./-])\d+(?:\.\d+)?(?![\w/-]|\.\d)")
+_NEGATED = re.compile(rf"\b(?:{'|'.join(sorted(NEGATIONS - {'never', 'nor', 'neither', 'none', 'cannot'}))})\b", re.I)
+_WORD = re.compile(r"\S+")
+_FEWEST_WORDS = 6  # of a sentence that serves as a query: shorter ones stand in many notes
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one test found.
+
+    Attributes:
+        name: One of :data:`PROBES`.
+        mode: ``"hybrid"``, ``"dense"`` or ``"sparse"``.
+        metric: ``"MRR@10"``, or ``"pairs right"`` for numbers and negation.
+        interval: Mean and 95 % bootstrap interval.
+        queries: How many were asked.
+        chance: What a search that sees no difference gets.
+    """
+
+    name: str
+    mode: str
+    metric: str
+    interval: Interval
+    queries: int
+    chance: float
+
+
+@dataclass(frozen=True)
+class _Contrast:
+    """Two sentences that differ in one place, and a query for each."""
+
+    texts: tuple[str, str]
+    queries: tuple[str, str]
+
+
+def probe(
+    documents: Iterable[Document | str],
+    encoder: Encoder | None = None,
+    *,
+    probes: Sequence[str] = PROBES,
+    sample: int = 200,
+    seed: int = 0,
+) -> list[Probe]:
+    """Test a search on notes that nobody has judged.
+
+    Args:
+        documents: Notes; a collection will do.
+        encoder: Makes the vectors; without it only BM25 is tested.
+        probes: Which tests.
+        sample: At most so many notes or sentences for each.
+        seed: Of the sample.
+
+    Returns:
+        One result for each test and mode; none for a test that the notes give no query for.
+
+    Raises:
+        InvalidInputError: No notes, or an unknown test.
+        MissingExtraError: ir-measures is not installed (extra ``eval``).
+
+    Example:
+        >>> notes = ["Seen today. BP was 120 over 80 at rest.", "No fever, no cough or chest pain today."]
+        >>> [(p.name, p.mode) for p in probe(notes, probes=["numbers"])]
+        [('numbers', 'sparse')]
+    """
+    texts = list(dict.fromkeys(d.text if isinstance(d, Document) else d for d in documents))
+    if not texts:
+        raise InvalidInputError("documents: expected at least one note")
+    if unknown := sorted(set(probes) - set(PROBES)):
+        raise InvalidInputError(f"probes: unknown {unknown[0]!r}; there are {', '.join(PROBES)}")
+    if sample < 1:
+        raise InvalidInputError(f"sample={sample}: expected at least 1")
+    modes: tuple[Mode, ...] = ("sparse",) if encoder is None else ("hybrid", "dense", "sparse")
+    makers: Mapping[str, Callable[[], Iterator[Probe]]] = {
+        "known-item": lambda: _known_item(texts, encoder, modes, sample, seed),
+        "split-half": lambda: _split_half(texts, encoder, modes, sample, seed),
+        "numbers": lambda: _contrasts("numbers", _numbers(texts, seed), encoder, modes, sample, seed),
+        "negation": lambda: _contrasts("negation", _negations(texts), encoder, modes, sample, seed),
+    }
+    return [result for name in probes for result in makers[name]()]
+
+
+def _known_item(
+    texts: Sequence[str], encoder: Encoder | None, modes: Sequence[Mode], sample: int, seed: int
+) -> Iterator[Probe]:
+    rng = np.random.default_rng(seed)
+    asked: dict[str, tuple[str, str]] = {}
+    for i in rng.permutation(len(texts))[:sample].tolist():
+        whole = [text for text in _sentences(texts[i]) if len(text.split()) >= _FEWEST_WORDS]
+        if whole:
+            asked[f"q{i}"] = (whole[int(rng.integers(len(whole)))], str(i))
+    yield from _found("known-item", texts, asked, encoder, modes)
+
+
+def _split_half(
+    texts: Sequence[str], encoder: Encoder | None, modes: Sequence[Mode], sample: int, seed: int
+) -> Iterator[Probe]:
+    halves = [_halves(text) for text in texts]
+    chosen = np.random.default_rng(seed).permutation(len(texts))[:sample].tolist()
+    asked = {f"q{i}": (halves[i][1], str(i)) for i in chosen if halves[i][1]}
+    yield from _found("split-half", [first for first, _ in halves], asked, encoder, modes)
+
+
+def _found(
+    name: str,
+    texts: Sequence[str],
+    asked: Mapping[str, tuple[str, str]],
+    encoder: Encoder | None,
+    modes: Sequence[Mode],
+) -> Iterator[Probe]:
+    """MRR@10 of queries that have one right text each."""
+    if not asked:
+        return
+    queries = {id: query for id, (query, _) in asked.items()}
+    with Collection.open(encoder=encoder) as collection:
+        collection.add(Document(text, id=str(i)) for i, text in enumerate(texts))
+        vectors = None if encoder is None else encoder.encode_queries(list(queries.values()))
+        for mode in modes:
+            run = search_run(collection, queries, top_k=10, mode=mode, vectors=None if mode == "sparse" else vectors)
+            report = evaluate(run, {id: {right: 1} for id, (_, right) in asked.items()}, ["MRR@10"])
+            values = list(report.per_query["MRR@10"].values())
+            yield Probe(name, mode, "MRR@10", confidence_interval(values), len(values), 0.0)
+
+
+def _contrasts(
+    name: str,
+    contrasts: Iterable[_Contrast],
+    encoder: Encoder | None,
+    modes: Sequence[Mode],
+    sample: int,
+    seed: int,
+) -> Iterator[Probe]:
+    """The share of queries whose own sentence scores above its altered copy."""
+    known = list(contrasts)
+    chosen = [known[i] for i in np.random.default_rng(seed).permutation(len(known))[:sample].tolist()]
+    if not chosen:
+        return
+    with Collection.open(encoder=encoder) as collection:
+        collection.add(
+            Document(text, id=f"{i}-{side}") for i, c in enumerate(chosen) for side, text in enumerate(c.texts)
+        )
+        for mode in modes:
+            values = [_won(collection, i, side, c, mode) for i, c in enumerate(chosen) for side in (0, 1)]
+            by_pair = np.asarray(values).reshape(-1, 2).mean(axis=1)
+            yield Probe(name, mode, "pairs right", confidence_interval(by_pair), len(values), 0.5)
+
+
+def _won(collection: Collection, i: int, side: int, contrast: _Contrast, mode: Mode) -> float:
+    """1 where the right sentence scores higher, 0.5 where they score alike."""
+    ids = [f"{i}-0", f"{i}-1"]
+    hits = collection.search(contrast.queries[side], ids=ids, top_k=2, mode=mode)
+    scores = {hit.id: hit.score for hit in hits}
+    difference = scores.get(ids[side], 0.0) - scores.get(ids[1 - side], 0.0)
+    return 0.5 if abs(difference) < 1e-7 else float(difference > 0)
+
+
+def _numbers(texts: Sequence[str], seed: int) -> Iterator[_Contrast]:
+    rng = np.random.default_rng(seed)
+    for text in _all_sentences(texts):
+        match = _NUMBER.search(text)
+        if match is None:
+            continue
+        other = _another(match[0], rng)
+        changed = f"{text[: match.start()]}{other}{text[match.end() :]}"
+        queries = [_around(t, match.start(), match.start() + len(n)) for t, n in ((text, match[0]), (changed, other))]
+        yield _Contrast((text, changed), (queries[0], queries[1]))
+
+
+def _another(number: str, rng: np.random.Generator) -> str:
+    """A number of the same form, with another value."""
+    whole, point, part = number.partition(".")
+    value = int(rng.integers(1, 9)) + int(whole)
+    return f"{value}{point}{part}"
+
+
+def _negations(texts: Sequence[str]) -> Iterator[_Contrast]:
+    for text in _all_sentences(texts):
+        match = _NEGATED.search(text)
+        if match is None:
+            continue
+        finding = " ".join(text[match.end() :].split()[:3]).rstrip(".,;:")
+        affirmed = " ".join(f"{text[: match.start()]}{text[match.end() :]}".split())
+        if finding and affirmed:
+            yield _Contrast((text, affirmed), (f"{match[0]} {finding}", finding))
+
+
+def _around(text: str, start: int, end: int) -> str:
+    """The number with the three words before it and the one after."""
+    return " ".join([*text[:start].split()[-3:], text[start:end], *text[end:].split()[:1]])
+
+
+def _all_sentences(texts: Sequence[str]) -> Iterator[str]:
+    seen = dict.fromkeys(sentence for text in texts for sentence in _sentences(text))
+    return (sentence for sentence in seen if len(_WORD.findall(sentence)) >= 4)
+
+
+def _sentences(text: str) -> list[str]:
+    found = (" ".join(text[start:end].split()) for start, end in sentences(text))
+    return [sentence for sentence in found if sentence]
+
+
+def _halves(text: str) -> tuple[str, str]:
+    """A note cut between the sentences nearest to its middle; all in the first half where there is one sentence."""
+    cuts = [start for start, _ in sentences(text) if start]
+    if not cuts:
+        return text, ""
+    cut = min(cuts, key=lambda at: abs(at - len(text) / 2))
+    first, second = text[:cut].strip(), text[cut:].strip()
+    return (first, second) if first and second else (text, "")
