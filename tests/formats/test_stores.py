@@ -540,10 +540,13 @@ def test_duplicate_ids_and_missing_parts_of_pinecones_json_are_refused(tmp_path)
         ({"id": 5}, InvalidDocumentError, r"vectors\[1\]\.id: expected a string"),
         ({"values": None}, InvalidDocumentError, r"vectors\[1\]\.vector: expected a list of numbers"),
         ({"values": [True] * 5}, InvalidDocumentError, r"vectors\[1\]\.vector\[0\]: expected a number, got bool"),
+        ({"values": [1e400] * 5}, InvalidVectorError, r"vectors\[1\]\.vector: every number must be finite"),
+        ({"values": [10**400] * 5}, InvalidDocumentError, r"vectors\[1\]\.vector: a whole number beyond"),
         ({"metadata": []}, None, ""),
         ({"metadata": "x"}, InvalidDocumentError, r"vectors\[1\]\.metadata: expected an object"),
     ):
         path = pinecone_file(tmp_path / "p.json", [whole[0], whole[1] | change])
+        path.write_text(path.read_text().replace("Infinity", "1e400"))
         if error is None:
             assert len(list(read_pinecone(path))) == 2
             continue

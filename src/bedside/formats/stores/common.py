@@ -83,7 +83,10 @@ class Records:
         metadata = json_value(mapping(payload, f"{where}.metadata"), f"{where}.metadata")
         if not is_split:
             text, metadata = split_text(metadata, self._text_key, where, text)
-        checked = check_vector(numbers(vector, f"{where}.vector"), f"{where}.vector", self._dimension)
+        try:
+            checked = check_vector(numbers(vector, f"{where}.vector"), f"{where}.vector", self._dimension)
+        except OverflowError:
+            refuse(f"{where}.vector", "a whole number beyond every float")
         self._dimension = len(checked)
         return Document(text or "", metadata, id, checked)
 
@@ -209,12 +212,12 @@ def json_value(value: Any, where: str) -> Any:
 def numbers(value: Any, where: str) -> Any:
     """Return a list of numbers, or an array, or refuse it: text that looks like a number is none."""
     if hasattr(value, "dtype"):
-        return value.tolist()
+        return value
     if not isinstance(value, list | tuple):
         refuse(where, f"expected a list of numbers, got {kind(value)}")
-    for i, number in enumerate(value):
-        if not isinstance(number, int | float) or isinstance(number, bool):
-            refuse(f"{where}[{i}]", f"expected a number, got {kind(number)}")
+    if not {float, int}.issuperset(map(type, value)):
+        i, wrong = next((i, number) for i, number in enumerate(value) if type(number) not in (float, int))
+        refuse(f"{where}[{i}]", f"expected a number, got {kind(wrong)}")
     return value
 
 

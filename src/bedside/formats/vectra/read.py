@@ -71,7 +71,8 @@ def read_documents(path: str | os.PathLike[str], *, text_key: str | None = None)
         metadata = folder.metadata(item)
         is_chunk = catalog is not None and "documentId" in metadata
         text, metadata = chunks.cut(metadata, where) if is_chunk else _take_text(metadata, text_key, where)
-        vector = check_vector(item.vector.tolist(), f"{where}.vector", len(index.items[0].vector))
+        wide: Any = item.vector
+        vector = check_vector(wide, f"{where}.vector", len(index.items[0].vector))
         yield Document(text, metadata, _id(item, where), vector)
     chunks.refuse_unread()
 
