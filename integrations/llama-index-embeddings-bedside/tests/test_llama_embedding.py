@@ -193,7 +193,8 @@ def test_every_base_field_is_accepted(folder: str, minilm: BedsideEmbedding) -> 
     assert len(debug.get_event_pairs(CBEventType.EMBEDDING)) == 2
     assert set(cache.get_all(collection="embeddings")) == set(TEXTS)
     np.testing.assert_allclose(asyncio.run(model.aget_text_embedding_batch(TEXTS)), expected, atol=1e-5)
-    assert model.to_payload() == {"class_name": "BedsideEmbedding", "model_name": folder, "embed_batch_size": 2}
+    if hasattr(BaseEmbedding, "to_payload"):  # since 0.14
+        assert model.to_payload() == {"class_name": "BedsideEmbedding", "model_name": folder, "embed_batch_size": 2}
 
 
 @pytest.mark.parametrize(
