@@ -25,6 +25,7 @@ from bedside.formats.stores import (
     read_llama_index,
     read_pinecone,
     read_qdrant,
+    write_langchain,
 )
 
 RNG = np.random.default_rng(11)
@@ -88,6 +89,25 @@ def test_a_langchain_dump_comes_over_exactly(tmp_path):
 def test_dicts_that_langchain_escaped_are_unescaped(tmp_path):
     metadatas = [{"a": [{"lc": 1, "x": {"lc": 2}}]}, {"lc": "top"}, {"__lc_escaped__": {"a": 1}}, {}]
     assert_exact(read_langchain(langchain_dump(tmp_path / "dump.json", metadatas)), documents(metadatas))
+
+
+def test_langchain_opens_the_dump_that_we_write_and_it_reads_back_exactly(tmp_path):
+    from langchain_core.vectorstores import InMemoryVectorStore
+
+    wanted = documents([*NESTED[:2], {"a": [{"lc": 1}]}, {"__lc_escaped__": 1, "lc": {}}])
+    assert write_langchain(tmp_path / "dump.json", wanted) == 4
+    store = InMemoryVectorStore.load(str(tmp_path / "dump.json"), Known())
+    found = store.similarity_search_with_score(TEXTS[1], k=4)
+    assert [passage.page_content for passage, _ in found][:1] == [TEXTS[1]]
+    assert {p.id: p.metadata for p, _ in found} == {d.id: d.metadata for d in wanted}
+    assert_exact(read_langchain(tmp_path / "dump.json"), wanted)
+
+
+def test_a_dump_that_cannot_be_written_leaves_nothing(tmp_path):
+    for wrong, error in ((Document("x", {}, "y"), InvalidVectorError), (documents(PLAIN)[0], DuplicateIdError)):
+        with pytest.raises(error, match=r"documents\[1\]"):
+            write_langchain(tmp_path / "dump.json", [documents(PLAIN)[0], wrong])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_python_object_in_a_langchain_dump_is_refused_with_its_place(tmp_path):
@@ -542,6 +562,7 @@ def test_duplicate_ids_and_missing_parts_of_pinecones_json_are_refused(tmp_path)
         ({"values": [True] * 5}, InvalidDocumentError, r"vectors\[1\]\.vector\[0\]: expected a number, got bool"),
         ({"values": [1e400] * 5}, InvalidVectorError, r"vectors\[1\]\.vector: every number must be finite"),
         ({"values": [10**400] * 5}, InvalidDocumentError, r"vectors\[1\]\.vector: a whole number beyond"),
+        ({"metadata": {"a": [1e400]}}, InvalidDocumentError, r"vectors\[1\]\.metadata\.a\[0\]: .* got inf"),
         ({"metadata": []}, None, ""),
         ({"metadata": "x"}, InvalidDocumentError, r"vectors\[1\]\.metadata: expected an object"),
     ):

@@ -7,7 +7,7 @@ its reader's docstring, or refused.
 from bedside.formats.stores.chroma import read_chroma
 from bedside.formats.stores.faiss import read_faiss
 from bedside.formats.stores.lance import read_lancedb
-from bedside.formats.stores.langchain_memory import read_langchain
+from bedside.formats.stores.langchain_memory import read_langchain, write_langchain
 from bedside.formats.stores.llama_index import read_llama_index
 from bedside.formats.stores.pinecone import read_pinecone
 from bedside.formats.stores.qdrant import read_qdrant
@@ -20,4 +20,5 @@ __all__ = [
     "read_llama_index",
     "read_pinecone",
     "read_qdrant",
+    "write_langchain",
 ]

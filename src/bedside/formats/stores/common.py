@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -200,6 +201,8 @@ def mapping(value: Any, where: str) -> dict[str, Any]:
 
 def json_value(value: Any, where: str) -> Any:
     """Return ``value`` if it is made of what JSON has, or refuse it: a store may hold dates and the like."""
+    if type(value) is float and not math.isfinite(value):
+        refuse(where, f"expected what JSON can hold, got {value}")
     if value is None or type(value) in (str, int, float, bool):
         return value
     if isinstance(value, list | tuple):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bedside.errors import InvalidVectorError
 from bedside.formats.stores.common import Records, kind, load_json, mapping, refuse
+from bedside.store.files import replace_file
 from bedside.types import Document
 
 _ESCAPED = "__lc_escaped__"
@@ -36,6 +41,54 @@ def read_langchain(path: str | os.PathLike[str]) -> Iterator[Document]:
             refuse(f"{where}.text", f"expected a string, got {kind(text)}")
         metadata = _plain(record.get("metadata") or {}, f"{where}.metadata")
         yield records.document(where, key, record.get("vector"), metadata, text, is_split=True)
+
+
+def write_langchain(path: str | os.PathLike[str], documents: Iterable[Document]) -> int:
+    """Write a dump that ``InMemoryVectorStore.load`` opens, and return the number of documents.
+
+    The numbers of a vector are written whole, so LangChain's cosines are those of the float32 that we hold.
+
+    Args:
+        path: The file; it is complete or as it was.
+        documents: Each with an id and a vector.
+
+    Raises:
+        InvalidVectorError: A document without a vector.
+        InvalidDocumentError: A document without an id, or metadata that is not JSON.
+        DuplicateIdError: Two documents with one id.
+    """
+    records = Records()
+    replace_file(Path(path), _dumped(records, documents))
+    return len(records)
+
+
+def _dumped(records: Records, documents: Iterable[Document]) -> Iterator[bytes]:
+    yield b"{"
+    for document in documents:
+        where = f"documents[{len(records)}]"
+        if document.vector is None:
+            raise InvalidVectorError(f"{where}.vector: LangChain's store keeps vectors; export with them")
+        comma = b",\n" if len(records) else b"\n"
+        checked = records.document(where, document.id, document.vector, document.metadata, document.text, is_split=True)
+        record = {
+            "id": checked.id,
+            "vector": np.asarray(checked.vector, dtype=np.float64).tolist(),
+            "text": checked.text,
+            "metadata": _escaped(checked.metadata),
+        }
+        yield comma + json.dumps(checked.id).encode() + b": " + json.dumps(record, allow_nan=False).encode()
+    yield b"\n}\n"
+
+
+def _escaped(value: Any) -> Any:
+    """Mark dicts that LangChain would take for its own, as it does itself."""
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "lc" in value or set(value) == {_ESCAPED}:
+        return {_ESCAPED: value}
+    return {key: _escaped(item) for key, item in value.items()}
 
 
 def _plain(value: Any, where: str) -> Any:
