@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bedside import __version__
-from bedside.cli import maps, models, records, upkeep
+from bedside.cli import maps, models, records, tune, upkeep
 
 app = typer.Typer(
     name="bedside",
@@ -20,6 +20,7 @@ app = typer.Typer(
 for _group in (records, upkeep, models, maps):
     for _name, _command in _group.COMMANDS.items():
         app.command(_name)(_command)
+app.add_typer(tune.app, name="tune")
 
 
 @app.callback(invoke_without_command=True)
