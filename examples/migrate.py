@@ -1,7 +1,7 @@
 """Move to Bedside from the stores you have, through the framework objects you already hold.
 
 Texts, metadata, ids and vectors go along, so nothing is encoded again: give the embedding model that wrote the old
-store as the new one's ``embedding``.
+store as the new one's ``embedding``. (``bedside migrate`` reads the files of these stores without the framework.)
 """
 
 from __future__ import annotations

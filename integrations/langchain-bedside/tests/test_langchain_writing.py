@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from langchain_bedside import BedsideVectorStore, as_encoder
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
+from langchain_core.load import Serializable, dumps
 
 from bedside import Collection
 from bedside.errors import (
@@ -215,6 +218,14 @@ def test_a_models_bad_answer_is_refused(answer: list[list[float]]) -> None:
     with pytest.raises(InvalidVectorError):
         store.add_texts(["one", "two"])
     assert store.count() == 0
+
+
+def test_a_store_is_neither_serialised_nor_pickled(store: BedsideVectorStore) -> None:
+    """What it holds stays in its folder: LangChain's dumps leave it out, and pickle refuses it."""
+    assert not isinstance(store, Serializable)
+    assert json.loads(dumps(store))["type"] == "not_implemented"
+    with pytest.raises(TypeError, match="pickle"):
+        pickle.dumps(store)
 
 
 def test_another_dimension_is_refused(tmp_path: Path, embedding: DeterministicFakeEmbedding) -> None:
