@@ -23,8 +23,8 @@ async function items() {
   const index = new vectra.LocalIndex(task.folder, undefined, undefined, codec);
   const listed = await index.listItems();
   const answers = [];
-  for (const { vector, top, filter } of task.queries) {
-    const found = await index.queryItems(vector, "", top, filter);
+  for (const { vector, top, filter, text } of task.queries) {
+    const found = await index.queryItems(vector, text ?? "", top, filter, text !== undefined);
     answers.push(found.map((hit) => ({ id: hit.item.id, score: hit.score, metadata: hit.item.metadata })));
   }
   return { listed, answers };
@@ -132,6 +132,36 @@ def test_vectra_opens_a_document_index_that_we_wrote_and_cuts_the_same_chunks(ru
     for uri, chunks in answer["out"].items():
         wanted = [{"id": d.id, "text": d.text} for d in documents if d.metadata["source_id"] == uri]
         assert chunks == wanted == [{"id": d.id, "text": d.text} for d in read if d.metadata["source_id"] == uri]
+
+
+SENTENCES = """
+Admitted with chest pain and shortness of breath. No fever, chills or night sweats. She doesn't smoke.
+The patient cannot walk or stand; he is weak on the left. Never had a stroke, but his father did.
+CT head shows no evidence of haemorrhage although swelling remains. Not only the knee hurts.
+Started on metformin 500 mg twice daily. Without insulin he was hyperglycaemic (glucose 18.4).
+Neither cough nor wheeze was heard. Lungs clear. It's the patient's third admission this year.
+Warfarin was stopped because of bleeding. INR 2.4 today, target 2.0 to 3.0. Müde seit gestern.
+He denies dizziness. Hardly any oedema. Follow up in two weeks, e.g. at the heart failure clinic.
+""".strip().splitlines()
+QUESTIONS = ["chest pain", "no bleeding", "was fever seen?", "stroke not walking", "insulin and glucose", "the of"]
+
+
+def test_hybrid_answers_on_clinical_english_are_vectras(run, tmp_path):
+    text = " ".join(SENTENCES)
+    starts = [i for i in range(len(text)) if i == 0 or text[i - 2 : i] in (". ", "? ")]
+    documents = [
+        Document(text[start:end], {"source_id": "u", "start": start, "end": end}, f"c{i}", [1.0, float(i)])
+        for i, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True))
+    ]
+    write_documents(tmp_path / "v", documents, sources=[Source("u", "d", text)])
+    queries = [{"vector": [1.0, i / 2], "top": 2 + i, "text": text} for i, text in enumerate(QUESTIONS)]
+    answers = run(run="items", folder=str(tmp_path / "v"), codec="json", queries=queries)["answers"]
+    ours = VectraIndex(tmp_path / "v")
+    for query, hits in zip(queries, answers, strict=True):
+        mine = ours.query(query["vector"], query["top"], text=query["text"])
+        assert [hit.id for hit in mine] == [hit["id"] for hit in hits], query["text"]
+        np.testing.assert_allclose([hit.score for hit in mine], [hit["score"] for hit in hits], rtol=0, atol=1e-12)
+        assert [hit.is_bm25 for hit in mine] == ["isBm25" in hit["metadata"] for hit in hits]
 
 
 NUMBERS = [0, 1, 5, -1, 0.5, 1e21, 1e-7]
