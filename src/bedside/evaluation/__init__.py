@@ -10,6 +10,7 @@ Example:
     {'nDCG@10': 0.5}
 """
 
+from bedside.evaluation.collection import evaluate_collection
 from bedside.evaluation.probes import PROBES, Probe, probe
 from bedside.evaluation.ranking import (
     METRICS,
@@ -18,6 +19,7 @@ from bedside.evaluation.ranking import (
     RetrievalSet,
     Run,
     evaluate,
+    load_queries,
     load_retrieval_set,
     search_run,
 )
@@ -41,6 +43,8 @@ __all__ = [
     "compare",
     "confidence_interval",
     "evaluate",
+    "evaluate_collection",
+    "load_queries",
     "load_retrieval_set",
     "probe",
     "search_run",

@@ -14,7 +14,17 @@ from bedside.collection import Collection, ScopedCollection
 from bedside.errors import InvalidInputError, MissingExtraError
 from bedside.types import Document, Matrix
 
-__all__ = ["METRICS", "Judgments", "Report", "RetrievalSet", "Run", "evaluate", "load_retrieval_set", "search_run"]
+__all__ = [
+    "METRICS",
+    "Judgments",
+    "Report",
+    "RetrievalSet",
+    "Run",
+    "evaluate",
+    "load_queries",
+    "load_retrieval_set",
+    "search_run",
+]
 
 METRICS = ("nDCG@10", "recall@10", "recall@100", "MRR@10")
 """What is reported unless said otherwise."""
@@ -101,6 +111,27 @@ def load_retrieval_set(
         judgments=judged,
         query_metadata={id: record.get("metadata", {}) for id, record in asked.items()},
     )
+
+
+def load_queries(
+    queries: str | os.PathLike[str], judgments: str | os.PathLike[str]
+) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
+    """Read judged queries from two files.
+
+    Args:
+        queries: JSON Lines with ``_id`` and ``text``.
+        judgments: Tab-separated with a header line: query id, document id, grade.
+
+    Returns:
+        Query id -> text of the judged ones, and query id -> document id -> grade above 0.
+
+    Raises:
+        InvalidInputError: As :func:`load_retrieval_set`.
+    """
+    judged, asked = _read_judgments(Path(judgments)), _read_records(Path(queries))
+    if missing := judged.keys() - asked.keys():
+        raise InvalidInputError(f"{judgments}: query {min(missing)!r} is not in {queries}")
+    return {id: record["text"] for id, record in asked.items() if id in judged}, judged
 
 
 def search_run(

@@ -29,8 +29,8 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:2rem auto;max-width:60rem;
 padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
-table{border-collapse:collapse;width:100%}th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;
-font-variant-numeric:tabular-nums}th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:600}
+table{border-collapse:collapse;width:100%}th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);
+text-align:right;font-variant-numeric:tabular-nums}th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:600}
 p,figcaption{color:var(--soft)}td.chart{width:16rem}svg{display:block}.bar{fill:var(--bar)}
 .whisker{stroke:var(--ink);stroke-width:1.5}.track{fill:var(--line)}.yes{color:var(--good);font-weight:600}
 """
@@ -154,8 +154,8 @@ def _choices(choices: SearchTuning | None) -> str:
     c = choices.comparison
     rows = [[_text(name), _text(value)] for name, value in asdict(choices.settings).items()]
     return (
-        f"<h2>Search settings</h2><p>Chosen on {len(choices.tuned_on)} queries from {len(choices.tried)} trials. On the "
-        f"{len(choices.measured_on)} others, {_text(c.metric)} is {c.second:.3f} against {c.first:.3f} with the "
+        f"<h2>Search settings</h2><p>Chosen on {len(choices.tuned_on)} queries from {len(choices.tried)} trials. On "
+        f"the {len(choices.measured_on)} others, {_text(c.metric)} is {c.second:.3f} against {c.first:.3f} with the "
         f"defaults (p = {c.p_value:.4f}).</p>" + _table(["setting", "chosen"], rows)
     )
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from bedside.tuning.encoder import Tuned, tune_encoder
+from bedside.tuning.estimate import TunePlan, plan_tuning
 from bedside.tuning.negatives import mine_negatives
 from bedside.tuning.pairs import Pair, read_pairs, split_pairs
 from bedside.tuning.settings import TuneSettings
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Pair",
+    "TunePlan",
     "TuneSettings",
     "Tuned",
     "load_task",
     "mine_negatives",
     "pairs_from_documents",
+    "plan_tuning",
     "read_pairs",
     "split_pairs",
     "tune_classifier",

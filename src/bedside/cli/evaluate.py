@@ -1,0 +1,175 @@
+"""Commands that measure and explain a search: eval, explain."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bedside.cli.options import (
+    CollectionPath,
+    Filter,
+    Json,
+    Model,
+    Scope,
+    load,
+    one_line,
+    parse_filter,
+    print_json,
+    reading,
+    scoped,
+)
+from bedside.types import Hit
+
+if TYPE_CHECKING:
+    from bedside.evaluation import Summary
+
+
+def evaluate(
+    path: CollectionPath,
+    queries: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON Lines with _id and text.")] = None,
+    qrels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Tab-separated with a header line: query, document, grade.")
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--compare", metavar="MODEL MODEL", help="Two encoders: each encodes the notes again, in memory."),
+    ] = None,
+    encoder: Model = None,
+    mode: Annotated[list[str] | None, typer.Option(help="hybrid, dense or sparse; may be repeated.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="nDCG@10, recall@100, MAP@100, …; may be repeated; the first is tested.")
+    ] = None,
+    probes: Annotated[bool, typer.Option("--probes", help="Also test without judgments, on the notes alone.")] = False,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Also choose alpha, k1, b and stemming on half of the queries.")
+    ] = False,
+    sample: Annotated[int, typer.Option(help="Notes or sentences in each test without judgments.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of samples and divisions.")] = 0,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page (.html) or everything (.json).")
+    ] = None,
+    filter: Filter = None,
+    scope: Scope = None,
+    json: Json = False,
+) -> None:
+    """Measure a search on judged queries, compare two encoders, or test it on the notes alone."""
+    from bedside.evaluation import METRICS, evaluate_collection, load_queries
+    from bedside.evaluation.collection import MODES
+
+    if (queries is None) != (qrels is None) or (queries is None and not probes):
+        raise typer.BadParameter("give --queries with --qrels, or --probes")
+    asked, judged = load_queries(queries, qrels) if queries and qrels else (None, None)
+    modes: Any = mode or MODES  # the collection says which modes there are
+    encoders: Any = {name: load(name) for name in compare or ()}
+    with reading(path, None if compare else encoder) as collection:
+        summary = evaluate_collection(
+            scoped(collection, scope),
+            asked,
+            judged,
+            encoders=encoders,
+            modes=modes,
+            metrics=metric or METRICS,
+            filter=parse_filter(filter),
+            probes=probes,
+            tune=tune,
+            sample=sample,
+            seed=seed,
+            title=f"Search of {path.name}",
+        )
+    if report is not None:
+        summary.save(report)
+    if json:
+        print_json(summary.to_json())
+    else:
+        _print_summary(summary)
+
+
+def explain(
+    path: CollectionPath,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="The question.")],
+    mode: Annotated[str | None, typer.Option(help="hybrid, dense or sparse.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Weight of the dense half.")] = None,
+    fusion: Annotated[str, typer.Option(help="weighted or rrf.")] = "weighted",
+    top_k: Annotated[int, typer.Option("--top-k", help="Hits at most.")] = 5,
+    encoder: Model = None,
+    filter: Filter = None,
+    scope: Scope = None,
+    json: Json = False,
+) -> None:
+    """Show the arithmetic of each hit: cosine, every term's part of BM25, fusion, filter and scope; never its text."""
+    wanted = parse_filter(filter)
+    chosen: Any = {"mode": mode, "alpha": alpha, "fusion": fusion}
+    with reading(path, encoder) as collection:
+        view = scoped(collection, scope)
+        hits = view.search(query, top_k=top_k, filter=wanted, explain=True, **chosen)
+    for rank, hit in enumerate(hits, 1):
+        if json:
+            print_json({"rank": rank, **_explained(hit)})
+        else:
+            _print_arithmetic(rank, _explained(hit))
+
+
+def _explained(hit: Hit) -> dict[str, Any]:
+    found = {} if hit.explanation is None else asdict(hit.explanation)
+    terms = dict(sorted(found.pop("terms", {}).items(), key=lambda entry: -entry[1]))
+    parts = {"dense": found.pop("dense", None), "sparse": found.pop("sparse", None)}
+    return {"id": hit.id, "score": hit.score, "cosine": hit.dense, "bm25": hit.sparse, "terms": terms, "parts": parts,
+            **found}  # fmt: skip
+
+
+def _print_arithmetic(rank: int, facts: dict[str, Any]) -> None:
+    table = Table(show_header=False, box=None, pad_edge=False, title=f"{rank}. {one_line(facts['id'])}")
+    table.title_justify = "left"
+    table.add_row("cosine", _number(facts["cosine"]))
+    table.add_row("BM25", _number(facts["bm25"]))
+    for term, part in facts["terms"].items():
+        table.add_row(f"  {one_line(term)}", _number(part))
+    table.add_row("formula", facts["formula"])
+    table.add_row("dense part", _number(facts["parts"]["dense"]))
+    table.add_row("sparse part", _number(facts["parts"]["sparse"]))
+    table.add_row("score", _number(facts["score"]))
+    table.add_row("filter", one_line(str(facts["filter"] or "none")))
+    table.add_row("scope", one_line(str(dict(facts["scope"]) or "none")))
+    _console().print(table)
+
+
+def _print_summary(summary: Summary) -> None:
+    document = summary.to_json()
+    for system, metrics in document["reports"].items():
+        for metric, interval in metrics.items():
+            typer.echo(f"{system}\t{metric}\t{_interval(interval)}")
+    for result in document["comparisons"]:
+        first, second = result["systems"]
+        typer.echo(
+            f"{first} to {second}\t{result['metric']}\t{result['difference']['mean']:+.3f}\tp = {result['p_value']:.4f}"
+        )
+    for name, results in document["probes"].items():
+        for found in results:
+            typer.echo(f"{name}, {found['name']}, {found['mode']}\t{found['metric']}\t{_interval(found['interval'])}")
+    if choices := document["choices"]:
+        settings = ", ".join(f"{name} {value}" for name, value in choices["settings"].items())
+        result = choices["comparison"]
+        typer.echo(
+            f"chosen: {settings}\t{result['metric']}\t{result['second']:.3f} against {result['first']:.3f} with the "
+            f"defaults, on the other half\tp = {result['p_value']:.4f}"
+        )
+
+
+def _interval(interval: dict[str, float]) -> str:
+    return f"{interval['mean']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
+
+
+def _number(value: float | None) -> str:
+    return "not computed" if value is None else f"{value:.6f}"
+
+
+def _console() -> Console:
+    return Console(markup=False, highlight=False, soft_wrap=True)
+
+
+COMMANDS = {"eval": evaluate, "explain": explain}

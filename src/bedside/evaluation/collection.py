@@ -1,0 +1,119 @@
+"""Measure the search of a collection, or of its notes under several encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from bedside.collection import Collection
+from bedside.errors import InvalidInputError
+from bedside.evaluation.probes import probe
+from bedside.evaluation.ranking import METRICS, Judgments, Report, evaluate, search_run
+from bedside.evaluation.search_tuning import tune_search
+from bedside.evaluation.significance import Comparison, compare
+from bedside.evaluation.summary import Summary
+from bedside.types import Encoder, FilterDict, Mode
+from bedside.verbs import Records
+
+__all__ = ["evaluate_collection"]
+
+MODES: tuple[Mode, ...] = ("hybrid", "dense", "sparse")
+_DEPTH = 100
+
+
+def evaluate_collection(
+    records: Records,
+    queries: Mapping[str, str] | None = None,
+    judgments: Judgments | None = None,
+    *,
+    encoders: Mapping[str, Encoder] | None = None,
+    modes: Sequence[Mode] = MODES,
+    metrics: Sequence[str] = METRICS,
+    filter: FilterDict | None = None,
+    probes: bool = False,
+    tune: bool = False,
+    sample: int = 200,
+    seed: int = 0,
+    title: str = "Evaluation of a search",
+) -> Summary:
+    """Measure a search on judged queries, on the notes alone, or both.
+
+    Args:
+        records: A collection, or one scope of it.
+        queries: Query id -> text; those without a judgment are not asked.
+        judgments: Query id -> document id -> grade.
+        encoders: Name -> encoder, to be compared: each encodes the notes and queries anew, in memory. Without them the
+            collection is asked as it is.
+        modes: Which searches; those that need vectors are left out where there are none.
+        metrics: See :func:`evaluate`; the first one is tested for significance.
+        filter: Only these documents are searched.
+        probes: Also :func:`probe` the notes.
+        tune: Also choose search settings on half of the queries, see :func:`tune_search`.
+        sample: Of each probe.
+        seed: Of samples and divisions.
+        title: Of the report.
+
+    Returns:
+        Everything, ready to be saved as a page or as JSON. Systems are compared mode by mode, encoder by encoder.
+
+    Raises:
+        InvalidInputError: No document, nothing to measure, or queries without judgments.
+
+    Example:
+        >>> from bedside import Document
+        >>> notes = Collection.open()
+        >>> _ = notes.add([Document("Chest pain.", id="a"), Document("Cough.", id="b")])
+        >>> evaluate_collection(notes, {"q": "cough"}, {"q": {"b": 1}}).reports["sparse"]["MRR@10"]
+        1.0
+    """
+    documents = records.get(filter=filter or {})
+    judged = {id: text for id, text in (queries or {}).items() if id in (judgments or {})}
+    if not documents or not (judged or probes):
+        raise InvalidInputError("nothing to measure: give documents, and judged queries or probes=True")
+    named: dict[str, Encoder | None] = {**encoders} if encoders else {"": records.encoder}
+    reports = {}
+    if judged and judgments:
+        known = {id: judgments[id] for id in judged}
+        for name, searched in _searched(records, named, documents, again=bool(encoders)):
+            for mode in _possible(searched, modes):
+                run = search_run(searched, judged, top_k=_DEPTH, mode=mode, filter=filter)
+                reports[f"{name} {mode}".strip()] = evaluate(run, known, metrics)
+    last = list(named.values())[-1]
+    return Summary(
+        title,
+        reports,
+        list(_compared(reports, list(named), metrics[0])),
+        {name or "the notes": probe(documents, e, sample=sample, seed=seed) for name, e in named.items()}
+        if probes
+        else None,
+        tune_search(documents, judged, judgments or {}, last, metric=metrics[0], seed=seed) if tune else None,
+        {"documents": len(documents), "encoders": ", ".join(e.name for e in named.values() if e) or "none"},
+    )
+
+
+def _searched(
+    records: Any, named: Mapping[str, Encoder | None], documents: Sequence[Any], *, again: bool
+) -> Iterator[tuple[str, Any]]:
+    """Each system: the collection itself, or its documents under another encoder."""
+    if not again:
+        yield "", records
+        return
+    for name, encoder in named.items():
+        with Collection.open(encoder=encoder) as other:
+            other.add(documents)
+            yield name, other
+
+
+def _possible(records: Records, modes: Sequence[Mode]) -> list[Mode]:
+    """BM25 alone where queries cannot be encoded or there are no vectors."""
+    return [mode for mode in modes if mode == "sparse" or (records.encoder is not None and records.dimension)]
+
+
+def _compared(
+    reports: Mapping[str, Report], systems: Sequence[str], metric: str
+) -> Iterator[tuple[str, str, Comparison]]:
+    """Encoders under the same mode; modes where there is one encoder. The first is the baseline."""
+    for a, b in combinations(reports, 2):
+        if len(systems) == 1 or a.rpartition(" ")[2] == b.rpartition(" ")[2]:
+            yield a, b, compare(reports[a], reports[b], metric)
