@@ -49,13 +49,16 @@ SETS: Mapping[str, Set] = {
     "ncbi_disease": Set("ner", "ner/ncbi_disease", "conll", _settings(epochs=4, learning_rate=2e-4)),
     "bc5cdr": Set("ner", "ner/bc5cdr", "conll", _settings(epochs=4, learning_rate=2e-4)),
     "mtsdialog_section": Set(
-        "classification", "classification/mtsdialog_section", "jsonl", _settings(epochs=6, learning_rate=3e-4)
+        "classification",
+        "classification/mtsdialog_section",
+        "jsonl",
+        _settings(epochs=5, learning_rate=3e-4, max_length=128, max_windows=1),
     ),
     "mtsamples_specialty": Set(
         "classification",
         "classification/mtsamples_specialty",
         "jsonl",
-        _settings(epochs=4, learning_rate=3e-4, max_windows=1),
+        _settings(epochs=4, learning_rate=3e-4, max_length=128, max_windows=1),
     ),
 }
 SHOWN = {"ner": ("precision", "recall", "f1"), "classification": ("accuracy", "macro_f1")}
@@ -105,7 +108,7 @@ def measure(chosen: Set, threads: int) -> dict[str, Any]:
         "test": len(test),
         "seconds": time.perf_counter() - began,
         "losses": [report.losses[0], report.losses[-1]],
-        "settings": {name: getattr(chosen.settings, name) for name in ("epochs", "learning_rate", "max_windows")},
+        "settings": {name: getattr(chosen.settings, name) for name in ("epochs", "learning_rate", "max_length", "max_windows")},
         "measured": f"{today()}, {machine()}, {threads} threads",
     }
 
