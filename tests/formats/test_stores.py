@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import random
 import sqlite3
 import warnings
 
@@ -11,6 +12,7 @@ import pytest
 
 from bedside import Document
 from bedside.errors import (
+    BedsideError,
     BedsideWarning,
     DuplicateIdError,
     InvalidDocumentError,
@@ -27,6 +29,8 @@ from bedside.formats.stores import (
     read_qdrant,
     write_langchain,
 )
+from bedside.formats.stores.detect import detect
+from bedside.formats.vectra import read_documents, write_documents
 
 RNG = np.random.default_rng(11)
 VECTORS = RNG.normal(size=(4, 5)).astype(np.float32)
@@ -573,3 +577,68 @@ def test_duplicate_ids_and_missing_parts_of_pinecones_json_are_refused(tmp_path)
             continue
         with pytest.raises(error, match=says):
             list(read_pinecone(path))
+
+
+# Damage of every kind
+
+
+def damaged(data, rng):
+    changed = bytearray(data)
+    place = rng.randrange(len(changed))
+    kind = rng.random()
+    if kind < 0.3:
+        return bytes(changed[:place])
+    if kind < 0.6:
+        changed[place] = rng.randrange(256)
+    else:
+        thing = rng.choice([b"null", b"[]", b"{}", b"1e999", b'"x"', b"-1", b"9" * 40, b"\x00\xff"])
+        changed[place : place + rng.randrange(1, 20)] = thing
+    return bytes(changed)
+
+
+def vectra_folder(folder, **options):
+    write_documents(folder, documents(PLAIN), indexed=("ward", "n"), **options)
+    return folder
+
+
+STORES = {
+    "langchain": (lambda at: langchain_dump(at / "dump.json"), "", read_langchain),
+    "pinecone": (lambda at: pinecone_file(at / "p.json", pinecone_vectors()), "", read_pinecone),
+    "llama-index": (lambda at: storage_folder(at / "s", nodes()), "docstore.json", read_llama_index),
+    "faiss": (lambda at: faiss_folder(at / "f"), "index.pkl", read_faiss),
+    "qdrant": (lambda at: qdrant_folder(at / "q", NESTED), "collection/notes/storage.sqlite", read_qdrant),
+    "vectra": (lambda at: vectra_folder(at / "v"), "index.json", read_documents),
+    "vectra, protobuf": (lambda at: vectra_folder(at / "v", codec="protobuf"), "index.pb", read_documents),
+}
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_a_damaged_store_is_a_named_error_or_reads_whole(tmp_path, name):
+    make, inside, read = STORES[name]
+    store = make(tmp_path)
+    file = store / inside if inside else store
+    options = {"allow_pickle": True} if read in (read_faiss, read_qdrant) else {}
+    whole, count = file.read_bytes(), len(list(read(store, **options)))
+    rng, refused = random.Random(3), 0
+    for _ in range(120):
+        file.write_bytes(damaged(whole, rng))
+        try:
+            read_now = list(read(store, **options))
+        except BedsideError as error:
+            refused += 1
+            assert len(str(error)) < 1_000
+        else:
+            assert len(read_now) <= count
+    assert refused > 20
+
+
+@pytest.mark.parametrize("name", [*STORES, "chroma", "lancedb"])
+def test_a_store_is_told_by_what_is_in_it(tmp_path, name):
+    made = {
+        "chroma": lambda at: chroma_folder(at / "c"),
+        "lancedb": lambda at: lance_folder(at / "l", lance_rows([{}] * 4)),
+    }
+    store = made[name](tmp_path) if name in made else STORES[name][0](tmp_path)
+    assert detect(store) == name.partition(",")[0]
+    (tmp_path / "other.json").write_text('{"a": 1}')
+    assert detect(tmp_path / "other.json") is None

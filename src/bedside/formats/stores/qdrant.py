@@ -76,7 +76,7 @@ def _points(file: Path) -> Iterator[tuple[int, bytes]]:
                     yield row, blob
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         refuse(file.name, f"not a whole Qdrant storage: {error}")
 
 
