@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import importlib
 import io
 import re
@@ -121,6 +122,19 @@ class TestAgent:
     def test_the_config_decides_who_the_patient_is(self, example):
         _, messages = self.run(example, "P07", call(query="HbA1c"), "Done.")
         assert set(PATIENT.findall(messages[-2].text)) == {"P07"}
+
+    async def test_runs_at_the_same_time_do_not_mix_patients(self, example):
+        agent = example("langgraph_agent")
+        notes = agent.store_notes()
+
+        async def ask(patient):
+            model = ScriptedChatModel(answers=[call(query="HbA1c and insulin"), "Done."])
+            question = {"messages": [("human", "What was the HbA1c?")]}
+            return await agent.build_agent(notes, model).ainvoke(question, {"configurable": {"patient_id": patient}})
+
+        everyone = ["P01", "P07", "P05", "P02"] * 2
+        for patient, answer in zip(everyone, await asyncio.gather(*map(ask, everyone)), strict=True):
+            assert set(PATIENT.findall(answer["messages"][-2].text)) == {patient}
 
     def test_without_a_patient_it_fails_and_does_not_search(self, example):
         agent = example("langgraph_agent")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,13 @@ def run(*arguments: str, cwd: Path, python: Path | str = sys.executable, **envir
     return done.stdout
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for a virtual environment, which goes away afterwards: it has gigabytes."""
+    yield tmp_path
+    shutil.rmtree(tmp_path / "venv")
+
+
 def environment(folder: Path, *requirements: str) -> Path:
     """Make a virtual environment with ``requirements`` and nothing else, and give its Python."""
     run("-m", "venv", str(folder), cwd=ROOT)
@@ -120,24 +129,25 @@ def test_a_wheel_holds_its_package_and_nothing_of_anothers(wheels):
 
 
 @pytest.mark.slow
-def test_the_wheels_run_in_a_clean_environment_beside_the_frameworks_own(wheels, tmp_path):
+@pytest.mark.timeout(1800)
+def test_the_wheels_run_in_a_clean_environment_beside_the_frameworks_own(wheels, folder):
     """Installed by pip with another LlamaIndex integration: what LangChain writes LlamaIndex reads, the same scores."""
-    python = environment(tmp_path / "venv", *map(str, wheels.values()), "llama-index-retrievers-bm25")
-    found = json.loads(run("-c", ROUND_TRIP, cwd=tmp_path, python=python).splitlines()[-1])
+    python = environment(folder / "venv", *map(str, wheels.values()), "llama-index-retrievers-bm25")
+    found = json.loads(run("-c", ROUND_TRIP, cwd=folder, python=python).splitlines()[-1])
     assert found["read"] == found["written"]
     assert {id for id, _ in found["read"]} == {"n1.0", "n1.1"}
     assert found["fused"] == 2
     assert found["torch"] is False
-    assert all(Path(file).is_relative_to(tmp_path) for file in found["where"])
+    assert all(Path(file).is_relative_to(folder) for file in found["where"])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_oldest_frameworks_pass_the_adapters_tests(wheels, tmp_path):
+def test_the_oldest_frameworks_pass_the_adapters_tests(wheels, folder):
     """The adapters' own tests, against the wheels and the oldest releases that the packages allow."""
     lowest = ROOT / "integrations" / "lowest.txt"
-    python = environment(tmp_path / "venv", "--requirement", str(lowest), *map(str, wheels.values()))
-    place = run("-c", "import llama_index.core as c; print(c.__path__[0])", cwd=tmp_path, python=python).strip()
+    python = environment(folder / "venv", "--requirement", str(lowest), *map(str, wheels.values()))
+    place = run("-c", "import llama_index.core as c; print(c.__path__[0])", cwd=folder, python=python).strip()
     # These releases ship the stop words that they then look for in the user's cache, or on the network.
     suite = ["-m", "pytest", "-q", "--disable-warnings", "-p", "no:cacheprovider", "integrations"]
     assert " passed" in run(*suite, cwd=ROOT, python=python, NLTK_DATA=place)
