@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from bedside.arguments import check_count
@@ -97,18 +98,25 @@ class _Piece(NamedTuple):
 def _by_worth(hits: Sequence[NoteHit]) -> list[_Piece]:
     """Return the best passage of each note, then all others by score."""
     every = [
-        (rank > 0, -hit.score if rank else 0.0, number, _piece(number, hit, note))
-        for number, note in enumerate(hits)
+        (rank > 0, -hit.score if rank else 0.0, n, hit)
+        for n, note in enumerate(hits)
         for rank, hit in enumerate(note.passages)
     ]
-    return [piece for *_, piece in sorted(every, key=lambda entry: entry[:3])]
+    headings = [_headings(note) for note in hits]
+    return [
+        _Piece(n, hit.metadata["start"], hit.metadata["end"], hit.text, headings[n].get(hit.metadata["start"]))
+        for _, _, n, hit in sorted(every, key=lambda entry: entry[:3])
+    ]
 
 
-def _piece(number: int, hit: Hit, note: NoteHit) -> _Piece:
-    start, section = hit.metadata["start"], hit.metadata["section"]
-    others = (other.metadata for other in note.passages)
-    inside = any(o["section"] == section and o["start"] < start <= o["end"] for o in others)
-    return _Piece(number, start, hit.metadata["end"], hit.text, section if inside else None)
+def _headings(note: NoteHit) -> dict[int, str | None]:
+    """Return the headings of the passages that begin within their sections, by their starts."""
+    ordered = sorted((hit.metadata for hit in note.passages), key=lambda metadata: metadata["start"])
+    return {
+        after["start"]: after["section"]
+        for before, after in pairwise(ordered)
+        if before["section"] == after["section"] and after["start"] <= before["end"]
+    }
 
 
 def _ever_shorter(piece: _Piece, max_tokens: int, count: CountTokens) -> Iterator[_Piece]:

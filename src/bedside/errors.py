@@ -10,6 +10,7 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     │   ├── InvalidDocumentError      a record that cannot be stored: id, text, metadata
     │   ├── InvalidVectorError        wrong shape or dimension, not finite, zero
     │   ├── DuplicateIdError          the same id twice in one call
+    │   ├── UnreadableFileError       a file to load is damaged, encrypted, hostile or of an unknown kind
     │   └── FilterError               a filter that does not parse
     ├── ScopeError
     │   ├── ScopeRequired (PermissionError)   a scoped collection used without its scope
@@ -64,6 +65,7 @@ __all__ = [
     "StoreError",
     "TextTooLongError",
     "TracesRemainError",
+    "UnreadableFileError",
     "WriteFailedError",
 ]
 
@@ -90,6 +92,17 @@ class InvalidVectorError(InvalidInputError):
 
 class DuplicateIdError(InvalidInputError):
     """One call holds the same id twice within one scope."""
+
+
+class UnreadableFileError(InvalidInputError):
+    """A file to load is damaged, encrypted, made to do harm, or of a kind that is not read."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        self.file, self.reason = file, reason
+        super().__init__(f"{file}: {reason}")
+
+    def __reduce__(self) -> tuple[type[UnreadableFileError], tuple[str, str]]:
+        return type(self), (self.file, self.reason)
 
 
 class FilterError(InvalidInputError):
