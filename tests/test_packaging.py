@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import json
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -111,6 +113,19 @@ def test_llama_hub_finds_the_classes_where_the_package_says(source):
     hub = project(source)["tool"]["llamahub"]
     module = importlib.import_module(hub["import_path"])
     assert sorted(hub["class_authors"]) == sorted(module.__all__)
+
+
+@pytest.mark.parametrize(
+    "name", ["langchain_bedside", "llama_index.embeddings.bedside", "llama_index.vector_stores.bedside"]
+)
+def test_the_examples_in_the_adapters_docstrings_are_true(name):
+    package = importlib.import_module(name)
+    tried = 0
+    for module in pkgutil.iter_modules(package.__path__, f"{name}."):
+        found = doctest.testmod(importlib.import_module(module.name))
+        assert not found.failed, module.name
+        tried += found.attempted
+    assert tried
 
 
 @pytest.mark.slow
