@@ -60,9 +60,9 @@ def scoped_ward(tmp_path):
 
 
 def test_the_commands_are_those_listed_each_has_help_and_stands_in_the_documentation():
-    from bedside.cli import maps, models, records, upkeep
+    from bedside.cli import evaluate, maps, models, records, upkeep
 
-    commands = {**records.COMMANDS, **upkeep.COMMANDS, **models.COMMANDS, **maps.COMMANDS}
+    commands = {**records.COMMANDS, **upkeep.COMMANDS, **models.COMMANDS, **maps.COMMANDS, **evaluate.COMMANDS}
     assert set(commands) == COMMANDS
     overview, page = bedside("--help"), PAGE.read_text(encoding="utf-8")
     for name, command in commands.items():

@@ -63,6 +63,8 @@ def evaluate(
 
     if (queries is None) != (qrels is None) or (queries is None and not probes):
         raise typer.BadParameter("give --queries with --qrels, or --probes")
+    if compare and compare[0] == compare[1]:
+        raise typer.BadParameter("--compare: give two different encoders")
     asked, judged = load_queries(queries, qrels) if queries and qrels else (None, None)
     modes: Any = mode or MODES  # the collection says which modes there are
     encoders: Any = {name: load(name) for name in compare or ()}
