@@ -1,0 +1,129 @@
+"""From another store into a collection, whole or not at all; the command as a process."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bedside import Collection, Document
+from bedside.errors import EncoderMismatch, InvalidDocumentError, InvalidInputError, ScopeMismatch, ScopeRequired
+from bedside.formats.stores import write_langchain
+from bedside.formats.stores.migrate import READERS, migrate
+from bedside.formats.vectra import write_documents
+
+VECTORS = np.random.default_rng(3).normal(size=(2_300, 4)).astype(np.float32)
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "migrating.md"
+
+
+def notes(count=3, **metadata):
+    return [Document(f"note {i}", {"n": i, **metadata}, f"id-{i}", VECTORS[i]) for i in range(count)]
+
+
+def everything(collection):
+    return collection.get(filter={}, include_vectors=True)
+
+
+def test_a_store_is_told_and_comes_over_in_several_transactions(tmp_path):
+    wanted = notes(2_300)
+    write_documents(tmp_path / "v", wanted)
+    with Collection.open(tmp_path / "c") as collection:
+        assert migrate(tmp_path / "v", collection) == 2_300
+    with Collection.open(tmp_path / "c") as collection:
+        assert everything(collection) == wanted
+        np.testing.assert_array_equal([d.vector for d in everything(collection)], VECTORS)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"vector": [1.0]}, InvalidInputError, "record 2200.vector: expected dimension 4, got 1"),
+        ({"text": 5}, InvalidDocumentError, "record 2200.text: expected a string"),
+        ({"metadata": {"n": 2**70}}, InvalidDocumentError, "record 2200.metadata.n: an integer must fit 64 bits"),
+        ({"metadata": {"patient": ""}}, ScopeMismatch, "record 2200.metadata.patient: a scope is"),
+        ({"metadata": {}}, ScopeRequired, "record 2200.metadata: lacks the scope key 'patient'"),
+    ],
+)
+def test_of_a_store_with_one_wrong_record_nothing_is_added(tmp_path, change, error, says):
+    write_langchain(tmp_path / "dump.json", notes(2_300, patient="A"))
+    raw = json.loads((tmp_path / "dump.json").read_text())
+    raw["id-2200"].update(change)
+    (tmp_path / "dump.json").write_text(json.dumps(raw))
+    with Collection.open(tmp_path / "c", scope_keys=["patient"]) as collection:
+        collection.add([Document("kept", {"patient": "A"}, "kept", VECTORS[0])])
+        with pytest.raises(error, match=says):
+            migrate(tmp_path / "dump.json", collection)
+        assert [d.id for d in collection.scoped(patient="A")] == ["kept"]
+
+
+def test_through_a_scoped_view_the_scope_is_filled_in_and_another_refused(tmp_path):
+    write_langchain(tmp_path / "dump.json", notes())
+    write_langchain(tmp_path / "other.json", notes(patient="B"))
+    collection = Collection.open(scope_keys=["patient"])
+    assert migrate(tmp_path / "dump.json", collection.scoped(patient="A")) == 3
+    with pytest.raises(ScopeMismatch, match="record 0"):
+        migrate(tmp_path / "other.json", collection.scoped(patient="A"))
+    assert [d.metadata["patient"] for d in collection.scoped(patient="A")] == ["A"] * 3
+
+
+def test_vectors_of_another_dimension_than_the_collections_are_refused(tmp_path):
+    write_langchain(tmp_path / "dump.json", notes())
+    collection = Collection.open()
+    collection.add([Document("a", {}, "a", [1.0, 2.0])])
+    with pytest.raises(EncoderMismatch, match="dimension 4, and the collection's 2"):
+        migrate(tmp_path / "dump.json", collection)
+    assert len(collection) == 1
+
+
+def test_what_is_no_store_and_options_that_a_store_lacks_are_refused(tmp_path):
+    collection = Collection.open()
+    (tmp_path / "file").write_text("notes")
+    for source, options, says in (
+        ("gone", {}, "there is no such folder or file"),
+        ("file", {}, "none of the stores that can be read: vectra, llama-index"),
+        ("file", {"store": "milvus"}, "store='milvus': expected one of those it holds: chroma"),
+        ("file", {"store": "pinecone", "table": "x"}, "table: not an option of pinecone; its options: text_key"),
+    ):
+        with pytest.raises(InvalidInputError, match=says):
+            migrate(tmp_path / source, collection, **options)
+
+
+def test_every_store_has_a_section_in_the_documentation():
+    page = PAGE.read_text(encoding="utf-8").lower()
+    for name in READERS:
+        assert f"\n## {name.replace('-', '')}" in page
+
+
+def command(*arguments, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "bedside.cli", "migrate", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr if code else done.stdout
+
+
+def test_the_command_fills_a_new_collection_and_leaves_none_behind_when_it_refuses(tmp_path):
+    from qdrant_client import QdrantClient, models
+
+    client = QdrantClient(path=str(tmp_path / "q"))
+    for name in ("a", "b"):
+        client.create_collection(name, vectors_config=models.VectorParams(size=4, distance=models.Distance.COSINE))
+        client.upsert(name, [models.PointStruct(id=1, vector=VECTORS[0].tolist(), payload={"note": f"in {name}"})])
+    client.close()
+
+    assert "is a pickle" in command(tmp_path / "q", tmp_path / "c", "--part", "b", code=1)
+    assert "expected one of those it holds: a, b" in command(tmp_path / "q", tmp_path / "c", "--allow-pickle", code=1)
+    assert not (tmp_path / "c").exists()
+    options = ["--allow-pickle", "--part", "b", "--text-key", "note", "--scope-key", "ward", "--scope", "ward=icu"]
+    assert command(tmp_path / "q", tmp_path / "c", *options) == "1 documents added\n"
+    with Collection.open(tmp_path / "c") as collection:
+        (document,) = collection.scoped(ward="icu")
+        assert (document.text, document.metadata, document.id) == ("in b", {"ward": "icu"}, "1")
+        assert migrate(tmp_path / "q", collection.scoped(ward="er"), collection="a", allow_pickle=True) == 1
+    assert "migrate" in command("--help")
