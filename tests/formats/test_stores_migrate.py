@@ -10,8 +10,8 @@ import pytest
 
 from bedside import Collection, Document
 from bedside.errors import EncoderMismatch, InvalidDocumentError, InvalidInputError, ScopeMismatch, ScopeRequired
-from bedside.formats.stores import write_langchain
-from bedside.formats.stores.migrate import READERS, migrate
+from bedside.formats.stores import migrate, write_langchain
+from bedside.formats.stores.migration import READERS
 from bedside.formats.vectra import write_documents
 
 VECTORS = np.random.default_rng(3).normal(size=(2_300, 4)).astype(np.float32)

@@ -9,7 +9,7 @@ import typer
 
 from bedside.cli.options import CollectionPath, Model, Scope, load, parse_scope
 from bedside.collection import Collection
-from bedside.formats.stores.migrate import READERS, check, migrate, opened
+from bedside.formats.stores.migration import READERS, check, migrate, opened
 from bedside.records import check_scope
 from bedside.store.manifest import NAME
 
