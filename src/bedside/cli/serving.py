@@ -1,0 +1,74 @@
+"""Commands that serve collections to other programs: serve, mcp."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bedside.cli.options import Model, Scope, load, parse_scope
+from bedside.errors import MissingExtraError
+
+Root = Annotated[Path, typer.Argument(metavar="ROOT", help="A folder of collections.", exists=True, file_okay=False)]
+
+
+def serve(
+    root: Root,
+    host: Annotated[str, typer.Option(help="Address to listen at; another than loopback needs tokens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8_427,
+    tokens: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON file of tokens; else BEDSIDE_TOKEN.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", help="Another name of the server; may be repeated.")
+    ] = None,
+    encoder: Model = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Nobody may write.")] = False,
+    max_seconds: Annotated[float, typer.Option(min=0.1, help="Until a request is answered with an error.")] = 60.0,
+    max_body: Annotated[int, typer.Option(min=1, help="Bytes of a request's body at most.")] = 32 * 2**20,
+) -> None:
+    """Serve the collections of a folder over HTTP; the schema is at /openapi.json."""
+    from bedside.serving import Limits, Service
+
+    try:
+        from bedside.serving.run import serve as run
+        from bedside.serving.run import tokens_of
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "serve") from None
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    known = tokens_of(tokens)
+    limits = Limits(body=max_body, seconds=max_seconds)
+    service = Service(root, encoder=load(encoder), limits=limits, read_only=read_only)
+
+    def ready(address: str) -> None:
+        typer.echo(f"serving {root} at {address}")
+
+    run(service, host=host, port=port, tokens=known, allow_hosts=allow_host or (), ready=ready)
+
+
+def mcp(
+    root: Root,
+    encoder: Model = None,
+    scope: Scope = None,
+    collection: Annotated[
+        list[str] | None, typer.Option("--collection", help="The only collections it sees; may be repeated.")
+    ] = None,
+    allow_writes: Annotated[bool, typer.Option("--allow-writes", help="Offer tools that add and delete.")] = False,
+) -> None:
+    """Serve the collections of a folder to a chatbot, over the Model Context Protocol on standard input and output."""
+    from bedside.serving import Access, Service
+
+    try:
+        from bedside.serving.mcp import create_server
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "mcp") from None
+    seen = None if collection is None else frozenset(collection)
+    access = Access("mcp", seen, parse_scope(scope), read_only=not allow_writes)
+    service = Service(root, encoder=load(encoder), read_only=not allow_writes)
+    create_server(service, access).run("stdio")
+
+
+COMMANDS = {"serve": serve, "mcp": mcp}

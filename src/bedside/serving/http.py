@@ -1,0 +1,216 @@
+"""The HTTP server: the verbs as JSON over FastAPI, with the schema that clients are generated from."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+
+from bedside import __version__, errors
+from bedside.serving import models
+from bedside.serving.access import Access, Token, access_of
+from bedside.serving.guard import Guard
+from bedside.serving.pool import Pool, TooBusyError, TooSlowError
+from bedside.serving.service import Service
+
+log = logging.getLogger(__name__)
+
+# The first class that an error is an instance of decides.
+STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (errors.ScopeMismatch, 403),
+    (errors.ReadOnlyError, 403),
+    (errors.NotACollectionError, 404),
+    (errors.EncoderMismatch, 409),
+    (errors.InvalidInputError, 400),
+    (errors.ScopeError, 400),
+    (errors.EncoderRequired, 400),
+    (errors.TextTooLongError, 400),
+    (errors.LockTimeoutError, 503),
+    (errors.ProviderError, 502),
+    (errors.WriteFailedError, 507),
+    (TooBusyError, 503),
+    (TooSlowError, 504),
+)
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": models.Problem, "description": "The request cannot be answered as it is."},
+    401: {"model": models.Problem, "description": "No token, or an unknown one."},
+    403: {"model": models.Problem, "description": "The token is bound to another scope, or is read-only."},
+    404: {"model": models.Problem, "description": "There is no such collection."},
+    413: {"model": models.Problem, "description": "The body is too large."},
+    422: {"model": models.Problem, "description": "The body is not as the schema says."},
+    503: {"model": models.Problem, "description": "Too many requests at once."},
+    504: {"model": models.Problem, "description": "No answer in time."},
+}
+Name = Annotated[str, Path(description="The collection's name.", examples=["ward"])]
+
+
+def create_app(service: Service, *, tokens: Sequence[Token] = (), hosts: Collection[str] | None = None) -> FastAPI:
+    """Return the application.
+
+    Args:
+        service: The collections.
+        tokens: Who may call; without any, everybody who reaches the server may do everything.
+        hosts: Names by which it may be addressed; ``None``: any.
+    """
+    pool = Pool(service.limits)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        pool.close()
+        service.close()
+
+    app = FastAPI(
+        title="Bedside",
+        version=__version__,
+        summary="Clinical retrieval: documents in, ranked documents out.",
+        lifespan=lifespan,
+        responses=_PROBLEMS,
+        docs_url=None,  # its page would load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.add_middleware(Guard, hosts=hosts, body=service.limits.body, seconds=service.limits.seconds)
+    app.middleware("http")(_logged)
+    _add_handlers(app)
+    _add_operations(app, service, pool, _caller(tokens))
+    return app
+
+
+def _caller(tokens: Sequence[Token]) -> Callable[..., Access]:
+    bearer = HTTPBearer(auto_error=False, description="A token of the server's token file.")
+
+    def with_token(
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    ) -> Access:
+        access = None if credentials is None else access_of(credentials.credentials, tokens)
+        if access is None:
+            raise HTTPException(401, "give a known token: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})
+        request.state.caller = access.name
+        return access
+
+    def with_everything() -> Access:  # not the class itself: its arguments would become parameters of the request
+        return Access()
+
+    return with_token if tokens else with_everything
+
+
+def _add_operations(app: FastAPI, service: Service, pool: Pool, caller: Callable[..., Access]) -> None:
+    Caller = Annotated[Access, Depends(caller)]  # noqa: N806 - a type
+    place = "/v1/collections/{name}"
+
+    @app.get("/health", operation_id="health", tags=["server"])
+    async def health() -> dict[str, str]:
+        """Say that the server answers, and which release it is."""
+        return {"status": "ok", "version": __version__}
+
+    @app.get("/v1/collections", operation_id="list_collections", tags=["collections"])
+    async def list_collections(access: Caller) -> models.Collections:
+        """Return the names of the collections that the caller may see."""
+        return models.Collections(collections=await pool.run(partial(service.list_collections, access)))
+
+    @app.put(place, operation_id="create_collection", tags=["collections"])
+    async def create(access: Caller, name: Name, body: models.CreateRequest) -> models.StatsModel:
+        """Create an empty collection; nothing happens where it is there with the same scope keys."""
+        return _stats(await pool.run(partial(service.create, access, name, body.scope_keys)))
+
+    @app.get(place, operation_id="stats", tags=["collections"])
+    async def stats(access: Caller, name: Name) -> models.StatsModel:
+        """Say what a collection is."""
+        return _stats(await pool.run(partial(service.stats, access, name)))
+
+    @app.post(f"{place}/verify", operation_id="verify", tags=["collections"])
+    async def verify(access: Caller, name: Name) -> models.Verified:
+        """Read every line of the collection's log and compare checksums."""
+        return models.Verified(**asdict(await pool.run(partial(service.verify, access, name))))
+
+    @app.post(f"{place}/add", operation_id="add", tags=["documents"])
+    async def add(access: Caller, name: Name, body: models.AddRequest) -> models.Ids:
+        """Add documents, replacing those with the same id; all or none. When this answers, they are on the disk."""
+        documents = [document.to_document() for document in body.documents]
+        return models.Ids(ids=await pool.run(partial(service.add, access, name, body.scope, documents)))
+
+    @app.post(f"{place}/get", operation_id="get", tags=["documents"])
+    async def get(access: Caller, name: Name, body: models.GetRequest) -> models.Documents:
+        """Return documents by id, by filter, or those that satisfy both."""
+        options = body.model_dump(exclude={"scope"})
+        found = await pool.run(partial(service.get, access, name, body.scope, **options))
+        return models.Documents(documents=[models.DocumentModel.of(document) for document in found])
+
+    @app.post(f"{place}/search", operation_id="search", tags=["documents"])
+    async def search(access: Caller, name: Name, body: models.SearchRequest) -> models.Hits:
+        """Return the best documents for a query, best first."""
+        hits = await pool.run(partial(service.search, access, name, body.scope, body.query, **body.options()))
+        return models.Hits(hits=[models.HitModel.of(hit) for hit in hits])
+
+    @app.post(f"{place}/count", operation_id="count", tags=["documents"])
+    async def count(access: Caller, name: Name, body: models.CountRequest) -> models.Count:
+        """Count documents."""
+        return models.Count(count=await pool.run(partial(service.count, access, name, body.scope, body.filter)))
+
+    @app.post(f"{place}/facets", operation_id="facets", tags=["documents"])
+    async def facets(access: Caller, name: Name, body: models.FacetsRequest) -> models.Facets:
+        """Count documents by the values of a metadata key, the most frequent first."""
+        found = await pool.run(partial(service.facets, access, name, body.scope, body.key, body.filter))
+        return models.Facets(facets=[models.Facet(value=value, count=number) for value, number in found])
+
+    @app.post(f"{place}/delete", operation_id="delete", tags=["documents"])
+    async def delete(access: Caller, name: Name, body: models.Selection) -> models.Count:
+        """Delete documents; their bytes stay in the log until it is compacted."""
+        work = partial(service.delete, access, name, body.scope, body.ids, body.filter)
+        return models.Count(count=await pool.run(work))
+
+    @app.post(f"{place}/erase", operation_id="erase", tags=["documents"])
+    async def erase(access: Caller, name: Name, body: models.Selection) -> models.Receipt:
+        """Delete documents and leave no byte of them in any file of the collection."""
+        work = partial(service.erase, access, name, body.scope, body.ids, body.filter)
+        return models.Receipt(**asdict(await pool.run(work)))
+
+
+def _stats(stats: Any) -> models.StatsModel:
+    return models.StatsModel(**asdict(stats))
+
+
+def _add_handlers(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    async def not_as_the_schema_says(_: Request, error: RequestValidationError) -> Response:
+        # Without the input, which pydantic would repeat: it may be a note.
+        said = "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()[:5])
+        return _problem(422, "ValidationError", said)
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        return _problem(error.status_code, "HTTPError", str(error.detail), dict(error.headers or {}))
+
+    async def failed(_: Request, error: Exception) -> Response:
+        status = next(status for kind, status in STATUS if isinstance(error, kind))
+        return _problem(status, type(error).__name__, str(error))
+
+    for kind, _ in STATUS:
+        app.exception_handler(kind)(failed)
+
+
+def _problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse(models.Problem(title=title, status=status, detail=detail).model_dump(), status, headers)
+
+
+async def _logged(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Log who asked for what and how it ended: never a body, a query or an id. An unexpected error is answered here."""
+    start = time.perf_counter()
+    try:
+        response = await following(request)
+    except Exception as error:  # noqa: BLE001 - the outermost place: nothing of it may reach the caller
+        kind = type(error).__name__  # without the traceback, whose message may hold text
+        log.error("%s %s failed: %s", request.method, request.url.path, kind)  # noqa: TRY400
+        response = _problem(500, "InternalError", "the server failed; its log names the kind of error")
+    caller = getattr(request.state, "caller", "-")
+    took = 1000 * (time.perf_counter() - start)
+    log.info("%s %s %s %d %.1f ms", caller, request.method, request.url.path, response.status_code, took)
+    return response

@@ -1,0 +1,148 @@
+"""The Model Context Protocol server: a chatbot's tools for searching notes and citing them."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import wraps
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
+
+import anyio.to_thread
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import ToolAnnotations
+from pydantic import Field
+
+from bedside import __version__
+from bedside.errors import BedsideError
+from bedside.serving import models
+from bedside.serving.access import Access
+from bedside.serving.service import Service
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+INSTRUCTIONS = (
+    "Search clinical notes and cite them. Call list_collections, then search; quote what a hit's text says and name "
+    "its id as the source. Fewer hits, or none, is a valid answer: do not fill gaps from memory. A collection that is "
+    "divided by scope keys (see stats) needs a value for each in scope, such as the patient's id."
+)
+Collection = Annotated[str, Field(description="The collection's name, from list_collections.")]
+Scope = Annotated[dict[str, str | int] | None, Field(description='A value for each scope key: {"patient_id": "A"}.')]
+Filter = Annotated[
+    dict[str, Any] | None,
+    Field(
+        description='Conditions on metadata: {"section": "HPI", "year": {"$gte": 2020}}; $and, $or, $not, $in, $nin.'
+    ),
+]
+Ids = Annotated[list[str] | None, Field(description="Ids of documents.")]
+
+
+def create_server(service: Service, access: Access) -> MCPServer:
+    """Return the server.
+
+    Args:
+        service: The collections.
+        access: What the chatbot may do. Without writing rights, tools that write are not offered.
+    """
+    server = MCPServer("bedside", title="Bedside", version=__version__, instructions=INSTRUCTIONS)
+    tools = Tools(service, access)
+    for tool in (tools.list_collections, tools.stats, tools.search, tools.get, tools.count, tools.facets):
+        _offer(server, tool, ToolAnnotations(read_only_hint=True, open_world_hint=False))
+    if not (access.read_only or service.read_only):
+        _offer(server, tools.add, ToolAnnotations(destructive_hint=False, open_world_hint=False))
+        _offer(server, tools.delete, ToolAnnotations(destructive_hint=True, open_world_hint=False))
+    return server
+
+
+class Tools:
+    """The verbs with one caller's access; each docstring is what the chatbot reads."""
+
+    def __init__(self, service: Service, access: Access) -> None:
+        self._service = service
+        self._access = access
+
+    def list_collections(self) -> models.Collections:
+        """List the collections of notes that can be searched."""
+        return models.Collections(collections=self._service.list_collections(self._access))
+
+    def stats(self, collection: Collection) -> models.StatsModel:
+        """Say how many documents a collection holds, and which scope keys it needs."""
+        return models.StatsModel(**asdict(self._service.stats(self._access, collection)))
+
+    def search(
+        self,
+        collection: Collection,
+        query: Annotated[str, Field(description="What to look for, in the words of a note.")],
+        top_k: Annotated[int, Field(ge=1, le=50, description="Hits at most.")] = 5,
+        filter: Filter = None,
+        scope: Scope = None,
+        mode: Annotated[
+            Literal["hybrid", "dense", "sparse"] | None,
+            Field(description="sparse for exact words and numbers, dense for meaning; both by default."),
+        ] = None,
+    ) -> models.Hits:
+        """Find the passages that answer a question best. Each hit has id, text, metadata and score: cite by id."""
+        options = {"top_k": top_k, "filter": filter, "mode": mode}
+        hits = self._service.search(self._access, collection, scope or {}, query, **options)
+        return models.Hits(hits=[models.HitModel.of(hit) for hit in hits])
+
+    def get(
+        self,
+        collection: Collection,
+        ids: Ids = None,
+        filter: Filter = None,
+        scope: Scope = None,
+        limit: Annotated[int, Field(ge=1, le=100, description="Documents at most.")] = 20,
+    ) -> models.Documents:
+        """Return documents by id or by filter, whole."""
+        found = self._service.get(
+            self._access, collection, scope or {}, ids=ids, filter=filter, limit=limit, offset=0, include_vectors=False
+        )
+        return models.Documents(documents=[models.DocumentModel.of(document) for document in found])
+
+    def count(self, collection: Collection, filter: Filter = None, scope: Scope = None) -> models.Count:
+        """Count documents, of those that satisfy a filter if one is given."""
+        return models.Count(count=self._service.count(self._access, collection, scope or {}, filter))
+
+    def facets(
+        self,
+        collection: Collection,
+        key: Annotated[str, Field(description="A metadata key, such as section.")],
+        filter: Filter = None,
+        scope: Scope = None,
+    ) -> models.Facets:
+        """Count documents by the values of a metadata key: what there is to filter by."""
+        found = self._service.facets(self._access, collection, scope or {}, key, filter)
+        return models.Facets(facets=[models.Facet(value=value, count=number) for value, number in found])
+
+    def add(self, collection: Collection, documents: list[models.DocumentModel], scope: Scope = None) -> models.Ids:
+        """Add documents, replacing those with the same id."""
+        added = [document.to_document() for document in documents]
+        return models.Ids(ids=self._service.add(self._access, collection, scope or {}, added))
+
+    def delete(
+        self, collection: Collection, ids: Ids = None, filter: Filter = None, scope: Scope = None
+    ) -> models.Count:
+        """Delete documents by id or by filter."""
+        return models.Count(count=self._service.delete(self._access, collection, scope or {}, ids, filter))
+
+
+def _offer(server: MCPServer, tool: Callable[..., Any], annotations: ToolAnnotations) -> None:
+    server.add_tool(_off_the_loop(tool), name=tool.__name__, annotations=annotations)
+
+
+def _off_the_loop(tool: Callable[P, R]) -> Callable[P, Any]:
+    """Run a tool in a thread; what Bedside refuses is told to the chatbot, anything else is not."""
+
+    @wraps(tool)
+    async def called(*arguments: P.args, **named: P.kwargs) -> R:
+        def work() -> R:
+            return tool(*arguments, **named)
+
+        try:
+            return await anyio.to_thread.run_sync(work)
+        except BedsideError as error:
+            raise ToolError(f"{type(error).__name__}: {error}") from None
+        except Exception as error:  # noqa: BLE001 - what else went wrong is not for the chatbot
+            raise ToolError(f"the server failed: {type(error).__name__}") from None
+
+    return called

@@ -1,0 +1,233 @@
+"""What goes over the wire, as pydantic models: the schema that clients in other languages are generated from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from bedside.types import Document, Explanation, Hit
+
+Filter = dict[str, Any]
+Scope = dict[str, StrictStr | StrictInt]
+Vector = list[StrictFloat | StrictInt]
+
+
+class _Request(BaseModel):
+    """Unknown fields are refused: a misspelt filter must not be an absent one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Scoped(_Request):
+    scope: Scope = Field(
+        default_factory=dict,
+        description="A value for each scope key of the collection, unless the token is bound to it.",
+        examples=[{"patient_id": "A"}],
+    )
+
+
+class DocumentModel(_Request):
+    """A text with its metadata."""
+
+    id: StrictStr | None = Field(None, description="A random one is given where there is none.")
+    text: StrictStr
+    metadata: dict[str, Any] = Field(default_factory=dict, description="JSON values; whole numbers of 64 bits.")
+    vector: Vector | None = Field(None, description="Instead of encoding the text.")
+
+    def to_document(self) -> Document:
+        """Return the core's document."""
+        return Document(self.text, self.metadata, self.id, self.vector)
+
+    @classmethod
+    def of(cls, document: Document) -> DocumentModel:
+        """Return the wire's document."""
+        vector = None if document.vector is None else np.asarray(document.vector, np.float64).tolist()
+        return cls(id=document.id, text=document.text, metadata=dict(document.metadata), vector=vector)
+
+
+class CreateRequest(_Request):
+    """A new collection."""
+
+    scope_keys: list[StrictStr] = Field(
+        default_factory=list, description="Metadata keys that divide it for good.", examples=[["patient_id"]]
+    )
+
+
+class AddRequest(_Scoped):
+    """Documents to add, replacing those with the same id; all or none."""
+
+    documents: list[DocumentModel]
+
+
+class Selection(_Scoped):
+    """Documents by id, by filter, or those that satisfy both; `{}` is every document."""
+
+    ids: list[StrictStr] | None = None
+    filter: Filter | None = Field(None, examples=[{"section": "HPI"}])
+
+
+class GetRequest(Selection):
+    """Documents to return, in the order of the ids or of insertion."""
+
+    limit: int | None = Field(None, ge=0)
+    offset: int = Field(0, ge=0)
+    include_vectors: StrictBool = False
+
+
+class SearchRequest(_Scoped):
+    """A question; see the collection's `search`."""
+
+    query: StrictStr | None = None
+    vector: Vector | None = Field(None, description="Instead of encoding the query.")
+    top_k: int = Field(10, ge=1)
+    offset: int = Field(0, ge=0)
+    filter: Filter | None = None
+    mode: Literal["hybrid", "dense", "sparse"] | None = None
+    alpha: float | None = Field(None, ge=0, le=1, description="Weight of the dense half; 0.6 if absent.")
+    fusion: Literal["weighted", "rrf"] = "weighted"
+    fetch_k: int | None = Field(None, ge=1)
+    min_score: float | None = None
+    diversity: float | None = Field(None, ge=0, le=1)
+    ids: list[StrictStr] | None = None
+    group_by: StrictStr | None = None
+    explain: StrictBool = False
+
+    def options(self) -> dict[str, Any]:
+        """Return the core's keyword arguments."""
+        return self.model_dump(exclude={"query", "scope"})
+
+
+class CountRequest(_Scoped):
+    """Documents to count; all without a filter."""
+
+    filter: Filter | None = None
+
+
+class FacetsRequest(CountRequest):
+    """Documents to count by the values of a metadata key."""
+
+    key: StrictStr
+
+
+class Collections(BaseModel):
+    """Names of collections."""
+
+    collections: list[str]
+
+
+class StatsModel(BaseModel):
+    """What a collection is."""
+
+    name: str
+    documents: int
+    dimension: int | None
+    scope_keys: list[str]
+    encoder: str | None
+
+
+class Ids(BaseModel):
+    """Ids in the order of the documents added."""
+
+    ids: list[str]
+
+
+class Documents(BaseModel):
+    """Documents."""
+
+    documents: list[DocumentModel]
+
+
+class ExplanationModel(BaseModel):
+    """How a score came about; dense and sparse sum to it."""
+
+    dense: float
+    sparse: float
+    terms: dict[str, float]
+    formula: str
+    filter: Filter | None
+    scope: Scope
+
+    @classmethod
+    def of(cls, why: Explanation) -> ExplanationModel:
+        """Return the wire's explanation."""
+        known = {name: getattr(why, name) for name in ("dense", "sparse", "formula", "filter")}
+        return cls(**known, terms=dict(why.terms), scope=dict(why.scope))
+
+
+class HitModel(BaseModel):
+    """One search result."""
+
+    id: str
+    text: str
+    metadata: dict[str, Any]
+    score: float
+    dense: float | None
+    sparse: float | None
+    explanation: ExplanationModel | None = None
+
+    @classmethod
+    def of(cls, hit: Hit) -> HitModel:
+        """Return the wire's hit."""
+        return cls(
+            id=hit.id,
+            text=hit.text,
+            metadata=dict(hit.metadata),
+            score=hit.score,
+            dense=hit.dense,
+            sparse=hit.sparse,
+            explanation=None if hit.explanation is None else ExplanationModel.of(hit.explanation),
+        )
+
+
+class Hits(BaseModel):
+    """Search results, best first."""
+
+    hits: list[HitModel]
+
+
+class Count(BaseModel):
+    """How many documents."""
+
+    count: int
+
+
+class Facet(BaseModel):
+    """A value and how many documents have it."""
+
+    value: Any
+    count: int
+
+
+class Facets(BaseModel):
+    """Values, the most frequent first."""
+
+    facets: list[Facet]
+
+
+class Receipt(BaseModel):
+    """What an erasure removed, and where it looked for traces."""
+
+    ids: list[str]
+    files: dict[str, int]
+    traces: int
+    shared: int
+
+
+class Verified(BaseModel):
+    """What was read of the log."""
+
+    file: str
+    bytes: int
+    lines: int
+    records: int
+    unfinished_bytes: int
+
+
+class Problem(BaseModel):
+    """An error; the detail never repeats what a document says."""
+
+    title: str = Field(description="The error's class in Bedside.", examples=["ScopeRequired"])
+    status: int
+    detail: str

@@ -1,0 +1,85 @@
+"""Starting the HTTP server: who may reach it is settled before a socket is opened."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from bedside.errors import InvalidInputError
+from bedside.serving.access import Access, Token, load_tokens
+from bedside.serving.http import create_app
+from bedside.serving.service import Service
+
+TOKEN_VARIABLE = "BEDSIDE_TOKEN"  # noqa: S105 - the name of a variable
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def tokens_of(file: Path | None) -> list[Token]:
+    """Return the tokens of a file, or the one of the environment variable ``BEDSIDE_TOKEN``, which opens everything."""
+    if file is not None:
+        return load_tokens(file)
+    secret = os.environ.get(TOKEN_VARIABLE)
+    return [] if secret is None else [Token.of(secret, Access(TOKEN_VARIABLE))]
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve(
+    service: Service,
+    *,
+    host: str,
+    port: int,
+    tokens: Sequence[Token],
+    allow_hosts: Collection[str] = (),
+    ready: Callable[[str], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM; requests that have begun are answered.
+
+    Args:
+        service: The collections.
+        host: Address to listen at.
+        port: 0 takes a free one.
+        tokens: Who may call.
+        allow_hosts: More names by which the server may be addressed, such as a reverse proxy's.
+        ready: Is called with the address once it listens.
+
+    Raises:
+        InvalidInputError: Others could reach the server, and there is no token.
+    """
+    if not is_loopback(host) and not tokens:
+        raise InvalidInputError(
+            f"host {host}: other machines can reach it, so tokens are needed: --tokens FILE or {TOKEN_VARIABLE}"
+        )
+    local = LOOPBACK_NAMES | {host} if is_loopback(host) else frozenset()
+    names = local | set(allow_hosts)
+    app = create_app(service, tokens=tokens, hosts=names or None)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=30
+    )
+    _Server(config, ready).run()
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            address = self.servers[0].sockets[0].getsockname()
+            name = f"[{address[0]}]" if ":" in address[0] else address[0]
+            self._ready(f"http://{name}:{address[1]}")

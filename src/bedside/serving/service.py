@@ -1,0 +1,235 @@
+"""The verbs over a folder of collections, for one caller at a time, whatever the transport.
+
+A name is looked up below one root and can never leave it; a caller's access is applied before a collection is touched.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bedside.collection import Collection
+from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionError
+from bedside.maintenance import EraseReceipt, VerifyReport
+from bedside.serving.access import Access
+from bedside.store.manifest import NAME
+from bedside.types import Document, Encoder, FilterDict, Hit
+from bedside.verbs import Records
+
+# Device names that Windows takes for something else than a folder, whatever follows their first dot.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}[A-Za-z0-9_]|[A-Za-z0-9_]")
+Scope = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one request may ask.
+
+    Attributes:
+        body: Bytes of a request's body.
+        documents: Documents that one request adds or returns, and ids it names.
+        top_k: Hits, skipped ones included.
+        seconds: Until a request is answered with an error; work that has begun goes on.
+        running: Requests that work at once.
+        waiting: Requests that wait for them; more are turned away.
+    """
+
+    body: int = 32 * 2**20
+    documents: int = 1_000
+    top_k: int = 1_000
+    seconds: float = 60.0
+    running: int = 8
+    waiting: int = 256
+
+    def check(self, name: str, value: int, most: int) -> None:
+        """Raise :class:`InvalidInputError` where ``value`` is above ``most``."""
+        if value > most:
+            raise InvalidInputError(f"{name}: at most {most} here, got {value}")
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a collection is.
+
+    Attributes:
+        name: Its name.
+        documents: How many the caller may see: of its scope where it is bound to one, else all.
+        dimension: Of its vectors; ``None`` before the first.
+        scope_keys: The metadata keys that divide it.
+        encoder: Name of the encoder that texts are encoded with here; ``None``: give vectors, or search sparse.
+    """
+
+    name: str
+    documents: int
+    dimension: int | None
+    scope_keys: tuple[str, ...]
+    encoder: str | None
+
+
+class Service:
+    """The collections below one folder. Threads may share it.
+
+    Args:
+        root: The folder; each collection is a folder in it.
+        encoder: Encodes texts for every collection that was written with it, and for new ones.
+        limits: See :class:`Limits`.
+        read_only: Whether nobody may write.
+    """
+
+    def __init__(
+        self, root: Path, *, encoder: Encoder | None = None, limits: Limits | None = None, read_only: bool = False
+    ) -> None:
+        self.root = root.resolve(strict=True)
+        self.encoder = encoder
+        self.limits = limits or Limits()
+        self.read_only = read_only
+        self._opened: dict[str, Collection] = {}
+        self._lock = threading.Lock()
+
+    def list_collections(self, access: Access) -> list[str]:
+        """Return the names of the collections that the caller may see."""
+        found = (folder.name for folder in self.root.iterdir() if _is_collection(folder))
+        return sorted(name for name in found if _NAME.fullmatch(name) and access.sees(name))
+
+    def create(self, access: Access, name: str, scope_keys: Sequence[str]) -> Stats:
+        """Create an empty collection, or do nothing where it is there with the same scope keys."""
+        self._check_writing(access)
+        access.check_unbound("create")
+        folder = self._folder(access, name)
+        with self._lock:
+            if name not in self._opened:
+                self._opened[name] = self._open(folder, scope_keys)
+        collection = self._opened[name]
+        if tuple(scope_keys) != collection.scope_keys:
+            raise InvalidInputError(f"scope_keys: the collection was created with {list(collection.scope_keys)}")
+        return self.stats(access, name)
+
+    def stats(self, access: Access, name: str) -> Stats:
+        """Say what a collection is."""
+        collection = self._collection(access, name)
+        bound = access.bound({}, collection.scope_keys)
+        whole = set(bound) == set(collection.scope_keys)
+        documents = collection.scoped(**bound).count() if bound and whole else len(collection) if not bound else 0
+        encoder = None if collection.encoder is None else collection.encoder.name
+        return Stats(name, documents, collection.dimension, collection.scope_keys, encoder)
+
+    def add(self, access: Access, name: str, scope: Scope, documents: Sequence[Document]) -> list[str]:
+        """Add documents; all or none."""
+        self._check_writing(access)
+        self.limits.check("documents", len(documents), self.limits.documents)
+        return self._records(access, name, scope).add(documents)
+
+    def get(
+        self,
+        access: Access,
+        name: str,
+        scope: Scope,
+        *,
+        ids: Sequence[str] | None,
+        filter: FilterDict | None,
+        limit: int | None,
+        offset: int,
+        include_vectors: bool,
+    ) -> list[Document]:
+        """Return documents."""
+        most = self.limits.documents
+        self._check_ids(ids)
+        self.limits.check("limit", limit or 0, most)
+        records = self._records(access, name, scope)
+        chosen = most if limit is None else limit
+        return records.get(ids, filter=filter, limit=chosen, offset=offset, include_vectors=include_vectors)
+
+    def search(self, access: Access, name: str, scope: Scope, query: str | None, **options: Any) -> list[Hit]:
+        """Return the best documents; options as for :meth:`bedside.Collection.search`."""
+        self.limits.check("top_k and offset", options.get("top_k", 10) + options.get("offset", 0), self.limits.top_k)
+        self.limits.check("fetch_k", options.get("fetch_k") or 0, self.limits.top_k)
+        self._check_ids(options.get("ids"))
+        hits: list[Hit] = self._records(access, name, scope).search(query, **options)
+        return hits
+
+    def count(self, access: Access, name: str, scope: Scope, filter: FilterDict | None) -> int:
+        """Count documents."""
+        return self._records(access, name, scope).count(filter)
+
+    def facets(
+        self, access: Access, name: str, scope: Scope, key: str, filter: FilterDict | None
+    ) -> list[tuple[Any, int]]:
+        """Count documents by a metadata key; the most frequent values, at most as many as documents are returned."""
+        return self._records(access, name, scope).facets(key, filter=filter)[: self.limits.documents]
+
+    def delete(
+        self, access: Access, name: str, scope: Scope, ids: Sequence[str] | None, filter: FilterDict | None
+    ) -> int:
+        """Delete documents."""
+        self._check_writing(access)
+        self._check_ids(ids)
+        return self._records(access, name, scope).delete(ids, filter=filter)
+
+    def erase(
+        self, access: Access, name: str, scope: Scope, ids: Sequence[str] | None, filter: FilterDict | None
+    ) -> EraseReceipt:
+        """Delete documents and every trace of them in the collection's files."""
+        self._check_writing(access)
+        self._check_ids(ids)
+        return self._records(access, name, scope).erase(ids, filter=filter)
+
+    def verify(self, access: Access, name: str) -> VerifyReport:
+        """Read every line of the log."""
+        access.check_unbound("verify")
+        return self._collection(access, name).verify()
+
+    def close(self) -> None:
+        """Close every collection."""
+        with self._lock:
+            for collection in self._opened.values():
+                collection.close()
+            self._opened.clear()
+
+    def _check_writing(self, access: Access) -> None:
+        Access(read_only=self.read_only).check_writing()
+        access.check_writing()
+
+    def _check_ids(self, ids: Sequence[str] | None) -> None:
+        self.limits.check("ids", len(ids or ()), self.limits.documents)
+
+    def _records(self, access: Access, name: str, scope: Scope) -> Records:
+        """Return the part of a collection that the request is about, never more than the caller may see."""
+        collection = self._collection(access, name)
+        bound = access.bound(scope, collection.scope_keys)
+        return collection.scoped(**bound) if bound else collection
+
+    def _collection(self, access: Access, name: str) -> Collection:
+        folder = self._folder(access, name)
+        with self._lock:
+            if name not in self._opened:
+                if not _is_collection(folder):
+                    raise NotACollectionError(f"there is no collection {name!r}")
+                self._opened[name] = self._open(folder, ())
+            return self._opened[name]
+
+    def _folder(self, access: Access, name: str) -> Path:
+        if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
+            raise InvalidInputError(
+                "collection: expected a name of 1 to 64 letters, digits, _, - and ., not beginning or ending with "
+                "- or ., and no device name"
+            )
+        folder = self.root / name
+        if not access.sees(name) or folder.is_symlink():
+            raise NotACollectionError(f"there is no collection {name!r}")
+        return folder
+
+    def _open(self, folder: Path, scope_keys: Sequence[str]) -> Collection:
+        """Open with the encoder where it fits, without one where the collection was written with another."""
+        try:
+            return Collection.open(folder, encoder=self.encoder, scope_keys=scope_keys, read_only=self.read_only)
+        except EncoderMismatch:
+            return Collection.open(folder, scope_keys=scope_keys, read_only=self.read_only)
+
+
+def _is_collection(folder: Path) -> bool:
+    return not folder.is_symlink() and (folder / NAME).is_file()

@@ -1,0 +1,318 @@
+"""The HTTP server, a real process asked by a real client."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+
+from bedside import Collection, Document
+from serving_server import bearer, serving
+
+
+def post(client: httpx.Client, place: str, body: dict, letter: str | None = None) -> httpx.Response:
+    headers = {} if letter is None else bearer(letter)
+    return client.post(f"/v1/collections/{place}", json=body, headers=headers)
+
+
+def problem(response: httpx.Response, status: int, title: str) -> str:
+    assert response.status_code == status, response.text
+    body = response.json()
+    assert (body["title"], body["status"]) == (title, status)
+    return body["detail"]
+
+
+def test_every_verb_does_over_http_what_it_does_in_python(root):
+    with serving(root, "--encoder", "bedside/static") as client:
+        assert client.get("/health").json()["status"] == "ok"
+        assert client.get("/v1/collections").json() == {"collections": ["guidelines", "ward"]}
+        stats = client.get("/v1/collections/guidelines").json()
+        assert stats.get("documents") == 2, stats
+        assert stats["encoder"] == "bedside/static"
+        added = post(client, "guidelines/add", {"documents": [{"text": "Fluids for DKA.", "metadata": {"year": 2024}}]})
+        (new,) = added.json()["ids"]
+        found = post(client, "guidelines/get", {"ids": [new, "absent", "acs"], "include_vectors": True}).json()
+        assert [document["id"] for document in found["documents"]] == [new, "acs"]
+        assert found["documents"][0]["metadata"] == {"year": 2024}
+        assert len(found["documents"][0]["vector"]) == 256
+        hits = post(client, "guidelines/search", {"query": "heart attack", "top_k": 1, "explain": True}).json()["hits"]
+        assert [hit["id"] for hit in hits] == ["acs"]
+        why = hits[0]["explanation"]
+        assert why["dense"] + why["sparse"] == pytest.approx(hits[0]["score"], abs=1e-9)
+        hits = post(client, "guidelines/search", {"query": "DKA", "mode": "sparse", "filter": {"year": 2024}}).json()
+        assert [hit["id"] for hit in hits["hits"]] == [new]
+        assert post(client, "guidelines/count", {"filter": {"section": {"$exists": True}}}).json() == {"count": 2}
+        facets = post(client, "guidelines/facets", {"key": "section"}).json()["facets"]
+        assert sorted((facet["value"], facet["count"]) for facet in facets) == [("ACS", 1), ("DKA", 1)]
+        assert post(client, "guidelines/delete", {"ids": ["dka"]}).json() == {"count": 1}
+        receipt = post(client, "guidelines/erase", {"ids": [new]}).json()
+        assert receipt["ids"] == [new]
+        assert receipt["traces"] > 0
+        assert post(client, "guidelines/verify", {}).json()["records"] == 1
+        created = client.put("/v1/collections/new.one", json={"scope_keys": ["patient_id"]}).json()
+        assert created["scope_keys"] == ["patient_id"]
+        assert post(client, "new.one/add", {"scope": {"patient_id": "C"}, "documents": [{"text": "x"}]}).is_success
+    with Collection.open(root / "new.one") as collection:
+        assert collection.scoped(patient_id="C").count() == 1
+
+
+def test_a_scope_is_needed_and_keeps_patients_apart(root):
+    with serving(root) as client:
+        detail = problem(post(client, "ward/search", {"query": "chest pain"}), 400, "ScopeRequired")
+        assert "patient_id" in detail
+        hits = post(client, "ward/search", {"query": "chest pain", "scope": {"patient_id": "A"}}).json()["hits"]
+        assert [hit["id"] for hit in hits] == ["A1"]
+
+
+def test_a_token_opens_what_it_names_and_nothing_else(root, tokens):
+    with serving(root, "--tokens", tokens) as client:
+        for headers in ({}, bearer("x"), {"Authorization": "Basic ZTpl"}, {"Authorization": "Bearer"}):
+            assert client.get("/v1/collections", headers=headers).status_code == 401
+        assert client.get("/health").status_code == 200
+        assert client.get("/v1/collections", headers=bearer("w")).json() == {"collections": ["ward"]}
+        problem(client.get("/v1/collections/guidelines", headers=bearer("w")), 404, "NotACollectionError")
+        problem(client.put("/v1/collections/other", json={}, headers=bearer("w")), 404, "NotACollectionError")
+        problem(post(client, "guidelines/add", {"documents": []}, "r"), 403, "ReadOnlyError")
+        problem(post(client, "guidelines/delete", {"filter": {}}, "r"), 403, "ReadOnlyError")
+        assert post(client, "guidelines/count", {}, "r").json() == {"count": 2}
+    assert all(letter * 32 not in client.log for letter in "erwa")
+
+
+def test_a_token_bound_to_a_patient_reaches_no_other_by_any_verb(root, tokens):
+    with serving(root, "--tokens", tokens) as client:
+        for scope in ({}, {"patient_id": "A"}):
+            found = post(client, "ward/get", {"filter": {}, "scope": scope}, "a").json()["documents"]
+            assert [document["id"] for document in found] == ["A1"]
+        assert client.get("/v1/collections/ward", headers=bearer("a")).json()["documents"] == 1
+        asked = {"search": {"query": "x"}, "get": {"filter": {}}, "count": {}, "facets": {"key": "section"},
+                 "delete": {"filter": {}}, "erase": {"filter": {}}, "add": {"documents": [{"text": "x"}]}}  # fmt: skip
+        for verb, body in asked.items():
+            response = post(client, f"ward/{verb}", {**body, "scope": {"patient_id": "B"}}, "a")
+            assert "Secret" not in problem(response, 403, "ScopeMismatch")
+            problem(post(client, f"guidelines/{verb}", body, "a"), 403, "ScopeMismatch")
+        problem(post(client, "ward/verify", {}, "a"), 403, "ScopeMismatch")
+        problem(client.put("/v1/collections/mine", json={}, headers=bearer("a")), 403, "ScopeMismatch")
+        stolen = {"documents": [{"text": "x", "metadata": {"patient_id": "B"}}]}
+        problem(post(client, "ward/add", stolen, "a"), 403, "ScopeMismatch")
+        assert post(client, "ward/delete", {"filter": {}}, "a").json() == {"count": 1}
+        everything = post(client, "ward/get", {"filter": {}, "scope": {"patient_id": "B"}}, "e").json()
+        assert [document["id"] for document in everything["documents"]] == ["B1"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["..", "%2e%2e", "..%2foutside", "%2e%2e%2foutside", "a%00b", "%2fetc", "a%5cb", "C%3a", "nul", "NUL.txt", "com1",
+     "a.", ".a", "-a", "a" * 65, "linked", "%C3%A4", "a%20b"],
+)  # fmt: skip
+def test_a_name_never_leaves_the_root(root, name):
+    with Collection.open(root.parent / "outside") as outside:
+        outside.add([Document("not for them", vector=[1.0])])
+    (root / "linked").symlink_to(root.parent / "outside")
+    with serving(root) as client:
+        assert client.get("/v1/collections").json() == {"collections": ["guidelines", "ward"]}
+        before = sorted(path.name for path in root.parent.rglob("*"))
+        for response in (
+            client.post(f"/v1/collections/{name}/get", json={"filter": {}}),
+            client.put(f"/v1/collections/{name}", json={}),
+        ):
+            assert 400 <= response.status_code < 500, response.text
+            assert "not for them" not in response.text
+        assert sorted(path.name for path in root.parent.rglob("*")) == before
+
+
+def test_what_is_wrong_is_named_and_no_text_is_repeated(root):
+    with serving(root) as client:
+        problem(post(client, "absent/count", {}), 404, "NotACollectionError")
+        problem(post(client, "guidelines/search", {"query": "x", "filter": {"a": {"$foo": 1}}}), 400, "FilterError")
+        problem(post(client, "guidelines/delete", {}), 400, "InvalidInputError")
+        problem(post(client, "guidelines/search", {"query": "x", "topk": 3}), 422, "ValidationError")
+        problem(post(client, "guidelines/search", {"query": "x", "top_k": 1001}), 400, "InvalidInputError")
+        problem(post(client, "guidelines/search", {"query": "x", "mode": "dense"}), 400, "EncoderRequired")
+        problem(post(client, "guidelines/get", {"ids": ["a"] * 1001}), 400, "InvalidInputError")
+        many = [{"text": "x", "vector": [1]}] * 1001
+        problem(post(client, "guidelines/add", {"documents": many}), 400, "InvalidInputError")
+        wrong = {"documents": [{"text": "SECRET", "vector": "SECRET", "metadata": {"a": "SECRET"}, "id": 7}]}
+        assert "SECRET" not in problem(post(client, "guidelines/add", wrong), 422, "ValidationError")
+        for body in (b"{", b"[" * 100_000, b'{"documents": [{"text": "SECRET\xff"}]}', b'{"query": NaN}'):
+            response = client.post(
+                "/v1/collections/guidelines/add", content=body, headers={"Content-Type": "application/json"}
+            )
+            assert response.status_code in (400, 422), body[:40]
+            assert "SECRET" not in response.text
+        huge = b'{"documents": [{"text": "x", "metadata": {"n": 1e400}, "vector": [1]}]}'
+        response = client.post(
+            "/v1/collections/guidelines/add", content=huge, headers={"Content-Type": "application/json"}
+        )
+        problem(response, 400, "InvalidDocumentError")
+        assert post(client, "guidelines/count", {}).json() == {"count": 2}
+    assert "SECRET" not in client.log
+    assert "Traceback" not in client.log
+
+
+def test_a_body_over_the_limit_is_refused_whether_or_not_it_says_its_size(root):
+    with serving(root, "--max-body", 2_000) as client:
+        detail = problem(client.post("/v1/collections/guidelines/count", content=b"x" * 2_001), 413, "BodyTooLarge")
+        assert "2000" in detail
+        response = client.post("/v1/collections/guidelines/count", content=(b"x" * 100 for _ in range(1000)))
+        problem(response, 413, "BodyTooLarge")
+        assert post(client, "guidelines/count", {}).is_success
+
+
+def test_a_body_that_never_ends_is_left_and_others_are_served_meanwhile(root):
+    with serving(root, "--max-seconds", "1") as client:
+        address = urlsplit(str(client.base_url))
+        with socket.create_connection((address.hostname, address.port)) as slow:
+            slow.sendall(
+                b"POST /v1/collections/guidelines/count HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                b"Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{"
+            )
+            assert post(client, "guidelines/count", {}).json() == {"count": 2}
+            slow.settimeout(30)
+            assert b" 408 " in slow.recv(1000)
+
+
+def test_web_pages_of_other_origins_and_rebound_names_are_refused(root):
+    with serving(root) as client:
+        problem(client.get("/v1/collections", headers={"Host": "evil.example"}), 421, "HostNotAllowed")
+        problem(client.get("/v1/collections", headers={"Origin": "https://evil.example"}), 403, "OriginNotAllowed")
+        address = urlsplit(str(client.base_url)).netloc
+        own = client.get("/v1/collections", headers={"Origin": f"http://{address}"})
+        assert own.is_success
+        assert "access-control-allow-origin" not in own.headers
+    with serving(root, "--allow-host", "notes.hospital.example") as client:
+        assert client.get("/v1/collections", headers={"Host": "notes.hospital.example"}).is_success
+
+
+def test_another_address_than_loopback_needs_tokens(root):
+    command = [sys.executable, "-m", "bedside.cli", "serve", str(root), "--host", "0.0.0.0", "--port", "0"]  # noqa: S104
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("bedside: host 0.0.0.0: other machines can reach it")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[", "not JSON"),
+        ("[]", "at least one token"),
+        ('[{"name": "a", "token": "short"}]', "at least 16"),
+        ('[{"name": "a", "token": "%s", "read_onyl": true}]' % ("x" * 16), "no other keys"),
+        (
+            '[{"name": "a", "token": "%s", "scope": {"patient_id": null}}]' % ("x" * 16),
+            "scope is missing or of a wrong",
+        ),
+        (json.dumps([{"name": name, "token": "x" * 16} for name in "ab"]), "the same token twice"),
+    ],
+)
+def test_a_token_file_that_is_not_right_stops_the_start(root, tokens, content, message):
+    tokens.write_text(content)
+    command = [sys.executable, "-m", "bedside.cli", "serve", str(root), "--tokens", str(tokens), "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "x" * 16 not in done.stderr
+
+
+def test_a_token_file_that_others_can_read_stops_the_start(root, tokens):
+    tokens.chmod(0o640)
+    command = [sys.executable, "-m", "bedside.cli", "serve", str(root), "--tokens", str(tokens), "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "chmod 600" in done.stderr
+
+
+def test_fifty_writers_at_once_lose_nothing_and_readers_never_fail(root):
+    with serving(root) as client:
+        stop = threading.Event()
+        failures: list[str] = []
+
+        def read() -> None:
+            while not stop.is_set():
+                response = post(client, "guidelines/search", {"query": "coronary", "mode": "sparse"})
+                if not response.is_success:
+                    failures.append(response.text)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+
+        def write(writer: int) -> list[str]:
+            documents = [{"id": f"{writer}-{i}", "text": f"note {i}", "vector": [1.0] * 256} for i in range(4)]
+            return [id for some in (documents[:2], documents[2:])
+                    for id in post(client, "guidelines/add", {"documents": some}).json()["ids"]]  # fmt: skip
+
+        with ThreadPoolExecutor(50) as pool:
+            written = [id for ids in pool.map(write, range(50)) for id in ids]
+        stop.set()
+        reader.join()
+        assert not failures
+        assert len(set(written)) == 200
+        assert post(client, "guidelines/count", {}).json() == {"count": 202}
+    with Collection.open(root / "guidelines", read_only=True) as guidelines:
+        assert all(id in guidelines for id in written)
+
+
+def test_what_was_acknowledged_is_there_after_the_server_was_killed(root):
+    with pytest.raises(AssertionError), serving(root) as client:
+        ids = post(client, "ward/add", {"scope": {"patient_id": "K"}, "documents": [{"text": "kept"}]}).json()["ids"]
+        client.process.kill()
+    with Collection.open(root / "ward", read_only=True) as ward:
+        assert ward.scoped(patient_id="K").get(ids)[0].text == "kept"
+
+
+def check_schema(root, tokens, examples: int) -> None:
+    with serving(root, "--tokens", tokens, "--encoder", "bedside/static") as client:
+        schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+        schema.config.update(base_url=str(client.base_url))
+
+        @schema.parametrize()
+        @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+        def conforms(case) -> None:
+            response = case.call(headers=bearer("e"))
+            assert response.status_code < 500, response.text
+            case.validate_response(response, excluded_checks=[])
+
+        for operation in schema.get_all_operations():
+            run_operation(operation.ok(), examples)
+
+
+def run_operation(operation, examples: int) -> None:
+    """Ask one operation with generated requests and hold each answer against the schema."""
+    from hypothesis import given
+
+    @given(case=operation.as_strategy())
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    def conforms(case) -> None:
+        response = case.call(headers=bearer("e"))
+        assert response.status_code < 500, response.text
+        case.validate_response(response)
+
+    conforms()
+
+
+def test_generated_requests_get_answers_that_the_schema_describes(root, tokens):
+    check_schema(root, tokens, 8)
+
+
+@pytest.mark.slow
+def test_many_generated_requests_get_answers_that_the_schema_describes(root, tokens):
+    check_schema(root, tokens, 200)
+
+
+def test_the_schema_names_every_operation_for_generated_clients(root):
+    with serving(root) as client:
+        schema = client.get("/openapi.json").json()
+    operations = [operation for path in schema["paths"].values() for operation in path.values()]
+    names = {operation["operationId"] for operation in operations}
+    assert names == {"health", "list_collections", "create_collection", "stats", "verify", "add", "get", "search",
+                     "count", "facets", "delete", "erase"}  # fmt: skip
+    assert all(operation.get("description") for operation in operations)
+    assert json.dumps(schema).count('"title": "Problem"') == 1

@@ -1,0 +1,46 @@
+"""Real servers: processes of the command line, on the loopback, that end with their tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+TOKENS = [
+    {"name": "everything", "token": "e" * 32},
+    {"name": "reader", "token": "r" * 32, "read_only": True},
+    {"name": "ward alone", "token": "w" * 32, "collections": ["ward"]},
+    {"name": "patient A", "token": "a" * 32, "scope": {"patient_id": "A"}},
+]
+
+
+def bearer(letter: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {letter * 32}"}
+
+
+@contextmanager
+def serving(root: Path, *options: object) -> Iterator[httpx.Client]:
+    """Start ``bedside serve``, and stop it as an operator would."""
+    command = [sys.executable, "-m", "bedside.cli", "serve", str(root), "--port", "0", *map(str, options)]
+    environment = {name: value for name, value in os.environ.items() if name != "BEDSIDE_TOKEN"}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, encoding="utf-8"
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise AssertionError(process.communicate()[1])
+    with httpx.Client(base_url=line.split()[-1], timeout=60) as client:
+        client.process = process  # type: ignore[attr-defined]
+        try:
+            yield client
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, client.log = process.communicate(timeout=60)  # type: ignore[attr-defined]
+    assert process.returncode in (0, -signal.SIGTERM), client.log  # type: ignore[attr-defined]
