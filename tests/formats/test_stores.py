@@ -15,9 +15,9 @@ from bedside.errors import (
     BedsideError,
     BedsideWarning,
     DuplicateIdError,
-    InvalidDocumentError,
     InvalidInputError,
     InvalidVectorError,
+    UnreadableFileError,
 )
 from bedside.formats.stores import (
     read_chroma,
@@ -116,24 +116,24 @@ def test_a_dump_that_cannot_be_written_leaves_nothing(tmp_path):
 
 def test_a_python_object_in_a_langchain_dump_is_refused_with_its_place(tmp_path):
     path = langchain_dump(tmp_path / "dump.json", [{}, {"when": {1, 2}}, {}, {}])
-    with pytest.raises(InvalidDocumentError, match=r"dump\.json: record 1\.metadata\.when: a Python object"):
+    with pytest.raises(UnreadableFileError, match=r"dump\.json: record 1\.metadata\.when: a Python object"):
         list(read_langchain(path))
 
 
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        (lambda text: text[:200], InvalidDocumentError, r"dump\.json, line \d+, column \d+: not JSON"),
-        (lambda text: text.replace('"id": "id-1"', '"id": "id-0"'), InvalidDocumentError, "is not the key"),
-        (lambda text: text.replace('"id-1": {', '"id-0": {'), InvalidDocumentError, "the same key twice"),
-        (lambda text: text.replace('"f": 0.5', '"f": NaN'), InvalidDocumentError, "NaN is not JSON"),
+        (lambda text: text[:200], UnreadableFileError, r"dump\.json, line \d+, column \d+: not JSON"),
+        (lambda text: text.replace('"id": "id-1"', '"id": "id-0"'), UnreadableFileError, "is not the key"),
+        (lambda text: text.replace('"id-1": {', '"id-0": {'), UnreadableFileError, "the same key twice"),
+        (lambda text: text.replace('"f": 0.5', '"f": NaN'), UnreadableFileError, "NaN is not JSON"),
         (
             lambda text: text.replace('"text": "m\\u00fcde"', '"text": 5'),
-            InvalidDocumentError,
+            UnreadableFileError,
             r"record 3\.text: expected a str",
         ),
-        (lambda text: "[" * 100_000, InvalidDocumentError, "nested too deeply"),
-        (lambda text: "[]", InvalidDocumentError, "expected an object, got list"),
+        (lambda text: "[" * 100_000, UnreadableFileError, "nested too deeply"),
+        (lambda text: "[]", UnreadableFileError, "expected an object, got list"),
     ],
 )
 def test_a_damaged_dump_is_refused_with_its_place(tmp_path, change, error, says):
@@ -151,7 +151,7 @@ def test_a_vector_of_another_dimension_zero_or_infinite_is_refused_with_its_plac
         with pytest.raises(InvalidVectorError, match=rf"record 2\.vector: .*{says}"):
             list(read_langchain(path))
     path.write_text(json.dumps(whole | {"id-2": whole["id-2"] | {"vector": ["1"] * 5}}))
-    with pytest.raises(InvalidDocumentError, match=r"record 2\.vector\[0\]: expected a number, got str"):
+    with pytest.raises(UnreadableFileError, match=r"record 2\.vector\[0\]: expected a number, got str"):
         list(read_langchain(path))
 
 
@@ -219,12 +219,12 @@ def test_a_llama_index_folder_that_lost_a_part_is_refused(tmp_path):
     docstore = json.loads((folder / "docstore.json").read_text())
     del docstore["docstore/data"]["id-2"]
     (folder / "docstore.json").write_text(json.dumps(docstore))
-    with pytest.raises(InvalidDocumentError, match=r"lacks the node of the vector that is number 2"):
+    with pytest.raises(UnreadableFileError, match=r"lacks the node of the vector that is number 2"):
         list(read_llama_index(folder))
     (folder / "docstore.json").unlink()
-    with pytest.raises(InvalidDocumentError, match=r"docstore\.json: cannot be read"):
+    with pytest.raises(UnreadableFileError, match=r"docstore\.json: cannot be read"):
         list(read_llama_index(folder))
-    with pytest.raises(InvalidDocumentError, match="expected a LlamaIndex storage folder"):
+    with pytest.raises(UnreadableFileError, match="expected a LlamaIndex storage folder"):
         list(read_llama_index(tmp_path))
 
 
@@ -273,10 +273,10 @@ def test_of_several_chroma_collections_one_must_be_named_and_what_is_none_is_ref
     with pytest.raises(InvalidInputError, match="expected one of those it holds: empty, notes"):
         list(read_chroma(folder))
     assert list(read_chroma(folder, collection="empty")) == []
-    with pytest.raises(InvalidDocumentError, match=r"chroma\.sqlite3"):
+    with pytest.raises(UnreadableFileError, match=r"chroma\.sqlite3"):
         list(read_chroma(tmp_path))
     (folder / "chroma.sqlite3").write_bytes(b"SQLite format 3\0" + b"\0" * 5000)
-    with pytest.raises(InvalidDocumentError, match="Chroma cannot read it"):
+    with pytest.raises(UnreadableFileError, match="Chroma cannot read it"):
         list(read_chroma(folder, collection="notes"))
 
 
@@ -337,7 +337,7 @@ def test_dates_in_lance_are_refused_and_columns_must_be_there(tmp_path):
     from datetime import datetime
 
     lance_folder(tmp_path, lance_rows([{"when": datetime(2024, 1, 5)}] * 4))
-    with pytest.raises(InvalidDocumentError, match=r"notes: row 0\.metadata\.when: expected what JSON can hold"):
+    with pytest.raises(UnreadableFileError, match=r"notes: row 0\.metadata\.when: expected what JSON can hold"):
         list(read_lancedb(tmp_path))
     with pytest.raises(InvalidInputError, match="id_key='key': expected one of its columns"):
         list(read_lancedb(tmp_path, id_key="key"))
@@ -348,7 +348,7 @@ def test_dates_in_lance_are_refused_and_columns_must_be_there(tmp_path):
         list(read_lancedb(tmp_path))
     for file in (tmp_path / "notes.lance").rglob("*.lance"):
         file.write_bytes(file.read_bytes()[:50])
-    with pytest.raises(InvalidDocumentError, match="LanceDB cannot read it"):
+    with pytest.raises(UnreadableFileError, match="LanceDB cannot read it"):
         list(read_lancedb(tmp_path, table="notes"))
 
 
@@ -390,7 +390,7 @@ def test_a_pickle_that_names_anything_else_is_refused_and_runs_nothing(tmp_path,
     folder = faiss_folder(tmp_path, [{"x": Attack()} if where == "inside" else {}, {}, {}, {}])
     if where == "instead":
         (folder / "index.pkl").write_bytes(pickle.dumps((Attack(), {0: "id-0"})))
-    with pytest.raises(InvalidDocumentError, match=r"index\.pkl: not a pickle of plain data: names .*, which is not"):
+    with pytest.raises(UnreadableFileError, match=r"index\.pkl: not a pickle of plain data: names .*, which is not"):
         list(read_faiss(folder, allow_pickle=True))
     assert not Attack.ran
 
@@ -400,11 +400,11 @@ def test_a_cut_pickle_or_index_is_refused(tmp_path):
     docstore, index = ((folder / name).read_bytes() for name in ("index.pkl", "index.faiss"))
     for end in range(0, len(docstore), 41):
         (folder / "index.pkl").write_bytes(docstore[:end])
-        with pytest.raises(InvalidDocumentError, match=r"^index\.pkl"):
+        with pytest.raises(UnreadableFileError, match=r"^index\.pkl"):
             list(read_faiss(folder, allow_pickle=True))
     (folder / "index.pkl").write_bytes(docstore)
     (folder / "index.faiss").write_bytes(index[:-10])
-    with pytest.raises(InvalidDocumentError, match=r"index\.faiss: not a whole FAISS index"):
+    with pytest.raises(UnreadableFileError, match=r"index\.faiss: not a whole FAISS index"):
         list(read_faiss(folder, allow_pickle=True))
 
 
@@ -422,7 +422,7 @@ def test_a_quantised_faiss_index_is_refused_and_hnsw_over_a_flat_one_is_read(tmp
         if whole:
             assert_exact(read_faiss(folder, allow_pickle=True), documents(NESTED))
         else:
-            with pytest.raises(InvalidDocumentError, match="only a flat index"):
+            with pytest.raises(UnreadableFileError, match="only a flat index"):
                 list(read_faiss(folder, allow_pickle=True))
 
 
@@ -433,7 +433,7 @@ def test_a_faiss_index_with_other_rows_than_its_docstore_is_refused(tmp_path):
     index = faiss.IndexFlatL2(5)
     index.add(VECTORS[:3])
     faiss.write_index(index, str(folder / "index.faiss"))
-    with pytest.raises(InvalidDocumentError, match=r"names 4 rows, and index\.faiss holds 3"):
+    with pytest.raises(UnreadableFileError, match=r"names 4 rows, and index\.faiss holds 3"):
         list(read_faiss(folder, allow_pickle=True))
 
 
@@ -488,7 +488,7 @@ def test_numbers_as_ids_and_named_vectors_come_over(tmp_path):
     assert_exact(read, with_ids(documents([{}] * 4), [7, 8, 9, 10]))
     with pytest.raises(InvalidInputError, match="vector_name=None: expected one of those it holds: dense, other"):
         list(read_qdrant(folder, allow_pickle=True))
-    with pytest.raises(InvalidDocumentError, match=r"row 1\.title: expected the record's text, got NoneType"):
+    with pytest.raises(UnreadableFileError, match=r"row 1\.title: expected the record's text, got NoneType"):
         list(read_qdrant(folder, vector_name="dense", text_key="title", allow_pickle=True))
 
 
@@ -511,11 +511,11 @@ def test_qdrants_pickles_are_refused_without_a_word_and_nothing_in_them_runs(tmp
     with sqlite3.connect(storage) as connection:
         connection.execute("UPDATE points SET point = ? WHERE rowid = 2", (pickle.dumps(Attack()),))
     connection.close()
-    with pytest.raises(InvalidDocumentError, match=r"storage\.sqlite: row 2: .* names builtins\.setattr"):
+    with pytest.raises(UnreadableFileError, match=r"storage\.sqlite: row 2: .* names builtins\.setattr"):
         list(read_qdrant(folder, allow_pickle=True))
     assert not Attack.ran
     storage.write_bytes(storage.read_bytes()[:5000])
-    with pytest.raises(InvalidDocumentError, match=r"storage\.sqlite: not a whole Qdrant storage"):
+    with pytest.raises(UnreadableFileError, match=r"storage\.sqlite: not a whole Qdrant storage"):
         list(read_qdrant(folder, allow_pickle=True))
 
 
@@ -561,14 +561,14 @@ def test_duplicate_ids_and_missing_parts_of_pinecones_json_are_refused(tmp_path)
     whole = pinecone_vectors()
     for change, error, says in (
         ({"id": "id-0"}, DuplicateIdError, r"vectors\[1\]\.id: given to two records"),
-        ({"id": 5}, InvalidDocumentError, r"vectors\[1\]\.id: expected a string"),
-        ({"values": None}, InvalidDocumentError, r"vectors\[1\]\.vector: expected a list of numbers"),
-        ({"values": [True] * 5}, InvalidDocumentError, r"vectors\[1\]\.vector\[0\]: expected a number, got bool"),
+        ({"id": 5}, UnreadableFileError, r"vectors\[1\]\.id: expected a string"),
+        ({"values": None}, UnreadableFileError, r"vectors\[1\]\.vector: expected a list of numbers"),
+        ({"values": [True] * 5}, UnreadableFileError, r"vectors\[1\]\.vector\[0\]: expected a number, got bool"),
         ({"values": [1e400] * 5}, InvalidVectorError, r"vectors\[1\]\.vector: every number must be finite"),
-        ({"values": [10**400] * 5}, InvalidDocumentError, r"vectors\[1\]\.vector: a whole number beyond"),
-        ({"metadata": {"a": [1e400]}}, InvalidDocumentError, r"vectors\[1\]\.metadata\.a\[0\]: .* got inf"),
+        ({"values": [10**400] * 5}, UnreadableFileError, r"vectors\[1\]\.vector: a whole number beyond"),
+        ({"metadata": {"a": [1e400]}}, UnreadableFileError, r"vectors\[1\]\.metadata\.a\[0\]: .* got inf"),
         ({"metadata": []}, None, ""),
-        ({"metadata": "x"}, InvalidDocumentError, r"vectors\[1\]\.metadata: expected an object"),
+        ({"metadata": "x"}, UnreadableFileError, r"vectors\[1\]\.metadata: expected an object"),
     ):
         path = pinecone_file(tmp_path / "p.json", [whole[0], whole[1] | change])
         path.write_text(path.read_text().replace("Infinity", "1e400"))

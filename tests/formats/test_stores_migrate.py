@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from bedside import Collection, Document
-from bedside.errors import EncoderMismatch, InvalidDocumentError, InvalidInputError, ScopeMismatch, ScopeRequired
+from bedside.errors import (
+    EncoderMismatch,
+    InvalidDocumentError,
+    InvalidInputError,
+    ScopeMismatch,
+    ScopeRequired,
+    UnreadableFileError,
+)
 from bedside.formats.stores import migrate, write_langchain
 from bedside.formats.stores.migration import READERS
 from bedside.formats.vectra import write_documents
@@ -40,7 +47,7 @@ def test_a_store_is_told_and_comes_over_in_several_transactions(tmp_path):
     ("change", "error", "says"),
     [
         ({"vector": [1.0]}, InvalidInputError, "record 2200.vector: expected dimension 4, got 1"),
-        ({"text": 5}, InvalidDocumentError, "record 2200.text: expected a string"),
+        ({"text": 5}, UnreadableFileError, "record 2200.text: expected a string"),
         ({"metadata": {"n": 2**70}}, InvalidDocumentError, "record 2200.metadata.n: an integer must fit 64 bits"),
         ({"metadata": {"patient": ""}}, ScopeMismatch, "record 2200.metadata.patient: a scope is"),
         ({"metadata": {}}, ScopeRequired, "record 2200.metadata: lacks the scope key 'patient'"),

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside import Collection, Document
-from bedside.errors import DuplicateIdError, FilterError, InvalidDocumentError, InvalidInputError, InvalidVectorError
+from bedside.errors import (
+    DuplicateIdError,
+    FilterError,
+    InvalidDocumentError,
+    InvalidInputError,
+    InvalidVectorError,
+    UnreadableFileError,
+)
 from bedside.formats.vectra import Source, VectraIndex, matches, read_documents, read_sources, write_documents
 from bedside.formats.vectra.filter import number_text
 from bedside.formats.vectra.hashing import content_hash
@@ -135,7 +142,7 @@ def test_side_car_files_and_inline_metadata_are_the_same_documents():
 
 @needs_oracle
 def test_text_key_takes_the_text_out_of_the_metadata_and_must_be_everywhere():
-    with pytest.raises(InvalidDocumentError, match=r"index.json: items\[\d+\].metadata.note: expected the item's text"):
+    with pytest.raises(UnreadableFileError, match=r"index.json: items\[\d+\].metadata.note: expected the item's text"):
         list(read_documents(ORACLES / "example-index" / "local", text_key="note"))
     first = next(read_documents(ORACLES / "example-index" / "local", text_key="note"))
     assert first.text == "Chest pain – ECG normal"
@@ -269,16 +276,16 @@ def test_a_damaged_item_is_refused_with_the_file_and_its_place(tmp_path, changes
 @pytest.mark.parametrize("text", ['{"items": [', '{"items": {}}', "[]", '{"items": [1e400]}', "[" * 5000])
 def test_a_file_that_is_no_index_is_refused_by_name(tmp_path, text):
     (tmp_path / "index.json").write_text(text)
-    with pytest.raises(InvalidDocumentError, match=r"^index\.json"):
+    with pytest.raises(UnreadableFileError, match=r"^index\.json"):
         list(read_documents(tmp_path))
 
 
 def test_a_half_migrated_folder_and_one_without_an_index_are_refused(tmp_path):
-    with pytest.raises(InvalidDocumentError, match=r"no index\.json or index\.pb"):
+    with pytest.raises(UnreadableFileError, match=r"no index\.json or index\.pb"):
         list(read_documents(tmp_path))
     for name in ("index.json", "index.pb"):
         (tmp_path / name).write_bytes(b"{}")
-    with pytest.raises(InvalidDocumentError, match="finish vectra's migration"):
+    with pytest.raises(UnreadableFileError, match="finish vectra's migration"):
         list(read_documents(tmp_path))
 
 
@@ -319,7 +326,7 @@ def test_a_document_index_that_lost_a_part_is_refused(tmp_path, name, says):
         else:
             raw["idToUri"].popitem()
         file.write_text(json.dumps(raw))
-    with pytest.raises(InvalidDocumentError, match=says):
+    with pytest.raises(UnreadableFileError, match=says):
         list(read_documents(folder))
 
 
@@ -349,7 +356,7 @@ def test_an_offset_inside_a_surrogate_pair_moves_outwards(tmp_path):
     ],
 )
 def test_wrong_offsets_are_refused(tmp_path, first, last, metadata, says):
-    with pytest.raises(InvalidDocumentError, match=says):
+    with pytest.raises(UnreadableFileError, match=says):
         list(read_documents(document_index(tmp_path / "v", "a😀b😀c", first, last, **metadata)))
 
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bedside.errors import DuplicateIdError, InvalidDocumentError, InvalidInputError, MissingExtraError
+from bedside.errors import DuplicateIdError, InvalidInputError, MissingExtraError, UnreadableFileError
 from bedside.records import check_vector
 from bedside.types import Document
 
@@ -49,7 +49,7 @@ _SOURCE = "1"
 
 def refuse(where: str, reason: str) -> NoReturn:
     """Raise the error of a store that is damaged, or holds what cannot come over."""
-    raise InvalidDocumentError(f"{where}: {reason}")
+    raise UnreadableFileError(where, reason)
 
 
 class Records:

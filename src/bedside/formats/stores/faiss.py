@@ -37,7 +37,7 @@ def read_faiss(
 
     Raises:
         InvalidInputError: Without ``allow_pickle``.
-        InvalidDocumentError: A file is damaged, names a class that is not let in, or the index is not flat, so that
+        UnreadableFileError: A file is damaged, names a class that is not let in, or the index is not flat, so that
             it no longer has the vectors that it was given.
         MissingExtraError: faiss is not installed.
     """

@@ -36,7 +36,7 @@ def read_lancedb(
 
     Raises:
         InvalidInputError: The folder has no such table or column, or one of several must be named.
-        InvalidDocumentError: The table is damaged, or holds values that JSON has not, such as dates.
+        UnreadableFileError: The table is damaged, or holds values that JSON has not, such as dates.
         InvalidVectorError: A vector is zero, not finite in float32, or of another dimension than the first.
         MissingExtraError: lancedb is not installed.
     """

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bedside.errors import InvalidVectorError
+from bedside.errors import InvalidDocumentError, InvalidVectorError, UnreadableFileError
 from bedside.formats.stores.common import Records, kind, load_json, mapping, refuse
 from bedside.store.files import replace_file
 from bedside.types import Document
@@ -25,7 +25,7 @@ def read_langchain(path: str | os.PathLike[str]) -> Iterator[Document]:
         path: The file that ``InMemoryVectorStore.dump`` wrote.
 
     Raises:
-        InvalidDocumentError: The file is damaged, or a metadata value is a Python object that LangChain wrote as a
+        UnreadableFileError: The file is damaged, or a metadata value is a Python object that LangChain wrote as a
             description of itself; the message names the record.
         InvalidVectorError: A vector is zero, not finite in float32, or of another dimension than the first.
     """
@@ -69,7 +69,12 @@ def _dumped(records: Records, documents: Iterable[Document]) -> Iterator[bytes]:
         if document.vector is None:
             raise InvalidVectorError(f"{where}.vector: LangChain's store keeps vectors; export with them")
         comma = b",\n" if len(records) else b"\n"
-        checked = records.document(where, document.id, document.vector, document.metadata, document.text, is_split=True)
+        try:
+            checked = records.document(
+                where, document.id, document.vector, document.metadata, document.text, is_split=True
+            )
+        except UnreadableFileError as error:
+            raise InvalidDocumentError(str(error)) from None
         record = {
             "id": checked.id,
             "vector": np.asarray(checked.vector, dtype=np.float64).tolist(),

@@ -30,7 +30,7 @@ def read_llama_index(path: str | os.PathLike[str], *, namespace: str | None = No
         namespace: Which vector store of the folder; needed only where several hold vectors.
 
     Raises:
-        InvalidDocumentError: A file is damaged or missing, or a vector's node is not in the docstore.
+        UnreadableFileError: A file is damaged or missing, or a vector's node is not in the docstore.
         InvalidInputError: Several vector stores hold vectors and no ``namespace`` says which.
         InvalidVectorError: A vector is zero, not finite in float32, or of another dimension than the first.
     """

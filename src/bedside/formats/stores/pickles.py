@@ -54,7 +54,7 @@ def loads(data: bytes, classes: Collection[tuple[str, str]], where: str) -> Any:
     """Unpickle ``data``; an object of one of ``classes``, given as (module, name), becomes a :class:`Shell`.
 
     Raises:
-        InvalidDocumentError: It is damaged, or names anything else.
+        UnreadableFileError: It is damaged, or names anything else.
     """
     try:
         return _Unpickler(data, classes).load()

@@ -24,7 +24,7 @@ def read_pinecone(path: str | os.PathLike[str], *, text_key: str | None = None) 
         text_key: The metadata key of the text; see :mod:`bedside.formats.stores.common` for what happens without.
 
     Raises:
-        InvalidDocumentError: The file is damaged; the message names the record.
+        UnreadableFileError: The file is damaged; the message names the record.
         InvalidVectorError: A vector is zero, not finite in float32, or of another dimension than the first.
         DuplicateIdError: The same id twice.
     """

@@ -45,7 +45,7 @@ def read_qdrant(
 
     Raises:
         InvalidInputError: Without ``allow_pickle``, or where one of several collections must be named.
-        InvalidDocumentError: A file is damaged; the message names the row.
+        UnreadableFileError: A file is damaged; the message names the row.
         InvalidVectorError: A vector is zero, not finite in float32, or of another dimension than the first.
     """
     folder = Path(path)

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from bedside.errors import InvalidDocumentError
+from bedside.errors import UnreadableFileError
 from bedside.formats.vectra import protobuf
 
 SUFFIXES = (".json", ".pb")
@@ -65,7 +65,7 @@ class Folder:
         path: The folder.
 
     Raises:
-        InvalidDocumentError: It holds no index, or both of ``index.json`` and ``index.pb``, as an interrupted
+        UnreadableFileError: It holds no index, or both of ``index.json`` and ``index.pb``, as an interrupted
             migration leaves it.
     """
 
@@ -74,7 +74,7 @@ class Folder:
         found = [suffix for suffix in SUFFIXES if (path / f"index{suffix}").is_file()]
         if len(found) != 1:
             reason = "both index.json and index.pb; finish vectra's migration" if found else "no index.json or index.pb"
-            raise InvalidDocumentError(f"{path.name}: not a vectra folder: {reason}")
+            refuse(path.name, f"not a vectra folder: {reason}")
         self.suffix = found[0]
 
     def index(self) -> Index:
@@ -134,7 +134,7 @@ class Folder:
 
 def refuse(where: str, reason: str) -> NoReturn:
     """Raise the error of a damaged file."""
-    raise InvalidDocumentError(f"{where}: {reason}")
+    raise UnreadableFileError(where, reason)
 
 
 def norm(vector: NDArray[np.float64]) -> float:

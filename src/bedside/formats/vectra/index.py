@@ -45,7 +45,7 @@ class VectraIndex:
         path: The folder.
 
     Raises:
-        InvalidDocumentError: The folder is none of vectra's, or a file in it is damaged.
+        UnreadableFileError: The folder is none of vectra's, or a file in it is damaged.
 
     Example:
         >>> VectraIndex("old-index").query([0.1, 0.9], top_k=3, filter={"ward": "icu"})  # doctest: +SKIP

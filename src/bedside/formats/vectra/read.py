@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bedside.errors import DuplicateIdError, InvalidDocumentError
+from bedside.errors import DuplicateIdError
 from bedside.formats.vectra.files import Catalog, Folder, Item, refuse
 from bedside.formats.vectra.offsets import Offsets
 from bedside.records import check_vector
@@ -55,7 +55,7 @@ def read_documents(path: str | os.PathLike[str], *, text_key: str | None = None)
         text_key: Every item must have it. By default ``"text"``, for the items that have it; the others have no text.
 
     Raises:
-        InvalidDocumentError: A file is damaged or misses something; the message names the file and the place.
+        UnreadableFileError: A file is damaged or misses something; the message names the file and the place.
         InvalidVectorError: A vector is zero, not finite in float32, or of another dimension than the first.
         DuplicateIdError: Two items with one id.
     """
@@ -81,7 +81,7 @@ def read_sources(path: str | os.PathLike[str]) -> Iterator[Source]:
     """Yield the whole documents of a vectra document index, in the catalog's order; none from an index of items.
 
     Raises:
-        InvalidDocumentError: A file is damaged or missing.
+        UnreadableFileError: A file is damaged or missing.
     """
     folder = Folder(Path(path))
     catalog = folder.catalog() or Catalog()
@@ -118,7 +118,7 @@ class _Chunks:
         """Refuse a document whose text no chunk would bring over."""
         for id in self._catalog.uris:
             if id not in self._seen and self._folder.text(id).strip():
-                raise InvalidDocumentError(f"{id}.txt: has text and no chunk in the index; read_sources() reads it")
+                refuse(f"{id}.txt", "has text and no chunk in the index; read_sources() reads it")
 
     def _read(self, id: str) -> tuple[str, Offsets]:
         text = self._folder.text(id)
