@@ -48,7 +48,13 @@ class VectraIndex:
         UnreadableFileError: The folder is none of vectra's, or a file in it is damaged.
 
     Example:
-        >>> VectraIndex("old-index").query([0.1, 0.9], top_k=3, filter={"ward": "icu"})  # doctest: +SKIP
+        >>> import tempfile
+        >>> from bedside.formats.vectra import write_documents
+        >>> folder = tempfile.mkdtemp()
+        >>> write_documents(folder, [Document("BP 120/80.", {"ward": "icu"}, id="n1", vector=[0.6, 0.8])])
+        1
+        >>> VectraIndex(folder).query([0.0, 2.0], filter={"ward": {"$ne": "er"}})[0].id
+        'n1'
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
