@@ -30,7 +30,6 @@ from retrieval import MINILM, cached, named_encoder
 DEPTH = 100
 SPLITTERS: Mapping[str, Mapping[str, Any]] = {
     "256 tokens (default)": {"max_tokens": 256},
-    "256, no overlap": {"max_tokens": 256, "overlap": 0},
     "128 tokens": {"max_tokens": 128},
 }
 ALPHAS = (0.4, 0.5, 0.6, 0.7)

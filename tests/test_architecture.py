@@ -31,6 +31,8 @@ MAY_IMPORT = {
 }
 NO_ENCODERS = {
     "collection",
+    "notes",
+    "context",
     "verbs",
     "arguments",
     "engine",
@@ -44,7 +46,10 @@ NO_ENCODERS = {
     "rank",
     "records",
 }
-NOBODY_IMPORTS = {"evaluation", "formats", "words", "tuning", "cli", "clusters", "maps", "expansion", "serving"}
+NOBODY_IMPORTS = {
+    *("evaluation", "formats", "words", "tuning", "cli", "clusters", "maps", "expansion", "serving"),
+    *("loaders", "watching"),
+}
 
 # A verb may hand over to such a part, inside of its function.
 DELEGATES = {"verbs": {"formats.exchange"}}

@@ -66,19 +66,27 @@ def default_splitter(records: Records) -> NoteSplitter:
 
 
 def add_notes(
-    records: Records, notes: Iterable[Document], splitter: NoteSplitter | None = None
+    records: Records, notes: Iterable[Document], splitter: NoteSplitter | None = None, *, instead_of: Iterable[str] = ()
 ) -> dict[str, NoteChange]:
-    """Add notes or replace those that changed, in one transaction; see :meth:`bedside.Collection.add_notes`."""
+    """Add notes or replace those that changed, in one transaction; see :meth:`bedside.Collection.add_notes`.
+
+    Args:
+        records: A collection or a scope of one.
+        notes: Documents with ids.
+        splitter: How they are cut.
+        instead_of: Notes that are deleted in the same transaction, unless they are among ``notes``.
+    """
     scope, splitter = records._scope_key(), splitter or default_splitter(records)
     checked = check_documents([_checked(note, i) for i, note in enumerate(notes)], records.scope_keys, scope)
     stored = _passages(records, [record.id for record in checked])
     wanted = {record.id: _hash(record.text, splitter) for record in checked}
     changes = {record.id: _change(record, wanted[record.id], stored.get(record.id)) for record in checked}
     changed = [record for record in checked if changes[record.id] != "unchanged"]
-    if changed:
+    gone = set(instead_of) - changes.keys()
+    if changed or gone:
         pieces = [piece for record in changed for piece in _split(record, wanted[record.id], splitter)]
         _check_free(records, pieces)
-        named = parse(_of([record.id for record in changed]))
+        named = parse(_of([*(record.id for record in changed), *gone]))
         records._engine.replace(scope, named, None, pieces)
     return changes
 

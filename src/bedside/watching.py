@@ -1,0 +1,256 @@
+"""A collection kept equal to a folder of notes: once, or for as long as the process runs.
+
+Each file's notes carry, beside what :mod:`bedside.loaders` gives them, ``folder``: the name of the folder they came
+from. Notes of another folder and notes that were added by hand are never touched.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from bedside.errors import (
+    InvalidInputError,
+    LockTimeoutError,
+    MissingExtraError,
+    ProviderError,
+    ScopeError,
+    WriteFailedError,
+)
+from bedside.loaders import files, load
+from bedside.notes import add_notes
+from bedside.types import Document
+
+if TYPE_CHECKING:
+    from bedside.text.split import NoteSplitter
+    from bedside.verbs import Records
+
+__all__ = ["FileChange", "SyncReport", "sync", "watch"]
+
+FileChange: TypeAlias = Literal["added", "replaced", "deleted", "unchanged"]
+BATCH = 16
+"""Files in one transaction: their passages fill an encoder's batches, and little is done anew after a failure."""
+_PASSING = (LockTimeoutError, ProviderError, WriteFailedError, OSError)
+_QUIET = 0.2  # seconds without an event after which files that came together are taken together
+_TURN = 0.5  # seconds between looks at the stop event
+_RETRY = 10  # turns before what could not be read is tried again
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What one pass found.
+
+    Attributes:
+        files: What became of each file, by its path relative to the folder.
+        failed: Why a file could not be taken up; what was stored of it before is still there.
+    """
+
+    files: Mapping[str, FileChange] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, change: FileChange) -> list[str]:
+        """Return the files that something became of."""
+        return [file for file, found in self.files.items() if found == change]
+
+
+def sync(
+    folder: str | os.PathLike[str],
+    collection: Records,
+    *,
+    name: str | None = None,
+    paths: Iterable[str] | None = None,
+    splitter: NoteSplitter | None = None,
+    encoding: str | None = None,
+    stop: Event | None = None,
+) -> SyncReport:
+    """Make a collection's notes those of a folder, in one pass.
+
+    Files are compared by what is in them: new ones are added, changed ones replaced, and the notes of files that are no
+    longer there are deleted; an unchanged file is read and nothing of it is encoded. A file that cannot be read is
+    reported and stops nothing. An empty folder empties the collection of its notes; a missing one is an error.
+
+    Args:
+        folder: Its files and those of its subfolders; see :func:`bedside.loaders.files`.
+        collection: A collection, or one scope of it.
+        name: Tells this folder's notes from others in the collection; ``None`` is the last part of its path.
+        paths: Look only at these files and folders, relative to the folder; ``None`` is all of it.
+        splitter: As for :meth:`bedside.Collection.add_notes`.
+        encoding: As for :func:`bedside.loaders.load`.
+        stop: Set from another thread or a signal handler, it ends the pass after the files at hand.
+
+    Raises:
+        InvalidInputError: The folder is none.
+        MissingExtraError: ``bedside[loaders]`` is not installed, and a file needs it.
+    """
+    root = Path(folder).absolute()
+    if not root.is_dir():
+        raise InvalidInputError(f"{folder}: expected a folder")
+    mark = name or root.resolve().name
+    chosen = None if paths is None else [path.strip("/") for path in paths]
+    known = {file: ids for file, ids in _known(collection, mark).items() if _is_within(file, chosen)}
+    there = [file for file in _files(root, collection) if _is_within(file, chosen)]
+    report = SyncReport({}, {})
+    for batch in _batches(there):
+        if stop is not None and stop.is_set():
+            return report
+        report = _joined(report, _taken_up(_Pass(root, collection, mark, known, splitter, encoding), batch))
+    gone = [file for file in known if file not in set(there)]
+    if gone:
+        add_notes(collection, [], instead_of=[id for file in gone for id in known[file]])
+    return _joined(report, SyncReport(dict.fromkeys(gone, "deleted")))
+
+
+def watch(
+    folder: str | os.PathLike[str],
+    collection: Records,
+    *,
+    stop: Event | None = None,
+    report: Callable[[SyncReport], None] | None = None,
+    name: str | None = None,
+    splitter: NoteSplitter | None = None,
+    encoding: str | None = None,
+) -> None:
+    """Keep a collection equal to a folder until ``stop`` is set.
+
+    It is made equal at the start, which catches up with what happened while nobody watched; from then on whatever
+    changes is taken up a moment later. What cannot be read, and what another writer or a full disk held up, is tried
+    again every few seconds and at its next change.
+
+    Args:
+        folder: As for :func:`sync`.
+        collection: As for :func:`sync`.
+        stop: Ends it; ``None`` is never.
+        report: Called after each pass that changed something or failed at something new, in this thread.
+        name: As for :func:`sync`.
+        splitter: As for :func:`sync`.
+        encoding: As for :func:`sync`.
+
+    Raises:
+        InvalidInputError: The folder is none, or is there no more.
+        MissingExtraError: ``bedside[watch]`` is not installed.
+    """
+    try:
+        from watchfiles import watch as events
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("watchfiles", "watch") from error
+    root, stopped = Path(folder).absolute(), stop or Event()
+    waiting: set[str] | None = None  # None is everything
+    failed: Mapping[str, str] = {}
+    first, turns = True, 0
+    if not root.is_dir():
+        raise InvalidInputError(f"{folder}: expected a folder")
+    for changes in events(
+        root, watch_filter=None, step=int(_QUIET * 1000), rust_timeout=int(_TURN * 1000), yield_on_timeout=True,
+        stop_event=stopped, raise_interrupt=True, ignore_permission_denied=True,
+    ):  # fmt: skip
+        if stopped.is_set():
+            return
+        turns += 1
+        touched = {Path(path).relative_to(root).as_posix() for _, path in changes}
+        if waiting is not None:
+            waiting |= touched
+            if turns % _RETRY == 0:
+                waiting |= failed.keys()
+        if not first and waiting is not None and not waiting:
+            continue
+        first = False
+        try:
+            found = sync(root, collection, name=name, paths=waiting, splitter=splitter, encoding=encoding, stop=stopped)
+        except _PASSING as error:
+            _log.warning("the folder is tried again: %s", type(error).__name__)
+            continue
+        still = {
+            file: reason for file, reason in failed.items() if waiting is not None and not _is_within(file, [*waiting])
+        }
+        news = SyncReport(
+            {file: change for file, change in found.files.items() if change != "unchanged"},
+            {file: reason for file, reason in found.failed.items() if failed.get(file) != reason},
+        )
+        waiting, failed = set(), {**still, **found.failed}
+        if report is not None and (news.files or news.failed):
+            report(news)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What one pass works with."""
+
+    root: Path
+    collection: Records
+    mark: str
+    known: Mapping[str, set[str]]
+    splitter: NoteSplitter | None
+    encoding: str | None
+
+
+def _taken_up(run: _Pass, batch: Sequence[str]) -> SyncReport:
+    """Take up some files in one transaction; where that is refused, each in its own."""
+    notes: dict[str, list[Document]] = {}
+    failed: dict[str, str] = {}
+    for file in batch:
+        try:
+            notes[file] = [
+                replace(note, metadata={**note.metadata, "folder": run.mark})
+                for note in load(run.root / file, root=run.root, encoding=run.encoding)
+            ]
+        except InvalidInputError as error:
+            failed[file] = str(error)
+    try:
+        return SyncReport(_stored(run, notes), failed)
+    except (InvalidInputError, ScopeError) as error:
+        if len(batch) == 1:
+            return SyncReport({}, {batch[0]: f"{batch[0]}: {error}"})
+    report = SyncReport({}, failed)
+    for file in notes:
+        report = _joined(report, _taken_up(run, [file]))
+    return report
+
+
+def _stored(run: _Pass, notes: Mapping[str, Sequence[Document]]) -> dict[str, FileChange]:
+    """Store what some files hold in place of what is known of them; say what became of each."""
+    old = {id for file in notes for id in run.known.get(file, ())}
+    every = [note for file in notes for note in notes[file]]
+    changes = add_notes(run.collection, every, run.splitter, instead_of=old)
+    found: dict[str, FileChange] = {}
+    for file, held in notes.items():
+        before = run.known.get(file, set())
+        same = before == {note.id for note in held} and all(changes[str(note.id)] == "unchanged" for note in held)
+        if held or before:
+            found[file] = "unchanged" if same else "deleted" if not held else "replaced" if before else "added"
+    return found
+
+
+def _known(collection: Records, mark: str) -> dict[str, set[str]]:
+    """Return the ids of the notes that are stored of each file."""
+    first = {"$and": [{"source_hash": {"$exists": True}}, {"folder": mark}, {"start": 0}]}
+    known: dict[str, set[str]] = {}
+    for passage in collection.get(filter=first):
+        known.setdefault(str(passage.metadata["source"]), set()).add(str(passage.metadata["source_id"]))
+    return known
+
+
+def _files(root: Path, collection: Records) -> Iterator[str]:
+    """Yield the folder's files, those of the collection itself left out where it lies in there."""
+    own = collection._engine.path
+    own = None if own is None else own.absolute()
+    for file in files(root):
+        if own is None or not file.is_relative_to(own):
+            yield file.relative_to(root).as_posix()
+
+
+def _is_within(file: str, paths: Sequence[str] | None) -> bool:
+    return paths is None or any(file == path or file.startswith(f"{path}/") or path in ("", ".") for path in paths)
+
+
+def _batches(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
+
+
+def _joined(one: SyncReport, other: SyncReport) -> SyncReport:
+    return SyncReport({**one.files, **other.files}, {**one.failed, **other.failed})

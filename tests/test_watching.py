@@ -1,0 +1,274 @@
+"""A collection kept equal to a folder: in one pass, and by a process that is told of changes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bedside import Collection, Document
+from bedside.errors import InvalidInputError
+from bedside.watching import SyncReport, sync, watch
+
+
+@pytest.fixture
+def ward(tmp_path) -> Path:
+    folder = tmp_path / "ward"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.txt").write_text("HPI: Cough.")
+    (folder / "deep" / "b.md").write_text("# Plan\nRest.")
+    (folder / "rows.csv").write_text("id,text\n1,One.\n2,Two.\n")
+    return folder
+
+
+def held(collection, **scope) -> dict[str, str]:
+    """The text of each note of a collection, by id."""
+    view = collection.scoped(**scope) if scope else collection
+    ids = {document.metadata["source_id"] for document in view.get(filter={"folder": {"$exists": True}})}
+    return {id: view.get_note(id).text for id in sorted(ids)}
+
+
+def shown(folder: Path) -> dict[str, str]:
+    """The text of each text file in a folder, by path."""
+    return {
+        file.relative_to(folder).as_posix(): file.read_text()
+        for file in sorted(folder.rglob("*.txt"))
+        if file.is_file()
+    }
+
+
+# -- one pass ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_pass_adds_replaces_and_deletes_what_changed_and_nothing_else(ward):
+    with Collection.open() as notes:
+        assert sync(ward, notes).files == dict.fromkeys(["a.txt", "rows.csv", "deep/b.md"], "added")
+        assert held(notes) == {
+            "a.txt": "HPI: Cough.", "deep/b.md": "# Plan\nRest.", "rows.csv#1": "One.", "rows.csv#2": "Two."
+        }  # fmt: skip
+        before = notes.get(filter={})
+        assert set(sync(ward, notes).files.values()) == {"unchanged"}
+        assert notes.get(filter={}) == before
+        (ward / "a.txt").write_text("HPI: Fever.")
+        (ward / "c.txt").write_text("PLAN: Walk.")
+        (ward / "rows.csv").write_text("id,text\n2,Two.\n")
+        shutil.rmtree(ward / "deep")
+        assert sync(ward, notes).files == {
+            "a.txt": "replaced", "c.txt": "added", "rows.csv": "replaced", "deep/b.md": "deleted"
+        }  # fmt: skip
+        assert held(notes) == {"a.txt": "HPI: Fever.", "c.txt": "PLAN: Walk.", "rows.csv#2": "Two."}
+        assert notes.get_note("a.txt").metadata == {"source": "a.txt", "type": "text", "folder": "ward"}
+
+
+def test_other_notes_and_the_notes_of_other_folders_stay(ward, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "x.txt").write_text("PLAN: Other.")
+    with Collection.open() as notes:
+        notes.add(["A record."])
+        notes.add_note("PLAN: By hand.", id="hand")
+        sync(ward, notes)
+        sync(other, notes)
+        shutil.rmtree(ward)
+        ward.mkdir()
+        assert set(sync(ward, notes).files.values()) == {"deleted"}
+        assert held(notes) == {"x.txt": "PLAN: Other."}
+        assert notes.get_note("hand").text == "PLAN: By hand."
+        assert len(notes) == 3
+
+
+def test_a_file_that_cannot_be_read_is_reported_keeps_what_was_stored_of_it_and_stops_nothing(ward):
+    with Collection.open() as notes:
+        sync(ward, notes)
+        (ward / "a.txt").write_bytes(b"HPI: 38,5 \xb0C")
+        (ward / "z.pdf").write_bytes(b"%PDF-1.7 damaged")
+        (ward / "c.txt").write_text("PLAN: Walk.")
+        report = sync(ward, notes)
+        assert report.failed.keys() == {"a.txt", "z.pdf"}
+        assert report.of("added") == ["c.txt"]
+        assert report.of("deleted") == []
+        assert held(notes)["a.txt"] == "HPI: Cough."
+        (ward / "a.txt").write_text("HPI: 38,5 °C")
+        assert sync(ward, notes).of("replaced") == ["a.txt"]
+
+
+def test_a_file_whose_notes_are_refused_does_not_take_others_along(ward):
+    """The record stands where the first passage of a.txt must go."""
+    with Collection.open() as notes:
+        notes.add([Document("A record.", id="a.txt#0")])
+        report = sync(ward, notes)
+        assert report.failed.keys() == {"a.txt"}
+        assert report.files == {"rows.csv": "added", "deep/b.md": "added"}
+
+
+def test_a_file_that_became_empty_leaves_no_note(ward):
+    with Collection.open() as notes:
+        sync(ward, notes)
+        (ward / "a.txt").write_text(" \n")
+        assert sync(ward, notes).of("deleted") == ["a.txt"]
+        assert "a.txt" not in held(notes)
+        assert sync(ward, notes).of("deleted") == []
+
+
+def test_a_missing_folder_is_an_error_and_deletes_nothing(ward):
+    with Collection.open() as notes:
+        sync(ward, notes)
+        shutil.rmtree(ward)
+        with pytest.raises(InvalidInputError, match="expected a folder"):
+            sync(ward, notes)
+        assert len(held(notes)) == 4
+
+
+def test_a_pass_over_some_paths_leaves_the_rest(ward):
+    with Collection.open() as notes:
+        sync(ward, notes)
+        (ward / "a.txt").write_text("HPI: Fever.")
+        shutil.rmtree(ward / "deep")
+        assert sync(ward, notes, paths=["deep"]).files == {"deep/b.md": "deleted"}
+        assert sync(ward, notes, paths=["a.txt", "gone"]).files == {"a.txt": "replaced"}
+
+
+def test_a_scope_is_kept_equal_by_itself(ward):
+    with Collection.open(scope_keys=["patient"]) as collection:
+        for patient in ("a", "b"):
+            sync(ward, collection.scoped(patient=patient))
+        (ward / "a.txt").unlink()
+        sync(ward, collection.scoped(patient="a"))
+        assert "a.txt" not in held(collection, patient="a")
+        assert "a.txt" in held(collection, patient="b")
+
+
+def test_a_collection_within_its_own_folder_is_not_read_as_notes(ward):
+    with Collection.open(ward / "notes.bedside") as notes:
+        assert set(sync(ward, notes).files) == {"a.txt", "rows.csv", "deep/b.md"}
+        assert set(sync(ward, notes).files.values()) == {"unchanged"}
+
+
+def test_a_pass_that_is_told_to_stop_stops_before_the_next_files(ward):
+    stop = threading.Event()
+    stop.set()
+    with Collection.open() as notes:
+        assert sync(ward, notes, stop=stop) == SyncReport({}, {})
+
+
+# -- watching -------------------------------------------------------------------------------------------------------
+
+
+def until(true, seconds: float = 60) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never became true"
+        time.sleep(0.05)
+
+
+def test_what_changes_while_it_watches_is_taken_up_whatever_comes_at_once(ward):
+    stop, failures = threading.Event(), []
+    with Collection.open() as notes:
+        thread = threading.Thread(
+            target=watch, args=(ward, notes),
+            kwargs={"stop": stop, "report": lambda report: failures.extend(report.failed)},
+        )  # fmt: skip
+        thread.start()
+        try:
+            until(lambda: len(held(notes)) == 4)
+            for n in range(10):
+                (ward / f"n{n}.txt").write_text(f"PLAN: Visit {n}.")
+            until(lambda: len(held(notes)) == 14)
+            (ward / "a.txt").unlink()
+            (ward / "n0.txt").rename(ward / "moved.txt")
+            (ward / "n1.txt").write_text("PLAN: Changed.")
+            outside = ward.parent / "brought"
+            (outside / "in").mkdir(parents=True)
+            (outside / "in" / "x.txt").write_text("PLAN: Brought along.")
+            outside.rename(ward / "brought")
+            (ward / "deep").rename(ward / "shallow")
+            until(lambda: {**held(notes), "n1.txt": ""}.keys() >= {"moved.txt", "brought/in/x.txt", "shallow/b.md"})
+            until(lambda: {k: v for k, v in held(notes).items() if k.endswith(".txt")} == shown(ward))
+            assert "deep/b.md" not in held(notes)
+            with (ward / "slow.txt").open("w") as file:
+                file.write("PLAN: Half")
+                file.flush()
+                until(lambda: held(notes).get("slow.txt") == "PLAN: Half")
+                file.write(" and half.")
+            until(lambda: held(notes).get("slow.txt") == "PLAN: Half and half.")
+            (ward / "bad.pdf").write_bytes(b"%PDF-1.7 half")
+            until(lambda: "bad.pdf" in failures)
+            (ward / "bad.pdf").write_text("PLAN: a text after all.")
+            until(lambda: "bad.pdf" in held(notes))
+            assert failures == ["bad.pdf"]
+        finally:
+            stop.set()
+            thread.join(30)
+        assert not thread.is_alive()
+
+
+# -- the commands -----------------------------------------------------------------------------------------------------
+
+
+def command(*arguments) -> list[str]:
+    return [sys.executable, "-m", "bedside.cli", *map(str, arguments)]
+
+
+def run(*arguments, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_watch_once_makes_the_collection_equal_and_says_what_it_did(ward, tmp_path):
+    store = tmp_path / "store"
+    done = run("watch", ward, store, "--once", "--scope", "patient=A")
+    assert sorted(done.stdout.splitlines()) == ["added a.txt", "added deep/b.md", "added rows.csv"]
+    (ward / "a.txt").unlink()
+    (ward / "bad.pdf").write_bytes(b"%PDF-1.7 half")
+    done = run("watch", ward, store, "--once", "--scope", "patient=A", "--json", code=1)
+    assert done.stdout == '{"change":"deleted","name":"a.txt"}\n'
+    assert done.stderr.startswith("failed bad.pdf: ")
+    with Collection.open(store) as notes:
+        assert set(held(notes, patient="A")) == {"deep/b.md", "rows.csv#1", "rows.csv#2"}
+    assert "expected a folder" in run("watch", ward / "gone", store, "--once", "--scope", "patient=A", code=1).stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_watch_follows_the_folder_catches_up_and_ends_cleanly_on_a_signal(ward, tmp_path, number):
+    store = tmp_path / "store"
+    run("watch", ward, store, "--once")
+    (ward / "a.txt").unlink()  # while nobody watches
+    (ward / "late.txt").write_text("PLAN: Late.")
+    process = subprocess.Popen(command("watch", ward, store), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        with Collection.open(store, read_only=True) as notes:
+            until(lambda: {k: v for k, v in held(notes).items() if k.endswith(".txt")} == {"late.txt": "PLAN: Late."})
+            for n in range(10):
+                (ward / f"n{n}.txt").write_text(f"PLAN: Visit {n}.")
+            until(lambda: {k: v for k, v in held(notes).items() if k.endswith(".txt")} == shown(ward))
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    assert err == ""
+    assert set(out.splitlines()) == {"deleted a.txt", "added late.txt", *(f"added n{n}.txt" for n in range(10))}
+
+
+def test_add_notes_adds_files_and_folders_and_names_what_it_cannot_read(ward, tmp_path):
+    store = tmp_path / "store"
+    (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7 half")
+    (tmp_path / "old.txt").write_bytes("PLAN: 38,5 °C".encode("cp1252"))
+    done = run("add-notes", store, ward, tmp_path / "bad.pdf", tmp_path / "old.txt", code=1)
+    assert done.stdout.splitlines() == ["added a.txt", "added rows.csv#1", "added rows.csv#2", "added deep/b.md"]
+    assert [line.split(": ")[0] for line in done.stderr.splitlines()] == ["failed bad.pdf", "failed old.txt"]
+    done = run("add-notes", store, tmp_path / "old.txt", ward / "a.txt", "--encoding", "cp1252")
+    assert done.stdout.splitlines() == ["added old.txt", "unchanged a.txt"]
+    with Collection.open(store) as notes:
+        assert notes.get_note("old.txt").text == "PLAN: 38,5 °C"
+        assert os.fspath(notes.path) == os.fspath(store)
