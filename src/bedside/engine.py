@@ -25,6 +25,7 @@ from bedside.errors import (
     BedsideError,
     CollectionClosedError,
     CorruptLogError,
+    DuplicateIdError,
     EncoderMismatch,
     EncoderRequired,
     InvalidVectorError,
@@ -104,6 +105,52 @@ class Engine:
         if checked:
             self._change(checked)
         return [record.id for record in checked]
+
+    def add_batches(self, batches: Iterable[Sequence[Document | str]], scope: ScopeKey | None) -> int:
+        """Check, encode and write batch after batch, all as one transaction; returns how many records there were.
+
+        Memory holds one batch, the ids, and what the index takes. Other writers wait from the first batch to the last,
+        searches do not. On any error the log and the manifest are as before.
+        """
+        with self._transaction():
+            before, log, start = self.manifest, self._storage.log, self._position
+            records = self._checked(batches, scope)
+            try:
+                first = next(records, None)
+                if first is None:
+                    return 0
+                with self._state:
+                    self._appending = True
+                spans, position = log.append(start, map(lines.payload, chain([first], records)))
+            except BaseException:
+                self._appending = False
+                if self.manifest != before:
+                    self._storage.save(before)
+                    with self._state:
+                        self._index.set_dimension(before.dimension)
+                raise
+            try:
+                with self._state:
+                    keys = self.manifest.scope_keys
+                    found = log.records(start, position)
+                    self._apply(lines.stored_entry(record, span, keys) for span, record in found)
+                    self._position = position
+            finally:
+                self._appending = False
+        return len(spans)
+
+    def _checked(self, batches: Iterable[Sequence[Document | str]], scope: ScopeKey | None) -> Iterator[Record]:
+        """Yield the records of all batches, checked, encoded, and held against the batches before."""
+        seen: set[tuple[ScopeKey, str]] = set()
+        for batch in batches:
+            checked = check_documents(batch, self.manifest.scope_keys, scope)
+            for i, record in enumerate(checked):
+                if (record.scope, record.id) in seen:
+                    raise DuplicateIdError(f"documents[{i}].id: given twice; ids must differ within a scope")
+            records = self._with_vectors(checked)
+            self._settle(records, is_first=not seen)
+            seen.update((record.scope, record.id) for record in records)
+            yield from records
 
     def delete(self, scope: ScopeKey, node: Node | None, ids: Sequence[str] | None) -> int:
         """Remove the records of ``scope`` that ``ids`` and ``node`` both leave; returns how many there were."""
@@ -244,11 +291,11 @@ class Engine:
         self._check_encoder()  # another process may have re-embedded the collection
         return lines.check_encoded(vectors, count, self.manifest.dimension or None)
 
-    def _settle(self, records: Sequence[Record]) -> None:
+    def _settle(self, records: Sequence[Record], *, is_first: bool = True) -> None:
         """Hold the records against the collection's dimension, or let the first ones decide it."""
         found = {0 if r.vector is None else len(r.vector) for r in records}
         # What a first add decided that then failed binds nobody.
-        bound = self._position.line > 1 or self.manifest.encoder is not None
+        bound = not is_first or self._position.line > 1 or self.manifest.encoder is not None
         dimension = self.manifest.dimension if bound else None
         if dimension and 0 in found:
             raise EncoderRequired(

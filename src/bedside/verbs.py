@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
@@ -433,6 +434,70 @@ class Records(ABC):
         return search_notes(
             self, query, vector=vector, top_k=top_k, filter=filter, mode=mode, alpha=alpha, min_score=min_score
         )
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        filter: FilterDict | None = None,
+        include_vectors: bool = False,
+    ) -> int:
+        """Write records to a file, one by one, in insertion order; returns how many.
+
+        The file holds text in the clear, is readable by its owner only, and appears whole or not at all: it is written
+        in a hidden folder beside it, which only a killed process leaves there.
+
+        Args:
+            path: The file; what is there is replaced.
+            format: ``"json"``, ``"jsonl"``, ``"csv"``, ``"parquet"``, ``"arrow"``, ``"numpy"``, ``"vectra"`` or
+                ``"langchain"``; ``None`` goes by the suffix.
+            filter: Only records that satisfy it.
+            include_vectors: Write vectors too, bit for bit. Not by default: much of a text can be guessed from its
+                vector.
+
+        Raises:
+            InvalidInputError: The format is unknown, only read, or holds vectors and they were not asked for.
+            MissingExtraError: Parquet or Arrow without ``bedside[arrow]``.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+            WriteFailedError: The disk refused; what was there before is there still.
+
+        Example:
+            >>> import tempfile, pathlib
+            >>> notes, copy = Collection.open(), Collection.open()
+            >>> _ = notes.add([Document("BP 120/80", {"age": 71}, id="n1")])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     file = pathlib.Path(folder, "notes.csv")
+            ...     notes.export(file), copy.import_from(file)
+            (1, 1)
+        """
+        from bedside.formats.exchange import export_records
+
+        return export_records(self, path, format=format, filter=filter, include_vectors=include_vectors)
+
+    def import_from(self, path: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> int:
+        """Add the records of a file or of another program's store, as one transaction; returns how many.
+
+        Records are read, checked, encoded and written 1,000 at a time, and become visible together: whatever goes wrong
+        on the way, a damaged record at the end, a full disk or a killed process, the collection is as before. So no
+        second reading is needed to check first. Other writers wait until it is done; searches do not.
+
+        Args:
+            path: The file or folder.
+            format: A name of :data:`bedside.formats.FORMATS`; ``None`` goes by the content.
+            **options: Those of the store's reader, such as ``text_key=`` or ``allow_pickle=``.
+
+        Raises:
+            UnreadableFileError: Damaged, cut off or of no known format; names file and line or record.
+            InvalidDocumentError, InvalidVectorError, DuplicateIdError: A record cannot be stored; names the record.
+            ScopeRequired, ScopeMismatch: A record lacks a scope key, or names another scope than this view.
+            EncoderRequired: Records without vectors, a collection with vectors, and no encoder.
+            MissingExtraError: The format's library is not installed.
+            WriteFailedError: The disk refused.
+        """
+        from bedside.formats.exchange import import_records
+
+        return import_records(self, path, format=format, **options)
 
     def __contains__(self, id: object) -> bool:
         scope = self._scope_key()

@@ -9,8 +9,13 @@ from typing import Any
 
 
 @contextmanager
-def progress(total: int, what: str, unit: str) -> Iterator[Callable[[int], object]]:
+def progress(total: int | None, what: str, unit: str) -> Iterator[Callable[[int], object]]:
     """Show a bar on standard error once two seconds have passed; none where that is not a terminal.
+
+    Args:
+        total: Units in all; ``None`` where nobody knows.
+        what: The bar's name.
+        unit: What is counted.
 
     Yields:
         A function that moves the bar by a number of units.

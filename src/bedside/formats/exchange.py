@@ -1,0 +1,128 @@
+"""Records out of a collection into a file, and in again: the work behind ``export`` and ``import_from``."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bedside.encoders.progress import progress
+from bedside.errors import BedsideError, InvalidInputError, ScopeError, UnreadableFileError
+from bedside.filters.parse import parse
+from bedside.formats.registry import detect_format, format_to_write, named_format
+from bedside.store.files import FILE_MODE, FOLDER_MODE, refusals, sync_folder
+from bedside.types import Document, FilterDict
+
+if TYPE_CHECKING:
+    from bedside.verbs import Records
+
+BATCH = 1_000
+"""Records that are checked and encoded at once: 768 dimensions of them are 3 MB."""
+_PLACE = re.compile(r"^documents\[(\d+)\]")
+
+
+def export_records(
+    records: Records,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    filter: FilterDict | None = None,
+    include_vectors: bool = False,
+) -> int:
+    """Write records to a file; see :meth:`bedside.Collection.export`."""
+    target = Path(path)
+    chosen = format_to_write(target, format)
+    if chosen.needs_vectors and not include_vectors:
+        raise InvalidInputError(
+            f"{chosen.name} holds vectors, from which texts can be guessed: say include_vectors=True"
+        )
+    if target.is_dir() or (not chosen.replaces and target.exists()):
+        raise InvalidInputError(f"{target.name} is already there: {chosen.name} writes to a new place only")
+    count = records.count(filter)
+    found = records._engine.get(records._scope_key(), parse(filter), None, 0, None, vectors=include_vectors)
+    written = 0
+
+    def counted() -> Iterator[Document]:
+        nonlocal written
+        with progress(count, "export", "record") as step:
+            for document in found:
+                yield document
+                written += 1
+                step(1)
+
+    write: Any = chosen.write
+    with (
+        refusals(target.name, "nothing was exported"),
+        tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as beside,
+    ):
+        write(Path(beside) / target.name, counted(), vectors=include_vectors)
+        _move(Path(beside), target)
+    return written
+
+
+def import_records(records: Records, path: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> int:
+    """Read a file or a foreign store into a collection; see :meth:`bedside.Collection.import_from`."""
+    source = Path(path)
+    chosen = detect_format(source) if format is None else named_format(format)
+    source.stat()  # before anything is locked
+    try:
+        documents = chosen.read(source, **options)
+    except TypeError:
+        raise InvalidInputError(f"{chosen.name} does not take all of the options {', '.join(options)}") from None
+    batches = _Batches(documents, source.name)
+    try:
+        return records._engine.add_batches(batches, records._scope_to_fill())
+    except (InvalidInputError, ScopeError) as error:
+        if isinstance(error, UnreadableFileError) or not str(error).startswith("documents"):
+            raise
+        raise type(error)(batches.placed(str(error))) from None
+
+
+class _Batches:
+    """Cuts a stream of documents into lists, and knows which records a list holds."""
+
+    def __init__(self, documents: Iterable[Document], file: str) -> None:
+        self._documents = documents
+        self._file = file
+        self._before = self._size = 0
+
+    def __iter__(self) -> Iterator[list[Document]]:
+        source = iter(self._documents)
+        with progress(None, "import", "record") as step:
+            while batch := self._next(source):
+                self._size = len(batch)
+                yield batch
+                self._before += len(batch)
+                step(len(batch))
+
+    def placed(self, message: str) -> str:
+        """Return an error about ``documents[i]`` as one about a record of the file."""
+        if match := _PLACE.match(message):
+            return f"{self._file}, record {self._before + int(match[1]) + 1}{message[match.end() :]}"
+        return f"{self._file}, records {self._before + 1} to {self._before + self._size}: {message}"
+
+    def _next(self, source: Iterator[Document]) -> list[Document]:
+        try:
+            return list(islice(source, BATCH))
+        except BedsideError:
+            raise
+        except OSError as error:  # within a transaction it would be told as a failure to write
+            raise UnreadableFileError(
+                self._file, f"cannot be read: {error.strerror or type(error).__name__}"
+            ) from error
+
+
+def _move(beside: Path, target: Path) -> None:
+    """Make what was written readable by its owner only, and rename it into place; the target itself comes last."""
+    for file in beside.rglob("*"):
+        file.chmod(FOLDER_MODE if file.is_dir() else FILE_MODE)
+        if file.is_file():
+            with file.open("rb+") as written:
+                os.fsync(written.fileno())
+    for made in sorted(beside.iterdir(), key=lambda made: made.name == target.name):
+        made.replace(target.parent / made.name)
+    sync_folder(target.parent)

@@ -1,0 +1,127 @@
+"""Every format that records are read from or written to, and which one a file or folder is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from bedside.errors import InvalidInputError, UnreadableFileError
+from bedside.formats import csv_table, json_array, json_lines, numpy_pair, tables
+from bedside.formats.stores.detect import TESTS
+from bedside.types import Document
+
+_HEAD = 4_096
+"""Bytes by which a file is told; the heads of the stores' files fit as well."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to keep records.
+
+    Args:
+        name: What ``format=`` takes.
+        detect: Tells by path and first bytes whether a file or folder is of this format; extensions do not count.
+        read: Yields the documents of a path one by one; some formats take options.
+        write: Writes documents to a path; ``None`` where a format is only read.
+        suffix: Of a file of this format, such as ``".csv"``; ``None`` where it says nothing.
+        needs_vectors: It cannot hold records without vectors.
+        replaces: A file that is there may be replaced; it cannot where a record is in several files.
+    """
+
+    name: str
+    detect: Callable[[Path, bytes], bool]
+    read: Callable[..., Iterator[Document]]
+    write: Callable[..., object] | None = None
+    suffix: str | None = None
+    needs_vectors: bool = False
+    replaces: bool = True
+
+
+def _store(name: str, module: str, read: str, write: str | None = None, *, replaces: bool = True) -> Format:
+    """Return the format of another program's store, whose module is imported when it is used."""
+
+    def later(function: str) -> Callable[..., Any]:
+        return lambda *given, **options: getattr(import_module(f"bedside.formats.{module}"), function)(
+            *given, **options
+        )
+
+    def writer(path: Path, documents: Any, *, vectors: bool) -> object:
+        del vectors  # it needs them
+        return later(str(write))(path, documents)
+
+    return Format(
+        name,
+        TESTS[name],
+        later(read),
+        writer if write else None,
+        needs_vectors=write is not None,
+        replaces=replaces,
+    )
+
+
+_ALL = (
+    _store("vectra", "vectra", "read_documents", "write_documents", replaces=False),
+    _store("llama-index", "stores", "read_llama_index"),
+    _store("langchain", "stores", "read_langchain", "write_langchain"),
+    _store("chroma", "stores", "read_chroma"),
+    _store("lancedb", "stores", "read_lancedb"),
+    _store("faiss", "stores", "read_faiss"),
+    _store("qdrant", "stores", "read_qdrant"),
+    _store("pinecone", "stores", "read_pinecone"),
+    Format("parquet", tables.detect_parquet, tables.read_parquet, tables.write_parquet, ".parquet"),
+    Format("arrow", tables.detect_arrow, tables.read_arrow, tables.write_arrow, ".arrow"),
+    Format("numpy", numpy_pair.detect, numpy_pair.read, numpy_pair.write, ".npy", needs_vectors=True, replaces=False),
+    Format("json", json_array.detect, json_array.read, json_array.write, ".json"),
+    Format("jsonl", json_lines.detect, json_lines.read, json_lines.write, ".jsonl"),
+    Format("csv", csv_table.detect, csv_table.read, csv_table.write, ".csv"),
+)
+FORMATS = {format.name: format for format in _ALL}
+"""Every format by its name, in the order in which they are tried: another program's JSON before our own."""
+
+
+def detect_format(path: Path) -> Format:
+    """Return the format of a file or folder, told by what is in it.
+
+    Raises:
+        FileNotFoundError: There is nothing.
+        UnreadableFileError: It is none of :data:`FORMATS`.
+    """
+    path.stat()
+    head = b""
+    if path.is_file():
+        with path.open("rb") as source:
+            head = source.read(_HEAD)
+    for format in FORMATS.values():
+        if format.detect(path, head):
+            return format
+    raise UnreadableFileError(path.name, f"none of the formats that are read: {', '.join(FORMATS)}")
+
+
+def named_format(name: str) -> Format:
+    """Return a format by its name.
+
+    Raises:
+        InvalidInputError: There is none of that name.
+    """
+    if name not in FORMATS:
+        raise InvalidInputError(f"format: expected one of {', '.join(FORMATS)}, got {name!r}")
+    return FORMATS[name]
+
+
+def format_to_write(path: Path, name: str | None) -> Format:
+    """Return the format to write ``path`` in: the one named, or that of its suffix.
+
+    Raises:
+        InvalidInputError: The suffix says nothing, or the format is only read.
+    """
+    by_suffix = {format.suffix: format for format in FORMATS.values() if format.suffix}
+    if name is None and path.suffix not in by_suffix:
+        raise InvalidInputError(f"format: give one, or a file that ends in one of {', '.join(by_suffix)}")
+    format = by_suffix[path.suffix] if name is None else named_format(name)
+    if format.write is None:
+        written = ", ".join(name for name, format in FORMATS.items() if format.write)
+        raise InvalidInputError(f"format: {format.name} is only read; written are {written}")
+    return format
