@@ -7,13 +7,15 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from filelock import FileLock
+from hypothesis import HealthCheck, given, settings
 
 from bedside import Collection, Document
 from serving_server import bearer, serving
@@ -108,24 +110,26 @@ def test_a_token_bound_to_a_patient_reaches_no_other_by_any_verb(root, tokens):
         assert [document["id"] for document in everything["documents"]] == ["B1"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["..", "%2e%2e", "..%2foutside", "%2e%2e%2foutside", "a%00b", "%2fetc", "a%5cb", "C%3a", "nul", "NUL.txt", "com1",
-     "a.", ".a", "-a", "a" * 65, "linked", "%C3%A4", "a%20b"],
-)  # fmt: skip
-def test_a_name_never_leaves_the_root(root, name):
+OUTSIDE = [
+    *("..", "%2e%2e", "..%2foutside", "%2e%2e%2foutside", "a%00b", "%2fetc", "a%5cb", "C%3a", "nul", "NUL.txt", "com1"),
+    *("a.", ".a", "-a", "a" * 65, "linked", "%C3%A4", "a%20b", "a%0a"),
+]
+
+
+def test_a_name_never_leaves_the_root(root):
     with Collection.open(root.parent / "outside") as outside:
         outside.add([Document("not for them", vector=[1.0])])
     (root / "linked").symlink_to(root.parent / "outside")
     with serving(root) as client:
         assert client.get("/v1/collections").json() == {"collections": ["guidelines", "ward"]}
         before = sorted(path.name for path in root.parent.rglob("*"))
-        for response in (
-            client.post(f"/v1/collections/{name}/get", json={"filter": {}}),
-            client.put(f"/v1/collections/{name}", json={}),
-        ):
-            assert 400 <= response.status_code < 500, response.text
-            assert "not for them" not in response.text
+        for name in OUTSIDE:
+            for response in (
+                client.post(f"/v1/collections/{name}/get", json={"filter": {}}),
+                client.put(f"/v1/collections/{name}", json={}),
+            ):
+                assert 400 <= response.status_code < 500, (name, response.text)
+                assert "not for them" not in response.text
         assert sorted(path.name for path in root.parent.rglob("*")) == before
 
 
@@ -180,6 +184,18 @@ def test_a_body_that_never_ends_is_left_and_others_are_served_meanwhile(root):
             assert b" 408 " in slow.recv(1000)
 
 
+def test_work_that_takes_too_long_is_left_and_others_are_served_meanwhile(root):
+    with serving(root, "--max-seconds", "1") as client:
+        with FileLock(root / "guidelines" / "write.lock"):
+            late = {"documents": [{"id": "late", "text": "x", "vector": [1.0] * 256}]}
+            problem(post(client, "guidelines/add", late), 504, "TooSlowError")
+            assert post(client, "guidelines/count", {}).json() == {"count": 2}
+            assert client.get("/health").is_success
+        deadline = time.monotonic() + 30
+        while post(client, "guidelines/count", {}).json() != {"count": 3}:
+            assert time.monotonic() < deadline, "what had begun did not go on"
+
+
 def test_web_pages_of_other_origins_and_rebound_names_are_refused(root):
     with serving(root) as client:
         problem(client.get("/v1/collections", headers={"Host": "evil.example"}), 421, "HostNotAllowed")
@@ -197,29 +213,6 @@ def test_another_address_than_loopback_needs_tokens(root):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr.startswith("bedside: host 0.0.0.0: other machines can reach it")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("[", "not JSON"),
-        ("[]", "at least one token"),
-        ('[{"name": "a", "token": "short"}]', "at least 16"),
-        ('[{"name": "a", "token": "%s", "read_onyl": true}]' % ("x" * 16), "no other keys"),
-        (
-            '[{"name": "a", "token": "%s", "scope": {"patient_id": null}}]' % ("x" * 16),
-            "scope is missing or of a wrong",
-        ),
-        (json.dumps([{"name": name, "token": "x" * 16} for name in "ab"]), "the same token twice"),
-    ],
-)
-def test_a_token_file_that_is_not_right_stops_the_start(root, tokens, content, message):
-    tokens.write_text(content)
-    command = [sys.executable, "-m", "bedside.cli", "serve", str(root), "--tokens", str(tokens), "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "x" * 16 not in done.stderr
 
 
 def test_a_token_file_that_others_can_read_stops_the_start(root, tokens):
@@ -269,31 +262,22 @@ def test_what_was_acknowledged_is_there_after_the_server_was_killed(root):
 
 
 def check_schema(root, tokens, examples: int) -> None:
+    """Ask every operation with generated requests and hold each answer against the schema."""
     with serving(root, "--tokens", tokens, "--encoder", "bedside/static") as client:
         schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
         schema.config.update(base_url=str(client.base_url))
-
-        @schema.parametrize()
-        @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-        def conforms(case) -> None:
-            response = case.call(headers=bearer("e"))
-            assert response.status_code < 500, response.text
-            case.validate_response(response, excluded_checks=[])
-
         for operation in schema.get_all_operations():
-            run_operation(operation.ok(), examples)
+            check_operation(operation.ok(), examples)
+    assert "Traceback" not in client.log
 
 
-def run_operation(operation, examples: int) -> None:
-    """Ask one operation with generated requests and hold each answer against the schema."""
-    from hypothesis import given
-
+def check_operation(operation, examples: int) -> None:
     @given(case=operation.as_strategy())
     @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     def conforms(case) -> None:
-        response = case.call(headers=bearer("e"))
-        assert response.status_code < 500, response.text
-        case.validate_response(response)
+        # A filter, a name or a vector may fit the schema and still be refused: the schema cannot say all of it.
+        refused = [schemathesis.checks.positive_data_acceptance]
+        case.call_and_validate(headers=bearer("e"), excluded_checks=refused)
 
     conforms()
 

@@ -1,4 +1,4 @@
-"""What is decided before a request is read as one: its host, its origin, its size, and how long its body may take."""
+"""What is decided before a body is read: host, origin, token; then the body's size and time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from typing import Any
 
 import orjson
 
+from bedside.serving.access import Access
+from bedside.serving.service import Limits
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+OPEN = frozenset({"/health", "/openapi.json"})
+"""Paths that need no token."""
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
@@ -23,21 +28,37 @@ class Guard:
     Args:
         app: What comes after.
         hosts: Names by which the server may be addressed, without ports; ``None``: any.
-        body: Bytes of a body at most, whether or not it says how long it is.
-        seconds: Until the body must be there.
+        identify: Returns what a bearer token opens, the empty one included, or ``None`` where it is unknown. The
+            answer is put into the request's state as ``access``.
+        limits: Of a body's bytes, whether or not it says how long it is, of seconds until it is there, and of requests
+            at once: each may hold a body in memory.
     """
 
-    def __init__(self, app: App, *, hosts: Collection[str] | None, body: int, seconds: float) -> None:
+    def __init__(
+        self, app: App, *, hosts: Collection[str] | None, identify: Callable[[str], Access | None], limits: Limits
+    ) -> None:
         self.app = app
         self.hosts = hosts
-        self.body = body
-        self.seconds = seconds
+        self.identify = identify
+        self.body = limits.body
+        self.seconds = limits.seconds
+        self.most = limits.running + limits.waiting
+        self._inside = 0
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Check a request and pass it on with its whole body."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-            return
+        elif self._inside >= self.most:
+            await _refuse(send, 503, "TooBusyError", "too many requests at once; try again later")
+        else:
+            self._inside += 1
+            try:
+                await self._checked(scope, receive, send)
+            finally:
+                self._inside -= 1
+
+    async def _checked(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
         if self.hosts is not None and without_port(host) not in self.hosts:
@@ -46,6 +67,12 @@ class Guard:
         if "origin" in headers and headers["origin"].partition("://")[2] != host:
             await _refuse(send, 403, "OriginNotAllowed", "requests from web pages of another origin are refused")
             return
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        access = self.identify(token.strip() if scheme.lower() == "bearer" else "")
+        if access is None and scope["path"] not in OPEN:
+            await _refuse(send, 401, "TokenRequired", "give a known token: Authorization: Bearer …")
+            return
+        scope.setdefault("state", {})["access"] = access
         too_large = f"the body is larger than {self.body} bytes"
         if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > self.body:
             await _refuse(send, 413, "BodyTooLarge", too_large)
@@ -96,5 +123,7 @@ def _once(body: bytes, receive: Receive) -> Receive:
 async def _refuse(send: Send, status: int, title: str, detail: str) -> None:
     content = orjson.dumps({"title": title, "status": status, "detail": detail})
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

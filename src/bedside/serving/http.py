@@ -19,7 +19,7 @@ from bedside.serving import models
 from bedside.serving.access import Access, Token, access_of
 from bedside.serving.guard import Guard
 from bedside.serving.pool import Pool, TooBusyError, TooSlowError
-from bedside.serving.service import Service
+from bedside.serving.service import NAME_PATTERN, Service
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,11 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {"model": models.Problem, "description": "Too many requests at once."},
     504: {"model": models.Problem, "description": "No answer in time."},
 }
-Name = Annotated[str, Path(description="The collection's name.", examples=["ward"])]
+# The pattern is for the schema's readers: the service decides.
+Name = Annotated[
+    str,
+    Path(description="The collection's name.", examples=["ward"], json_schema_extra={"pattern": NAME_PATTERN}),
+]
 
 
 def create_app(service: Service, *, tokens: Sequence[Token] = (), hosts: Collection[str] | None = None) -> FastAPI:
@@ -77,29 +81,30 @@ def create_app(service: Service, *, tokens: Sequence[Token] = (), hosts: Collect
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
     )
-    app.add_middleware(Guard, hosts=hosts, body=service.limits.body, seconds=service.limits.seconds)
+    app.add_middleware(Guard, hosts=hosts, identify=partial(_identify, tokens), limits=service.limits)
     app.middleware("http")(_logged)
     _add_handlers(app)
-    _add_operations(app, service, pool, _caller(tokens))
+    bearer = HTTPBearer(auto_error=False, description="A token of the server's token file.") if tokens else None
+    _add_operations(app, service, pool, _caller(bearer))
     return app
 
 
-def _caller(tokens: Sequence[Token]) -> Callable[..., Access]:
-    bearer = HTTPBearer(auto_error=False, description="A token of the server's token file.")
+def _identify(tokens: Sequence[Token], presented: str) -> Access | None:
+    """Return what a presented token opens; where there are no tokens, everything is open."""
+    return access_of(presented, tokens) if tokens else Access()
 
-    def with_token(
-        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-    ) -> Access:
-        access = None if credentials is None else access_of(credentials.credentials, tokens)
-        if access is None:
-            raise HTTPException(401, "give a known token: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})
-        request.state.caller = access.name
+
+def _caller(bearer: HTTPBearer | None) -> Callable[..., Access]:
+    """Return the dependency that hands over what the guard found out; ``bearer`` tells the schema that it is needed."""
+
+    def open_to_all(request: Request) -> Access:
+        access: Access = request.state.access
         return access
 
-    def with_everything() -> Access:  # not the class itself: its arguments would become parameters of the request
-        return Access()
+    def with_token(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Access:
+        return open_to_all(request)
 
-    return with_token if tokens else with_everything
+    return open_to_all if bearer is None else with_token
 
 
 def _add_operations(app: FastAPI, service: Service, pool: Pool, caller: Callable[..., Access]) -> None:
@@ -208,9 +213,10 @@ async def _logged(request: Request, following: Callable[[Request], Awaitable[Res
         response = await following(request)
     except Exception as error:  # noqa: BLE001 - the outermost place: nothing of it may reach the caller
         kind = type(error).__name__  # without the traceback, whose message may hold text
-        log.error("%s %s failed: %s", request.method, request.url.path, kind)  # noqa: TRY400
+        log.error("%s %a failed: %s", request.method, request.url.path, kind)  # noqa: TRY400
         response = _problem(500, "InternalError", "the server failed; its log names the kind of error")
-    caller = getattr(request.state, "caller", "-")
+    access = getattr(request.state, "access", None)
+    caller = "-" if access is None else access.name
     took = 1000 * (time.perf_counter() - start)
-    log.info("%s %s %s %d %.1f ms", caller, request.method, request.url.path, response.status_code, took)
+    log.info("%s %s %a %d %.1f ms", caller, request.method, request.url.path, response.status_code, took)
     return response

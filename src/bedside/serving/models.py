@@ -121,7 +121,7 @@ class StatsModel(BaseModel):
     """What a collection is."""
 
     name: str
-    documents: int
+    documents: int | None
     dimension: int | None
     scope_keys: list[str]
     encoder: str | None

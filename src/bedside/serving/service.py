@@ -22,7 +22,8 @@ from bedside.verbs import Records
 
 # Device names that Windows takes for something else than a folder, whatever follows their first dot.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}[A-Za-z0-9_]|[A-Za-z0-9_]")
+NAME_PATTERN = r"^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?$"
+_NAME = re.compile(NAME_PATTERN)
 Scope = Mapping[str, str | int]
 
 
@@ -58,14 +59,15 @@ class Stats:
 
     Attributes:
         name: Its name.
-        documents: How many the caller may see: of its scope where it is bound to one, else all.
+        documents: How many there are, in all scopes together; of its own scope for a caller that is bound to one, and
+            ``None`` for a caller that is bound to one of several scope keys.
         dimension: Of its vectors; ``None`` before the first.
         scope_keys: The metadata keys that divide it.
         encoder: Name of the encoder that texts are encoded with here; ``None``: give vectors, or search sparse.
     """
 
     name: str
-    documents: int
+    documents: int | None
     dimension: int | None
     scope_keys: tuple[str, ...]
     encoder: str | None
@@ -113,8 +115,11 @@ class Service:
         """Say what a collection is."""
         collection = self._collection(access, name)
         bound = access.bound({}, collection.scope_keys)
-        whole = set(bound) == set(collection.scope_keys)
-        documents = collection.scoped(**bound).count() if bound and whole else len(collection) if not bound else 0
+        documents: int | None = None
+        if not bound:
+            documents = len(collection)
+        elif set(bound) == set(collection.scope_keys):
+            documents = collection.scoped(**bound).count()
         encoder = None if collection.encoder is None else collection.encoder.name
         return Stats(name, documents, collection.dimension, collection.scope_keys, encoder)
 

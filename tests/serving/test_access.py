@@ -1,0 +1,134 @@
+"""Tokens, scopes and limits, held against the layer that both servers call."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bedside import Document
+from bedside.errors import BedsideError, InvalidInputError, ReadOnlyError, ScopeMismatch
+from bedside.serving import Access, Service, load_tokens
+from bedside.serving.access import access_of
+
+IDS = st.lists(st.sampled_from(["A1", "B1", "new"]), max_size=3, unique=True)
+SCOPES = st.dictionaries(st.sampled_from(["patient_id", "other"]), st.sampled_from(["A", "B", "", 1]), max_size=2)
+LEAVES = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"patient_id": st.sampled_from(["A", "B", {"$ne": "A"}, {"$in": ["B"]}, {"$exists": True}])}),
+    st.fixed_dictionaries({"section": st.sampled_from(["HPI", {"$like": "%"}, {"$exists": False}])}),
+)
+FILTERS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"$or": st.lists(inner, min_size=1, max_size=2)}),
+        st.fixed_dictionaries({"$not": inner}),
+    ),
+    max_leaves=4,
+)
+VERBS = st.one_of(
+    st.tuples(st.just("get"), st.fixed_dictionaries({"ids": st.none() | IDS, "filter": FILTERS})),
+    st.tuples(st.just("delete"), st.fixed_dictionaries({"ids": st.none() | IDS, "filter": FILTERS})),
+    st.tuples(st.just("erase"), st.fixed_dictionaries({"ids": IDS, "filter": FILTERS})),
+    st.tuples(st.just("search"), st.fixed_dictionaries({"query": st.just("secret chest pain"), "filter": FILTERS,
+                                                         "explain": st.booleans()})),
+    st.tuples(st.just("facets"), st.fixed_dictionaries({"key": st.just("patient_id"), "filter": FILTERS})),
+    st.tuples(st.just("count"), st.fixed_dictionaries({"filter": FILTERS})),
+    st.tuples(st.just("add"), st.fixed_dictionaries({"documents": st.lists(
+        st.builds(Document, st.just("theirs"), st.sampled_from([{}, {"patient_id": "A"}, {"patient_id": "B"}]),
+                  st.sampled_from(["A1", "B1", "new"])), max_size=2)})),
+)  # fmt: skip
+READING = {"limit": None, "offset": 0, "include_vectors": False}
+
+
+def documents_of(service, patient):
+    return service.get(Access(), "ward", {"patient_id": patient}, ids=None, filter={}, **READING)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(requests=st.lists(st.tuples(SCOPES, VERBS), min_size=1, max_size=4))
+def test_an_access_bound_to_a_patient_neither_sees_nor_changes_another(root, requests):
+    service = Service(root)
+    bound = Access("a", scope={"patient_id": "A"})
+    others = documents_of(service, "B")
+    assert [document.id for document in others] == ["B1"]
+    for scope, (verb, arguments) in requests:
+        extra = READING if verb == "get" else {}
+        try:
+            answer = getattr(service, verb)(bound, "ward", scope, **arguments, **extra)
+        except BedsideError as error:
+            assert "Secret" not in str(error)
+            continue
+        assert "Secret of B" not in repr(answer)
+        if verb == "facets":
+            assert all(value == "A" for value, _ in answer)
+        if verb == "count":
+            assert answer <= len(documents_of(service, "A"))
+        assert documents_of(service, "B") == others
+    service.close()
+
+
+def test_an_access_bound_to_a_scope_is_kept_from_what_that_scope_does_not_divide(root):
+    service = Service(root)
+    bound = Access("a", scope={"patient_id": "A"})
+    for verb in ("count", "delete"):
+        arguments = [{}] if verb == "count" else [["acs"], None]
+        with pytest.raises(ScopeMismatch, match="bound by"):
+            getattr(service, verb)(bound, "guidelines", {}, *arguments)
+    with pytest.raises(ScopeMismatch):
+        service.stats(bound, "guidelines")
+    assert service.count(Access(), "guidelines", {}, None) == 2
+
+
+def test_an_access_bound_to_one_of_two_keys_names_the_other_and_is_told_no_total(root):
+    service = Service(root)
+    service.create(Access(), "stays", ["patient_id", "stay"])
+    bound = Access("a", scope={"patient_id": "A"})
+    service.add(bound, "stays", {"stay": 1}, [Document("x", id="x")])
+    assert service.count(bound, "stays", {"stay": 1}, None) == 1
+    assert service.count(bound, "stays", {"stay": 2}, None) == 0
+    assert service.stats(bound, "stays").documents is None
+
+
+def test_a_service_that_is_read_only_writes_nothing_whoever_asks(root):
+    service = Service(root, read_only=True)
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    for call in (
+        lambda: service.add(Access(), "guidelines", {}, [Document("x", vector=[1.0] * 256)]),
+        lambda: service.delete(Access(), "guidelines", {}, None, {}),
+        lambda: service.erase(Access(), "guidelines", {}, None, {}),
+        lambda: service.create(Access(), "new", []),
+    ):
+        with pytest.raises(ReadOnlyError):
+            call()
+    assert service.count(Access(), "guidelines", {}, None) == 2
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[", "not JSON"),
+        ("[]", "at least one token"),
+        ('[{"name": "a", "token": "short"}]', "at least 16"),
+        ('[{"name": "a", "token": "%s", "read_onyl": true}]' % ("x" * 16), "no other keys"),
+        ('[{"name": "a", "token": "%s", "read_only": 1}]' % ("x" * 16), "read_only is missing or of a wrong"),
+        ('[{"name": "a", "token": "%s", "scope": {"patient_id": null}}]' % ("x" * 16), "scope is missing or of a"),
+        (json.dumps([{"name": name, "token": "x" * 16} for name in "ab"]), "the same token twice"),
+    ],
+)
+def test_a_token_file_that_is_not_right_is_refused_without_repeating_a_token(tokens, content, message):
+    tokens.write_text(content)
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        load_tokens(tokens)
+    assert "x" * 16 not in str(caught.value)
+
+
+def test_a_token_is_known_whole_or_not_at_all_and_is_not_kept_in_clear(tokens):
+    known = load_tokens(tokens)
+    assert access_of("r" * 32, known) == Access("reader", read_only=True)
+    for wrong in ("", "r" * 31, "r" * 33, "R" * 32, "r" * 31 + "é"):
+        assert access_of(wrong, known) is None
+    assert all(letter * 32 not in repr(known) for letter in "erwa")

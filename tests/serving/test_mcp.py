@@ -1,0 +1,83 @@
+"""The Model Context Protocol server, a real process asked by the official client over standard input and output."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import asynccontextmanager
+
+from mcp import StdioServerParameters
+from mcp.client import Client
+from mcp.client.stdio import stdio_client
+
+from bedside import Collection
+
+READING = {"list_collections", "stats", "search", "get", "count", "facets"}
+
+
+@asynccontextmanager
+async def chatbot(root, *options: str, log=None):
+    """Start ``bedside mcp`` and connect to it."""
+    command = StdioServerParameters(
+        command=sys.executable, args=["-m", "bedside.cli", "mcp", str(root), *options], cwd=str(root.parent)
+    )
+    async with Client(stdio_client(command, errlog=log or sys.stderr), read_timeout_seconds=60) as client:
+        yield client
+
+
+async def told(client, tool: str, **arguments):
+    """Return what a tool answers."""
+    answer = await client.call_tool(tool, arguments)
+    assert not answer.is_error, answer.content
+    return answer.structured_content
+
+
+async def refused(client, tool: str, **arguments) -> str:
+    answer = await client.call_tool(tool, arguments)
+    assert answer.is_error
+    return answer.content[0].text
+
+
+async def test_a_chatbot_finds_what_it_can_cite(root):
+    async with chatbot(root, "--encoder", "bedside/static") as client:
+        assert "cite" in (client.instructions or "").lower()
+        assert await told(client, "list_collections") == {"collections": ["guidelines", "ward"]}
+        (hit,) = (await told(client, "search", collection="guidelines", query="heart attack", top_k=1))["hits"]
+        assert (hit["id"], hit["text"], hit["metadata"]) == (
+            "acs", "Aspirin for acute coronary syndrome.", {"section": "ACS"},
+        )  # fmt: skip
+        assert isinstance(hit["score"], float)
+        (document,) = (await told(client, "get", collection="guidelines", ids=["dka"]))["documents"]
+        assert document["text"] == "Insulin for diabetic ketoacidosis."
+        assert await told(client, "count", collection="guidelines", filter={"section": "ACS"}) == {"count": 1}
+        facets = (await told(client, "facets", collection="guidelines", key="section"))["facets"]
+        assert {(facet["value"], facet["count"]) for facet in facets} == {("ACS", 1), ("DKA", 1)}
+        assert (await told(client, "stats", collection="ward"))["scope_keys"] == ["patient_id"]
+
+
+async def test_a_chatbot_is_offered_no_tool_that_writes_unless_that_was_allowed(root):
+    async with chatbot(root) as client:
+        tools = (await client.list_tools()).tools
+        assert {tool.name for tool in tools} == READING
+        assert all(tool.description and tool.annotations.read_only_hint for tool in tools)
+        assert (await client.call_tool("delete", {"collection": "guidelines", "filter": {}})).is_error
+    async with chatbot(root, "--allow-writes") as client:
+        assert {tool.name for tool in (await client.list_tools()).tools} == READING | {"add", "delete"}
+        added = await told(client, "add", collection="ward", scope={"patient_id": "A"}, documents=[{"text": "Cough."}])
+        assert await told(client, "delete", collection="ward", scope={"patient_id": "A"}, ids=["A1"]) == {"count": 1}
+    with Collection.open(root / "ward", read_only=True) as ward:
+        assert [document.id for document in ward.scoped(patient_id="A")] == added["ids"]
+        assert ward.scoped(patient_id="B").count() == 1
+
+
+async def test_a_chatbot_bound_to_a_patient_and_a_collection_reaches_no_other(root, tmp_path):
+    with (tmp_path / "log").open("w") as log:
+        async with chatbot(root, "--scope", "patient_id=A", "--collection", "ward", log=log) as client:
+            assert await told(client, "list_collections") == {"collections": ["ward"]}
+            hits = (await told(client, "search", collection="ward", query="secret chest pain"))["hits"]
+            assert [hit["id"] for hit in hits] == ["A1"]
+            other = {"collection": "ward", "scope": {"patient_id": "B"}}
+            for tool, more in {"search": {"query": "secret"}, "get": {"filter": {}}, "count": {}}.items():
+                assert (await refused(client, tool, **other, **more)).count("ScopeMismatch") == 1
+            for name in ("guidelines", "../collections/guidelines", "/etc"):
+                assert "Error" in await refused(client, "count", collection=name)
+    assert "secret" not in (tmp_path / "log").read_text().lower()
