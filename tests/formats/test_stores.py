@@ -116,7 +116,7 @@ def test_a_dump_that_cannot_be_written_leaves_nothing(tmp_path):
 
 def test_a_python_object_in_a_langchain_dump_is_refused_with_its_place(tmp_path):
     path = langchain_dump(tmp_path / "dump.json", [{}, {"when": {1, 2}}, {}, {}])
-    with pytest.raises(UnreadableFileError, match=r"dump\.json: record 1\.metadata\.when: a Python object"):
+    with pytest.raises(UnreadableFileError, match=r"dump\.json, record 2\.metadata\.when: a Python object"):
         list(read_langchain(path))
 
 
@@ -130,7 +130,7 @@ def test_a_python_object_in_a_langchain_dump_is_refused_with_its_place(tmp_path)
         (
             lambda text: text.replace('"text": "m\\u00fcde"', '"text": 5'),
             UnreadableFileError,
-            r"record 3\.text: expected a str",
+            r"record 4\.text: expected a str",
         ),
         (lambda text: "[" * 100_000, UnreadableFileError, "nested too deeply"),
         (lambda text: "[]", UnreadableFileError, "expected an object, got list"),
@@ -148,10 +148,10 @@ def test_a_vector_of_another_dimension_zero_or_infinite_is_refused_with_its_plac
     whole = json.loads(path.read_text())
     for vector, says in (([1.0], "expected dimension 5, got 1"), ([0] * 5, "zero vector"), ([1e300] * 5, "finite")):
         path.write_text(json.dumps(whole | {"id-2": whole["id-2"] | {"vector": vector}}))
-        with pytest.raises(InvalidVectorError, match=rf"record 2\.vector: .*{says}"):
+        with pytest.raises(InvalidVectorError, match=rf"record 3\.vector: .*{says}"):
             list(read_langchain(path))
     path.write_text(json.dumps(whole | {"id-2": whole["id-2"] | {"vector": ["1"] * 5}}))
-    with pytest.raises(UnreadableFileError, match=r"record 2\.vector\[0\]: expected a number, got str"):
+    with pytest.raises(UnreadableFileError, match=r"record 3\.vector\[0\]: expected a number, got str"):
         list(read_langchain(path))
 
 
@@ -219,7 +219,7 @@ def test_a_llama_index_folder_that_lost_a_part_is_refused(tmp_path):
     docstore = json.loads((folder / "docstore.json").read_text())
     del docstore["docstore/data"]["id-2"]
     (folder / "docstore.json").write_text(json.dumps(docstore))
-    with pytest.raises(UnreadableFileError, match=r"lacks the node of the vector that is number 2"):
+    with pytest.raises(UnreadableFileError, match=r"lacks the node of the vector that is number 3"):
         list(read_llama_index(folder))
     (folder / "docstore.json").unlink()
     with pytest.raises(UnreadableFileError, match=r"docstore\.json: cannot be read"):
@@ -337,7 +337,7 @@ def test_dates_in_lance_are_refused_and_columns_must_be_there(tmp_path):
     from datetime import datetime
 
     lance_folder(tmp_path, lance_rows([{"when": datetime(2024, 1, 5)}] * 4))
-    with pytest.raises(UnreadableFileError, match=r"notes: row 0\.metadata\.when: expected what JSON can hold"):
+    with pytest.raises(UnreadableFileError, match=r"notes, record 1\.metadata\.when: expected what JSON can hold"):
         list(read_lancedb(tmp_path))
     with pytest.raises(InvalidInputError, match="id_key='key': expected one of its columns"):
         list(read_lancedb(tmp_path, id_key="key"))

@@ -10,15 +10,15 @@ import pytest
 
 from bedside import Collection, Document
 from bedside.errors import (
-    EncoderMismatch,
     InvalidDocumentError,
     InvalidInputError,
+    InvalidVectorError,
     ScopeMismatch,
     ScopeRequired,
     UnreadableFileError,
 )
-from bedside.formats.stores import migrate, write_langchain
-from bedside.formats.stores.migration import READERS
+from bedside.formats.stores import write_langchain
+from bedside.formats.stores.readers import READERS, store_of
 from bedside.formats.vectra import write_documents
 
 VECTORS = np.random.default_rng(3).normal(size=(2_300, 4)).astype(np.float32)
@@ -37,7 +37,7 @@ def test_a_store_is_told_and_comes_over_in_several_transactions(tmp_path):
     wanted = notes(2_300)
     write_documents(tmp_path / "v", wanted)
     with Collection.open(tmp_path / "c") as collection:
-        assert migrate(tmp_path / "v", collection) == 2_300
+        assert collection.import_from(tmp_path / "v") == 2_300
     with Collection.open(tmp_path / "c") as collection:
         assert everything(collection) == wanted
         np.testing.assert_array_equal([d.vector for d in everything(collection)], VECTORS)
@@ -46,11 +46,11 @@ def test_a_store_is_told_and_comes_over_in_several_transactions(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"vector": [1.0]}, InvalidInputError, "record 2200.vector: expected dimension 4, got 1"),
-        ({"text": 5}, UnreadableFileError, "record 2200.text: expected a string"),
-        ({"metadata": {"n": 2**70}}, InvalidDocumentError, "record 2200.metadata.n: an integer must fit 64 bits"),
-        ({"metadata": {"patient": ""}}, ScopeMismatch, "record 2200.metadata.patient: a scope is"),
-        ({"metadata": {}}, ScopeRequired, "record 2200.metadata: lacks the scope key 'patient'"),
+        ({"vector": [1.0]}, InvalidInputError, "record 2201.vector: expected dimension 4, got 1"),
+        ({"text": 5}, UnreadableFileError, "record 2201.text: expected a string"),
+        ({"metadata": {"n": 2**70}}, InvalidDocumentError, "record 2201.metadata.n: an integer must fit 64 bits"),
+        ({"metadata": {"patient": ""}}, ScopeMismatch, "record 2201.metadata.patient: a scope is"),
+        ({"metadata": {}}, ScopeRequired, "record 2201.metadata: lacks the scope key 'patient'"),
     ],
 )
 def test_of_a_store_with_one_wrong_record_nothing_is_added(tmp_path, change, error, says):
@@ -61,7 +61,7 @@ def test_of_a_store_with_one_wrong_record_nothing_is_added(tmp_path, change, err
     with Collection.open(tmp_path / "c", scope_keys=["patient"]) as collection:
         collection.add([Document("kept", {"patient": "A"}, "kept", VECTORS[0])])
         with pytest.raises(error, match=says):
-            migrate(tmp_path / "dump.json", collection)
+            collection.import_from(tmp_path / "dump.json")
         assert [d.id for d in collection.scoped(patient="A")] == ["kept"]
 
 
@@ -69,9 +69,9 @@ def test_through_a_scoped_view_the_scope_is_filled_in_and_another_refused(tmp_pa
     write_langchain(tmp_path / "dump.json", notes())
     write_langchain(tmp_path / "other.json", notes(patient="B"))
     collection = Collection.open(scope_keys=["patient"])
-    assert migrate(tmp_path / "dump.json", collection.scoped(patient="A")) == 3
-    with pytest.raises(ScopeMismatch, match="record 0"):
-        migrate(tmp_path / "other.json", collection.scoped(patient="A"))
+    assert collection.scoped(patient="A").import_from(tmp_path / "dump.json") == 3
+    with pytest.raises(ScopeMismatch, match=r"other\.json, record 1"):
+        collection.scoped(patient="A").import_from(tmp_path / "other.json")
     assert [d.metadata["patient"] for d in collection.scoped(patient="A")] == ["A"] * 3
 
 
@@ -79,22 +79,25 @@ def test_vectors_of_another_dimension_than_the_collections_are_refused(tmp_path)
     write_langchain(tmp_path / "dump.json", notes())
     collection = Collection.open()
     collection.add([Document("a", {}, "a", [1.0, 2.0])])
-    with pytest.raises(EncoderMismatch, match="dimension 4, and the collection's 2"):
-        migrate(tmp_path / "dump.json", collection)
+    with pytest.raises(InvalidVectorError, match="of dimension 2, got dimension 4"):
+        collection.import_from(tmp_path / "dump.json")
     assert len(collection) == 1
 
 
 def test_what_is_no_store_and_options_that_a_store_lacks_are_refused(tmp_path):
-    collection = Collection.open()
     (tmp_path / "file").write_text("notes")
     for source, options, says in (
         ("gone", {}, "there is no such folder or file"),
         ("file", {}, "none of the stores that can be read: vectra, llama-index"),
         ("file", {"store": "milvus"}, "store='milvus': expected one of those it holds: chroma"),
-        ("file", {"store": "pinecone", "table": "x"}, "table: not an option of pinecone; its options: text_key"),
+        (
+            "file",
+            {"store": "pinecone", "options": {"table": "x"}},
+            "table: not an option of pinecone; its options: text_key",
+        ),
     ):
         with pytest.raises(InvalidInputError, match=says):
-            migrate(tmp_path / source, collection, **options)
+            store_of(tmp_path / source, **options)
 
 
 def test_every_store_has_a_section_in_the_documentation():
@@ -132,5 +135,5 @@ def test_the_command_fills_a_new_collection_and_leaves_none_behind_when_it_refus
     with Collection.open(tmp_path / "c") as collection:
         (document,) = collection.scoped(ward="icu")
         assert (document.text, document.metadata, document.id) == ("in b", {"ward": "icu"}, "1")
-        assert migrate(tmp_path / "q", collection.scoped(ward="er"), collection="a", allow_pickle=True) == 1
+        assert collection.scoped(ward="er").import_from(tmp_path / "q", collection="a", allow_pickle=True) == 1
     assert "migrate" in command("--help")

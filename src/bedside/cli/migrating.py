@@ -9,8 +9,7 @@ import typer
 
 from bedside.cli.options import CollectionPath, Model, Scope, load, parse_scope
 from bedside.collection import Collection
-from bedside.formats.stores.migration import READERS, check, migrate, opened
-from bedside.records import check_scope
+from bedside.formats.stores.readers import READERS, store_of
 from bedside.store.manifest import NAME
 
 _PART = {"chroma": "collection", "qdrant": "collection", "lancedb": "table", "llama-index": "namespace"}
@@ -43,27 +42,22 @@ def migrate_command(
 ) -> None:
     """Fill a collection from another store; creates the collection where there is none.
 
-    The store is read to its end before anything is added, and it is only read. Its vectors come over: name the encoder
-    that made them with --encoder, so that the collection is not searched with another.
+    The store comes over as one transaction, whole or not at all, and it is only read. Its vectors come over: name the
+    encoder that made them with --encoder, so that the collection is not searched with another.
     """
-    from bedside.formats.stores.detect import detect
-
-    name = store or (detect(source) if source.exists() else None) or ""
-    given = {
-        _PART.get(name, "part"): part,
-        "text_key": text_key,
-        "id_key": id_key,
-        "vector_key" if name == "lancedb" else "vector_name": vector_name,
-        "allow_pickle": allow_pickle or None,
-    }
-    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    values = parse_scope(scope)
+    chosen: dict[str, Any] = {"text_key": text_key, "id_key": id_key, "allow_pickle": allow_pickle or None}
+    name = store_of(source, store)
+    chosen[_PART.get(name, "part")] = part
+    chosen["vector_key" if name == "lancedb" else "vector_name"] = vector_name
+    options: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
+    store_of(source, name, options)
     if not (path / NAME).is_file():  # a store that is refused must not leave an empty collection
-        keys = scope_key or ()
-        check(opened(source, store, **options)(), keys, check_scope(values, keys) if values else None)
+        for _ in READERS[name](source, **options):
+            pass
+    values = parse_scope(scope)
     with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()) as collection:
         records = collection.scoped(**values) if values else collection
-        added = migrate(source, records, store=store, **options)
+        added = records.import_from(source, format=name, **options)
     typer.echo(f"{added} documents added")
 
 

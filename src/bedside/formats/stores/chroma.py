@@ -59,7 +59,7 @@ def _records(chromadb: Any, copy: Path, name: str, collection: str | None, text_
             page = held.get(limit=_PAGE, offset=start, include=["documents", "metadatas", "embeddings"])
             columns = (page["ids"], page["embeddings"], page["metadatas"], page["documents"])
             for id, vector, metadata, text in zip(*columns, strict=True):
-                where = f"{chosen}: record {len(records)}"
+                where = f"{chosen}, record {len(records) + 1}"
                 yield records.document(where, id, vector, metadata or {}, text)
         if len(records) != count:
             refuse(name, f"{chosen} gave {len(records)} records of {count}")

@@ -67,6 +67,6 @@ def _rows(batches: Any, records: Records, name: str, id_key: str, vector_key: st
         columns = [key for key in batch.schema.names if key != vector_key]
         vectors = batch.column(vector_key)
         for i, row in enumerate(batch.select(columns).to_pylist()):
-            where = f"{name}: row {len(records)}"
+            where = f"{name}, record {len(records) + 1}"
             id, vector = row.pop(id_key), vectors[i].as_py()
             yield records.document(where, id, vector, row)

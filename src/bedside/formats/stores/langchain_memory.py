@@ -32,7 +32,7 @@ def read_langchain(path: str | os.PathLike[str]) -> Iterator[Document]:
     name = Path(path).name
     records = Records()
     for key, value in mapping(load_json(Path(path)), name).items():
-        where = f"{name}: record {len(records)}"
+        where = f"{name}, record {len(records) + 1}"
         record = mapping(value, where)
         if record.get("id") != key:
             refuse(f"{where}.id", "is not the key it stands at")

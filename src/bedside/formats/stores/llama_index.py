@@ -43,10 +43,10 @@ def read_llama_index(path: str | os.PathLike[str], *, namespace: str | None = No
     records = Records()
     for id, vector in vectors.items():
         if id not in nodes:
-            refuse("docstore.json", f"lacks the node of the vector that is number {len(records)} in {file}")
-        where = f"docstore.json: node {len(records)}"
+            refuse("docstore.json", f"lacks the node of the vector that is number {len(records) + 1} in {file}")
+        where = f"docstore.json, node {len(records) + 1}"
         text, metadata = from_node(mapping(nodes[id], where).get("__data__"), where)
-        yield records.document(f"{file}: vector {len(records)}", id, vector, metadata, text, is_split=True)
+        yield records.document(f"{file}, vector {len(records) + 1}", id, vector, metadata, text, is_split=True)
     if left := len(set(nodes) - set(vectors)):
         message = f"docstore.json: {left} nodes have no vector and were left out"
         warnings.warn(message, BedsideWarning, stacklevel=2)
@@ -73,7 +73,7 @@ def _vectors_alone(file: Path) -> Iterator[Document]:
     metadata = mapping(raw.get("metadata_dict") or {}, f"{file.name}: metadata_dict")
     records = Records()
     for id, vector in vectors.items():
-        where = f"{file.name}: vector {len(records)}"
+        where = f"{file.name}, vector {len(records) + 1}"
         held = mapping(metadata.get(id) or {}, f"{where}.metadata")
         kept = {key: value for key, value in held.items() if key not in _COPIES}
         yield records.document(where, id, vector, kept, is_split=True)
