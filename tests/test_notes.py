@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,6 +26,10 @@ NOTE = (
     "HPI:\tCough for 3 days. " + "He walks daily. " * 60 + "\r\nFAMILY HISTORY: Mother had a stroke 😀. "
     + "No other disease is known in the family. " * 60 + "\r\nPLAN: Rest and fluids.  \n"
 )  # fmt: skip
+BITS = [
+    *("HPI: ", "PLAN:\r\n", "\t", "\r\n", "\n\n", "😀", "No pain. ", "No pain. ", "2.5 mg ", "é", "\u2028", "\x00"),
+    "ASSESSMENT AND PLAN\n",
+]
 KEYS = {"source_id", "start", "end", "section", "source_hash"}
 
 
@@ -72,7 +79,7 @@ def test_a_note_comes_back_character_for_character_and_each_passage_is_its_slice
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.sampled_from(["HPI: ", "PLAN:\r\n", "\t", "\r\n", "\n\n", "😀", "No pain. ", "No pain. ", "2.5 mg ", "é", "\u2028", "\x00", "ASSESSMENT AND PLAN\n"]),
+        st.sampled_from(BITS),
         min_size=1,
         max_size=60,
     ).map("".join).filter(str.strip),
@@ -377,3 +384,44 @@ def test_the_tokens_are_those_of_the_counter_that_is_given(meaning):
 def words_and_two(texts):
     """A tokenizer with two special tokens."""
     return [len(text.split()) + 2 for text in texts]
+
+
+# -- the disk and other processes -------------------------------------------------------------------------------------
+
+
+def test_erasing_a_note_leaves_no_byte_of_it_or_of_its_earlier_versions(tmp_path):
+    with Collection.open(tmp_path / "c", scope_keys=["patient"]) as collection:
+        notes = collection.scoped(patient="a")
+        notes.add_note(NOTE, id="v1")
+        notes.add_note("PLAN: Amoxicillin.", id="v1")
+        collection.scoped(patient="b").add_note("PLAN: Walk.", id="v1")
+        notes.erase(filter={"source_id": "v1"})
+        left = b"".join(file.read_bytes() for file in (tmp_path / "c").rglob("*") if file.is_file())
+        assert b"stroke" not in left
+        assert b"Amoxicillin" not in left
+        assert collection.scoped(patient="b").get_note("v1").text == "PLAN: Walk."
+
+
+def test_processes_that_write_one_note_at_once_never_mix_its_versions(tmp_path):
+    """Each writes versions of its own length; whatever a reader sees is one of them, whole."""
+    with Collection.open(tmp_path / "c") as notes:
+        notes.add_note(version(0), id="v1")
+    code = (
+        "import sys; from bedside import Collection\n"
+        "with Collection.open(sys.argv[1]) as notes:\n"
+        "    for n in range(20):\n"
+        "        size = n * 7 % 11 + int(sys.argv[2])\n"
+        "        notes.add_note('PLAN: ' + f'Version {size}. ' * 80 * size + 'End.', id='v1')\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "c"), str(n)]) for n in (1, 2)]
+    reads = 0
+    with Collection.open(tmp_path / "c", read_only=True) as notes:
+        while any(writer.poll() is None for writer in writers) or not reads:
+            text = notes.get_note("v1").text
+            assert text == version(len(text.split("Version ")[1:]) // 80)
+            reads += 1
+    assert [writer.returncode for writer in writers] == [0, 0]
+
+
+def version(size: int) -> str:
+    return "PLAN: " + f"Version {size}. " * 80 * size + "End."

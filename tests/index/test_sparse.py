@@ -218,3 +218,28 @@ def test_settings_outside_their_range_are_refused(settings):
 def test_a_mask_that_does_not_fit_is_refused(visible):
     with pytest.raises(InvalidInputError, match=r"visible: expected bool \[2\]"):
         built([["pain"], ["fever"]]).score(["pain"], visible)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.lists(st.sampled_from("abcde"), max_size=6), st.integers(-1, 3), st.booleans()),
+        min_size=4,
+        max_size=20,
+    ),
+    st.lists(st.sampled_from("abcdf"), max_size=4),
+)
+def test_grouped_rows_score_as_the_texts_that_they_make_together(rows, query):
+    index, whole = SparseIndex(), SparseIndex()
+    index.extend([terms for terms, _, _ in rows])
+    seen = [(number, terms) for terms, number, visible in rows if visible and number >= 0]
+    numbers = sorted({number for number, _ in seen})
+    whole.extend([[term for n, terms in seen if n == number for term in terms] for number in numbers])
+    visible = np.array([visible for _, _, visible in rows])
+    found = index.score(query, visible, np.array([number for _, number, _ in rows], np.int32))
+    expected = whole.score(query)
+    by_number = dict(zip([numbers[row] for row in expected.rows], expected.scores, strict=True))
+    wanted = {i: by_number[n] for i, (_, n, shown) in enumerate(rows) if shown and n in by_number}
+    assert found.rows.tolist() == list(wanted)
+    assert found.scores == pytest.approx(list(wanted.values()))
+    assert found.bound == pytest.approx(expected.bound)
