@@ -36,8 +36,8 @@ FileChange: TypeAlias = Literal["added", "replaced", "deleted", "unchanged"]
 BATCH = 16
 """Files in one transaction: their passages fill an encoder's batches, and little is done anew after a failure."""
 _PASSING = (LockTimeoutError, ProviderError, WriteFailedError, OSError)
-_QUIET = 0.2  # seconds without an event after which files that came together are taken together
-_TURN = 0.5  # seconds between looks at the stop event
+_QUIET = 200  # ms without an event after which files that came together are taken together
+_TURN = 500  # ms between turns where nothing happens
 _RETRY = 10  # turns before what could not be read is tried again
 _log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def sync(
         if stop is not None and stop.is_set():
             return report
         report = _joined(report, _taken_up(_Pass(root, collection, mark, known, splitter, encoding), batch))
-    gone = [file for file in known if file not in set(there)]
+    gone = sorted(known.keys() - there)
     if gone:
         add_notes(collection, [], instead_of=[id for file in gone for id in known[file]])
     return _joined(report, SyncReport(dict.fromkeys(gone, "deleted")))
@@ -135,46 +135,56 @@ def watch(
         InvalidInputError: The folder is none, or is there no more.
         MissingExtraError: ``bedside[watch]`` is not installed.
     """
-    try:
-        from watchfiles import watch as events
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("watchfiles", "watch") from error
-    root, stopped = Path(folder).absolute(), stop or Event()
-    waiting: set[str] | None = None  # None is everything
-    failed: Mapping[str, str] = {}
-    first, turns = True, 0
+    root, stopped = Path(folder).resolve(), stop or Event()
     if not root.is_dir():
         raise InvalidInputError(f"{folder}: expected a folder")
-    for changes in events(
-        root, watch_filter=None, step=int(_QUIET * 1000), rust_timeout=int(_TURN * 1000), yield_on_timeout=True,
-        stop_event=stopped, raise_interrupt=True, ignore_permission_denied=True,
-    ):  # fmt: skip
+    waiting: set[str] | None = None  # None is everything
+    failed: dict[str, str] = {}
+    for turn, touched in enumerate(_events(root, stopped), 1):
         if stopped.is_set():
             return
-        turns += 1
-        touched = {Path(path).relative_to(root).as_posix() for _, path in changes}
         if waiting is not None:
-            waiting |= touched
-            if turns % _RETRY == 0:
-                waiting |= failed.keys()
-        if not first and waiting is not None and not waiting:
-            continue
-        first = False
+            waiting |= touched | (failed.keys() if turn % _RETRY == 0 else set())
+            if not waiting:
+                continue
         try:
             found = sync(root, collection, name=name, paths=waiting, splitter=splitter, encoding=encoding, stop=stopped)
         except _PASSING as error:
             _log.warning("the folder is tried again: %s", type(error).__name__)
             continue
-        still = {
-            file: reason for file, reason in failed.items() if waiting is not None and not _is_within(file, [*waiting])
-        }
-        news = SyncReport(
-            {file: change for file, change in found.files.items() if change != "unchanged"},
-            {file: reason for file, reason in found.failed.items() if failed.get(file) != reason},
-        )
-        waiting, failed = set(), {**still, **found.failed}
+        news = _news(found, failed)
+        elsewhere = [file for file in failed if waiting is not None and not _is_within(file, list(waiting))]
+        failed = {**{file: failed[file] for file in elsewhere}, **found.failed}
+        waiting = set()
         if report is not None and (news.files or news.failed):
             report(news)
+
+
+def _events(root: Path, stop: Event) -> Iterator[set[str]]:
+    """Yield the paths that changed since the last turn; each turn ends after a while, whether any did or not.
+
+    Nothing is lost between two turns, nor before the first one is looked at: the system collects from the start.
+    """
+    try:
+        from watchfiles import watch as events
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("watchfiles", "watch") from error
+    for changes in events(
+        root,
+        watch_filter=None,  # what is wanted is decided by bedside.loaders.files
+        step=_QUIET,
+        rust_timeout=_TURN,
+        yield_on_timeout=True,
+        stop_event=stop,
+        ignore_permission_denied=True,
+    ):
+        yield {Path(path).relative_to(root).as_posix() for _, path in changes}
+
+
+def _news(found: SyncReport, failed: Mapping[str, str]) -> SyncReport:
+    """Leave out what is unchanged, and failures that were told before."""
+    files = {file: change for file, change in found.files.items() if change != "unchanged"}
+    return SyncReport(files, {file: reason for file, reason in found.failed.items() if failed.get(file) != reason})
 
 
 @dataclass(frozen=True)
