@@ -18,7 +18,7 @@ from bedside.errors import (
     UnreadableFileError,
 )
 from bedside.formats.stores import write_langchain
-from bedside.formats.stores.readers import READERS, store_of
+from bedside.formats.stores.migration import READERS, store_of
 from bedside.formats.vectra import write_documents
 
 VECTORS = np.random.default_rng(3).normal(size=(2_300, 4)).astype(np.float32)

@@ -9,7 +9,7 @@ import typer
 
 from bedside.cli.options import CollectionPath, Model, Scope, load, parse_scope
 from bedside.collection import Collection
-from bedside.formats.stores.readers import READERS, store_of
+from bedside.formats.stores.migration import READERS, store_of
 from bedside.store.manifest import NAME
 
 _PART = {"chroma": "collection", "qdrant": "collection", "lancedb": "table", "llama-index": "namespace"}
