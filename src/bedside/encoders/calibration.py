@@ -25,7 +25,7 @@ from bedside.errors import InvalidInputError, InvalidModelError
 from bedside.types import Matrix, Vector
 
 Method: TypeAlias = Literal["whiten", "center", "all-but-the-top"]
-METHODS: tuple[str, ...] = get_args(Method)
+METHODS: tuple[Method, ...] = get_args(Method)
 CALIBRATION_FILE = "bedside_encoder.safetensors"
 _FEWEST = 2
 _Wide: TypeAlias = NDArray[np.float64]
