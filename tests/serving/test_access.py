@@ -12,9 +12,13 @@ from bedside import Document
 from bedside.errors import BedsideError, InvalidInputError, ReadOnlyError, ScopeMismatch
 from bedside.serving import Access, Service, load_tokens
 from bedside.serving.access import access_of
+from bedside.serving.run import is_loopback, tokens_of
 
 IDS = st.lists(st.sampled_from(["A1", "B1", "new"]), max_size=3, unique=True)
-SCOPES = st.dictionaries(st.sampled_from(["patient_id", "other"]), st.sampled_from(["A", "B", "", 1]), max_size=2)
+SCOPES = st.sampled_from(
+    [{}, {"patient_id": "A"}, {"patient_id": "B"}, {"patient_id": ""}, {"patient_id": 1}, {"other": "B"},
+     {"patient_id": "B", "other": "B"}, {"patient_id": "A", "other": "B"}]
+)  # fmt: skip
 LEAVES = st.one_of(
     st.just({}),
     st.fixed_dictionaries({"patient_id": st.sampled_from(["A", "B", {"$ne": "A"}, {"$in": ["B"]}, {"$exists": True}])}),
@@ -26,7 +30,7 @@ FILTERS = st.recursive(
         st.fixed_dictionaries({"$or": st.lists(inner, min_size=1, max_size=2)}),
         st.fixed_dictionaries({"$not": inner}),
     ),
-    max_leaves=4,
+    max_leaves=3,
 )
 VERBS = st.one_of(
     st.tuples(st.just("get"), st.fixed_dictionaries({"ids": st.none() | IDS, "filter": FILTERS})),
@@ -132,3 +136,18 @@ def test_a_token_is_known_whole_or_not_at_all_and_is_not_kept_in_clear(tokens):
     for wrong in ("", "r" * 31, "r" * 33, "R" * 32, "r" * 31 + "é"):
         assert access_of(wrong, known) is None
     assert all(letter * 32 not in repr(known) for letter in "erwa")
+
+
+def test_one_token_may_come_from_the_environment_and_opens_everything(monkeypatch):
+    monkeypatch.setenv("BEDSIDE_TOKEN", "k" * 32)
+    known = tokens_of(None)
+    access = access_of("k" * 32, known)
+    assert access is not None
+    assert (access.collections, access.scope, access.read_only) == (None, {}, False)
+    monkeypatch.delenv("BEDSIDE_TOKEN")
+    assert tokens_of(None) == []
+
+
+def test_only_addresses_of_this_machine_are_taken_for_loopback():
+    assert all(map(is_loopback, ["127.0.0.1", "127.8.0.1", "::1", "[::1]", "localhost"]))
+    assert not any(map(is_loopback, ["0.0.0.0", "::", "192.168.0.1", "localhost.example", "", "127.0.0.1.example"]))  # noqa: S104

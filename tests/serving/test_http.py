@@ -112,7 +112,7 @@ def test_a_token_bound_to_a_patient_reaches_no_other_by_any_verb(root, tokens):
 
 OUTSIDE = [
     *("..", "%2e%2e", "..%2foutside", "%2e%2e%2foutside", "a%00b", "%2fetc", "a%5cb", "C%3a", "nul", "NUL.txt", "com1"),
-    *("a.", ".a", "-a", "a" * 65, "linked", "%C3%A4", "a%20b", "a%0a"),
+    *("a.", ".a", "-a", "a" * 65, "linked", "%C3%A4", "a%20b", "a%0a", "%1b%5b2Ja%0aforged"),
 ]
 
 
@@ -131,6 +131,8 @@ def test_a_name_never_leaves_the_root(root):
                 assert 400 <= response.status_code < 500, (name, response.text)
                 assert "not for them" not in response.text
         assert sorted(path.name for path in root.parent.rglob("*")) == before
+    assert "\x1b" not in client.log
+    assert "\nforged" not in client.log
 
 
 def test_what_is_wrong_is_named_and_no_text_is_repeated(root):
@@ -169,6 +171,16 @@ def test_a_body_over_the_limit_is_refused_whether_or_not_it_says_its_size(root):
         response = client.post("/v1/collections/guidelines/count", content=(b"x" * 100 for _ in range(1000)))
         problem(response, 413, "BodyTooLarge")
         assert post(client, "guidelines/count", {}).is_success
+
+
+def test_a_caller_without_a_token_is_turned_away_before_its_body_is_read(root, tokens):
+    with serving(root, "--tokens", tokens) as client:
+        address = urlsplit(str(client.base_url))
+        with socket.create_connection((address.hostname, address.port), timeout=30) as unknown:
+            unknown.sendall(
+                b"POST /v1/collections/guidelines/count HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9000\r\n\r\n"
+            )
+            assert b" 401 " in unknown.recv(1000)
 
 
 def test_a_body_that_never_ends_is_left_and_others_are_served_meanwhile(root):
