@@ -32,7 +32,7 @@ SPLITTERS: Mapping[str, Mapping[str, Any]] = {
     "256 tokens (default)": {"max_tokens": 256},
     "128 tokens": {"max_tokens": 128},
 }
-ALPHAS = (0.4, 0.5, 0.6, 0.7)
+ALPHAS = (0.4, 0.5, 0.7)
 
 
 class Known:
@@ -71,7 +71,10 @@ def _found(judged: RetrievalSet, encoder: Any) -> str:
         splitter = NoteSplitter(**settings, count_tokens=encoder.count_tokens)
         for ranking, report in _passages(judged, encoder, splitter, queries, full=name.endswith("(default)")).items():
             reports[name, ranking] = report
-    rows = [[cut, ranking, *(f"{report[m]:.3f}" for m in METRICS)] for (cut, ranking), report in reports.items()]
+    rows = [
+        [*names, *(f"{report[m]:.3f}" if m in report.means else "" for m in METRICS)]
+        for names, report in reports.items()
+    ]
     return (
         f"Measured {today()} on {len(judged.documents):,} notes and {len(judged.queries)} queries with\n"
         f"{Path(encoder.name).name} ({encoder.dimension} dimensions), on {machine()};\n"
@@ -107,17 +110,19 @@ def _passages(
             reports["search_notes, BM25"] = _ranked(collection, judged, queries, mode="sparse")
             reports["best passage, hybrid"] = evaluate(_best_passage(collection, judged, queries), judged.judgments)
             for alpha in ALPHAS:
-                reports[f"search_notes, alpha {alpha}"] = _ranked(collection, judged, queries, alpha=alpha)
+                reports[f"search_notes, alpha {alpha}"] = _ranked(collection, judged, queries, depth=10, alpha=alpha)
     return reports
 
 
-def _ranked(collection: Collection, judged: RetrievalSet, queries: Matrix, **options: Any) -> Report:
+def _ranked(
+    collection: Collection, judged: RetrievalSet, queries: Matrix, depth: int = DEPTH, **options: Any
+) -> Report:
     asked = zip(judged.queries.items(), queries, strict=True)
     run = {
-        id: [hit.id for hit in collection.search_notes(text, vector=vector, top_k=DEPTH, **options)]
+        id: [hit.id for hit in collection.search_notes(text, vector=vector, top_k=depth, **options)]
         for (id, text), vector in asked
     }
-    return evaluate(run, judged.judgments)
+    return evaluate(run, judged.judgments, [metric for metric in METRICS if int(metric.partition("@")[2]) <= depth])
 
 
 def _best_passage(collection: Collection, judged: RetrievalSet, queries: Matrix) -> dict[str, list[str]]:

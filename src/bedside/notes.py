@@ -146,21 +146,24 @@ def search_notes(
     allowed = _and(_IS_PASSAGE, filter)
     (found,) = records._engine.search(records._scope_key(), parse(allowed), None, plan, [query], vectors)
     ranked = {document.metadata["source_id"]: row.score for row, document in found}
-    stored = _passages(records, list(ranked))
-    passages = _scored(records, query, vector, chosen, _and(_of(list(ranked)), filter)) if ranked else {}
+    if not ranked:
+        return []
+    named = _of(list(ranked))
+    passages = _scored(records, query, vector, chosen, _and(named, filter))
+    whole = _passages(records, list(ranked)) if filter else passages
     return [
-        NoteHit(id, score, _of_note(stored[id][0]), max(p.metadata["end"] for p in stored[id]), tuple(passages[id]))
+        NoteHit(id, score, _of_note(whole[id][0]), max(p.metadata["end"] for p in whole[id]), tuple(passages[id]))
         for id, score in ranked.items()
-        if id in passages and id in stored  # another process may just have deleted it
+        if id in passages and id in whole  # another process may just have deleted it
     ]
 
 
 def _scored(records: Records, query: str, vector: Any, mode: Mode, filter: FilterDict) -> dict[str, list[Hit]]:
     """Return the passages of some notes with their own scores, by note, best first."""
-    documents = records.get(filter=filter)
-    hits = records.search(query, vector=vector, top_k=max(1, len(documents)), filter=filter, mode=mode)
-    found = {hit.id: hit for hit in hits}
-    every = [found.get(str(document.id)) or Hit(document, 0.0) for document in documents]
+    every = records.search(query, vector=vector, top_k=max(1, records.count(filter)), filter=filter, mode=mode)
+    if mode == "sparse":  # it leaves out what holds no word of the query
+        found = {hit.id for hit in every}
+        every += [Hit(document, 0.0) for document in records.get(filter=filter) if document.id not in found]
     every.sort(key=lambda hit: (hit.metadata["source_id"], -hit.score, hit.metadata["start"]))
     return {id: list(group) for id, group in groupby(every, key=lambda hit: str(hit.metadata["source_id"]))}
 
