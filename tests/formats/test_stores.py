@@ -395,6 +395,13 @@ def test_a_pickle_that_names_anything_else_is_refused_and_runs_nothing(tmp_path,
     assert not Attack.ran
 
 
+def test_a_pickle_that_asks_for_a_huge_table_is_refused_before_it_is_allocated(tmp_path):
+    folder = faiss_folder(tmp_path)
+    (folder / "index.pkl").write_bytes(b"\x80\x02}r\xff\xff\xff\x7f}\x86.")
+    with pytest.raises(UnreadableFileError, match="beyond the data"):
+        list(read_faiss(folder, allow_pickle=True))
+
+
 def test_a_cut_pickle_or_index_is_refused(tmp_path):
     folder = faiss_folder(tmp_path)
     docstore, index = ((folder / name).read_bytes() for name in ("index.pkl", "index.faiss"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from collections.abc import Collection
 from typing import Any
 
@@ -57,9 +58,17 @@ def loads(data: bytes, classes: Collection[tuple[str, str]], where: str) -> Any:
         UnreadableFileError: It is damaged, or names anything else.
     """
     try:
+        _check_memo(data)
         return _Unpickler(data, classes).load()
     except _DAMAGES as error:
         refuse(where, f"not a pickle of plain data: {error}")
+
+
+def _check_memo(data: bytes) -> None:
+    """Refuse a place in the unpickler's table that is beyond the data: the table is allocated up to it."""
+    for opcode, place, _ in pickletools.genops(data):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(str(place)) <= len(data):
+            raise pickle.UnpicklingError("a place in the table that is beyond the data")
 
 
 def attributes(value: Any, where: str) -> dict[str, Any]:
