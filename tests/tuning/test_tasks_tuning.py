@@ -179,6 +179,21 @@ def test_a_tuned_body_gives_the_same_vectors_in_every_backend(ner, backend):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ner", "qa"])
+def test_onnx_runtime_predicts_what_torch_does(ner, base, tmp_path, kind):
+    for needed in ("onnxruntime", "onnx", "onnxscript"):
+        pytest.importorskip(needed, reason=f"{needed} is not installed: it comes with bedside[onnx,export]")
+    options = {"question": "Which drug was given?"} if kind == "qa" else {}
+    folder = tune_qa(asked(), tmp_path / "qa", base=base, settings=how()).folder if kind == "qa" else ner.folder
+    texts = [example.context for example in asked(8)] + ["Fever. " * 60]
+    exact, found = load_task(folder, device="cpu"), load_task(folder, backend="onnx", device="cpu")
+    rows = exact.rows(asked(8) if kind == "qa" else tagged(8))
+    for a, b in zip(exact.network.logits(rows), found.network.logits(rows), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+    assert len(found.predict(texts, **options)) == len(texts)
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_minilm_finds_diseases_better_than_a_dictionary_of_them(tmp_path):
     """On a quarter of the NCBI disease training sentences; the whole of it is in the benchmarks."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bedside.encoders.checkpoint import Checkpoint, resolve
+from bedside.encoders.checkpoint import resolve
 from bedside.encoders.prepare import prepared
 from bedside.errors import InvalidInputError
 from bedside.tuning.tasks.classify import ClassifierTask
 from bedside.tuning.tasks.ner import NerTask
 from bedside.tuning.tasks.qa import QaTask
 from bedside.tuning.tasks.relations import RelationTask
-from bedside.tuning.tasks.task import Spec, Task
+from bedside.tuning.tasks.task import Network, Spec, Task
 from bedside.tuning.tasks.tokens import TaskTokenizer
 
 TASKS: dict[str, type[Task]] = {task.kind: task for task in (ClassifierTask, NerTask, QaTask, RelationTask)}
-BACKENDS = ("torch",)
+BACKENDS = ("torch", "onnx")
 
 
 def load_task(folder: str | os.PathLike[str], *, backend: str = "torch", device: str = "auto") -> Task:
@@ -24,7 +24,8 @@ def load_task(folder: str | os.PathLike[str], *, backend: str = "torch", device:
 
     Args:
         folder: The folder, or a hub id that it was pushed to.
-        backend: ``"torch"``.
+        backend: ``"torch"``, or ``"onnx"``, which exports the network at the first use, agrees with torch to 1e-4 and
+            then needs no torch.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
 
     Returns:
@@ -44,15 +45,18 @@ def load_task(folder: str | os.PathLike[str], *, backend: str = "torch", device:
     """
     if backend not in BACKENDS:
         raise InvalidInputError(f"backend={backend!r}: expected one of {', '.join(map(repr, BACKENDS))}")
-    return open_task(resolve(folder), device)
-
-
-def open_task(checkpoint: Checkpoint, device: str) -> Task:
-    """The task of a checkpoint; see :func:`load_task`."""
-    from bedside.tuning.tasks.network import TorchNetwork, open_model  # brings torch
-
-    path: Path = prepared(checkpoint)
+    path: Path = prepared(resolve(folder))
     spec = Spec.read(path)
     tokenizer = TaskTokenizer(path, spec.max_length, spec.overlap)
     kind = TASKS[spec.kind]
-    return kind(spec, tokenizer, TorchNetwork(open_model(path, kind.architecture), tokenizer.pad_id, device))
+    return kind(spec, tokenizer, _network(backend, path, kind.architecture, tokenizer.pad_id, device))
+
+
+def _network(backend: str, path: Path, architecture: str, pad_id: int, device: str) -> Network:
+    if backend == "onnx":
+        from bedside.tuning.tasks.onnx_network import OnnxNetwork  # brings onnxruntime
+
+        return OnnxNetwork(path, architecture, pad_id, device)
+    from bedside.tuning.tasks.network import TorchNetwork, open_model  # brings torch
+
+    return TorchNetwork(open_model(path, architecture), pad_id, device)

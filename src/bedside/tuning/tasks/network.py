@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bedside.encoders.backends.torch_backend import choose_device
 from bedside.encoders.extras import needs
-from bedside.encoders.progress import progress
-from bedside.encoders.windows import batches, padded
 from bedside.errors import InvalidModelError
 from bedside.tuning.quiet import quiet_transformers
+from bedside.tuning.tasks.batching import arrays, batched
 from bedside.tuning.tasks.task import Logits
 from bedside.tuning.tasks.tokens import Row
 
@@ -21,10 +23,15 @@ with needs("transformers"):
     import transformers
     from torch import Tensor
 
-_BATCH_TOKENS = 2_048
 
-
-def open_model(folder: Path, architecture: str, outputs: Sequence[str] | None = None, *, seed: int = 0) -> Any:
+def open_model(
+    folder: Path,
+    architecture: str,
+    outputs: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    attention: str | None = None,
+) -> Any:
     """Load one of transformers' heads on a model folder; a head that the folder lacks gets seeded random weights.
 
     Args:
@@ -32,6 +39,7 @@ def open_model(folder: Path, architecture: str, outputs: Sequence[str] | None = 
         architecture: The head, such as ``"TokenClassification"``.
         outputs: Names of its outputs; ``None`` takes those of the folder.
         seed: Of weights that the folder lacks; the caller's random state is left as it was.
+        attention: What transformers is to compute attention with; ``None`` leaves it to choose.
 
     Raises:
         InvalidModelError: transformers cannot load the folder.
@@ -49,6 +57,7 @@ def open_model(folder: Path, architecture: str, outputs: Sequence[str] | None = 
                 trust_remote_code=False,
                 use_safetensors=True,
                 dtype=torch.float32,
+                attn_implementation=attention,
                 ignore_mismatched_sizes=outputs is not None,
                 **names,
             )
@@ -67,33 +76,24 @@ class TorchNetwork:
 
     def logits(self, rows: Sequence[Row]) -> list[Logits]:
         """See :class:`bedside.tuning.tasks.task.Network`."""
-        found: list[Logits] = [None] * len(rows)  # type: ignore[list-item]
         training = self.model.training
         self.model.eval()
-        lengths = [len(row.ids) for row in rows]
         try:
-            with progress(sum(lengths), "predicting", "token") as advance, torch.inference_mode():
-                for chosen in batches(lengths, _BATCH_TOKENS):
-                    scores = stacked(self.model(**self._batch([rows[i] for i in chosen]))).float().cpu().numpy()
-                    for i, own in zip(chosen, scores, strict=True):
-                        found[i] = own if own.ndim == 1 else own[: lengths[i]]
-                    advance(sum(lengths[i] for i in chosen))
+            with torch.inference_mode():
+                return batched(rows, self._pad_id, types=self._with_types, run=self._run)
         finally:
             self.model.train(training)
-        return found
 
-    def _batch(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+    def _run(self, batch: dict[str, NDArray[np.int64]]) -> Logits:
         device = next(self.model.parameters()).device
-        return {name: tensor.to(device) for name, tensor in inputs(rows, self._pad_id, types=self._with_types).items()}
+        given = {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
+        scores: Logits = stacked(self.model(**given)).float().cpu().numpy()
+        return scores
 
 
 def inputs(rows: Sequence[Row], pad_id: int, *, types: bool) -> dict[str, Tensor]:
     """Rows as the padded batch that transformers' models take."""
-    ids, mask = padded([row.ids for row in rows], pad_id)
-    batch = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask).long()}
-    if types:
-        batch["token_type_ids"] = torch.from_numpy(padded([row.types for row in rows], 0)[0])
-    return batch
+    return {name: torch.from_numpy(array) for name, array in arrays(rows, pad_id, types=types).items()}
 
 
 def takes_types(model: Any) -> bool:
