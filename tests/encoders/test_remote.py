@@ -126,6 +126,14 @@ def test_requests_are_cut_by_tokens_and_run_at_most_so_many_at_once(provider):
     assert 1 < provider.most_running <= 3
 
 
+def test_a_note_is_cut_by_the_tokens_of_the_provider(provider):
+    encoder = encoder_of(provider, count_tokens=lambda text: len(text.split()))
+    assert encoder.count_tokens(["two words", "one"]) == [2, 1]
+    with Collection.open(encoder=encoder) as notes:
+        notes.add_note("He walks daily. " * 100, id="v1")
+        assert max(len(passage.text.split()) for passage in notes.get(filter={})) in range(200, 257)
+
+
 def test_prompts_and_dimensions_are_sent_and_change_the_fingerprint(provider):
     encoder = encoder_of(provider, dimensions=4, query_prompt="query: ", document_prompt="passage: ")
     assert encoder.dimension == 4

@@ -171,9 +171,9 @@ class RemoteEncoder(AsyncMethods):
         """Encode questions; as :meth:`encode_documents`."""
         return self._encode(texts, self.query_prompt)
 
-    def count_tokens(self, text: str) -> int:
-        """Return what ``count_tokens`` says, or the estimate in its place."""
-        return self._count_tokens(text)
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text as ``count_tokens`` says, or the estimate in its place."""
+        return [self._count_tokens(text) for text in texts]
 
     def close(self) -> None:
         """Close the connections."""
