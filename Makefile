@@ -57,6 +57,9 @@ bench: $(READY)
 	@! command -v npm >/dev/null || npm install --silent --prefix bench-results/node vectra@0.12.3
 	$(BIN)/python benchmarks/retrieval.py --output docs/benchmarks.md
 	$(BIN)/python benchmarks/calibration.py --output docs/encoders.md
+	$(BIN)/python benchmarks/notes.py --output docs/notes.md
+	$(BIN)/python benchmarks/tuning.py --output docs/benchmarks.md
+	$(BIN)/python benchmarks/tasks.py --output docs/benchmarks.md
 	$(BIN)/python benchmarks/corpora.py
 	HF_HUB_OFFLINE=1 $(BENCH)/bin/python benchmarks/encoding.py --output docs/benchmarks.md
 	$(BENCH)/bin/python benchmarks/store.py --output docs/benchmarks.md
