@@ -62,6 +62,7 @@ def test_a_dry_run_counts_what_a_run_would_do_and_writes_nothing(base, tmp_path)
         plan_tuning(base, pairs=PAIRS, method="magic")
 
 
+@pytest.mark.slow
 def test_the_command_estimates_then_tunes_and_the_folder_opens(folder):
     before = sorted(folder.iterdir())
     plan = json.loads(bedside(folder / "run.yaml", "--dry-run", "--json"))
