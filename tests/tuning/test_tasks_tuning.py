@@ -144,9 +144,7 @@ def test_adapters_train_a_share_of_the_weights_and_are_merged_when_saved(base, t
 
     tuned = load_file(tmp_path / "task" / "model.safetensors")
     assert not any("lora" in name for name in tuned)
-    again = load_task(tmp_path / "task", device="cpu")
-    valid = [e for e in tagged() if e.text in {x.text for x in tagged()}]
-    assert again.measure(valid)["f1"] > 0.5
+    assert load_task(tmp_path / "task", device="cpu").measure(tagged())["f1"] > 0.5
 
 
 def test_a_run_is_refused_before_it_trains(base, tmp_path):

@@ -135,7 +135,7 @@ class QaTask(Task):
         none = min(float(logits[0].sum()) for _, logits in windows) if self.spec.unanswerable else -np.inf
         highest = max(scores[0], none)
         total = np.exp(scores - highest).sum() + np.exp(none - highest)
-        score = float(np.exp(highest - highest) / total)
+        score = float(1 / total)
         if none > scores[0]:
             return Answer("", 0, 0, score)
         start, end = context.starts[spans[0][1]], context.ends[spans[0][2]]
