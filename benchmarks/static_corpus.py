@@ -124,7 +124,7 @@ def book(clone: Path, commit: str) -> Iterator[str]:
 
 def wordnet(clone: Path, commit: str) -> Iterator[tuple[str, str, list[str]]]:
     """Synonyms, meaning and examples of each sense; one in eight of plants, animals, places and things."""
-    import yaml  # type: ignore[import-untyped]  # stubs would be one more dependency
+    import yaml  # stubs would be one more dependency
 
     chooser = random.Random(1)
     for file in _files(clone, commit, r"src/yaml/(noun|verb|adj|adv)\..*\.yaml"):
