@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from checkpoints import DATA, minilm_folder
 
 from bedside import Collection, Document, load_encoder
 from bedside.evaluation import evaluate, load_retrieval_set
+from checkpoints import DATA, minilm_folder
 
 
 @pytest.fixture(scope="module")
