@@ -77,9 +77,15 @@ def _found(judged: RetrievalSet, encoder: Any) -> str:
     ]
     return (
         f"Measured {today()} on {len(judged.documents):,} notes and {len(judged.queries)} queries with\n"
-        f"{Path(encoder.name).name} ({encoder.dimension} dimensions), on {machine()};\n"
+        f"{_name(encoder)} ({encoder.dimension} dimensions), on {machine()};\n"
         f"{versions(['bedside', 'ir-measures'])}.\n\n" + table(["cut into", "ranking", *METRICS], rows)
     )
+
+
+def _name(encoder: Encoder) -> str:
+    """Return the model's name; the package that ships MiniLM calls its folder only "model"."""
+    name = Path(encoder.name).name
+    return "all-MiniLM-L6-v2" if name == "model" else name
 
 
 def _whole(judged: RetrievalSet, encoder: Any, queries: Matrix) -> dict[str, Report]:
