@@ -49,7 +49,7 @@ NoteChange: TypeAlias = Literal["added", "replaced", "unchanged"]
 MAX_TOKENS = 256
 """Of a passage: 256 and 128 gave 0.857 and 0.856 nDCG@10 on the development notes (see ``docs/notes.md``)."""
 ALPHA = 0.6
-"""Weight of the best passage's cosine; 0.4 to 0.6 gave 0.862 to 0.857 nDCG@10 on the development notes, 0.7 gave 0.844."""
+"""Weight of the best passage's cosine: 0.4 and 0.6 gave 0.862 and 0.857 nDCG@10 on those notes, 0.7 gave 0.844."""
 _OWN = ("source_id", "start", "end", "section", "source_hash")
 _IS_PASSAGE: FilterDict = {"source_hash": {"$exists": True}}
 
