@@ -23,6 +23,7 @@ COMMANDS = {
     *("verify", "repair", "compact", "reembed", "copy"),
     *("map", "fetch-model", "export-model", "distill"),
     *("serve", "mcp"),
+    *("init", "export", "import"),
     *("add-notes", "watch"),
     *("eval", "explain"),
 }
@@ -63,10 +64,10 @@ def scoped_ward(tmp_path):
 
 
 def test_the_commands_are_those_listed_each_has_help_and_stands_in_the_documentation():
-    from bedside.cli import evaluate, maps, models, records, serving, upkeep, watch
+    from bedside.cli import evaluate, exchange, maps, models, records, serving, upkeep, watch
 
     commands = {**records.COMMANDS, **upkeep.COMMANDS, **models.COMMANDS, **maps.COMMANDS, **evaluate.COMMANDS}
-    commands |= {**serving.COMMANDS, **watch.COMMANDS}
+    commands |= {**exchange.COMMANDS, **serving.COMMANDS, **watch.COMMANDS}
     assert set(commands) == COMMANDS
     overview, page = bedside("--help"), PAGE.read_text(encoding="utf-8")
     for name, command in commands.items():

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bedside import __version__
-from bedside.cli import evaluate, maps, migrating, models, records, serving, tune, upkeep, watch
+from bedside.cli import evaluate, exchange, maps, migrating, models, records, serving, tune, upkeep, watch
 
 app = typer.Typer(
     name="bedside",
@@ -17,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # their tracebacks show local variables, and those hold notes
 )
-for _group in (records, upkeep, models, maps, evaluate, serving, migrating, watch):
+for _group in (records, exchange, upkeep, models, maps, evaluate, serving, migrating, watch):
     for _name, _command in _group.COMMANDS.items():
         app.command(_name)(_command)
 app.add_typer(tune.app, name="tune")

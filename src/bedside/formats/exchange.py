@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import tempfile
@@ -69,11 +70,11 @@ def import_records(records: Records, path: str | os.PathLike[str], *, format: st
     source = Path(path)
     chosen = detect_format(source) if format is None else named_format(format)
     source.stat()  # before anything is locked
-    try:
-        documents = chosen.read(source, **options)
-    except TypeError:
-        raise InvalidInputError(f"{chosen.name} does not take all of the options {', '.join(options)}") from None
-    batches = _Batches(documents, source.name)
+    known = inspect.signature(chosen.read).parameters
+    if unknown := sorted(options.keys() - known.keys()):
+        allowed = ", ".join(key for key in known if key != "path") or "none"
+        raise InvalidInputError(f"{unknown[0]}: not an option of {chosen.name}; its options: {allowed}")
+    batches = _Batches(chosen.read(source, **options), source.name)
     try:
         return records._engine.add_batches(batches, records._scope_to_fill())
     except (InvalidInputError, ScopeError) as error:

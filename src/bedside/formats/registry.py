@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from bedside.errors import InvalidInputError, UnreadableFileError
 from bedside.formats import csv_table, json_array, json_lines, numpy_pair, tables
 from bedside.formats.stores.detect import TESTS
+from bedside.formats.stores.langchain_memory import write_langchain
+from bedside.formats.stores.migration import READERS
+from bedside.formats.vectra.write import write_documents
 from bedside.types import Document
 
 _HEAD = 4_096
@@ -40,37 +42,23 @@ class Format:
     replaces: bool = True
 
 
-def _store(name: str, module: str, read: str, write: str | None = None, *, replaces: bool = True) -> Format:
-    """Return the format of another program's store, whose module is imported when it is used."""
-
-    def later(function: str) -> Callable[..., Any]:
-        return lambda *given, **options: getattr(import_module(f"bedside.formats.{module}"), function)(
-            *given, **options
-        )
+def _ignoring_vectors(write: Callable[[Path, Any], object]) -> Callable[..., object]:
+    """Return the writer of a format that always holds vectors as one that is told so."""
 
     def writer(path: Path, documents: Any, *, vectors: bool) -> object:
-        del vectors  # it needs them
-        return later(str(write))(path, documents)
+        del vectors
+        return write(path, documents)
 
-    return Format(
-        name,
-        TESTS[name],
-        later(read),
-        writer if write else None,
-        needs_vectors=write is not None,
-        replaces=replaces,
-    )
+    return writer
 
 
+_WRITERS = {"vectra": _ignoring_vectors(write_documents), "langchain": _ignoring_vectors(write_langchain)}
+_STORES = (
+    Format(name, TESTS[name], read, write := _WRITERS.get(name), needs_vectors=write is not None, replaces=False)
+    for name, read in READERS.items()
+)
 _ALL = (
-    _store("vectra", "vectra", "read_documents", "write_documents", replaces=False),
-    _store("llama-index", "stores", "read_llama_index"),
-    _store("langchain", "stores", "read_langchain", "write_langchain"),
-    _store("chroma", "stores", "read_chroma"),
-    _store("lancedb", "stores", "read_lancedb"),
-    _store("faiss", "stores", "read_faiss"),
-    _store("qdrant", "stores", "read_qdrant"),
-    _store("pinecone", "stores", "read_pinecone"),
+    *_STORES,
     Format("parquet", tables.detect_parquet, tables.read_parquet, tables.write_parquet, ".parquet"),
     Format("arrow", tables.detect_arrow, tables.read_arrow, tables.write_arrow, ".arrow"),
     Format("numpy", numpy_pair.detect, numpy_pair.read, numpy_pair.write, ".npy", needs_vectors=True, replaces=False),

@@ -1,0 +1,305 @@
+"""Records out to a file and in again: every format exact, every damage named, nothing half imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bedside import Collection, Document
+from bedside.errors import (
+    DuplicateIdError,
+    InvalidDocumentError,
+    InvalidInputError,
+    InvalidVectorError,
+    ScopeMismatch,
+    ScopeRequired,
+    UnreadableFileError,
+)
+from bedside.formats import FORMATS, detect_format
+
+OURS = ["json", "jsonl", "csv", "parquet", "arrow", "numpy"]
+SUFFIXES = {"numpy": ".npy"}
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
+    [
+        "a\r\nb\rc\n",
+        "=1+1",
+        "+1",
+        "-1",
+        "@x",
+        "'",
+        "''=",
+        "\t=",
+        "\0",
+        "7",
+        "true",
+        "null",
+        "1.0",
+        "😀",
+        "\ufeff",
+        '"',
+        ",",
+    ]
+)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXTS
+VALUES = st.recursive(
+    SCALARS | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+METADATA = st.dictionaries(TEXTS | st.sampled_from(["a", "a.b", "a:int", "", "b\\"]), VALUES, max_size=4)
+NUMBERS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+VECTORS = st.lists(NUMBERS, min_size=3, max_size=3).filter(lambda v: np.any(np.array(v, np.float32)))
+RECORDS = st.lists(
+    st.builds(Document, TEXTS, METADATA, TEXTS.filter(bool), VECTORS), max_size=5, unique_by=lambda d: d.id
+)
+AWKWARD = float(np.array([0x15AE43FD], np.uint32).view(np.float32)[0])
+"""Its shortest float32 digits, read as a double and rounded, are the next float32."""
+
+
+def file_of(folder, format):
+    return folder / f"notes{SUFFIXES.get(format, '.' + format)}"
+
+
+def exact(records):
+    return [
+        (
+            d.id,
+            d.text,
+            json.dumps(d.metadata, sort_keys=True),
+            None if d.vector is None else np.array(d.vector).tobytes(),
+        )
+        for d in records.get(filter={}, include_vectors=True)
+    ]
+
+
+@pytest.fixture
+def two():
+    notes = Collection.open()
+    notes.add(
+        [
+            Document("BP 120/80", {"ward": "icu", "age": 71}, id="../../etc/passwd", vector=[AWKWARD, 1]),
+            Document("=HYPERLINK(1)", {"ward": "er", "site": {"a.b": [1, 1.0, None]}}, id="=2", vector=[0.1, -0.0]),
+        ]
+    )
+    return notes
+
+
+@pytest.mark.parametrize("format", OURS)
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(documents=RECORDS)
+def test_every_format_gives_back_what_it_was_given_to_the_bit(tmp_path_factory, format, documents):
+    folder, notes, copy = tmp_path_factory.mktemp("f"), Collection.open(), Collection.open()
+    notes.add(documents)
+    file = file_of(folder, format)
+    assert notes.export(file, include_vectors=True) == len(documents)
+    assert detect_format(file).name == format
+    assert copy.import_from(file) == len(documents)
+    assert exact(copy) == exact(notes)
+
+
+@settings(deadline=None, max_examples=300)
+@given(values=st.lists(st.integers(0, 2**32 - 1), min_size=64, max_size=64))
+def test_any_float32_comes_back_from_its_decimal_digits(values):
+    from bedside.formats.fields import from_line, to_line
+
+    vector = np.array([*values, 0x15AE43FD], np.uint32).view(np.float32)
+    vector = vector[np.isfinite(vector)]
+    back = from_line(to_line(Document("x", vector=vector), vectors=True), "f", "line 1").vector
+    assert back.tobytes() == vector.tobytes()
+
+
+@pytest.mark.parametrize("format", ["vectra", "langchain"])
+def test_what_is_written_for_another_program_comes_back(tmp_path, two, format):
+    two.export(tmp_path / "out", format=format, include_vectors=True)
+    copy = Collection.open()
+    copy.import_from(tmp_path / "out")
+    assert exact(copy) == exact(two)
+
+
+@pytest.mark.parametrize("format", OURS)
+def test_the_content_tells_the_format_whatever_the_suffix(tmp_path, two, format):
+    two.export(file_of(tmp_path, format), include_vectors=True)
+    renamed = file_of(tmp_path, format).rename(tmp_path / "notes.bin")
+    assert detect_format(renamed) is FORMATS[format]
+
+
+def test_an_export_has_no_vectors_unless_asked_and_is_private(tmp_path, two):
+    for format in ["json", "jsonl", "csv", "parquet", "arrow"]:
+        file, copy = file_of(tmp_path, format), Collection.open()
+        two.export(file, filter={"ward": "icu"})
+        assert file.stat().st_mode & 0o777 == 0o600
+        copy.import_from(file)
+        assert [d.id for d in copy] == ["../../etc/passwd"]
+        assert copy.dimension == 0
+    with pytest.raises(InvalidInputError, match="include_vectors=True"):
+        two.export(tmp_path / "x.npy")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_no_cell_of_a_csv_file_is_a_formula(tmp_path, two):
+    import csv
+
+    two.export(tmp_path / "a.csv", include_vectors=True)
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        assert not [cell for row in csv.reader(file) for cell in row if cell.startswith(tuple("=+-@\t\r\n"))]
+
+
+def test_a_csv_file_of_another_program_is_taken_as_text(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbftext,ward,age\r\n'tis =1,007,\r\n=1+1,er,5\r\n")
+    notes = Collection.open()
+    notes.import_from(tmp_path / "a.csv")
+    found = [(d.text, d.metadata) for d in notes]
+    assert found == [("'tis =1", {"ward": "007"}), ("=1+1", {"ward": "er", "age": "5"})]
+
+
+GOOD = '{"id": "%d", "text": "x", "vector": [1, 2]}'
+
+
+@pytest.mark.parametrize("disk", [False, True])
+@pytest.mark.parametrize("array", [False, True])
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        ('{"id": "z", "text": "secret', UnreadableFileError, ""),
+        ('{"text": "secret", "metadata": {"a": 1e400}}', UnreadableFileError, "infinity"),
+        ('{"text": "secret", "metadata": {"a": NaN}}', UnreadableFileError, "not JSON"),
+        ('{"text": "secret", "vector": [1, 1e39]}', InvalidVectorError, "finite"),
+        ('{"text": "secret", "vector": [1, "2"]}', UnreadableFileError, "list of numbers"),
+        ('{"text": "secret", "vector": [1, 2, 3]}', InvalidVectorError, ""),
+        ('{"text": "secret"}', Exception, "encoder"),
+        ('{"id": "7", "text": "secret", "vector": [1, 2]}', DuplicateIdError, "given twice"),
+        ('{"id": 7, "text": "secret", "vector": [1, 2]}', UnreadableFileError, "expected str"),
+        ('{"text": "secret\\ud800", "vector": [1, 2]}', UnreadableFileError, "not JSON"),
+        ('{"text": "secret", "txet": 1}', UnreadableFileError, "unknown field"),
+        ('{"text": "secret", "metadata": {"a": %s}}' % ("[" * 5000 + "]" * 5000), UnreadableFileError, "depth"),
+        ('{"text": "x", "vector": [1, 2], "metadata": {"a": %s}}' % ("[" * 70 + "]" * 70), InvalidDocumentError, "64"),
+        ("7", UnreadableFileError, "expected"),
+    ],
+)
+def test_a_damaged_last_record_is_named_and_nothing_is_imported(tmp_path, disk, array, bad, error, message):
+    lines = [*(GOOD % i for i in range(1500)), bad]
+    text = "[" + ",".join(lines) + "]" if array else "\n".join(lines)
+    (tmp_path / "notes").write_text(text)
+    notes = Collection.open(tmp_path / "c" if disk else None)
+    with pytest.raises(error, match=message) as caught:
+        notes.import_from(tmp_path / "notes")
+    assert "notes" in str(caught.value)
+    assert "150" in str(caught.value) or "records 1001 to" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert len(notes) == 0
+    assert notes.dimension is None
+    notes.add([Document("another dimension", vector=[1, 2, 3])])
+    notes.verify()
+    notes.close()
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "parquet", "arrow", "numpy"])
+def test_a_file_that_was_cut_off_is_refused(tmp_path, two, format):
+    file, copy = file_of(tmp_path, format), Collection.open()
+    two.export(file, include_vectors=True)
+    file.write_bytes(file.read_bytes()[:-5])
+    with pytest.raises((UnreadableFileError, InvalidVectorError), match="notes"):
+        copy.import_from(file, format=format)
+    assert len(copy) == 0
+
+
+def test_what_is_there_stays_when_an_import_fails_and_is_replaced_when_it_does_not(tmp_path, two):
+    before = exact(two)
+    (tmp_path / "bad.jsonl").write_text((GOOD % 1) + "\n{")
+    with pytest.raises(UnreadableFileError, match="line 2"):
+        two.import_from(tmp_path / "bad.jsonl")
+    assert exact(two) == before
+    (tmp_path / "good.jsonl").write_text('{"id": "=2", "text": "new", "vector": [1, 2]}\n\n')
+    assert two.import_from(tmp_path / "good.jsonl") == 1
+    assert {d.id: d.text for d in two} == {"../../etc/passwd": "BP 120/80", "=2": "new"}
+
+
+def test_another_process_sees_the_whole_import_or_nothing(tmp_path, two):
+    two.export(tmp_path / "a.jsonl", include_vectors=True)
+    with Collection.open(tmp_path / "c") as notes, Collection.open(tmp_path / "c", read_only=True) as reader:
+        assert len(reader) == 0
+        notes.import_from(tmp_path / "a.jsonl")
+        assert exact(reader) == exact(two)
+
+
+def test_a_view_fills_in_its_scope_and_refuses_another(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "x"}\n')
+    (tmp_path / "b.jsonl").write_text('{"id": "1", "text": "x", "metadata": {"patient": "B"}}\n')
+    notes = Collection.open(scope_keys=["patient"])
+    notes.scoped(patient="A").import_from(tmp_path / "a.jsonl")
+    with pytest.raises(ScopeMismatch, match=r"b\.jsonl, record 1"):
+        notes.scoped(patient="A").import_from(tmp_path / "b.jsonl")
+    with pytest.raises(ScopeRequired, match=r"a\.jsonl, record 1"):
+        notes.import_from(tmp_path / "a.jsonl")
+    with pytest.raises(ScopeRequired):
+        notes.export(tmp_path / "all.jsonl")
+    assert notes.scoped(patient="A").export(tmp_path / "one.jsonl") == 1
+
+
+def test_an_export_that_fails_leaves_what_was_there(tmp_path, two):
+    (tmp_path / "a.npy").write_bytes(b"mine")
+    with pytest.raises(InvalidInputError, match="already there"):
+        two.export(tmp_path / "a.npy", include_vectors=True)
+    with pytest.raises(InvalidInputError, match="only read"):
+        two.export(tmp_path / "x", format="chroma")
+    with pytest.raises(InvalidInputError, match="expected one of"):
+        two.export(tmp_path / "x", format="xls")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
+
+
+def run(*arguments, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "bedside.cli", *map(str, arguments)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout or done.stderr
+
+
+def test_the_commands_create_fill_and_write_a_collection(tmp_path):
+    ward, again = tmp_path / "ward", tmp_path / "again"
+    assert "created" in run("init", ward, "--scope-key", "patient")
+    assert "already holds" in run("init", ward, code=1)
+    (tmp_path / "in").write_text('[{"id": "1", "text": "Chest pain.", "vector": [1, 2]}]')
+    assert run("import", ward, tmp_path / "in", "--scope", "patient=A", "--json") == '{"added":1}\n'
+    assert "scope" in run("export", ward, tmp_path / "out.csv", code=1)
+    assert run("export", ward, tmp_path / "out.csv", "--scope", "patient=A") == "1 documents exported\n"
+    assert run("import", again, tmp_path / "out.csv") == "1 documents added\n"
+    (tmp_path / "in").write_text("[{")
+    assert "record" in run("import", again, tmp_path / "in", code=1)
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from bedside.formats.registry import detect_format
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+path = Path(sys.argv[1])
+count = sum(1 for _ in detect_format(path).read(path))
+print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["jsonl", "json"])
+def test_reading_takes_no_more_memory_for_a_larger_file(tmp_path, format):
+    random = np.random.default_rng(0)
+    vectors = random.standard_normal((100, 384)).astype(np.float32)
+    peaks = []
+    for count in (20_000, 100_000):
+        file = file_of(tmp_path, format)
+        made = (Document(f"Note {i}.", {"n": i}, str(i), vectors[i % 100]) for i in range(count))
+        FORMATS[format].write(file, made, vectors=True)
+        done = subprocess.run([sys.executable, "-c", PEAK, file], capture_output=True, text=True, check=True)
+        read, peak = map(int, done.stdout.split())
+        assert read == count
+        peaks.append(peak / 1024)
+    assert peaks[1] < peaks[0] + 16
+    assert peaks[1] < 64
