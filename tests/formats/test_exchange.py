@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bedside import Collection, Document
 from bedside.errors import (
     DuplicateIdError,
+    EncoderRequired,
     InvalidDocumentError,
     InvalidInputError,
     InvalidVectorError,
@@ -92,7 +93,7 @@ def two():
 
 @pytest.mark.parametrize("format", OURS)
 @settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(documents=RECORDS)
 def test_every_format_gives_back_what_it_was_given_to_the_bit(tmp_path_factory, format, documents):
@@ -168,13 +169,13 @@ GOOD = '{"id": "%d", "text": "x", "vector": [1, 2]}'
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        ('{"id": "z", "text": "secret', UnreadableFileError, ""),
+        ('{"id": "z", "text": "secret', UnreadableFileError, "not JSON|the file ends"),
         ('{"text": "secret", "metadata": {"a": 1e400}}', UnreadableFileError, "infinity"),
         ('{"text": "secret", "metadata": {"a": NaN}}', UnreadableFileError, "not JSON"),
         ('{"text": "secret", "vector": [1, 1e39]}', InvalidVectorError, "finite"),
         ('{"text": "secret", "vector": [1, "2"]}', UnreadableFileError, "list of numbers"),
-        ('{"text": "secret", "vector": [1, 2, 3]}', InvalidVectorError, ""),
-        ('{"text": "secret"}', Exception, "encoder"),
+        ('{"text": "secret", "vector": [1, 2, 3]}', InvalidVectorError, "one length|dimension"),
+        ('{"text": "secret"}', EncoderRequired, "encoder"),
         ('{"id": "7", "text": "secret", "vector": [1, 2]}', DuplicateIdError, "given twice"),
         ('{"id": 7, "text": "secret", "vector": [1, 2]}', UnreadableFileError, "expected str"),
         ('{"text": "secret\\ud800", "vector": [1, 2]}', UnreadableFileError, "not JSON"),
@@ -277,16 +278,20 @@ def test_the_commands_create_fill_and_write_a_collection(tmp_path):
 
 
 PEAK = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from bedside.formats.registry import detect_format
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def peak():  # not getrusage: its maximum is inherited from the process that started this one
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
 path = Path(sys.argv[1])
-count = sum(1 for _ in detect_format(path).read(path))
-print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+read, before = detect_format(path).read, peak()
+print(sum(1 for _ in read(path)), peak() - before)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is read from /proc")
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ["jsonl", "json"])
 def test_reading_takes_no_more_memory_for_a_larger_file(tmp_path, format):

@@ -88,7 +88,7 @@ def write(path: Path, documents: Iterable[Document], *, vectors: bool) -> None:
         waiting.seek(0)
         ordered = sorted(types.items(), key=lambda item: item[0] == ("vector",))
         with path.open("w", encoding="utf-8", newline="") as out:
-            table = csv.writer(out, lineterminator="\n")
+            table = csv.writer(out)  # a line end of \r\n makes it quote both characters wherever they stand in a cell
             table.writerow(_header(place, type) for place, type in ordered)
             for line in waiting:
                 cells = _cells(Document(**orjson.loads(line)), vectors=vectors)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bedside.encoders.progress import progress
-from bedside.errors import BedsideError, InvalidInputError, ScopeError, UnreadableFileError
+from bedside.errors import BedsideError, EncoderRequired, InvalidInputError, ScopeError, UnreadableFileError
 from bedside.filters.parse import parse
 from bedside.formats.registry import detect_format, format_to_write, named_format
 from bedside.store.files import FILE_MODE, FOLDER_MODE, refusals, sync_folder
@@ -77,7 +77,7 @@ def import_records(records: Records, path: str | os.PathLike[str], *, format: st
     batches = _Batches(chosen.read(source, **options), source.name)
     try:
         return records._engine.add_batches(batches, records._scope_to_fill())
-    except (InvalidInputError, ScopeError) as error:
+    except (InvalidInputError, ScopeError, EncoderRequired) as error:
         if isinstance(error, UnreadableFileError) or not str(error).startswith("documents"):
             raise
         raise type(error)(batches.placed(str(error))) from None
