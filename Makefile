@@ -54,7 +54,7 @@ types: $(READY)
 bench: $(READY)
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	@$(BENCH)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt -e .
-	@! command -v npm >/dev/null || npm install --silent --prefix bench-results/node vectra@0.12.3
+	@! command -v npm >/dev/null || npm install --silent --prefix bench-results/node vectra@0.15.0
 	$(BIN)/python benchmarks/retrieval.py --output docs/benchmarks.md
 	$(BIN)/python benchmarks/calibration.py --output docs/encoders.md
 	$(BIN)/python benchmarks/notes.py --output docs/notes.md

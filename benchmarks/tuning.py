@@ -47,15 +47,11 @@ def main() -> None:
     options = _options()
     judged = load_retrieval_set(options.folder)
     train, test = divide(judged, SEED)
-    rows = []
-    for name in options.only or list(SETTINGS):
+    for name in [] if options.again else options.only or list(SETTINGS):
         facts = one(name, judged, train, test)
         print(json.dumps(facts, indent=1))
-        (RESULTS / f"tuning-{name.replace(' ', '-')}.json").write_text(json.dumps(facts, indent=1), "utf-8")
-    for name in SETTINGS:
-        file = RESULTS / f"tuning-{name.replace(' ', '-')}.json"
-        if file.is_file():
-            rows.append(_row(json.loads(file.read_text("utf-8"))))
+        _results(name).write_text(json.dumps(facts, indent=1), "utf-8")
+    rows = [_row(json.loads(_results(name).read_text("utf-8"))) for name in SETTINGS if _results(name).is_file()]
     header = ["encoder", "pairs", "CPU minutes", "nDCG@10 before", "after", "difference (95 %)", "p", "better / worse"]
     text = (
         f"Measured {today()} on {machine()}; {versions(['bedside', 'sentence-transformers', 'torch'])}.\n"
@@ -142,6 +138,10 @@ def random_bert(folder: Path, texts: Sequence[str]) -> Path:
     return folder
 
 
+def _results(name: str) -> Path:
+    return RESULTS / f"tuning-{name.replace(' ', '-')}.json"
+
+
 def _with_vector(document: Document, vector: np.ndarray) -> Document:
     return replace(document, vector=vector)
 
@@ -171,6 +171,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=DATA / "medquad", help="a set in BEIR layout")
     parser.add_argument("--only", action="append", choices=list(SETTINGS), help="one encoder; may be repeated")
+    parser.add_argument("--again", action="store_true", help="print what was measured before; run nothing")
     parser.add_argument("--output", type=Path, help="Markdown file whose section is replaced")
     return parser.parse_args()
 

@@ -1,6 +1,6 @@
 """vectra, the store in Node that keeps its index as JSON, behind the calls of the other candidates.
 
-``npm install --prefix bench-results/node vectra@0.12.3`` puts it where this module looks for it.
+``npm install --prefix bench-results/node vectra@0.15.0`` puts it where this module looks for it.
 """
 
 from __future__ import annotations

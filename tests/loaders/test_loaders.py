@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import zipfile
@@ -261,7 +262,6 @@ HOSTILE = {
     "rows.csv of uneven rows": b"a,b\n1,2\n1,2,3\n",
     "quotes.csv": b'a,b\n1,"2\n',
     "twice.csv": b"a,a\n1,2\n",
-    "cell.csv": b"a,b\n1," + b"x" * 200_000 + b"\n",
 }  # fmt: skip
 
 
@@ -272,6 +272,15 @@ def test_a_hostile_file_raises_one_error_that_names_it(name):
         list(read(HOSTILE[name], source))
     assert str(caught.value).startswith(source)
     assert caught.value.file.startswith(source)
+
+
+def test_a_note_longer_than_pythons_limit_of_a_cell_is_read_and_the_limit_stays_the_programs():
+    limit = csv.field_size_limit(1_000)
+    try:
+        assert one(b"id,text\na," + b"x" * 200_000 + b"\n", "cell.csv").text == "x" * 200_000
+        assert csv.field_size_limit() == 1_000
+    finally:
+        csv.field_size_limit(limit)
 
 
 def test_a_page_nested_without_end_ends():

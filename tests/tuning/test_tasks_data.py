@@ -89,7 +89,7 @@ def test_squad_answers_and_entity_ids_are_understood(tmp_path):
         ("a.jsonl", '{"text": "x", "entities": [{"label": "A", "start": "0"}]}\n', "ner", r"entities\[0\]: start"),
         ("a.jsonl", '{"question": "q", "context": "c"}\n', "qa", "line 1: answers"),
         ("a.jsonl", '{"text": "x", "entities": [], "relations": ["r"]}\n', "relations", r"relations\[0\]"),
-        ("a.csv", "text,label\na\n", "classification", "line 2: another number of fields"),
+        ("a.csv", "text,label\na\n", "classification", "line 2: expected 2 cells"),
         ("a.conll", "fever\tI-Problem\n", "ner", "BIO violation: tag 1 is 'I-Problem' after 'O'"),
         ("a.conll", "a\tB-X\nb\tI-Y\n", "ner", "BIO violation: tag 2"),
         ("a.conll", "a\tE-X\n", "ner", "expected O, B-LABEL or I-LABEL"),

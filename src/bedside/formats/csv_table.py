@@ -28,8 +28,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from bedside.csv_rows import csv_rows
 from bedside.errors import UnreadableFileError
-from bedside.formats.fields import MAX_RECORD, exact_numbers, kind, make, parse, to_line
+from bedside.formats.fields import exact_numbers, kind, make, parse, to_line
 from bedside.types import Document
 
 _GUARDED = tuple("=+-@\t\r\n'＝＋－＠")
@@ -53,7 +54,7 @@ def detect(path: Path, head: bytes) -> bool:
     if not path.is_file() or b"\0" in head:
         return False
     try:
-        first = next(csv.reader(io.StringIO(head.decode("utf-8-sig", "ignore"), newline="")), [])
+        _, first = next(csv_rows(io.StringIO(head.decode("utf-8-sig", "ignore"), newline="")), (0, []))
     except csv.Error:
         return False
     return bool({"text", "vector"} & {cell.partition(":")[0] for cell in first})
@@ -62,14 +63,13 @@ def detect(path: Path, head: bytes) -> bool:
 def read(path: Path) -> Iterator[Document]:
     """Yield the records of the rows."""
     number = 0
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD))  # the process's limit is 128 KiB: less than a note
     try:
         with path.open(encoding="utf-8-sig", newline="") as source:
-            rows = csv.reader(source, strict=True)
-            columns = [_column(cell) for cell in next(rows, [])]
+            rows = csv_rows(source)
+            columns = [_column(cell) for cell in next(rows, (0, []))[1]]
             if len({column.path for column in columns}) < len(columns) or not columns:
                 raise UnreadableFileError(path.name, "line 1: expected the names of the columns, each once")
-            for number, row in enumerate(rows, 1):
+            for number, (_, row) in enumerate(rows, 1):
                 yield _document(row, columns, path.name, f"record {number}")
     except (csv.Error, UnicodeDecodeError) as error:
         reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else f"not CSV: {error}"

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bedside.csv_rows import csv_rows
 from bedside.types import Document
 
 if TYPE_CHECKING:
@@ -52,10 +53,7 @@ def _rows(content: Content, text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that are not empty, each with the number of its last line."""
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        for row in reader:
-            if row:
-                yield reader.line_num, row
+        yield from csv_rows(io.StringIO(text, newline=""), delimiter)
     except csv.Error as error:
-        raise content.refused(f"line {reader.line_num}: {error}") from None
+        raise content.refused(str(error)) from None

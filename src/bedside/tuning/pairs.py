@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import orjson
 
+from bedside.csv_rows import csv_records
 from bedside.errors import BedsideWarning, InvalidInputError
 
 __all__ = ["Pair", "Pairs", "check_leakage", "check_pairs", "read_pairs", "split_pairs"]
@@ -195,11 +196,11 @@ def _file_rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         raise InvalidInputError(f"{file} is missing")
     if file.suffix in (".csv", ".tsv"):
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.DictReader(lines, delimiter="\t" if file.suffix == ".tsv" else ",", strict=True)
-            for row in rows:
-                if None in row or None in row.values():
-                    raise InvalidInputError(f"{file}, line {rows.line_num}: another number of columns than the first")
-                yield rows.line_num, {key: text for key, text in row.items() if key != "negative" or text}
+            try:
+                for at, row in csv_records(lines, "\t" if file.suffix == ".tsv" else ","):
+                    yield at, {key: text for key, text in row.items() if key != "negative" or text}
+            except csv.Error as error:
+                raise InvalidInputError(f"{file}, {error}") from None
         return
     if file.suffix != ".jsonl":
         raise InvalidInputError(f"{file}: expected a name that ends in .jsonl, .csv or .tsv")

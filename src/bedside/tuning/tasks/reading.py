@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from bedside.csv_rows import csv_records
 from bedside.errors import InvalidInputError
 from bedside.tuning.tasks.examples import (
     KINDS,
@@ -85,12 +86,12 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
 def _table(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, delimiter=delimiter)
-        for record in reader:
-            where = f"{path}, line {reader.line_num}"
-            if None in record or None in record.values():
-                raise InvalidInputError(f"{where}: another number of fields than the header line")
-            yield where, _typed(record, where)
+        try:
+            for line, record in csv_records(stream, delimiter):
+                where = f"{path}, line {line}"
+                yield where, _typed(record, where)
+        except csv.Error as error:
+            raise InvalidInputError(f"{path}, {error}") from None
 
 
 def _typed(record: dict[str, Any], where: str) -> dict[str, Any]:
