@@ -20,7 +20,16 @@ from bedside.errors import (
     InvalidVectorError,
     UnreadableFileError,
 )
-from bedside.formats.vectra import Source, VectraIndex, matches, read_documents, read_sources, write_documents
+from bedside.formats.vectra import (
+    Source,
+    VectraChunk,
+    VectraDocument,
+    VectraIndex,
+    matches,
+    read_documents,
+    read_sources,
+    write_documents,
+)
 from bedside.formats.vectra.filter import number_text
 from bedside.formats.vectra.hashing import content_hash
 from bedside.formats.vectra.keywords import prepare
@@ -78,6 +87,56 @@ def test_every_hybrid_query_of_the_oracle_has_vectras_hits_and_scores(cases):
         assert [(hit.id, hit.is_bm25) for hit in hits] == wanted, case["name"]
         scores = [hit["score"] for hit in case["expected"]]
         np.testing.assert_allclose([hit.score for hit in hits], scores, rtol=0, atol=1e-12)
+
+
+@needs_oracle
+def test_every_document_of_the_oracle_has_vectras_score_length_and_sections(cases):
+    texts = {source.uri: source.text for source in read_sources(ORACLES / "example-index" / "docs")}
+    rendered = 0
+    for case in cases["documents"]:
+        documents = []
+        for wanted in case.get("expected", []):
+            chunks = [
+                VectraChunk(chunk["id"], chunk["startPos"], chunk["endPos"], chunk["score"], chunk["isBm25"])
+                for chunk in wanted["chunks"]
+            ]
+            document = VectraDocument(wanted["id"], wanted["uri"], texts[wanted["uri"]], chunks)
+            assert document.score == pytest.approx(wanted["score"], abs=1e-12)
+            assert document.length == wanted["length"]
+            for options, sections in wanted["renderSections"].items():
+                tokens, most, overlapping = options.split(",")
+                found = document.render_sections(int(tokens), int(most), overlapping_chunks=overlapping == "true")
+                assert_sections(found, sections)
+                rendered += 1
+            for tokens, sections in wanted["renderAllSections"].items():
+                assert_sections(document.render_all_sections(int(tokens)), sections)
+                rendered += 1
+            documents.append(document)
+        assert documents == sorted(documents, key=lambda document: -document.score)
+    assert rendered == 63
+
+
+def assert_sections(found, wanted):
+    facts = [(section.text, section.token_count, section.is_bm25) for section in found]
+    assert facts == [(section["text"], section["tokenCount"], section["isBm25"]) for section in wanted]
+    scores = [section["score"] for section in wanted]
+    np.testing.assert_allclose([section.score for section in found], scores, rtol=0, atol=1e-12)
+
+
+@needs_oracle
+def test_documents_are_found_by_their_chunks_as_vectra_finds_them(cases):
+    index = VectraIndex(ORACLES / "example-index" / "docs")
+    vectors = {case["query"]: case["vector"] for case in cases["hybrid"]}
+    failing = cases["documents"][3]
+    assert "collection is too small" in failing["error"]
+    with pytest.raises(InvalidInputError, match="vectra fails below 3"):
+        index.query_documents(vectors[failing["query"]], text=failing["query"])
+    found = index.query_documents(vectors["warfarin INR"], max_chunks=5, max_documents=2, text="warfarin INR")
+    hits = index.query(vectors["warfarin INR"], 5, text="warfarin INR")
+    assert len(found) == 2
+    assert {chunk.id for document in found for chunk in document.chunks} <= {hit.id for hit in hits}
+    with pytest.raises(InvalidInputError, match="max_documents"):
+        index.query_documents(vectors["warfarin INR"], max_documents=-1)
 
 
 @needs_oracle

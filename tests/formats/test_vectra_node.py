@@ -40,12 +40,34 @@ async function documents() {
   }
   return { stats: await index.getCatalogStats(), out };
 }
+const codeUnits = {
+  encode: (text) => Array.from({ length: text.length }, (_, i) => text.charCodeAt(i)),
+  decode: (tokens) => tokens.map((unit) => String.fromCharCode(unit)).join(""),
+};
+async function sections() {
+  let vector;
+  const embeddings = { maxTokens: 9e9, createEmbeddings: async () => ({ status: "success", output: [vector] }) };
+  const index = new vectra.LocalDocumentIndex({ folderPath: task.folder, codec, embeddings, tokenizer: codeUnits });
+  const answers = [];
+  for (const query of task.queries) {
+    vector = query.vector;
+    const options = { maxChunks: query.chunks, maxDocuments: query.documents, isBm25: query.text !== undefined };
+    const found = await index.queryDocuments(query.text ?? "", options);
+    answers.push(await Promise.all(found.map(async (document) => ({
+      uri: document.uri, score: document.score, length: await document.getLength(),
+      best: await document.renderSections(query.tokens, query.sections, query.overlapping),
+      all: await document.renderAllSections(query.tokens),
+    }))));
+  }
+  return answers;
+}
 function filters() {
   return task.cases.map(([metadata, filter]) => {
     try { return vectra.ItemSelector.select(metadata, filter); } catch (error) { return "error"; }
   });
 }
-Promise.resolve({ items, documents, filters }[task.run]()).then((answer) => console.log(JSON.stringify(answer)));
+const runs = { items, documents, sections, filters };
+Promise.resolve(runs[task.run]()).then((answer) => console.log(JSON.stringify(answer)));
 """
 
 # Installing vectra takes over ten seconds the first time.
@@ -134,6 +156,65 @@ def test_vectra_opens_a_document_index_that_we_wrote_and_cuts_the_same_chunks(ru
         assert chunks == wanted == [{"id": d.id, "text": d.text} for d in read if d.metadata["source_id"] == uri]
 
 
+# vectra's words fail after some hybrid queries of one process: their model grows with each.
+@pytest.mark.parametrize(("question", "asked"), [(None, 60), ("chest pain fever stroke swelling", 3)])
+def test_vectra_finds_the_same_documents_and_renders_the_same_sections(run, tmp_path, question, asked):
+    rng = np.random.default_rng(8)
+    parts = SENTENCES if question else [*SENTENCES, "Fieber 😀 seit Montag.", "BP 120/80. ", "𝒜.\r\n"]
+    sources, documents = [], []
+    for number in range(6):
+        text, places = "", []
+        for part in rng.permutation(parts)[:7]:
+            places.append((len(text), len(text) + len(part)))
+            text += part + ("" if rng.random() < 0.5 else "\n\n")
+        sources.append(Source(f"doc://{number}", f"id-{number}", text, {}))
+        documents += [
+            Document(
+                text[start:end],
+                {"source_id": f"doc://{number}", "start": start, "end": end},
+                f"{number}-{start}",
+                rng.normal(size=6).astype(np.float32),
+            )
+            for start, end in places
+        ]
+    write_documents(tmp_path / "v", documents, sources=sources)
+    queries = [
+        {
+            "vector": rng.normal(size=6).tolist(),
+            "chunks": int(rng.integers(3, 14)),
+            "documents": int(rng.integers(1, 6)),
+            "tokens": int(rng.choice([10, 60, 110, 170, 400, 5000])),
+            "sections": int(rng.integers(1, 4)),
+            "overlapping": bool(rng.random() < 0.6),
+            **({"text": question} if question else {}),
+        }
+        for _ in range(asked)
+    ]
+    index = VectraIndex(tmp_path / "v")
+    for query, wanted in zip(queries, run(run="sections", folder=str(tmp_path / "v"), queries=queries), strict=True):
+        found = index.query_documents(
+            query["vector"], max_documents=query["documents"], max_chunks=query["chunks"], text=query.get("text")
+        )
+        assert [document.uri for document in found] == [document["uri"] for document in wanted]
+        for document, theirs in zip(found, wanted, strict=True):
+            assert document.score == pytest.approx(theirs["score"], abs=1e-9)
+            assert document.length == theirs["length"]
+            best = document.render_sections(query["tokens"], query["sections"], overlapping_chunks=query["overlapping"])
+            assert [section_facts(s) for s in best] == [their_facts(s) for s in theirs["best"]]
+            every = document.render_all_sections(query["tokens"])
+            assert [section_facts(s) for s in every] == [their_facts(s) for s in theirs["all"]]
+
+
+def section_facts(section):
+    return section.text, section.token_count, section.is_bm25, pytest.approx(section.score, abs=1e-9)
+
+
+def their_facts(section):
+    # Half a character prints as U+FFFD.
+    text = section["text"].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text, section["tokenCount"], section["isBm25"], section["score"]
+
+
 SENTENCES = """
 Admitted with chest pain and shortness of breath. No fever, chills or night sweats. She doesn't smoke.
 The patient cannot walk or stand; he is weak on the left. Never had a stroke, but his father did.
@@ -141,7 +222,8 @@ CT head shows no evidence of haemorrhage although swelling remains. Not only the
 Started on metformin 500 mg twice daily. Without insulin he was hyperglycaemic (glucose 18.4).
 Neither cough nor wheeze was heard. Lungs clear. It's the patient's third admission this year.
 Warfarin was stopped because of bleeding. INR 2.4 today, target 2.0 to 3.0. Müde seit gestern.
-He denies dizziness. Hardly any oedema. Follow up in two weeks, e.g. at the heart failure clinic.
+He isn't only the ward's oldest. He denies dizziness. Hardly any oedema.
+Follow up in two weeks, e.g. at the heart failure clinic.
 """.strip().splitlines()
 QUESTIONS = ["chest pain", "no bleeding", "was fever seen?", "stroke not walking", "insulin and glucose", "the of"]
 

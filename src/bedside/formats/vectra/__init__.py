@@ -4,6 +4,7 @@
 :func:`matches` give vectra's own answers, to compare with. Everything follows vectra 0.15.0.
 """
 
+from bedside.formats.vectra.documents import VectraChunk, VectraDocument, VectraSection
 from bedside.formats.vectra.filter import matches
 from bedside.formats.vectra.hashing import content_hash
 from bedside.formats.vectra.index import VectraHit, VectraIndex
@@ -12,8 +13,11 @@ from bedside.formats.vectra.write import write_documents
 
 __all__ = [
     "Source",
+    "VectraChunk",
+    "VectraDocument",
     "VectraHit",
     "VectraIndex",
+    "VectraSection",
     "content_hash",
     "matches",
     "read_documents",

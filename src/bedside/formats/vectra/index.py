@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from bedside.arguments import check_count
 from bedside.errors import InvalidVectorError
+from bedside.formats.vectra.documents import CodeUnits, Tokenizer, VectraChunk, VectraDocument
 from bedside.formats.vectra.files import Folder, Item, norm
 from bedside.formats.vectra.filter import matches
 from bedside.formats.vectra.keywords import bm25
+from bedside.formats.vectra.offsets import cut
 from bedside.formats.vectra.read import CHUNK_KEYS
 
 
@@ -102,11 +104,51 @@ class VectraIndex:
         rest = self._chunks(items, {i for i, _ in kept})
         return hits + [VectraHit(items[i].id, score, items[i].metadata, True) for i, score in bm25(rest, text, top_k)]
 
+    def query_documents(
+        self,
+        vector: Sequence[float] | NDArray[Any],
+        *,
+        max_documents: int = 10,
+        max_chunks: int = 50,
+        filter: Mapping[str, Any] | None = None,
+        text: str | None = None,
+        tokenizer: Tokenizer | None = None,
+    ) -> list[VectraDocument]:
+        """The documents of the best chunks, best first by the mean of their scores; vectra's ``queryDocuments``.
+
+        Args:
+            vector: ``[d]``, of the query.
+            max_documents: How many at most.
+            max_chunks: How many chunks are looked at; as many again of a hybrid query.
+            filter: In vectra's language, on the chunks' metadata.
+            text: For a hybrid query.
+            tokenizer: For rendering sections; ``None`` counts UTF-16 code units.
+
+        Raises:
+            FilterError: The filter is one that vectra itself fails on.
+            InvalidInputError: A hybrid query with fewer than three chunks left, on which vectra fails too.
+            InvalidVectorError: The vector is not a list of numbers.
+            UnreadableFileError: The folder is no document index, or a file of it is damaged.
+        """
+        check_count("max_documents", max_documents)
+        found: dict[str, list[VectraChunk]] = {}
+        for hit in self.query(vector, max_chunks, filter, text):
+            if (place := _place(hit.metadata)) is not None:
+                id, first, last = place
+                found.setdefault(id, []).append(VectraChunk(hit.id, first, last, hit.score, hit.is_bm25))
+        catalog = self._folder.catalog()
+        uris = catalog.uris if catalog else {}
+        documents = [
+            VectraDocument(id, uris.get(id, id), self._folder.text(id), chunks, tokenizer or CodeUnits())
+            for id, chunks in found.items()
+        ]
+        return sorted(documents, key=lambda document: -document.score)[:max_documents]
+
     def _chunks(self, items: Sequence[Item], but: Collection[int]) -> dict[int, str]:
         """The text of each item that is a chunk, by its row; vectra goes by the index file's metadata."""
         load = lru_cache(maxsize=4)(self._folder.text)  # a document's chunks stand together
         places = {i: _place(item.metadata) for i, item in enumerate(items) if i not in but}
-        return {i: _cut(load(place[0]), *place[1:]) for i, place in places.items() if place is not None}
+        return {i: cut(load(place[0]), *place[1:]) for i, place in places.items() if place is not None}
 
     def _selected(self, filter: Mapping[str, Any] | None) -> list[Item]:
         return [item for item in self.items if matches(item.metadata, filter)]
@@ -116,12 +158,6 @@ def _place(metadata: Mapping[str, Any]) -> tuple[str, int, int] | None:
     """Where a chunk's text is: its document, and the first and last code unit; None of an item that is no chunk."""
     id, first, last = (metadata.get(key) for key in CHUNK_KEYS)
     return (str(id), first, last) if id is not None and type(first) is int and type(last) is int else None
-
-
-def _cut(text: str, first: int, last: int) -> str:
-    """The text between two UTF-16 code units, both included."""
-    units = text.encode("utf-16-le")
-    return units[2 * first : 2 * last + 2].decode("utf-16-le", "replace")
 
 
 def _vector(values: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:

@@ -34,12 +34,13 @@ _TOKEN = re.compile(
     rf"|(?P<word>[{_LETTER}][{_LETTER}\d]*(?:['’][{_LETTER}]+)*)|(?P<stop>[.,;!?)])"
 )
 _ENDING = re.compile(r"(n['’]t|['’](?:s|d|ll|re|ve|m))$")
-_NEGATIONS = _words(
-    "aint cannot cant couldnt doesnt dont eliminate hardly isnt n't nah neither never no none nope nor not prevent "
-    "rarely scarcely shouldnt without wont"
-)
-_NO_NEGATION = frozenset(["only", "just", "merely"])
-"""After a negation, they take it back."""
+_NOT = _words("aint cannot cant couldnt doesnt dont isnt n't not shouldnt wont")
+_NEGATIONS = _NOT | _words("eliminate hardly nah neither never no none nope nor prevent rarely scarcely without")
+_NO_NEGATION = _words("just only")
+"""After a form of *not*, they take it back."""
+_POSSESSIVE = "'s"
+_BEFORE_IS = _words("he how it let she that there what where who")
+"""A word before an ``'s`` that is a verb, and a stop word; after another word wink counts it as one of the text's."""
 _CONTRASTS = _words("although as because but except however nevertheless so still though unless until which yet")
 """They end what is negated, as ``. , ; ! ? )`` do."""
 _STOP_WORDS = _words(
@@ -60,7 +61,7 @@ _STOP_WORDS = _words(
     together too top toward towards twelve twenty two under unless until up upon us used using various ve very via was
     we well were what whatever when whence whenever where whereas whereby wherein wherever whether which while who
     whoever whole whom whose why will with within without wo would yet you your yours yourself yourselves
-    's 'd 'll 're 've
+    'd 'll 're 've aint cant couldnt doesnt dont isnt shouldnt wont
     """
 )
 
@@ -74,18 +75,17 @@ def prepare(text: str) -> list[str]:
     """
     stemmer = EnglishStemmer()
     words: list[str] = []
-    negated, after = False, ""
+    negated = after_not = False
     for token in _tokens(text):
-        if token in _NEGATIONS:
-            negated, after = True, token
-            continue
-        if token in _CONTRASTS or (len(token) == 1 and not token.isalpha()) or (after and token in _NO_NEGATION):
+        negation = token in _NEGATIONS
+        ended = token in _CONTRASTS or (len(token) == 1 and not token.isalpha())
+        if ended or negation or (after_not and token in _NO_NEGATION):
             negated = False
-        after = ""
-        if token[0].isalpha() and token not in _STOP_WORDS:
+        if (token[0].isalpha() or token == _POSSESSIVE) and token not in _STOP_WORDS:
             # wink's stemmer has a 3 for the y that stands for a consonant, so it takes every 3 for one.
             stem = stemmer.stemWord(token.replace("3", "Y")).replace("Y", "y")
             words.append(f"!{stem}" if negated else stem)
+        negated, after_not = negated or negation, token in _NOT
     return words
 
 
@@ -95,7 +95,9 @@ def _tokens(text: str) -> list[str]:
     for match in _TOKEN.finditer(text):
         token = match.group().lower()
         if match.lastgroup == "word" and (ending := _ENDING.search(token)):
-            found += [part for part in (token[: ending.start()], ending.group().replace("’", "'")) if part]
+            word, suffix = token[: ending.start()], ending.group().replace("’", "'")
+            is_verb = suffix == _POSSESSIVE and word in _BEFORE_IS
+            found += [part for part in (word, "" if is_verb else suffix) if part]
         elif match.lastgroup != "number":
             found.append(token)
     return found
