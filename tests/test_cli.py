@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bedside import Collection, Document
@@ -15,7 +16,7 @@ from bedside import Collection, Document
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
 LINES = [
     {"text": "Chest pain on exertion.", "metadata": {"section": "HPI"}, "id": "a", "vector": [1, 0, 0.2]},
-    {"text": "Denies chest pain.", "metadata": {"section": "ROS"}, "id": "b", "vector": [0.8, 0.6, 0]},
+    {"text": "Denies chest pain.", "metadata": {"section": "ROS"}, "id": "b", "vector": [0.8, 0.6, 7.038531e-26]},
     {"text": "HbA1c 8.2 %.", "metadata": {"section": "LABS"}, "id": "c", "vector": [0, 0.1, 1]},
 ]
 COMMANDS = {
@@ -86,6 +87,9 @@ def test_what_add_reads_get_prints_and_add_reads_again(tmp_path):
     (tmp_path / "copy.jsonl").write_text(printed, encoding="utf-8")
     bedside("add", tmp_path / "two", tmp_path / "copy.jsonl")
     assert bedside("get", tmp_path / "two", "--filter", "{}", "--vectors") == printed
+    one, two = (Collection.open(tmp_path / name, read_only=True) for name in ("one", "two"))
+    for a, b in zip(one.get(filter={}, include_vectors=True), two.get(filter={}, include_vectors=True), strict=True):
+        assert np.array_equal(a.vector, b.vector)
     first = json.loads(printed.splitlines()[0])
     assert first["vector"] == pytest.approx(LINES[0]["vector"])
     assert {**first, "vector": None} == {**LINES[0], "vector": None}

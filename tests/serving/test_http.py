@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,7 +21,11 @@ from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 
 from bedside import Collection, Document
+from bedside.serving import Limits, Service
+from bedside.serving.http import create_app
 from serving_server import bearer, serving
+
+LATE = {"id": "late", "text": "x", "vector": [1.0] * 256}
 
 
 def post(client: httpx.Client, place: str, body: dict, letter: str | None = None) -> httpx.Response:
@@ -199,13 +206,39 @@ def test_a_body_that_never_ends_is_left_and_others_are_served_meanwhile(root):
 def test_work_that_takes_too_long_is_left_and_others_are_served_meanwhile(root):
     with serving(root, "--max-seconds", "1") as client:
         with FileLock(root / "guidelines" / "write.lock"):
-            late = {"documents": [{"id": "late", "text": "x", "vector": [1.0] * 256}]}
-            problem(post(client, "guidelines/add", late), 504, "TooSlowError")
+            problem(post(client, "guidelines/add", {"documents": [LATE]}), 504, "TooSlowError")
             assert post(client, "guidelines/count", {}).json() == {"count": 2}
             assert client.get("/health").is_success
         deadline = time.monotonic() + 30
         while post(client, "guidelines/count", {}).json() != {"count": 3}:
             assert time.monotonic() < deadline, "what had begun did not go on"
+
+
+async def test_more_requests_than_may_wait_are_turned_away_and_the_next_is_served(root):
+    with closing(Service(root, limits=Limits(running=1, waiting=0))) as service:
+        transport = httpx.ASGITransport(create_app(service))
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1/v1/collections/guidelines"
+        ) as client:
+            with FileLock(root / "guidelines" / "write.lock"):
+                begun = asyncio.create_task(client.post("/add", json={"documents": [LATE]}))
+                await asyncio.sleep(0.2)
+                problem(await client.post("/count", json={}), 503, "TooBusyError")
+            assert (await begun).json() == {"ids": ["late"]}
+            assert (await client.post("/count", json={})).json() == {"count": 3}
+
+
+def test_a_server_that_is_told_to_end_answers_what_has_begun_and_then_ends(root):
+    with serving(root) as client, ThreadPoolExecutor(1) as threads:
+        with FileLock(root / "guidelines" / "write.lock"):
+            begun = threads.submit(post, client, "guidelines/add", {"documents": [LATE]})
+            time.sleep(2)  # until the server has read it and waits for the lock
+            client.process.terminate()
+            time.sleep(1)
+        assert begun.result(30).json() == {"ids": ["late"]}
+        assert client.process.wait(30) in (0, -signal.SIGTERM)  # uvicorn raises the signal again once it has ended
+    with Collection.open(root / "guidelines", read_only=True) as collection:
+        assert collection.count() == 3
 
 
 def test_web_pages_of_other_origins_and_rebound_names_are_refused(root):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import asynccontextmanager
 
+from filelock import FileLock
 from mcp import StdioServerParameters
 from mcp.client import Client
 from mcp.client.stdio import stdio_client
@@ -81,3 +82,11 @@ async def test_a_chatbot_bound_to_a_patient_and_a_collection_reaches_no_other(ro
             for name in ("guidelines", "../collections/guidelines", "/etc"):
                 assert "Error" in await refused(client, "count", collection=name)
     assert "secret" not in (tmp_path / "log").read_text().lower()
+
+
+async def test_a_chatbot_is_told_when_an_answer_takes_too_long_and_can_go_on(root):
+    async with chatbot(root, "--allow-writes", "--max-seconds", "1") as client:
+        with FileLock(root / "guidelines" / "write.lock"):
+            late = [{"id": "late", "text": "x", "vector": [1.0] * 256}]
+            assert "TooSlowError" in await refused(client, "add", collection="guidelines", documents=late)
+            assert await told(client, "count", collection="guidelines") == {"count": 2}

@@ -11,6 +11,7 @@ import typer
 
 from bedside.collection import Collection
 from bedside.errors import NotACollectionError, ScopeRequired
+from bedside.formats.fields import exact_numbers
 from bedside.store.manifest import NAME
 from bedside.types import Document, Encoder
 from bedside.verbs import Records
@@ -100,9 +101,9 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def as_json(document: Document) -> dict[str, Any]:
-    """Return a document as ``bedside add`` reads it."""
+    """Return a document as ``bedside add`` reads it, each number of its vector with all its digits."""
     known = {"id": document.id, "text": document.text, "metadata": dict(document.metadata)}
-    return known if document.vector is None else {**known, "vector": document.vector}
+    return known if document.vector is None else {**known, "vector": exact_numbers(document.vector)}
 
 
 def one_line(text: str) -> str:

@@ -13,6 +13,7 @@ from bedside.cli.options import Model, Scope, load, parse_scope
 from bedside.errors import MissingExtraError
 
 Root = Annotated[Path, typer.Argument(metavar="ROOT", help="A folder of collections.", exists=True, file_okay=False)]
+Seconds = Annotated[float, typer.Option("--max-seconds", min=0.1, help="Until a request is answered with an error.")]
 
 
 def serve(
@@ -27,7 +28,7 @@ def serve(
     ] = None,
     encoder: Model = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Nobody may write.")] = False,
-    max_seconds: Annotated[float, typer.Option(min=0.1, help="Until a request is answered with an error.")] = 60.0,
+    max_seconds: Seconds = 60.0,
     max_body: Annotated[int, typer.Option(min=1, help="Bytes of a request's body at most.")] = 32 * 2**20,
 ) -> None:
     """Serve the collections of a folder over HTTP; the schema is at /openapi.json."""
@@ -57,9 +58,10 @@ def mcp(
         list[str] | None, typer.Option("--collection", help="The only collections it sees; may be repeated.")
     ] = None,
     allow_writes: Annotated[bool, typer.Option("--allow-writes", help="Offer tools that add and delete.")] = False,
+    max_seconds: Seconds = 60.0,
 ) -> None:
     """Serve the collections of a folder to a chatbot, over the Model Context Protocol on standard input and output."""
-    from bedside.serving import Access, Service
+    from bedside.serving import Access, Limits, Service
 
     try:
         from bedside.serving.mcp import create_server
@@ -67,7 +69,8 @@ def mcp(
         raise MissingExtraError(str(error.name), "mcp") from None
     seen = None if collection is None else frozenset(collection)
     access = Access("mcp", seen, parse_scope(scope), read_only=not allow_writes)
-    service = Service(root, encoder=load(encoder), read_only=not allow_writes)
+    limits = Limits(seconds=max_seconds)
+    service = Service(root, encoder=load(encoder), limits=limits, read_only=not allow_writes)
     create_server(service, access).run("stdio")
 
 

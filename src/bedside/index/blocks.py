@@ -15,6 +15,9 @@ from bedside.types import Matrix, Vector
 BLOCK_BYTES = 48 * 2**20
 """Size of a block: 16,384 rows at 768-d. Each block costs a scan 40 µs, and a quarter of its memory's reading time."""
 
+_GATHERED = 128
+"""Rows that are gathered for a product at once: of 32 to 1,000 the fastest at 768-d, by a tenth."""
+
 
 class Blocks:
     """A float32 matrix ``[n, width]`` that only grows."""
@@ -67,6 +70,18 @@ class Blocks:
         for block, start, low, high in zip(self._blocks, self._starts, edges, edges[1:], strict=False):
             if low < high:
                 np.take(block, rows[low:high] - start, axis=0, out=out[low:high], mode="clip")
+        return out
+
+    def dot_some(self, vector: Vector, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the product of some rows with ``vector`` ``[width]``: a part at a time, so that it stays in the cache.
+
+        Row by row, on this thread: a matrix product of so few rows would wait for the library's other threads, which
+        took milliseconds where another program kept the processors busy (1,000 rows of 768: 0.3 ms either way alone).
+        """
+        out = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), _GATHERED):
+            part = rows[start : start + _GATHERED]
+            np.vecdot(self.gather(part), vector, out=out[start : start + len(part)])
         return out
 
     def dot(self, vector: Vector, n: int) -> NDArray[np.float32]:

@@ -203,8 +203,7 @@ class DenseIndex:
         """Return the float32 product of each of ``rows`` with ``unit``, by whichever way reads less."""
         if len(rows) > _GATHER_BELOW * len(self):
             return self._vectors.dot(unit, int(rows[-1]) + 1)[rows]
-        parts = [self.vectors(rows[i : i + _EXACT_ROWS]) @ unit for i in range(0, len(rows), _EXACT_ROWS)]
-        return np.concatenate([np.empty(0, np.float32), *parts])
+        return self._vectors.dot_some(unit, rows)
 
     def _scored(self, query: Vector, rows: Rows, weight: float, prior: Prior | None) -> Top:
         cosines = self.cosines(query, rows)

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
-import anyio.to_thread
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
@@ -15,6 +14,7 @@ from bedside import __version__
 from bedside.errors import BedsideError
 from bedside.serving import models
 from bedside.serving.access import Access
+from bedside.serving.pool import Pool, TooBusyError, TooSlowError
 from bedside.serving.service import Service
 
 P = ParamSpec("P")
@@ -44,12 +44,16 @@ def create_server(service: Service, access: Access) -> MCPServer:
         access: What the chatbot may do. Without writing rights, tools that write are not offered.
     """
     server = MCPServer("bedside", title="Bedside", version=__version__, instructions=INSTRUCTIONS)
-    tools = Tools(service, access)
+    tools, pool = Tools(service, access), Pool(service.limits)
+
+    def offer(tool: Callable[..., Any], annotations: ToolAnnotations) -> None:
+        server.add_tool(_off_the_loop(pool, tool), name=tool.__name__, annotations=annotations)
+
     for tool in (tools.list_collections, tools.stats, tools.search, tools.get, tools.count, tools.facets):
-        _offer(server, tool, ToolAnnotations(read_only_hint=True, open_world_hint=False))
+        offer(tool, ToolAnnotations(read_only_hint=True, open_world_hint=False))
     if not (access.read_only or service.read_only):
-        _offer(server, tools.add, ToolAnnotations(destructive_hint=False, open_world_hint=False))
-        _offer(server, tools.delete, ToolAnnotations(destructive_hint=True, open_world_hint=False))
+        offer(tools.add, ToolAnnotations(destructive_hint=False, open_world_hint=False))
+        offer(tools.delete, ToolAnnotations(destructive_hint=True, open_world_hint=False))
     return server
 
 
@@ -126,21 +130,14 @@ class Tools:
         return models.Count(count=self._service.delete(self._access, collection, scope or {}, ids, filter))
 
 
-def _offer(server: MCPServer, tool: Callable[..., Any], annotations: ToolAnnotations) -> None:
-    server.add_tool(_off_the_loop(tool), name=tool.__name__, annotations=annotations)
-
-
-def _off_the_loop(tool: Callable[P, R]) -> Callable[P, Any]:
+def _off_the_loop(pool: Pool, tool: Callable[P, R]) -> Callable[P, Any]:
     """Run a tool in a thread; what Bedside refuses is told to the chatbot, anything else is not."""
 
     @wraps(tool)
     async def called(*arguments: P.args, **named: P.kwargs) -> R:
-        def work() -> R:
-            return tool(*arguments, **named)
-
         try:
-            return await anyio.to_thread.run_sync(work)
-        except BedsideError as error:
+            return await pool.run(partial(tool, *arguments, **named))
+        except (BedsideError, TooBusyError, TooSlowError) as error:
             raise ToolError(f"{type(error).__name__}: {error}") from None
         except Exception as error:  # noqa: BLE001 - what else went wrong is not for the chatbot
             raise ToolError(f"the server failed: {type(error).__name__}") from None
