@@ -22,6 +22,9 @@ from typing import Any
 import orjson
 
 from bedside import Collection, Document
+from bedside.index.sparse import SparseIndex
+from bedside.rank import best
+from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import FilterDict
 from corpora import Rows, random_rows, real_rows
 from peer import BUCKET, Peer, opened, recall
@@ -143,7 +146,7 @@ def filtered(options: Options) -> str:
 
 
 def bm25(options: Options) -> str:
-    """One query at a time, text in, ids out, tokenizing included; and what one more document costs."""
+    """One query at a time, text in, rows or documents out, tokenizing included; and what one more document costs."""
     return table(
         ["set", "documents", "candidate", "p50", "p95", "ratio", "build", "one more document"],
         [row for name in ("medquad", "notes") for row in _bm25_rows(name, options.rounds)],
@@ -170,12 +173,20 @@ def _bm25_rows(name: str, rounds: int) -> list[list[str]]:
         with stopwatch() as build:
             collection.add(Document(text) for text in texts)
 
+        tokenizer, index = ClinicalTokenizer(), SparseIndex()
+        index.extend(tokenizer.tokenize(text) for text in texts)
+
+        def ranked(i: int) -> None:
+            found = index.score(tokenizer.tokenize(queries[i % len(queries)]))
+            found.rows[best(found.rows, found.scores, K)]
+
         def asked(model: Any) -> Callable[[int], None]:
             return lambda i: _ignore(model.retrieve(cut([queries[i % len(queries)]]), k=K, show_progress=False))
 
         times = interleaved(
             {
                 "bm25s, row numbers": asked(reference),
+                "Bedside, row numbers": ranked,
                 "bm25s, texts from its files": asked(with_texts),
                 "Bedside, documents": lambda i: _ignore(
                     collection.search(queries[i % len(queries)], mode="sparse", top_k=K)
