@@ -149,7 +149,7 @@ def plot(sizes: Sequence[Size], file: Path) -> None:
     for axes, label in ((times, "seconds"), (memory, "MiB")):
         axes.set(xscale="log", yscale="log", xlabel="documents", ylabel=label)
         axes.grid(visible=True, alpha=0.3)
-        axes.legend(fontsize="small")
+        axes.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     figure.savefig(file, metadata={"Date": None})
 
 
