@@ -121,6 +121,25 @@ def test_an_export_into_the_model_s_own_folder_serves_beside_its_weights(
         )
 
 
+def test_a_network_beside_weights_that_were_trained_further_is_refused_and_changes_the_fingerprint(
+    bert: TransformerEncoder, tmp_path: Path
+) -> None:
+    """Training keeps the size of the weights, and the folder's manifest still lists the old ones."""
+    from safetensors.numpy import load_file, save_file
+
+    folder = bert.save(tmp_path / "model")
+    export_model(folder, folder)
+    before = load_encoder(folder, backend="onnx").encode_documents(TEXTS)
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("layer.1.output.dense.weight"))
+    save_file({**tensors, name: tensors[name] * 2}, folder / "model.safetensors", metadata={"format": "pt"})
+    tuned = load_encoder(folder, device="cpu", dtype="float32")
+    assert tuned.fingerprint != bert.fingerprint
+    assert abs(tuned.encode_documents(TEXTS) - before).max() > 1e-3
+    with pytest.raises(InvalidModelError, match="onnx-float32: made from other weights than those beside it"):
+        load_encoder(folder, backend="onnx").encode_documents(TEXTS)
+
+
 @pytest.mark.parametrize(("backend", "file"), [("onnx", "model.onnx.data"), ("openvino", "model.bin")])
 def test_a_changed_byte_in_an_export_is_found_before_it_is_used(
     exported: Path, tmp_path: Path, backend: str, file: str

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bedside.encoders import CachedEncoder, TransformerEncoder, VectorCache, load_encoder
-from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongError
 
 
 class Counting:
@@ -45,6 +45,19 @@ def test_unchanged_text_is_encoded_once_whatever_the_order(cached: CachedEncoder
     assert cached.encoder.asked == ["a", "bb", "ccc"]
     np.testing.assert_array_equal(first[[1, 0]], again[[0, 2]])
     assert (first.dtype, cached.encode_documents([]).shape) == (np.float32, (0, 2))
+
+
+def test_a_refused_text_is_named_by_its_position_among_all_texts_and_not_among_those_not_cached(
+    published: Path, tmp_path: Path
+) -> None:
+    for encoder in (load_encoder(published, cache=tmp_path / "a"), load_encoder("bedside/static", cache=tmp_path)):
+        encoder.encode_documents(["pain", "fever"])
+        with pytest.raises(InvalidInputError, match=r"texts\[2\]: nothing to encode"):
+            encoder.encode_documents(["pain", "fever", " "])
+    strict = load_encoder(published, cache=tmp_path / "b", overflow="error", max_length=10)
+    strict.encode_documents(["pain"])
+    with pytest.raises(TextTooLongError, match=r"texts\[1\] has 20 tokens"):
+        strict.encode_documents(["pain", "pain " * 20])
 
 
 def test_queries_and_documents_are_kept_apart(cached: CachedEncoder) -> None:

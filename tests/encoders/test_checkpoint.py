@@ -118,7 +118,13 @@ print(round(time.monotonic() - started), file=sys.stderr)
 
 def fetch(tmp_path: Path, endpoint: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Prepare the default model in a process of its own, which reads the hub's address when it starts."""
-    settings = {"HF_ENDPOINT": endpoint, "BEDSIDE_CACHE": str(tmp_path / "ours"), "NO_PROXY": "*", **environment}
+    settings = {
+        "HF_HUB_OFFLINE": "0",
+        "HF_ENDPOINT": endpoint,
+        "BEDSIDE_CACHE": str(tmp_path / "ours"),
+        "NO_PROXY": "*",
+        **environment,
+    }
     command = [sys.executable, "-c", FETCH, str(tmp_path / "cache")]
     return subprocess.run(
         command, env=os.environ | settings, capture_output=True, text=True, timeout=120, check=True, cwd=ROOT

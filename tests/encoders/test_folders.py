@@ -11,10 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from bedside.encoders import (
     verify,
 )
 from bedside.errors import EncoderMismatch, InvalidInputError, InvalidModelError
+from bedside.words import WordVectors
 from checkpoints import make_bert_checkpoint
 
 TEXTS = ["Chest pain on exertion.", "No fever."]
@@ -130,7 +132,9 @@ def test_a_saved_encoder_is_pushed_private_with_a_card_and_comes_back_from_what_
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "tuned")],
-        env=os.environ | {"HF_ENDPOINT": endpoint, "HF_TOKEN": "hf_x", "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "*"},
+        env=os.environ
+        | {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint, "HF_TOKEN": "hf_x", "HF_HUB_DISABLE_XET": "1"}
+        | {"NO_PROXY": "*"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -184,6 +188,24 @@ def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
     with pytest.raises(InvalidInputError, match="medembed"):
         load_encoder("preset:nothing")
     assert all(entry.licence and entry.note for entry in PRESETS.values())
+
+
+@pytest.mark.parametrize("kind", ["static", "words", "pair", "cached"])
+async def test_every_kind_of_encoder_has_the_async_methods_and_can_be_closed_and_used_again(
+    kind: str, published: Path, tmp_path: Path
+) -> None:
+    make: dict[str, Callable[[], Any]] = {
+        "static": lambda: load_encoder("bedside/static"),
+        "words": lambda: WordVectors(["fever", "pain"], [[1.0, 0.1], [0.0, 1.0]]),
+        "pair": lambda: load_encoder(published, query_model=published),
+        "cached": lambda: load_encoder("bedside/static", cache=tmp_path),
+    }
+    encoder = make[kind]()
+    expected = encoder.encode_documents(["fever", "pain"])
+    np.testing.assert_array_equal(await encoder.aencode_documents(["fever", "pain"]), expected)
+    assert (await encoder.aencode_queries(["fever"])).shape == expected[:1].shape
+    encoder.close()
+    np.testing.assert_array_equal(encoder.encode_documents(["fever", "pain"]), expected)
 
 
 async def test_async_methods_leave_the_loop_running_and_give_the_same_vectors(bert: TransformerEncoder) -> None:

@@ -230,10 +230,29 @@ def test_azure_is_asked_by_deployment_and_version(provider):
 
 def test_what_cannot_be_sent_is_refused_before_anything_is(provider):
     encoder = encoder_of(provider)
-    for texts, message in ((["a", " "], r"texts\[1\]"), ("a", "list of strings"), ([1], r"texts\[0\]")):
+    for texts, message in (
+        (["a", " "], r"texts\[1\]"),
+        (["a", "\ud800"], r"texts\[1\]: a lone surrogate"),
+        ("a", "list of strings"),
+        ([1], r"texts\[0\]"),
+        (None, "NoneType"),
+    ):
         with pytest.raises(InvalidInputError, match=message):
             encoder.encode_documents(texts)
+    with pytest.raises(InvalidInputError, match="list of strings"):
+        encoder.count_tokens("one string")
     assert not provider.requests
+
+
+@pytest.mark.parametrize(
+    "text", ["emoji 😀👩‍⚕️", "пациент 糖尿病 العربية", "a\x00b\x1b", "\x00", "\u200b", "pain " * 100_000]
+)
+def test_odd_texts_reach_the_server_whole_and_come_back_as_a_vector(provider, text):
+    vectors = encoder_of(provider).encode_documents(["fine", text])
+    assert vectors.shape == (2, 8)
+    assert np.isfinite(vectors).all()
+    sent = "".join(part for request in provider.requests for part in request["input"])
+    assert sorted(sent) == sorted("fine" + text)  # requests arrive in any order
 
 
 def test_settings_out_of_range_and_a_missing_key_are_named(monkeypatch):

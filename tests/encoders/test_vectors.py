@@ -118,7 +118,19 @@ def test_a_prompt_does_not_make_an_empty_text_pass(published: Path) -> None:
         load_encoder(published, query_prompt="query: ").encode_queries([" "])
 
 
-@pytest.mark.parametrize(("texts", "said"), [("one", "got one str"), (["a", 3], r"texts\[1\].*int"), ([None], "None")])
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ("one", "got one str"),
+        (b"one", "got one bytes"),
+        (["a", 3], r"texts\[1\].*int"),
+        ([None], "None"),
+        (None, "got NoneType"),
+        (3, "got int"),
+        ({"a", "b"}, "got set"),
+        ({"a": "b"}, "got dict"),
+    ],
+)
 def test_anything_but_a_list_of_strings_is_refused(bert: TransformerEncoder, texts, said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         bert.encode_documents(texts)

@@ -36,12 +36,14 @@ def artefact(folder: Path, backend: str, dtype: str, build: Callable[[Path, Path
             made on request only.
 
     Raises:
-        InvalidModelError: it was changed since it was written, or it is to be made and the weights are missing.
+        InvalidModelError: it was changed since it was written; it was made from other weights than those beside it; or
+            it is to be made and the weights are missing.
         InvalidInputError: it is made on request only.
     """
     shipped = folder / f"{backend}-{dtype}"
     if (shipped / MANIFEST).is_file():
         verify(shipped)
+        _check_origin(folder, shipped)
         return shipped
     if build is None:
         raise InvalidInputError(
@@ -78,6 +80,15 @@ def artefact_hash(folder: Path, backend: str, dtype: str) -> str:
     """What tells a quantised network from every other: one hash over those of its files."""
     files = read_json(artefact(folder, backend, dtype, None) / MANIFEST)["files"]
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def _check_origin(folder: Path, shipped: Path) -> None:
+    """A folder whose weights were trained further must not answer with the network of the old ones."""
+    files = weight_files(folder)
+    if files and file_hashes(folder, files) != read_json(shipped / MANIFEST).get("weights"):
+        raise InvalidModelError(
+            f"{shipped}: made from other weights than those beside it; delete it and export it again"
+        )
 
 
 def _cached(folder: Path, name: str, build: Callable[[Path, Path], None]) -> Path:

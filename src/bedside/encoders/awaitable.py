@@ -1,4 +1,4 @@
-"""Async methods for every encoder with the two blocking ones."""
+"""What every encoder has besides the two blocking methods: their async forms, and ``close``."""
 
 from __future__ import annotations
 
@@ -26,3 +26,6 @@ class AsyncMethods:
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Encode questions: float32 ``[n, d]``."""
         raise NotImplementedError
+
+    def close(self) -> None:
+        """Release what was loaded; the next call loads it again. Nothing to release here."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from bedside.encoders.awaitable import AsyncMethods
 from bedside.encoders.texts import checked_texts
-from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongError
 from bedside.types import Encoder, Matrix
 
 DEFAULT_BYTES = 2 << 30
@@ -85,7 +85,7 @@ class VectorCache:
         known = self._read(list(dict.fromkeys(keys)))
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if missing or not texts:
-            fresh = encode(list(missing.values()))
+            fresh = _encoded(list(missing.values()), texts, encode)
             if not texts:
                 return fresh
             rows = {key: np.ascontiguousarray(row).tobytes() for key, row in zip(missing, fresh, strict=True)}
@@ -127,6 +127,15 @@ class VectorCache:
             raise InvalidModelError(f"the cache {self._file} cannot be used ({error}); delete it") from error
         finally:
             database.close()
+
+
+def _encoded(missing: list[str], texts: Sequence[str], encode: Callable[[Sequence[str]], Matrix]) -> Matrix:
+    """Encode ``missing``; where one of them is refused, let the encoder name its position among all ``texts``."""
+    try:
+        return encode(missing)
+    except (InvalidInputError, TextTooLongError):
+        encode(texts)
+        raise
 
 
 def _evict(database: sqlite3.Connection, surplus: int) -> None:

@@ -190,10 +190,19 @@ def sha256(file: Path) -> str:
 
 
 def file_hashes(folder: Path, files: Iterable[Path]) -> list[str]:
-    """The SHA-256 of each of ``files``; the folder's manifest is believed for a file of unchanged size."""
-    listed = read_json(folder / MANIFEST).get("files", {})
-    entries = [(file, listed.get(file.relative_to(folder).as_posix(), {})) for file in files]
-    return [entry["sha256"] if entry.get("bytes") == file.stat().st_size else sha256(file) for file, entry in entries]
+    """The SHA-256 of each of ``files``; the folder's manifest is believed for a file of its size and no newer than it.
+
+    Weights that were trained further keep their size, hence the time.
+    """
+    manifest = folder / MANIFEST
+    listed = read_json(manifest).get("files", {})
+    written = manifest.stat().st_mtime_ns if listed else 0
+    hashes = []
+    for file in files:
+        entry, stat = listed.get(file.relative_to(folder).as_posix(), {}), file.stat()
+        known = entry.get("bytes") == stat.st_size and stat.st_mtime_ns <= written
+        hashes.append(entry["sha256"] if known else sha256(file))
+    return hashes
 
 
 @contextmanager

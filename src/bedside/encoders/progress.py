@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -20,10 +21,18 @@ def progress(total: int | None, what: str, unit: str) -> Iterator[Callable[[int]
     Yields:
         A function that moves the bar by a number of units.
     """
-    try:
-        bar_type: Any = import_module("tqdm").tqdm
-    except ModuleNotFoundError:  # a bar is a courtesy, not a reason to fail
+    bar_type = _bar_type()
+    if bar_type is None:
         yield lambda _: None
         return
     with bar_type(total=total, desc=what, unit=unit, unit_scale=True, delay=2.0, disable=None, leave=False) as bar:
         yield bar.update
+
+
+@cache
+def _bar_type() -> Any:
+    """The bar of tqdm; ``None`` where that is not installed: a bar is a courtesy, not a reason to fail."""
+    try:
+        return import_module("tqdm").tqdm
+    except ModuleNotFoundError:
+        return None

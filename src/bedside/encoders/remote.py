@@ -21,7 +21,7 @@ import numpy as np
 from bedside.encoders.awaitable import AsyncMethods
 from bedside.encoders.extras import needs
 from bedside.encoders.progress import progress
-from bedside.encoders.texts import checked_texts
+from bedside.encoders.texts import checked_texts, has_surrogate
 from bedside.errors import EncoderMismatch, InvalidInputError, ProviderError
 from bedside.types import Matrix
 
@@ -155,13 +155,15 @@ class RemoteEncoder(AsyncMethods):
         """Encode passages.
 
         Args:
-            texts: None of them empty or all spaces.
+            texts: None of them empty or all spaces. Control characters, emoji and every script go to the server as
+                they are; what is longer than ``max_tokens`` is cut into pieces.
 
         Returns:
-            float32 ``[n, d]``, each of length 1, in the order given.
+            float32 ``[n, d]``, each of length 1, in the order given; ``[0, d]`` for no texts.
 
         Raises:
-            InvalidInputError: A text is empty; the message says which.
+            InvalidInputError: Not a list of strings; a text is empty or holds a lone surrogate. The message says which,
+                and nothing was sent.
             ProviderError: The server refused, could not be reached, or answered what cannot be used.
             EncoderMismatch: Its vectors have another length than before.
         """
@@ -173,7 +175,7 @@ class RemoteEncoder(AsyncMethods):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text as ``count_tokens`` says, or the estimate in its place."""
-        return [self._count_tokens(text) for text in texts]
+        return [self._count_tokens(text) for text in checked_texts(texts)]
 
     def close(self) -> None:
         """Close the connections."""
@@ -184,6 +186,8 @@ class RemoteEncoder(AsyncMethods):
         for i, text in enumerate(wanted):
             if not text.strip():
                 raise InvalidInputError(f"texts[{i}]: expected a text that is not empty")
+            if has_surrogate(text):
+                raise InvalidInputError(f"texts[{i}]: a lone surrogate, not valid Unicode text")
         pieces = [_Piece(i, *part) for i, text in enumerate(wanted) for part in self._parts(prompt + text)]
         batches = list(self._batches(pieces))
         if not batches:

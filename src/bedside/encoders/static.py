@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.encoders.awaitable import AsyncMethods
 from bedside.encoders.checkpoint import read_json
 from bedside.encoders.pooling import unit
+from bedside.encoders.progress import progress
 from bedside.encoders.tensors import read_tensors, write_tensors
 from bedside.encoders.texts import checked_texts
 from bedside.encoders.wordpiece import Tokens, load_tokens
@@ -32,7 +34,7 @@ _BLOCK = 8192  # tokens summed at once: 8 MB at 256 dimensions; 2,048 to 32,768 
 _LONG = 4096  # tokens from which a text is counted first, so that its memory is bounded by the vocabulary
 
 
-class StaticEncoder:
+class StaticEncoder(AsyncMethods):
     """Texts to vectors by averaging token vectors.
 
     Encoding takes any length and cuts nothing. A text's vector does not depend on the texts beside it, bit for bit.
@@ -111,8 +113,8 @@ class StaticEncoder:
         """Encode passages.
 
         Args:
-            texts: Any number of strings of any length. A text whose words are all unknown (emoji, another script)
-                gets the vector of the unknown token.
+            texts: Any number of strings of any length, none of it cut. A text whose words are all unknown (emoji,
+                another script, a lone surrogate) gets the vector of the unknown token; control characters are dropped.
 
         Returns:
             float32 ``[n, d]`` in the order given; ``[0, d]`` for no texts.
@@ -135,6 +137,11 @@ class StaticEncoder:
         """Known tokens of each text."""
         return [len(self.tokenizer(text)) for text in checked_texts(texts)]
 
+    def close(self) -> None:
+        """Release the table of weighted vectors; the next call makes it again."""
+        with self._lock:
+            self._rows = None
+
     def save(self, folder: str | Path) -> Path:
         """Write the model folder; it loads with :func:`load_static` and with model2vec.
 
@@ -153,10 +160,12 @@ class StaticEncoder:
         return folder
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
-        ids = [self.tokenizer(text) for text in texts]
-        for i, row in enumerate(ids):
-            if not row:
-                row.append(self._unknown(texts[i], i))
+        ids = []
+        with progress(len(texts), "encoding", "text") as advance:  # cutting texts into tokens is nearly all of the work
+            for i, text in enumerate(texts):
+                row = self.tokenizer(text)
+                ids.append(row if row else [self._unknown(text, i)])
+                advance(1)
         return ids
 
     def _unknown(self, text: str, position: int) -> int:

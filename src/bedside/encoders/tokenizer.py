@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bedside.encoders.checkpoint import read_json
 from bedside.encoders.extras import needs
+from bedside.encoders.texts import has_surrogate
 from bedside.errors import BedsideWarning, InvalidInputError, InvalidModelError
 
 if TYPE_CHECKING:
@@ -182,4 +183,4 @@ def _special_ids(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
 
 
 def _surrogate(texts: Sequence[str]) -> int:
-    return next(i for i, text in enumerate(texts) if any("\ud800" <= c <= "\udfff" for c in text))
+    return next(i for i, text in enumerate(texts) if has_surrogate(text))

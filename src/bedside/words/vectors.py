@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bedside.encoders.awaitable import AsyncMethods
 from bedside.encoders.pooling import unit
 from bedside.encoders.static import SHIPPED
+from bedside.encoders.texts import checked_texts
 from bedside.errors import InvalidInputError, InvalidVectorError
 from bedside.types import Document, Matrix, Vector
 from bedside.words import pooling as pooled
@@ -28,7 +30,7 @@ from bedside.words.table import WordTable
 _ENDING = re.compile(r"(\.(json|txt|vec|bin|gz|tgz|tar))+$")
 
 
-class WordVectors(WordTable):
+class WordVectors(AsyncMethods, WordTable):
     """Words and their vectors; read-only. It is also a text encoder: a collection, LangChain and LlamaIndex take it.
 
     A word is looked up as it is written, then in lower case, then folded (accents, Greek letters), then without its
@@ -191,8 +193,9 @@ class WordVectors(WordTable):
         Raises:
             InvalidInputError: Not a list of strings, or a text without a word in it; the message names the position.
         """
+        texts = checked_texts(texts)
         out = np.empty((len(texts), self.dimension), dtype=np.float32)
-        for i, text in enumerate(_checked_texts(texts)):
+        for i, text in enumerate(texts):
             if not (words := words_of(text)):
                 raise InvalidInputError(f"texts[{i}]: nothing to encode, the text has no word")
             found = self._pool(self.pooling, words)
@@ -256,15 +259,6 @@ class WordVectors(WordTable):
         weights = pooling.weights_of(len(self))
         share = share if weights is None else share * weights[rows]
         return np.asarray((share @ self.vectors[rows].astype(np.float64)) / share.sum(), dtype=np.float32)
-
-
-def _checked_texts(texts: Sequence[str]) -> Sequence[str]:
-    if isinstance(texts, str):
-        raise InvalidInputError("texts: expected a list of strings, got one str; put it in a list")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InvalidInputError(f"texts[{i}]: expected str, got {type(text).__name__}")
-    return texts
 
 
 def _hash(words: Sequence[str], rows: Matrix) -> str:
