@@ -1,17 +1,9 @@
-"""The one stateful class behind every view of a collection: a log, the index derived from it, and their locks.
-
-Two locks, always taken in this order: ``_writing`` (with the lock file) orders writers, ``_state`` guards the index for
-the moments in which it changes or a search takes its view of it. Encoding, disk writes and the dense scan hold neither
-``_state``, so searches go on beside them.
-"""
+"""Everything a collection does, with the scope as an argument: transactions, reading, and answers to queries."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import astuple, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -21,82 +13,26 @@ import numpy as np
 import orjson
 
 from bedside import lines
-from bedside.errors import (
-    BedsideError,
-    CollectionClosedError,
-    CorruptLogError,
-    DuplicateIdError,
-    EncoderMismatch,
-    EncoderRequired,
-    InvalidVectorError,
-    TracesRemainError,
-)
+from bedside.errors import CorruptLogError, DuplicateIdError, EncoderRequired, InvalidVectorError, TracesRemainError
 from bedside.filters.tree import Node
-from bedside.index.state import Delete, Entry, Index
+from bedside.index.state import Delete, Index
+from bedside.live import Live
 from bedside.maintenance import EraseReceipt, VerifyReport, scan, traces_of, without_shared
 from bedside.records import Record, ScopeKey, check_documents
 from bedside.search import Plan, Question, Ranked, firsts, rank
-from bedside.store.cache import read_cache, remove_cache, write_cache
-from bedside.store.log import Log, Position
-from bedside.store.manifest import EncoderRecord, Manifest, log_name, new_id
+from bedside.store.cache import remove_cache
+from bedside.store.log import Position
+from bedside.store.manifest import EncoderRecord, log_name, new_id
 from bedside.store.seal import text_to_vector
-from bedside.store.storage import DiskStorage, Storage
+from bedside.store.storage import DiskStorage
 from bedside.types import Document, Encoder, Matrix
 
 Found: TypeAlias = tuple[Ranked, Document]
 """One row of an answer and the document it stands for."""
-CACHE_VERSION = 2
-# Replaying so many records takes 0.1 s: less is not worth a file.
-_CACHE_AFTER = 1_000
-_log = logging.getLogger(__name__)
 
 
-class Engine:
+class Engine(Live):
     """Everything a collection does, with the scope as an argument."""
-
-    def __init__(self, storage: Storage, encoder: Encoder | None, *, read_only: bool = False) -> None:
-        self._storage = storage
-        self._read_only = read_only
-        self.encoder = encoder
-        self.closed = False
-        self._writing = threading.RLock()
-        self._state = threading.RLock()
-        self._appending = False
-        self._check_encoder()
-        self._position = self._cached = Position()
-        with self._state:
-            self._reset()
-            self._load_cache()
-            self._refresh()
-        if not read_only:
-            self._tidy()
-
-    @property
-    def path(self) -> Path | None:
-        """The folder, or ``None`` in memory."""
-        return self._storage.path
-
-    @property
-    def manifest(self) -> Manifest:
-        """The facts the collection is read by."""
-        return self._storage.manifest
-
-    def __len__(self) -> int:
-        with self.reading() as index:
-            return len(index)
-
-    def close(self) -> None:
-        """Let go of the files; later calls raise :class:`CollectionClosedError`."""
-        with self._writing:
-            if self.closed:
-                return
-            if not self._read_only:
-                self._tidy()
-            with self._state:
-                self.closed = True
-                self._storage.close()
-
-    # -- writing ------------------------------------------------------------------------------------------------
 
     def add(self, documents: Iterable[Document | str], scope: ScopeKey | None) -> list[str]:
         """Check, encode, commit; returns the ids in the order given."""
@@ -138,19 +74,6 @@ class Engine:
             finally:
                 self._appending = False
         return len(spans)
-
-    def _checked(self, batches: Iterable[Sequence[Document | str]], scope: ScopeKey | None) -> Iterator[Record]:
-        """Yield the records of all batches, checked, encoded, and held against the batches before."""
-        seen: set[tuple[ScopeKey, str]] = set()
-        for batch in batches:
-            checked = check_documents(batch, self.manifest.scope_keys, scope)
-            for i, record in enumerate(checked):
-                if (record.scope, record.id) in seen:
-                    raise DuplicateIdError(f"documents[{i}].id: given twice; ids must differ within a scope")
-            records = self._with_vectors(checked)
-            self._settle(records, is_first=not seen)
-            seen.update((record.scope, record.id) for record in records)
-            yield from records
 
     def delete(self, scope: ScopeKey, node: Node | None, ids: Sequence[str] | None) -> int:
         """Remove the records of ``scope`` that ``ids`` and ``node`` both leave; returns how many there were."""
@@ -235,101 +158,6 @@ class Engine:
             raise CorruptLogError(log.name, at.line, "the index in memory does not hold the records of the log")
         return VerifyReport(log.name, end.offset, end.line, len(fresh), max(0, size - end.offset))
 
-    def _rewrite(self, records: Iterable[dict[str, Any]], manifest: Manifest, encoder: Encoder | None = None) -> None:
-        """Put ``records`` in place of everything, and start again from them."""
-        try:
-            log = self._storage.prepare(records)
-            with self._state:
-                self._storage.switch(log, manifest)
-                self.encoder = encoder or self.encoder
-                self._refresh()
-        finally:
-            self._storage.remove_strays()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Take turns with other writers, and see what they wrote."""
-        self._check_open()
-        with self._writing, self._storage.writing():
-            with self._state:
-                self._refresh()
-            yield
-
-    def _change(self, added: list[Record], removed: Callable[[], list[Delete]] = list) -> int:
-        """Encode what is new, then commit what is removed and what is added as one; returns how many were removed."""
-        encoder, records = self.encoder, self._with_vectors(added)
-        with self._transaction():
-            if self.encoder is not encoder:  # another thread re-embedded the collection meanwhile
-                records = self._with_vectors(added)
-            doomed = removed()
-            if records:
-                self._settle(records)
-            if doomed or records:
-                self._commit([*doomed, *records])
-        return len(doomed)
-
-    def _commit(self, changes: Sequence[Record | Delete]) -> None:
-        with self._state:
-            self._appending = True
-        try:
-            spans, position = self._storage.log.append(self._position, map(lines.payload, changes))
-            with self._state:
-                self._apply(map(lines.entry, changes, spans))
-                self._position = position
-        finally:
-            self._appending = False
-
-    def _with_vectors(self, records: list[Record]) -> list[Record]:
-        """Encode the texts that came without a vector; every vector then has the collection's dimension."""
-        texts = [record.text for record in records if record.vector is None]
-        if texts and self.encoder is not None and self.manifest.dimension != 0:
-            made = iter(self._encoded(self.encoder.encode_documents(texts), len(texts)))
-            return [r if r.vector is not None else replace(r, vector=next(made)) for r in records]
-        return records
-
-    def _encoded(self, vectors: Matrix, count: int) -> Matrix:
-        self._check_encoder()  # another process may have re-embedded the collection
-        return lines.check_encoded(vectors, count, self.manifest.dimension or None)
-
-    def _settle(self, records: Sequence[Record], *, is_first: bool = True) -> None:
-        """Hold the records against the collection's dimension, or let the first ones decide it."""
-        found = {0 if r.vector is None else len(r.vector) for r in records}
-        # What a first add decided that then failed binds nobody.
-        bound = not is_first or self._position.line > 1 or self.manifest.encoder is not None
-        dimension = self.manifest.dimension if bound else None
-        if dimension and 0 in found:
-            raise EncoderRequired(
-                "documents: the collection holds vectors and was opened without an encoder; give Document.vector, or "
-                "open it with encoder="
-            )
-        wrong = found - {dimension} if dimension is not None else (found if len(found) > 1 else set())
-        if wrong:
-            allowed = (
-                "texts without vectors" if dimension == 0 else f"vectors of dimension {dimension or 'one and the same'}"
-            )
-            raise InvalidVectorError(f"documents: the collection takes {allowed}, got dimension {max(wrong)}")
-        named = EncoderRecord.of(self.encoder)
-        if dimension is None or (named and self.manifest.encoder is None):
-            self._storage.save(self.manifest.with_vectors(max(found), named if max(found) else None))
-            with self._state:
-                self._index.set_dimension(self.manifest.dimension)
-
-    # -- reading ------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def reading(self) -> Iterator[Index]:
-        """Yield the index with everything that was committed by anyone; nothing changes meanwhile."""
-        self._check_open()
-        with self._state:
-            self._refresh()
-            yield self._index
-
-    def documents(self, rows: Iterable[int], log: Log, index: Index, *, vectors: bool = False) -> Iterator[Document]:
-        """Read rows from the log they belong to."""
-        for row in rows:
-            self._check_open()
-            yield lines.document(log.read(index.span(row)), vectors=vectors)
-
     def get(
         self,
         scope: ScopeKey,
@@ -397,114 +225,73 @@ class Engine:
             return [read(firsts(plan, candidates, question, index.dense, groups)) for question in questions]
         return [_one_of_each_group(plan, partial(answers, questions=[question])) for question in questions]
 
-    def encode_queries(self, texts: Sequence[str]) -> Matrix:
-        """Encode questions."""
-        if self.encoder is None:
+    def _change(self, added: list[Record], removed: Callable[[], list[Delete]] = list) -> int:
+        """Encode what is new, then commit what is removed and what is added as one; returns how many were removed."""
+        encoder, records = self.encoder, self._with_vectors(added)
+        with self._transaction():
+            if self.encoder is not encoder:  # another thread re-embedded the collection meanwhile
+                records = self._with_vectors(added)
+            doomed = removed()
+            if records:
+                self._settle(records)
+            if doomed or records:
+                self._commit([*doomed, *records])
+        return len(doomed)
+
+    def _commit(self, changes: Sequence[Record | Delete]) -> None:
+        with self._state:
+            self._appending = True
+        try:
+            spans, position = self._storage.log.append(self._position, map(lines.payload, changes))
+            with self._state:
+                self._apply(map(lines.entry, changes, spans))
+                self._position = position
+        finally:
+            self._appending = False
+
+    def _with_vectors(self, records: list[Record]) -> list[Record]:
+        """Encode the texts that came without a vector; every vector then has the collection's dimension."""
+        texts = [record.text for record in records if record.vector is None]
+        if texts and self.encoder is not None and self.manifest.dimension != 0:
+            made = iter(self._encoded(self.encoder.encode_documents(texts), len(texts)))
+            return [r if r.vector is not None else replace(r, vector=next(made)) for r in records]
+        return records
+
+    def _checked(self, batches: Iterable[Sequence[Document | str]], scope: ScopeKey | None) -> Iterator[Record]:
+        """Yield the records of all batches, checked, encoded, and held against the batches before."""
+        seen: set[tuple[ScopeKey, str]] = set()
+        for batch in batches:
+            checked = check_documents(batch, self.manifest.scope_keys, scope)
+            for i, record in enumerate(checked):
+                if (record.scope, record.id) in seen:
+                    raise DuplicateIdError(f"documents[{i}].id: given twice; ids must differ within a scope")
+            records = self._with_vectors(checked)
+            self._settle(records, is_first=not seen)
+            seen.update((record.scope, record.id) for record in records)
+            yield from records
+
+    def _settle(self, records: Sequence[Record], *, is_first: bool = True) -> None:
+        """Hold the records against the collection's dimension, or let the first ones decide it."""
+        found = {0 if r.vector is None else len(r.vector) for r in records}
+        # What a first add decided that then failed binds nobody.
+        bound = not is_first or self._position.line > 1 or self.manifest.encoder is not None
+        dimension = self.manifest.dimension if bound else None
+        if dimension and 0 in found:
             raise EncoderRequired(
-                "query: the collection was opened without an encoder; give vector=, or mode='sparse' for BM25 alone"
+                "documents: the collection holds vectors and was opened without an encoder; give Document.vector, or "
+                "open it with encoder="
             )
-        return self._encoded(self.encoder.encode_queries(texts), len(texts))
-
-    # -- state --------------------------------------------------------------------------------------------------
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise CollectionClosedError("the collection is closed; open it again with Collection.open")
-
-    def _check_encoder(self) -> None:
-        """Refuse an encoder whose vectors would not belong with those that are there."""
-        if self.encoder is None:
-            return
-        stored, dimension = self.manifest.encoder, self.manifest.dimension
-        if stored and self.encoder.fingerprint not in (None, stored.fingerprint):
-            raise EncoderMismatch(
-                f"the collection holds vectors of {stored.name} ({stored.fingerprint}); it was opened with "
-                f"{self.encoder.name} ({self.encoder.fingerprint}). Open it with the same encoder and settings"
+        wrong = found - {dimension} if dimension is not None else (found if len(found) > 1 else set())
+        if wrong:
+            allowed = (
+                "texts without vectors" if dimension == 0 else f"vectors of dimension {dimension or 'one and the same'}"
             )
-        if dimension and self.encoder.dimension not in (None, dimension):
-            raise EncoderMismatch(
-                f"the collection holds vectors of dimension {dimension}; {self.encoder.name} makes dimension "
-                f"{self.encoder.dimension}"
-            )
-
-    def _reset(self) -> None:
-        self._index = Index(self.manifest.dimension, self.manifest.sparse)
-        self._position = self._cached = Position()
-        self._indexed = self._storage.log  # set last: a reset that was interrupted is done again
-
-    def _load_cache(self) -> None:
-        """Start from the cache where it is one of this log; the rest is replayed."""
-        if self._storage.cache is None or (found := read_cache(self._storage.cache, self._cache_key())) is None:
-            return
-        facts, arrays = found
-        position = Position(*facts["position"])
-        if self._storage.log.ends_at(position):
-            self._index.load(facts["state"], arrays)
-            self._position = self._cached = position
-
-    def _tidy(self) -> None:
-        """Delete what killed writers left and bring the cache up to date; where another process writes, let it be."""
-        if self._storage.cache is None:
-            return
-        try:
-            with self._storage.writing(timeout=0):
-                self._storage.remove_strays()
-                with self._state:
-                    self._refresh()
-                if self._position.line - self._cached.line >= _CACHE_AFTER:
-                    self._save_cache(self._storage.cache)
-        except (BedsideError, OSError) as error:
-            _log.info("left to another process or time: %s", type(error).__name__)
-
-    def _save_cache(self, folder: Path) -> None:
-        """Write the cache. The lock is held, so that it cannot bring back what an erasure just removed."""
-        state, arrays = self._index.to_state()
-        facts = {**self._cache_key(), "position": list(astuple(self._position)), "state": state}
-        write_cache(folder, facts, arrays)
-        self._cached = self._position
-
-    def _cache_key(self) -> dict[str, Any]:
-        manifest = self.manifest
-        terms = self._index.tokenizer.fingerprint  # another release of the stemmer may make other terms
-        return {"collection": manifest.id, "log": manifest.log, "terms": terms, "version": CACHE_VERSION}
-
-    def _refresh(self) -> None:
-        """Take over what other processes committed."""
-        self._storage.refresh()
-        if self._indexed is not self._storage.log:
-            self._reset()
-        self._check_encoder()
-        self._index.set_dimension(self.manifest.dimension)
-        if self._appending:
-            return  # what is new in the log is this process' own, and about to be applied
-        size = self._storage.log.size()
-        if size < self._position.offset:
-            raise CorruptLogError(self._storage.log.name, self._position.line, "the log is shorter than it was before")
-        if size > self._position.offset:
-            self._replay()
-
-    def _replay(self) -> None:
-        log = self._storage.log
-        end = self._verified(log, self._position)
-        self._apply(
-            lines.stored_entry(record, span, self.manifest.scope_keys)
-            for span, record in log.records(self._position, end)
-        )
-        self._position = end
-
-    def _verified(self, log: Log, start: Position) -> Position:
-        try:
-            return log.verify(start)
-        except CorruptLogError:
-            # A writer may just have cut off a dead one's rest: what is read from now on holds none of it.
-            return log.verify(start)
-
-    def _apply(self, entries: Iterable[Entry]) -> None:
-        try:
-            self._index.apply(entries)
-        except BaseException:
-            self._reset()  # the log is the truth: the next call replays it
-            raise
+            raise InvalidVectorError(f"documents: the collection takes {allowed}, got dimension {max(wrong)}")
+        named = EncoderRecord.of(self.encoder)
+        if dimension is None or (named and self.manifest.encoder is None):
+            self._storage.save(self.manifest.with_vectors(max(found), named if max(found) else None))
+            with self._state:
+                self._index.set_dimension(self.manifest.dimension)
 
     def _names(self, scope: ScopeKey, node: Node | None, ids: Sequence[str] | None) -> list[str]:
         """Return the ids of the records of ``scope`` that ``ids`` and ``node`` both leave, each once."""
@@ -521,12 +308,6 @@ class Engine:
             record = log.read(index.span(row))
             if record["id"] in ids and tuple(record["metadata"][key] for key in keys) == scope:
                 yield record
-
-    def _living(self, without: Collection[int] = ()) -> Iterator[dict[str, Any]]:
-        """Return the living records as the log holds them, in insertion order."""
-        log, index = self._storage.log, self._index
-        rows = np.flatnonzero(index.alive()).tolist()
-        return (log.read(index.span(row)) for row in rows if row not in without)
 
 
 def _one_of_each_group(plan: Plan, ask: Callable[[Plan], list[list[Found]]]) -> list[Found]:

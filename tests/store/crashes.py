@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import bedside
-from bedside import Collection, engine, maintenance
+from bedside import Collection, live, maintenance
 from bedside.errors import WriteFailedError
 from bedside.store import log
 from store.children import Model, answers, changed, document, forked, main, model_of, report, said
@@ -37,7 +37,7 @@ def choose(rng: random.Random, model: Model) -> tuple[str, Model, Callable[[Coll
 
 def churn(folder: Path, seed: int, model: Model, say: Callable[[Any], None]) -> None:
     """Change a collection for ever, saying before each call what it will lead to and after it that it returned."""
-    engine._CACHE_AFTER = 1
+    live._CACHE_AFTER = 1
     rng = random.Random(seed)
     while True:
         say({"do": "open", "after": model})
@@ -145,7 +145,7 @@ def moments(folder: str, call: str) -> None:
 
     What a SIGKILL leaves is what is in the files at that moment, so these are all the states that one can leave.
     """
-    engine._CACHE_AFTER = 1
+    live._CACHE_AFTER = 1
     log._CHUNK = 300  # log lines go to the disk in several writes
     root = Path(folder)
     path = watched = root / "c"
@@ -238,7 +238,7 @@ def check_left(call: str, left: Path, before: Model, after: Model) -> None:
 
 def file_limit(folder: str, call: str, limits: int) -> None:
     """Make a call where no file may grow beyond a limit, for many limits: it succeeds whole, or is refused by name."""
-    engine._CACHE_AFTER = 1
+    live._CACHE_AFTER = 1
     root = Path(folder)
     whole, path = root / "whole", root / "c"
     if call != "create":

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from bedside import Collection, Document, engine
+from bedside import Collection, Document, live
 from bedside.errors import CorruptLogError
 
 CACHE = "cache/index.bin"
@@ -15,7 +15,7 @@ CACHE = "cache/index.bin"
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, rng):
-    monkeypatch.setattr(engine, "_CACHE_AFTER", 1)
+    monkeypatch.setattr(live, "_CACHE_AFTER", 1)
     with Collection.open(tmp_path / "c", scope_keys=["patient_id"]) as notes:
         for start in range(0, 60, 20):
             notes.add(

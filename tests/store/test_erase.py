@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedside import Collection, Document, engine
+from bedside import Collection, Document, live
 from bedside.errors import InvalidInputError, TracesRemainError
 from bedside.maintenance import repair
 
@@ -71,7 +71,7 @@ def remains(folder: Path, erased: Iterable[Document], survivors: Iterable[Docume
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr(engine, "_CACHE_AFTER", 1)
+    monkeypatch.setattr(live, "_CACHE_AFTER", 1)
     return tmp_path / "c"
 
 
