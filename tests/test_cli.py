@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
 from bedside import Collection, Document
+from bedside.cli.app import app
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
 LINES = [
@@ -19,22 +24,14 @@ LINES = [
     {"text": "Denies chest pain.", "metadata": {"section": "ROS"}, "id": "b", "vector": [0.8, 0.6, 7.038531e-26]},
     {"text": "HbA1c 8.2 %.", "metadata": {"section": "LABS"}, "id": "c", "vector": [0, 0.1, 1]},
 ]
-COMMANDS = {
-    *("add", "search", "get", "count", "stats", "delete", "erase"),
-    *("verify", "repair", "compact", "reembed", "copy"),
-    *("map", "fetch-model", "export-model", "distill"),
-    *("serve", "mcp"),
-    *("init", "export", "import"),
-    *("add-notes", "watch"),
-    *("eval", "explain"),
-}
 
 
-def bedside(*arguments, stdin="", code=0):
+def bedside(*arguments, stdin="", code=0, environment=None):
     """Run one command, check its exit code, and return what it printed: standard output, or else standard error."""
     done = subprocess.run(
         [sys.executable, "-m", "bedside.cli", *map(str, arguments)],
         input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=60,
+        env={**os.environ, **(environment or {})},
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -64,17 +61,45 @@ def scoped_ward(tmp_path):
     return tmp_path / "scoped.bedside"
 
 
-def test_the_commands_are_those_listed_each_has_help_and_stands_in_the_documentation():
-    from bedside.cli import evaluate, exchange, maps, models, records, serving, upkeep, watch
+def commands(group=None, place=()):
+    """Every command with the words that name it, those of groups included."""
+    for name, command in (group or get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*place, name))
+        else:
+            yield (*place, name), command
 
-    commands = {**records.COMMANDS, **upkeep.COMMANDS, **models.COMMANDS, **maps.COMMANDS, **evaluate.COMMANDS}
-    commands |= {**exchange.COMMANDS, **serving.COMMANDS, **watch.COMMANDS}
-    assert set(commands) == COMMANDS
-    overview, page = bedside("--help"), PAGE.read_text(encoding="utf-8")
-    for name, command in commands.items():
-        assert command.__doc__
-        assert re.search(rf"\b{name}\b", overview)
-        assert f"$ bedside {name} " in page
+
+@pytest.mark.parametrize(("words", "command"), [pytest.param(*found, id=" ".join(found[0])) for found in commands()])
+def test_a_command_says_what_it_and_its_options_do_and_stands_in_the_documentation(words, command):
+    assert command.help
+    for option in command.params:
+        assert getattr(option, "help", None), option.name
+    if words[0] not in ("serve", "mcp"):  # what they say is a protocol's
+        assert any("--json" in option.opts for option in command.params)
+    assert f"$ bedside {' '.join(words)} " in PAGE.read_text(encoding="utf-8")
+
+
+def test_every_command_is_run_as_a_process_by_a_test():
+    sources = [file.read_text(encoding="utf-8") for file in Path(__file__).parent.rglob("*.py")]
+    processes = "\n".join(source for source in sources if "bedside.cli" in source)
+    missing = [words for words, _ in commands() if not re.search(rf"[\"'\s]{words[-1]}[\"'\s]", processes)]
+    assert not missing
+
+
+def test_the_list_of_commands_names_each_of_them():
+    overview, tuning = bedside("--help"), bedside("tune", "--help")
+    for words, _ in commands():
+        assert re.search(rf"\b{words[-1]}\b", overview if len(words) == 1 else tuning)
+
+
+def test_a_mistyped_command_is_told_what_was_meant():
+    assert "Did you mean 'search'?" in bedside("serach", code=2)
+
+
+def test_a_shell_can_complete_commands():
+    environment = {"_BEDSIDE_COMPLETE": "complete_bash", "COMP_WORDS": "bedside se", "COMP_CWORD": "1"}
+    assert bedside(environment=environment).split() == ["search", "serve"]
 
 
 def test_help_of_a_command_exits_with_0_and_names_its_arguments():
@@ -215,3 +240,112 @@ def test_without_typer_one_line_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr == 'bedside: typer is not installed. It comes with: pip install "bedside[cli]"\n'
+
+
+def on_terminal(*arguments, columns=80, **environment):
+    """Run one command on a terminal of its own, and return what it showed, bold or not."""
+    pty = pytest.importorskip("pty")
+    shown, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bedside.cli", *map(str, arguments)],
+        stdin=terminal, stdout=terminal, stderr=terminal,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **environment},
+    )  # fmt: skip
+    os.close(terminal)
+    said = b""
+    try:
+        while part := os.read(shown, 65536):
+            said += part
+    except OSError:  # how Linux says that nobody writes any more
+        pass
+    os.close(shown)
+    assert process.wait(60) == 0, said
+    return re.sub(r"\x1b\[[01]m", "", said.decode())
+
+
+def test_people_get_tables_and_programs_get_lines(ward):
+    with Collection.open(ward) as notes:
+        notes.add([Document("[bold]BP[/bold] :100: " + "w" * 1_000, id="long", vector=[1, 1, 1])])
+    table = on_terminal("get", ward, "--filter", "{}", NO_COLOR="1")
+    assert "\x1b[" not in table, "a colour"
+    assert re.search(r"id +text", table)
+    assert re.search(r"a +Chest pain on exertion\.", table)
+    assert "[bold]BP[/bold] :100:" in table
+    assert " …" in table
+    assert max(map(len, table.splitlines())) <= 80
+    lines = bedside("get", ward, "--filter", "{}").splitlines()
+    assert lines[0] == "a\tChest pain on exertion."
+    assert lines[3].endswith("w" * 1_000)
+    hits = on_terminal("search", ward, "chest", "--mode", "sparse", columns=40)
+    assert re.search(r"score +.*id +.*text", hits)
+
+
+def test_every_command_that_prints_what_it_did_prints_it_as_json(ward, tmp_path):
+    def printed(*arguments, stdin=""):
+        return json.loads(bedside(*arguments, "--json", stdin=stdin))
+
+    migrant = tmp_path / "pinecone.json"
+    migrant.write_text(json.dumps({"vectors": [{"id": "a", "values": [1, 0], "metadata": {"text": "x"}}]}))
+    assert printed("init", tmp_path / "empty") == {"created": str(tmp_path / "empty")}
+    assert printed("add", tmp_path / "new", "-", stdin=json_lines(LINES)) == {"added": 3}
+    assert printed("count", ward) == {"count": 3}
+    assert printed("delete", ward, "--id", "a") == {"deleted": 1}
+    assert printed("compact", ward) == {"records": 2}
+    assert printed("erase", ward, "--id", "b", "--yes")["ids"] == ["b"]
+    assert printed("verify", ward)["records"] == 1
+    assert printed("copy", ward, tmp_path / "copy") == {"records": 1, "target": str(tmp_path / "copy")}
+    assert printed("map", ward, tmp_path / "map.html") == {"file": str(tmp_path / "map.html"), "documents": 1}
+    assert printed("migrate", migrant, tmp_path / "moved") == {"added": 1}
+    log = next(ward.glob("log-*.jsonl"))
+    log.write_bytes(log.read_bytes().replace(b"HbA1c", b"HbA2c"))
+    report = printed("repair", ward)
+    assert report["records"] == 0
+    assert [loss["id"] for loss in report["lost"]] == ["c"]
+
+
+def test_reembedding_prints_what_it_did_as_json(ward):
+    done = json.loads(bedside("reembed", ward, "--encoder", "bedside/static", "--json"))
+    assert done == {"records": 3, "encoder": "bedside/static"}
+
+
+def test_a_reader_that_leaves_early_ends_a_command_without_a_word(tmp_path):
+    with Collection.open(tmp_path / "c") as notes:
+        notes.add([Document("word " * 200, id=str(i)) for i in range(1_000)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bedside.cli", "get", str(tmp_path / "c"), "--filter", "{}"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 1
+
+
+def test_an_interrupted_add_keeps_its_transactions_and_ends_with_130(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bedside.cli", "add", str(tmp_path / "c"), "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdin.write(json_lines({"text": f"note {i}"} for i in range(1_500)).encode())
+    process.stdin.flush()
+    deadline = time.monotonic() + 30
+    while (
+        not (tmp_path / "c" / "manifest.json").exists() or len(Collection.open(tmp_path / "c", read_only=True)) < 1_000
+    ):
+        assert time.monotonic() < deadline, "the first transaction did not come"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == (b"", b"")
+    assert process.returncode == 130
+    assert bedside("count", tmp_path / "c") == "1000\n"
+
+
+def test_output_is_the_same_where_the_locale_knows_no_umlauts(tmp_path):
+    bedside("add", tmp_path / "c", "-", stdin=json_lines([{"text": "Müdigkeit, 38 °C ☺", "id": "ä"}]))
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+    for options in ((), ("--json",)):
+        known = bedside("get", tmp_path / "c", "--filter", "{}", *options)
+        assert "Müdigkeit, 38 °C ☺" in known
+        assert bedside("get", tmp_path / "c", "--filter", "{}", *options, environment=plain) == known
+    assert bedside("stats", tmp_path / "c", environment=plain)

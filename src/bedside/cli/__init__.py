@@ -1,6 +1,7 @@
 """The command line: ``bedside verify ward.bedside`` and the rest of the verbs, each one call of a public function.
 
-Exit codes: 0 done, 1 an error that Bedside or the file system reported (one line on stderr), 2 wrong usage.
+Exit codes: 0 done, 1 an error that Bedside or the file system reported (one line on stderr), 2 wrong usage, 130
+interrupted. Where the reader of a pipe has gone, 1 without a line.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ def main() -> None:
             if error.name not in ("typer", "rich"):
                 raise
             raise MissingExtraError(error.name, "cli") from None
-        app()
+        app(prog_name="bedside")
     except (BedsideError, OSError) as error:
         sys.stderr.write(f"bedside: {' '.join(str(error).split())}\n")
         sys.exit(1)
+    except KeyboardInterrupt:  # before typer, which does the same, is there
+        sys.exit(130)

@@ -14,7 +14,6 @@ app = typer.Typer(
     name="bedside",
     help="Work with Bedside collections and models.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # their tracebacks show local variables, and those hold notes
 )
 for _group in (records, exchange, upkeep, models, maps, evaluate, serving, migrating, watch):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from bedside.cli.options import (
@@ -20,8 +20,10 @@ from bedside.cli.options import (
     one_line,
     parse_filter,
     print_json,
+    print_rows,
     reading,
     scoped,
+    terminal,
 )
 from bedside.types import Hit
 
@@ -137,29 +139,29 @@ def _print_arithmetic(rank: int, facts: dict[str, Any]) -> None:
     table.add_row("score", _number(facts["score"]))
     table.add_row("filter", one_line(str(facts["filter"] or "none")))
     table.add_row("scope", one_line(str(dict(facts["scope"]) or "none")))
-    _console().print(table)
+    terminal().print(table)
 
 
 def _print_summary(summary: Summary) -> None:
-    document = summary.to_json()
+    rows = ([one_line(cell) for cell in row] for row in _rows(summary.to_json()))
+    print_rows(("what", "metric", "result", "test"), rows)
+
+
+def _rows(document: dict[str, Any]) -> Iterator[list[str]]:
     for system, metrics in document["reports"].items():
         for metric, interval in metrics.items():
-            typer.echo(f"{system}\t{metric}\t{_interval(interval)}")
+            yield [system, metric, _interval(interval)]
     for result in document["comparisons"]:
-        first, second = result["systems"]
-        typer.echo(
-            f"{first} to {second}\t{result['metric']}\t{result['difference']['mean']:+.3f}\tp = {result['p_value']:.4f}"
-        )
+        difference, chance = f"{result['difference']['mean']:+.3f}", f"p = {result['p_value']:.4f}"
+        yield [" to ".join(result["systems"]), result["metric"], difference, chance]
     for name, results in document["probes"].items():
         for found in results:
-            typer.echo(f"{name}, {found['name']}, {found['mode']}\t{found['metric']}\t{_interval(found['interval'])}")
+            yield [f"{name}, {found['name']}, {found['mode']}", found["metric"], _interval(found["interval"])]
     if choices := document["choices"]:
         settings = ", ".join(f"{name} {value}" for name, value in choices["settings"].items())
         result = choices["comparison"]
-        typer.echo(
-            f"chosen: {settings}\t{result['metric']}\t{result['second']:.3f} against {result['first']:.3f} with the "
-            f"defaults, on the other half\tp = {result['p_value']:.4f}"
-        )
+        against = f"{result['second']:.3f} against {result['first']:.3f} with the defaults, on the other half"
+        yield [f"chosen: {settings}", result["metric"], against, f"p = {result['p_value']:.4f}"]
 
 
 def _interval(interval: dict[str, float]) -> str:
@@ -168,10 +170,6 @@ def _interval(interval: dict[str, float]) -> str:
 
 def _number(value: float | None) -> str:
     return "not computed" if value is None else f"{value:.6f}"
-
-
-def _console() -> Console:
-    return Console(markup=False, highlight=False, soft_wrap=True)
 
 
 COMMANDS = {"eval": evaluate, "explain": explain}

@@ -16,8 +16,8 @@ from bedside.cli.options import (
     load,
     parse_filter,
     parse_scope,
-    print_json,
     reading,
+    say,
     scoped,
 )
 from bedside.collection import Collection
@@ -33,12 +33,13 @@ def init(
         list[str] | None, typer.Option("--scope-key", help="A key that divides the collection; may be repeated.")
     ] = None,
     encoder: Model = None,
+    json: Json = False,
 ) -> None:
     """Create an empty collection; an error where there is one already."""
     if (path / NAME).exists():
         raise NotACollectionError(f"{path} already holds a collection")
     with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()):
-        typer.echo(f"created {path}")
+        say(f"created {path}", {"created": str(path)}, json=json)
 
 
 def export(
@@ -56,7 +57,7 @@ def export(
     wanted = parse_filter(filter)
     with reading(path) as collection:
         written = scoped(collection, scope).export(file, format=format, filter=wanted, include_vectors=include_vectors)
-    _say(written, "exported", json=json)
+    say(f"{written} documents exported", {"exported": written}, json=json)
 
 
 def import_(
@@ -78,14 +79,7 @@ def import_(
     with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()) as collection:
         records = collection.scoped(**values) if values else collection
         added = records.import_from(file, format=format, **options)
-    _say(added, "added", json=json)
+    say(f"{added} documents added", {"added": added}, json=json)
 
 
 COMMANDS = {"init": init, "export": export, "import": import_}
-
-
-def _say(count: int, what: str, *, json: bool) -> None:
-    if json:
-        print_json({what: count})
-    else:
-        typer.echo(f"{count} documents {what}")

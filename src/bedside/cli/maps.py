@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bedside.cli.options import CollectionPath, Filter, Scope, parse_filter, reading, scoped
+from bedside.cli.options import CollectionPath, Filter, Json, Scope, parse_filter, reading, say, scoped
 
 
 def draw(
@@ -20,6 +20,7 @@ def draw(
     snippets: Annotated[bool, typer.Option("--snippets/--no-snippets", help="Keep the beginning of each text.")] = True,
     filter: Filter = None,
     scope: Scope = None,
+    json: Json = False,
 ) -> None:
     """Draw the documents as points, near where their vectors are near; the file is made of notes."""
     from bedside.maps import map_documents
@@ -29,7 +30,8 @@ def draw(
     with reading(path) as collection:
         view = scoped(collection, scope)
         drawn = map_documents(view, method=chosen, color_by=color_by, filter=wanted, snippets=snippets)
-    typer.echo(f"{drawn.save(target)} shows {len(drawn.ids)} documents")
+    file, documents = str(drawn.save(target)), len(drawn.ids)
+    say(f"{file} shows {documents} documents", {"file": file, "documents": documents}, json=json)
 
 
 COMMANDS = {"map": draw}

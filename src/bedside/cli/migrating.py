@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bedside.cli.options import CollectionPath, Model, Scope, load, parse_scope
+from bedside.cli.options import CollectionPath, Json, Model, Scope, load, parse_scope, say
 from bedside.collection import Collection
 from bedside.formats.stores.migration import READERS, store_of
 from bedside.store.manifest import NAME
@@ -39,6 +39,7 @@ def migrate_command(
     scope_key: Annotated[
         list[str] | None, typer.Option("--scope-key", help="A scope key of a new collection; may be repeated.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Fill a collection from another store; creates the collection where there is none.
 
@@ -58,7 +59,7 @@ def migrate_command(
     with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()) as collection:
         records = collection.scoped(**values) if values else collection
         added = records.import_from(source, format=name, **options)
-    typer.echo(f"{added} documents added")
+    say(f"{added} documents added", {"added": added}, json=json)
 
 
 COMMANDS = {"migrate": migrate_command}

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from bedside.cli.options import Json, say
+
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A hub id or a folder.")]
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write.")]
 
@@ -18,23 +20,27 @@ def fetch_model(
     model: Model,
     folder: Folder,
     revision: Annotated[str | None, typer.Option(help="Commit, tag or branch.")] = None,
+    json: Json = False,
 ) -> None:
     """Make a folder that holds all of a model, to load without a network."""
     from bedside.encoders import fetch_model as fetch
 
-    typer.echo(f"{fetch(model, folder, revision=revision)} holds {model}")
+    done = fetch(model, folder, revision=revision)
+    say(f"{done} holds {model}", {"folder": str(done), "model": model}, json=json)
 
 
 def export_model(
     model: Model,
     folder: Folder,
     backend: Annotated[str, typer.Option(help="onnx or openvino.")] = "onnx",
+    json: Json = False,
 ) -> None:
     """Write a model's network for another runtime, with all that encoding needs."""
     from bedside.encoders.export import export_model as export
 
     done = export(model, folder, backend=backend)
-    typer.echo(f"{done.folder} holds the {done.backend} network in {done.dtype}, {done.size} bytes")
+    facts = {"folder": str(done.folder), "backend": done.backend, "dtype": done.dtype, "bytes": done.size}
+    say(f"{done.folder} holds the {done.backend} network in {done.dtype}, {done.size} bytes", facts, json=json)
 
 
 def distill(
@@ -51,6 +57,7 @@ def distill(
         str, typer.Option(metavar="JSON", help='Settings other than the defaults: {"dimension": 128, "epochs": 4}.')
     ] = "{}",
     note: Annotated[str, typer.Option(help="A line for provenance.json: licences, sources.")] = "",
+    json: Json = False,
 ) -> None:
     """Make a static encoder, which needs numpy alone, from a transformer and a corpus."""
     from bedside.encoders import prepare
@@ -67,7 +74,8 @@ def distill(
     encoder = distill_files(
         prepare(model), folder, corpus=corpus, pairs=pairs, vocabulary=vocabulary, recipe=chosen, note=note
     )
-    typer.echo(f"{folder} holds {encoder.name}: {encoder.dimension} dimensions")
+    facts = {"folder": str(folder), "name": encoder.name, "dimension": encoder.dimension}
+    say(f"{folder} holds {encoder.name}: {encoder.dimension} dimensions", facts, json=json)
 
 
 COMMANDS = {"fetch-model": fetch_model, "export-model": export_model, "distill": distill}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Column, Table
 
 from bedside.collection import Collection
 from bedside.errors import NotACollectionError, ScopeRequired
@@ -25,6 +29,8 @@ Scope = Annotated[
 ]
 Model = Annotated[str | None, typer.Option("--encoder", metavar="MODEL", help="Hub id or folder of the text encoder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
+SHOWN = 300
+"""Characters of a text in a table: a screen holds a few hits."""
 
 
 def parse_filter(text: str | None) -> dict[str, Any] | None:
@@ -73,15 +79,20 @@ def load(model: str | None) -> Encoder | None:
 
 
 def reading(path: Path, model: str | None = None) -> Collection:
-    """Open a collection without writing to it."""
+    """Open a collection that is there, without writing to it."""
+    _check_there(path)
     return Collection.open(path, encoder=load(model), read_only=True)
 
 
 def writing(path: Path) -> Collection:
     """Open a collection that is there: a mistyped path must not become a new one."""
+    _check_there(path)
+    return Collection.open(path)
+
+
+def _check_there(path: Path) -> None:
     if not (path / NAME).is_file():
         raise NotACollectionError(f"{path} holds no Bedside collection")
-    return Collection.open(path)
 
 
 def scoped(collection: Collection, pairs: Sequence[str] | None) -> Records:
@@ -98,6 +109,31 @@ def scoped(collection: Collection, pairs: Sequence[str] | None) -> Records:
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one line of JSON."""
     typer.echo(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode())
+
+
+def say(sentence: str, facts: Mapping[str, Any], *, json: bool) -> None:
+    """Print what was done: a sentence for people, its facts for programs."""
+    if json:
+        print_json(facts)
+    else:
+        typer.echo(sentence)
+
+
+def print_rows(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table on a terminal, and lines of tab-separated values, without the names, elsewhere."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            typer.echo("\t".join(row))
+        return
+    table = Table(*(Column(name, overflow="fold") for name in names), box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*(cell if len(cell) <= SHOWN else f"{cell[:SHOWN]} …" for cell in row))
+    terminal().print(table)
+
+
+def terminal() -> Console:
+    """Return what prints tables: text stays as it is, ``[brackets]`` and ``:colons:`` included."""
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty())
 
 
 def as_json(document: Document) -> dict[str, Any]:

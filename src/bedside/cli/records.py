@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from bedside.cli.options import (
     CollectionPath,
@@ -26,12 +24,15 @@ from bedside.cli.options import (
     one_line,
     parse_filter,
     print_json,
+    print_rows,
     reading,
+    say,
     scoped,
     selection,
     writing,
 )
 from bedside.collection import Collection
+from bedside.encoders.progress import progress
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
 from bedside.store.manifest import NAME, Manifest
 from bedside.types import Document, Hit
@@ -49,22 +50,28 @@ def add(
     scope_key: Annotated[
         list[str] | None, typer.Option("--scope-key", help="A scope key of a new collection; may be repeated.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Add documents from JSON Lines with text, metadata, id and vector; creates the collection where there is none.
 
     Each 1,000 lines are one transaction. An error names its line; transactions before it stay.
     """
     added = 0
-    with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()) as collection:
+    with (
+        Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()) as collection,
+        progress(None, "add", "document") as advance,
+    ):
         numbered = ((number, line) for number, line in enumerate(file, 1) if line.strip())
         while batch := list(islice(numbered, BATCH)):
             try:
-                added += len(collection.add(_documents(batch)))
+                done = len(collection.add(_documents(batch)))
             except (InvalidInputError, ScopeError) as error:
                 raise type(error)(
                     f"{_at_line(str(error), batch)} ({added} documents of earlier lines were added)"
                 ) from None
-    typer.echo(f"{added} documents added")
+            added += done
+            advance(done)
+    say(f"{added} documents added", {"added": added}, json=json)
 
 
 def search(
@@ -86,8 +93,11 @@ def search(
         view = scoped(collection, scope)
         chosen: Any = mode  # the collection says which modes there are
         hits = view.search(query, mode=chosen, top_k=top_k, filter=wanted, explain=explain)
+    if json:
         for hit in hits:
-            _print_hit(hit, json)
+            print_json(_hit_as_json(hit))
+    else:
+        print_rows(("score", "id", "text"), chain.from_iterable(map(_hit_rows, hits)))
 
 
 def get(
@@ -103,18 +113,19 @@ def get(
     chosen, wanted = selection(ids, filter)
     with reading(path) as collection:
         documents = scoped(collection, scope).get(chosen, filter=wanted, limit=limit, include_vectors=vectors)
+    if json or vectors:
         for document in documents:
-            if json or vectors:
-                print_json(as_json(document))
-            else:
-                typer.echo(f"{document.id}\t{one_line(document.text)}")
+            print_json(as_json(document))
+    else:
+        print_rows(("id", "text"), ((one_line(str(document.id)), one_line(document.text)) for document in documents))
 
 
-def count(path: CollectionPath, filter: Filter = None, scope: Scope = None) -> None:
+def count(path: CollectionPath, filter: Filter = None, scope: Scope = None, json: Json = False) -> None:
     """Print how many documents there are, or how many a filter leaves."""
     wanted = parse_filter(filter)
     with reading(path) as collection:
-        typer.echo(scoped(collection, scope).count(wanted))
+        number = scoped(collection, scope).count(wanted)
+    say(str(number), {"count": number}, json=json)
 
 
 def stats(
@@ -129,23 +140,26 @@ def stats(
     with reading(path) as collection:
         if facets is not None:
             rows = scoped(collection, scope).facets(facets)
-            shown: list[tuple[str, Any]] = [(orjson.dumps(value).decode(), number) for value, number in rows]
+            names, shown = (facets, "count"), [(orjson.dumps(value).decode(), str(number)) for value, number in rows]
             lines = [{"value": value, "count": number} for value, number in rows]
         else:
             facts = _facts(path, len(collection) if not scope else scoped(collection, scope).count())
-            shown, lines = list(facts.items()), [facts]
+            names, shown, lines = ("fact", "value"), [(name, _shown(value)) for name, value in facts.items()], [facts]
     if json:
         for line in lines:
             print_json(line)
     else:
-        _print_table(shown)
+        print_rows(list(map(one_line, names)), [(one_line(name), one_line(value)) for name, value in shown])
 
 
-def delete(path: CollectionPath, ids: Ids = None, filter: Filter = None, scope: Scope = None) -> None:
+def delete(
+    path: CollectionPath, ids: Ids = None, filter: Filter = None, scope: Scope = None, json: Json = False
+) -> None:
     """Delete documents; their bytes stay in the log until `compact`."""
     chosen, wanted = selection(ids, filter)
     with writing(path) as collection:
-        typer.echo(f"{scoped(collection, scope).delete(chosen, filter=wanted)} documents deleted")
+        deleted = scoped(collection, scope).delete(chosen, filter=wanted)
+    say(f"{deleted} documents deleted", {"deleted": deleted}, json=json)
 
 
 def erase(
@@ -154,6 +168,7 @@ def erase(
     filter: Filter = None,
     scope: Scope = None,
     yes: Annotated[bool, typer.Option("--yes", help="Really erase: it cannot be undone.")] = False,
+    json: Json = False,
 ) -> None:
     """Erase documents, so that no file of the collection holds a byte of them."""
     chosen, wanted = selection(ids, filter)
@@ -161,9 +176,9 @@ def erase(
         raise typer.BadParameter("erasing cannot be undone: confirm it with --yes")
     with writing(path) as collection:
         receipt = scoped(collection, scope).erase(chosen, filter=wanted)
-    typer.echo(f"{len(receipt.ids)} documents erased; {receipt.traces} traces looked for, none left")
-    for name, size in receipt.files.items():
-        typer.echo(f"scanned {name} ({size} bytes)")
+    lines = [f"{len(receipt.ids)} documents erased; {receipt.traces} traces looked for, none left"]
+    lines += [f"scanned {name} ({size} bytes)" for name, size in receipt.files.items()]
+    say("\n".join(lines), asdict(receipt), json=json)
 
 
 COMMANDS = {
@@ -198,15 +213,15 @@ def _at_line(message: str, batch: list[tuple[int, bytes]]) -> str:
     return f"lines {batch[0][0]} to {batch[-1][0]}: {message}"
 
 
-def _print_hit(hit: Hit, json: bool) -> None:
-    explanation = None if hit.explanation is None else asdict(hit.explanation)
-    if json:
-        line = {"score": hit.score, "dense": hit.dense, "sparse": hit.sparse, **as_json(hit.document)}
-        print_json(line if explanation is None else {**line, "explanation": explanation})
-        return
-    typer.echo(f"{hit.score:.4f}\t{hit.id}\t{one_line(hit.text)}")
+def _hit_as_json(hit: Hit) -> dict[str, Any]:
+    line = {"score": hit.score, "dense": hit.dense, "sparse": hit.sparse, **as_json(hit.document)}
+    return line if hit.explanation is None else {**line, "explanation": asdict(hit.explanation)}
+
+
+def _hit_rows(hit: Hit) -> Iterator[tuple[str, str, str]]:
+    yield f"{hit.score:.4f}", one_line(hit.id), one_line(hit.text)
     if hit.explanation is not None:
-        typer.echo(f"\t{hit.explanation.formula}")
+        yield "", "", hit.explanation.formula
 
 
 def _facts(path: Path, records: int) -> dict[str, Any]:
@@ -220,8 +235,5 @@ def _facts(path: Path, records: int) -> dict[str, Any]:
     }
 
 
-def _print_table(rows: list[tuple[str, Any]]) -> None:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in rows:
-        table.add_row(one_line(name), one_line(", ".join(value) if isinstance(value, list) else str(value)))
-    Console(markup=False, highlight=False, soft_wrap=True).print(table)
+def _shown(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else "none" if value is None else str(value)
