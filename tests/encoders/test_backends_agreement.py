@@ -69,9 +69,12 @@ def test_a_text_has_the_same_vector_in_every_batch_and_thread(published: Path, b
 
 
 @pytest.mark.parametrize("backend", [marked("openvino"), marked("jax")])
-def test_bfloat16_keeps_a_cosine_of_0_999(published: Path, bert: TransformerEncoder, backend: str) -> None:
-    half = load_encoder(published, backend=backend, device="cpu", dtype="bfloat16").encode_documents(TEXTS)
-    assert (half * bert.encode_documents(TEXTS)).sum(1).min() > 0.999
+def test_bfloat16_keeps_a_cosine_of_0_9999_and_1e_3_in_every_batch(minilm: TransformerEncoder, backend: str) -> None:
+    texts = [text for text in TEXTS if text.isascii()]
+    half = load_encoder(minilm_folder(), backend=backend, device="cpu", dtype="bfloat16")
+    found = half.encode_documents(texts)
+    assert (found * minilm.encode_documents(texts)).sum(1).min() > 0.9999
+    np.testing.assert_allclose(found, np.concatenate([half.encode_documents([text]) for text in texts]), atol=1e-3)
 
 
 @every_backend

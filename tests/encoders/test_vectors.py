@@ -85,10 +85,29 @@ def test_a_text_has_the_same_vector_in_every_batch_and_order(published: Path, bu
     np.testing.assert_allclose(encoder.encode_documents(TEXTS[::-1]), alone[::-1], atol=1e-6)
 
 
-def test_bfloat16_keeps_a_cosine_of_0_999_and_float32_stays_the_choice_without_amx(published: Path) -> None:
-    single = load_encoder(published, device="cpu", dtype="float32").encode_documents(TEXTS)
-    half = load_encoder(published, device="cpu", dtype="bfloat16").encode_documents(TEXTS)
-    assert (single * half).sum(1).min() > 0.999
+SENTENCES = [
+    f"{who} with {what}{when}."
+    for who in ("Man", "A 63-year-old woman")
+    for what in ("chest pain", "type 2 diabetes on metformin 500 mg b.i.d.", "dyspnoea")
+    for when in ("", " since yesterday" * 9)
+]
+
+
+def test_bfloat16_keeps_a_cosine_of_0_9999_and_a_vector_of_its_own_to_1e_3_in_every_batch(
+    published: Path, minilm: TransformerEncoder
+) -> None:
+    for folder, single in (
+        (published, load_encoder(published, device="cpu", dtype="float32")),
+        (minilm.folder, minilm),
+    ):
+        half = load_encoder(folder, device="cpu", dtype="bfloat16")
+        found = half.encode_documents(SENTENCES)
+        assert (single.encode_documents(SENTENCES) * found).sum(1).min() > 0.9999
+        alone = np.concatenate([half.encode_documents([text]) for text in SENTENCES])
+        np.testing.assert_allclose(found, alone, atol=1e-3)
+
+
+def test_float32_stays_the_choice_without_amx() -> None:
     expected = torch.bfloat16 if has_amx_bf16() else torch.float32
     assert choose_dtype("auto", torch.device("cpu")) is expected
 

@@ -92,12 +92,14 @@ def read_weights(folder: Path, shape: BertShape) -> dict[str, Any]:
 
 
 def states(weights: Any, ids: Any, mask: Any, *, shape: BertShape) -> tuple[Any, Any]:
-    """Hidden states ``[b, t, d]`` of the first and of the last layer; a pure function, without dropout.
+    """Hidden states float32 ``[b, t, d]`` of the first and of the last layer; a pure function, without dropout.
+
+    In bfloat16 only the matrix products are so; sums and norms between them stay in float32.
 
     The layers are one compiled loop over their stacked weights: XLA compiles one layer instead of all of them.
     """
     x = weights["embeddings.word_embeddings.weight"][ids] + weights["positions"][: ids.shape[1]]
-    x = _norm(weights, "embeddings.LayerNorm", x, shape)
+    x = _norm(weights, "embeddings.LayerNorm", x.astype(jnp.float32), shape)
     bias = ((mask - 1.0) * 1e9)[:, None, None, :]
 
     def step(carry: Any, layer: Any) -> tuple[Any, None]:
@@ -111,26 +113,28 @@ def states(weights: Any, ids: Any, mask: Any, *, shape: BertShape) -> tuple[Any,
 
 def _layer(w: Any, x: Any, bias: Any, shape: BertShape) -> Any:
     b, t, d = x.shape
+    kind = w["output.dense.weight"].dtype
     q, k, v = (
-        _linear(w, f"attention.self.{part}", x).reshape(b, t, shape.heads, d // shape.heads)
+        _linear(w, f"attention.self.{part}", x).astype(kind).reshape(b, t, shape.heads, d // shape.heads)
         for part in ("query", "key", "value")
     )
-    scores = jnp.einsum("bqhe,bkhe->bhqk", q, k).astype(jnp.float32) * (d // shape.heads) ** -0.5 + bias
-    mixed = jnp.einsum("bhqk,bkhe->bqhe", jax.nn.softmax(scores).astype(x.dtype), v).reshape(b, t, d)
+    scores = jnp.einsum("bqhe,bkhe->bhqk", q, k, preferred_element_type=jnp.float32)
+    shares = jax.nn.softmax(scores * (d // shape.heads) ** -0.5 + bias).astype(kind)
+    mixed = jnp.einsum("bhqk,bkhe->bqhe", shares, v).reshape(b, t, d)
     x = _norm(w, "attention.output.LayerNorm", _linear(w, "attention.output.dense", mixed) + x, shape)
     inner = jax.nn.gelu(_linear(w, "intermediate.dense", x), approximate=shape.gelu == "tanh")
     return _norm(w, "output.LayerNorm", _linear(w, "output.dense", inner) + x, shape)
 
 
 def _linear(w: Any, name: str, x: Any) -> Any:
-    return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+    weight = w[f"{name}.weight"]
+    return jnp.matmul(x.astype(weight.dtype), weight.T, preferred_element_type=jnp.float32) + w[f"{name}.bias"]
 
 
 def _norm(w: Any, name: str, x: Any, shape: BertShape) -> Any:
-    wide = x.astype(jnp.float32)
-    centered = wide - wide.mean(-1, keepdims=True)
+    centered = x - x.mean(-1, keepdims=True)
     scaled = centered * jax.lax.rsqrt((centered**2).mean(-1, keepdims=True) + shape.epsilon)
-    return scaled.astype(x.dtype) * w[f"{name}.weight"] + w[f"{name}.bias"]
+    return scaled * w[f"{name}.weight"] + w[f"{name}.bias"]
 
 
 def _pooled(weights: Any, ids: Any, mask: Any, *, shape: BertShape, pooling: Pooling) -> Any:

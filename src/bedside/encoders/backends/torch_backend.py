@@ -112,7 +112,8 @@ class TorchBackend:
 class Bert:
     """BERT's encoder (Devlin et al. 2019) over tensors of a safetensors file, without dropout, pooler or heads.
 
-    Query, key and value are one matrix product, and a batch without padding runs without a mask.
+    Query, key and value are one matrix product, and a batch without padding runs without a mask. In half precision only
+    the matrix products and attention are so; sums and norms between them stay in float32.
     """
 
     def __init__(self, folder: Path, shape: BertShape, device: torch.device, dtype: torch.dtype) -> None:
@@ -123,7 +124,7 @@ class Bert:
         self._linear = {
             name: Linear(tensors.pop(name + ".weight"), tensors.pop(name + ".bias"), packed=packed) for name in matrices
         }
-        self._w = tensors
+        self._w = {name: t.float() if "LayerNorm" in name else t for name, t in tensors.items()}
         self._shape = shape
         self._gelu = "none" if shape.gelu == "erf" else "tanh"
 
@@ -136,7 +137,7 @@ class Bert:
         """Hidden states ``[b, t, d]`` of the first and of the last layer."""
         w = self._w
         x = F.embedding(ids, w["embeddings.word_embeddings.weight"]) + w["positions"][: ids.shape[1]]
-        x = self._norm(x, "embeddings.LayerNorm")
+        x = self._norm(x.float(), "embeddings.LayerNorm")
         mask = None if keep is None else keep[:, None, None, :]
         first = x
         for i in range(self._shape.layers):

@@ -29,11 +29,13 @@ class Linear(torch.nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None, *, packed: bool) -> None:
         super().__init__()
         self._packed = packed
+        self._dtype = weight.dtype
         self._bias = bias
         self._weight: Any = _onednn()._reorder_linear_weight(weight.contiguous(), None) if packed else weight
 
     def forward(self, x: Tensor, gelu: str | None = None) -> Tensor:
-        """Apply it to ``[..., in]``; ``gelu`` is ``"none"`` (exact) or ``"tanh"``."""
+        """Apply it to ``[..., in]``, cast to the weights' type; ``gelu`` is ``"none"`` (exact) or ``"tanh"``."""
+        x = x.to(self._dtype)
         if self._packed:
             activation: tuple[str, list[float], str] = ("gelu", [], gelu) if gelu else ("none", [], "")
             out: Tensor = _onednn()._linear_pointwise(x, self._weight, self._bias, *activation)

@@ -81,7 +81,7 @@ class _BertHead:
     def __call__(self, ids: Tensor, keep: Tensor | None, asked: Tensor) -> Tensor:
         last = self._body(ids, keep)[1][torch.arange(len(ids), device=ids.device), asked]
         dense_weight, dense_bias, norm_weight, norm_bias = (self._w[part] for part in _PARTS)
-        x = F.gelu(F.linear(last, dense_weight, dense_bias), approximate=self._gelu)
+        x = F.gelu(F.linear(last.to(dense_weight.dtype), dense_weight, dense_bias), approximate=self._gelu)
         x = F.layer_norm(x, x.shape[-1:], norm_weight, norm_bias, self._epsilon)
         return F.linear(x, self._out, self._w["bias"])
 
