@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -91,6 +92,36 @@ def test_eight_threads_add_and_search_one_collection_while_it_is_compacted(tmp_p
     assert set(before) == expected
     with Collection.open(tmp_path / "c") as notes:
         assert list(model_of(notes)) == list(before)
+
+
+def test_threads_that_read_a_collection_in_memory_never_stop_one_that_adds():
+    """The threads change places as often as they can, so that a reader is met at every step."""
+    errors, done = [], threading.Event()
+
+    def read(notes: Collection) -> None:
+        try:
+            while not done.is_set():
+                assert len(list(notes)) >= 30
+        except BaseException as error:  # noqa: BLE001 # raised below, in the thread that pytest watches
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    with Collection.open() as notes:
+        notes.add(document(f"first-{i}", 1) for i in range(30))
+        threads = [threading.Thread(target=read, args=(notes,)) for _ in range(4)]
+        sys.setswitchinterval(1e-6)
+        try:
+            for thread in threads:
+                thread.start()
+            for number in range(500):
+                notes.add([document(f"n{number}", 1)])
+        finally:
+            done.set()
+            sys.setswitchinterval(interval)
+            for thread in threads:
+                thread.join(60)
+        assert not errors, errors[0]
+        assert len(notes) == 530
 
 
 def test_another_process_sees_a_commit_and_a_compaction_without_opening_anew(folder):

@@ -54,6 +54,7 @@ class MemoryFile:
 
     def __init__(self) -> None:
         self._data = bytearray()
+        self._lock = threading.Lock()  # bytes that are looked at cannot grow
 
     def size(self) -> int:
         """Return how many bytes there are."""
@@ -61,13 +62,15 @@ class MemoryFile:
 
     def read(self, offset: int, length: int) -> bytes:
         """Read ``length`` bytes at ``offset``, fewer at the end."""
-        return bytes(memoryview(self._data)[offset : offset + length])
+        with self._lock, memoryview(self._data) as data:
+            return bytes(data[offset : offset + length])
 
     def write(self, offset: int, chunks: Iterable[bytes]) -> None:
         """Put ``chunks`` in place of everything from ``offset`` on."""
         new = b"".join(chunks)
-        del self._data[offset:]
-        self._data += new
+        with self._lock:
+            del self._data[offset:]
+            self._data += new
 
     def close(self) -> None:
         """Nothing is held open."""
