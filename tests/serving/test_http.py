@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -241,7 +242,7 @@ def test_a_server_that_is_told_to_end_answers_what_has_begun_and_then_ends(root)
         assert collection.count() == 3
 
 
-def test_web_pages_of_other_origins_and_rebound_names_are_refused(root):
+def test_web_pages_of_other_origins_and_rebound_names_are_refused(root, tokens):
     with serving(root) as client:
         problem(client.get("/v1/collections", headers={"Host": "evil.example"}), 421, "HostNotAllowed")
         problem(client.get("/v1/collections", headers={"Origin": "https://evil.example"}), 403, "OriginNotAllowed")
@@ -249,23 +250,57 @@ def test_web_pages_of_other_origins_and_rebound_names_are_refused(root):
         own = client.get("/v1/collections", headers={"Origin": f"http://{address}"})
         assert own.is_success
         assert "access-control-allow-origin" not in own.headers
-    with serving(root, "--allow-host", "notes.hospital.example") as client:
-        assert client.get("/v1/collections", headers={"Host": "notes.hospital.example"}).is_success
+    with serving(root, "--allow-host", "Notes.Hospital.example", "--tokens", tokens) as client:
+        headers = {"Host": "notes.hospital.example", **bearer("e")}
+        assert client.get("/v1/collections", headers=headers).is_success
+        assert client.get("/v1/collections", headers={**headers, "Origin": "https://notes.hospital.example"}).is_success
 
 
-def test_another_address_than_loopback_needs_tokens(root):
-    command = [sys.executable, "-m", "bedside.cli", "serve", str(root), "--host", "0.0.0.0", "--port", "0"]  # noqa: S104
+def refused_start(*arguments: object) -> str:
+    """Return the one line of a server that does not start."""
+    command = [sys.executable, "-m", "bedside.cli", "serve", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.startswith("bedside: host 0.0.0.0: other machines can reach it")
+    (line,) = done.stderr.splitlines()
+    return line
 
 
-def test_a_token_file_that_others_can_read_stops_the_start(root, tokens):
+def test_an_address_that_others_can_reach_needs_tokens(root):
+    for reached in ("--host 0.0.0.0", "--host ::", "--allow-host notes.hospital.example"):
+        assert "other machines can reach it, so tokens are needed" in refused_start(root, *reached.split())
+
+
+def test_a_server_that_cannot_start_says_why_in_one_line(root, tokens):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert "in use" in refused_start(root, "--port", taken.getsockname()[1])
+    assert "host 192.0.2.1: not an address of this machine" in refused_start(
+        root, "--host", "192.0.2.1", "--tokens", tokens, "--port", 0
+    )
+    assert "ward is itself a collection" in refused_start(root / "ward")
     tokens.chmod(0o640)
-    command = [sys.executable, "-m", "bedside.cli", "serve", str(root), "--tokens", str(tokens), "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert "chmod 600" in done.stderr
+    assert "chmod 600" in refused_start(root, "--tokens", tokens, "--port", 0)
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "localhost"])
+def test_the_loopback_has_more_than_one_name(root, host):
+    with closing(socket.socket(socket.AF_INET6)) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    with serving(root, "--host", host) as client:
+        assert client.get("/v1/collections").is_success
+
+
+def test_a_collection_whose_folder_is_removed_is_gone_and_may_be_created_again(root):
+    with serving(root) as client:
+        assert post(client, "guidelines/count", {}).json() == {"count": 2}
+        shutil.rmtree(root / "guidelines")
+        problem(post(client, "guidelines/get", {"filter": {}}), 404, "NotACollectionError")
+        problem(post(client, "guidelines/add", {"documents": [LATE]}), 404, "NotACollectionError")
+        assert not any(file.stat().st_size for file in (root / "guidelines").rglob("*"))
+        assert client.put("/v1/collections/guidelines", json={}).json()["documents"] == 0
+        assert post(client, "guidelines/add", {"documents": [LATE]}).json() == {"ids": ["late"]}
 
 
 def test_fifty_writers_at_once_lose_nothing_and_readers_never_fail(root):

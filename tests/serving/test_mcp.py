@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 
+import pytest
 from filelock import FileLock
 from mcp import StdioServerParameters
 from mcp.client import Client
@@ -82,6 +86,20 @@ async def test_a_chatbot_bound_to_a_patient_and_a_collection_reaches_no_other(ro
             for name in ("guidelines", "../collections/guidelines", "/etc"):
                 assert "Error" in await refused(client, "count", collection=name)
     assert "secret" not in (tmp_path / "log").read_text().lower()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
+def test_a_server_that_is_interrupted_ends_at_once_with_its_input_still_open(root):
+    command = [sys.executable, "-m", "bedside.cli", "mcp", str(root)]
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "0"}}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}) + "\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["id"] == 1
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == -signal.SIGINT
 
 
 async def test_a_chatbot_is_told_when_an_answer_takes_too_long_and_can_go_on(root):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bedside.cli.options import Model, Scope, load, parse_scope
-from bedside.errors import MissingExtraError
+from bedside.encoders.extras import needs
 
 Root = Annotated[Path, typer.Argument(metavar="ROOT", help="A folder of collections.", exists=True, file_okay=False)]
 Seconds = Annotated[float, typer.Option("--max-seconds", min=0.1, help="Until a request is answered with an error.")]
@@ -18,13 +19,14 @@ Seconds = Annotated[float, typer.Option("--max-seconds", min=0.1, help="Until a 
 
 def serve(
     root: Root,
-    host: Annotated[str, typer.Option(help="Address to listen at; another than loopback needs tokens.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen at; other than loopback needs tokens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8_427,
     tokens: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="JSON file of tokens; else BEDSIDE_TOKEN.")
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option("--allow-host", help="Another name of the server; may be repeated.")
+        list[str] | None,
+        typer.Option("--allow-host", help="Another name of the server; needs tokens; may be repeated."),
     ] = None,
     encoder: Model = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Nobody may write.")] = False,
@@ -34,11 +36,9 @@ def serve(
     """Serve the collections of a folder over HTTP; the schema is at /openapi.json."""
     from bedside.serving import Limits, Service
 
-    try:
+    with needs("serve"):
         from bedside.serving.run import serve as run
         from bedside.serving.run import tokens_of
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "serve") from None
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     known = tokens_of(tokens)
     limits = Limits(body=max_body, seconds=max_seconds)
@@ -63,14 +63,13 @@ def mcp(
     """Serve the collections of a folder to a chatbot, over the Model Context Protocol on standard input and output."""
     from bedside.serving import Access, Limits, Service
 
-    try:
+    with needs("mcp"):
         from bedside.serving.mcp import create_server
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "mcp") from None
     seen = None if collection is None else frozenset(collection)
     access = Access("mcp", seen, parse_scope(scope), read_only=not allow_writes)
     limits = Limits(seconds=max_seconds)
     service = Service(root, encoder=load(encoder), limits=limits, read_only=not allow_writes)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the default waits for a thread that reads standard input
     create_server(service, access).run("stdio")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ def load_tokens(path: Path) -> list[Token]:
     Raises:
         InvalidInputError: The file is readable by others than its owner, or not as described. No message holds a token.
     """
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:  # elsewhere the mode says nothing
         raise InvalidInputError(f"{path.name}: others than its owner may read it; run: chmod 600 {path.name}")
     try:
         entries = orjson.loads(path.read_bytes())

@@ -42,12 +42,20 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": models.Problem, "description": "The request cannot be answered as it is."},
     401: {"model": models.Problem, "description": "No token, or an unknown one."},
-    403: {"model": models.Problem, "description": "The token is bound to another scope, or is read-only."},
+    403: {
+        "model": models.Problem,
+        "description": "The token is bound to another scope or read-only, or a page's origin is another.",
+    },
     404: {"model": models.Problem, "description": "There is no such collection."},
+    408: {"model": models.Problem, "description": "The body was not there in time."},
     413: {"model": models.Problem, "description": "The body is too large."},
+    421: {"model": models.Problem, "description": "The Host header names another machine."},
     422: {"model": models.Problem, "description": "The body is not as the schema says."},
-    503: {"model": models.Problem, "description": "Too many requests at once."},
+    500: {"model": models.Problem, "description": "The server failed."},
+    502: {"model": models.Problem, "description": "The encoder's own server failed."},
+    503: {"model": models.Problem, "description": "Too many requests at once, or another process writes."},
     504: {"model": models.Problem, "description": "No answer in time."},
+    507: {"model": models.Problem, "description": "The disk did not take the documents; none was added."},
 }
 # The pattern is for the schema's readers: the service decides.
 Name = Annotated[

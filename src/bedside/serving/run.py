@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
+import socket
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,18 +58,41 @@ def serve(
 
     Raises:
         InvalidInputError: Others could reach the server, and there is no token.
+        OSError: It cannot listen there.
     """
-    if not is_loopback(host) and not tokens:
+    reached = [host] * (not is_loopback(host)) + [f"{name}, an allowed host" for name in allow_hosts]
+    if reached and not tokens:
         raise InvalidInputError(
-            f"host {host}: other machines can reach it, so tokens are needed: --tokens FILE or {TOKEN_VARIABLE}"
+            f"host {reached[0]}: other machines can reach it, so tokens are needed: --tokens FILE or {TOKEN_VARIABLE}"
         )
     local = LOOPBACK_NAMES | {host} if is_loopback(host) else frozenset()
-    names = local | set(allow_hosts)
+    names = local | {name.lower() for name in allow_hosts}
     app = create_app(service, tokens=tokens, hosts=names or None)
-    config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=30
-    )
-    _Server(config, ready).run()
+    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=30)
+    _Server(config, ready).run(sockets=listening(host, port))
+
+
+def listening(host: str, port: int) -> list[socket.socket]:
+    """Return a socket for each address of a host, all at one port.
+
+    Raises:
+        OSError: There is no such host, or the port is taken. The server would end without a word to its caller.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise OSError(f"host {host}: {error.strerror}") from None
+    sockets: list[socket.socket] = []
+    for family, address in dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found):
+        at = port or (sockets[0].getsockname()[1] if sockets else 0)
+        try:
+            sockets.append(socket.create_server((address, at), family=family, backlog=2048))
+        except OSError as error:  # a container may name ::1 localhost and have no IPv6
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
+    if not sockets:
+        raise OSError(f"host {host}: not an address of this machine")
+    return sockets
 
 
 class _Server(uvicorn.Server):

@@ -81,11 +81,16 @@ class Service:
         encoder: Encodes texts for every collection that was written with it, and for new ones.
         limits: See :class:`Limits`.
         read_only: Whether nobody may write.
+
+    Raises:
+        InvalidInputError: ``root`` is itself a collection.
     """
 
     def __init__(
         self, root: Path, *, encoder: Encoder | None = None, limits: Limits | None = None, read_only: bool = False
     ) -> None:
+        if _is_collection(root):
+            raise InvalidInputError(f"{root} is itself a collection: give the folder that it is in")
         self.root = root.resolve(strict=True)
         self.encoder = encoder
         self.limits = limits or Limits()
@@ -102,11 +107,7 @@ class Service:
         """Create an empty collection, or do nothing where it is there with the same scope keys."""
         self._check_writing(access)
         access.check_unbound("create")
-        folder = self._folder(access, name)
-        with self._lock:
-            if name not in self._opened:
-                self._opened[name] = self._open(folder, scope_keys)
-        collection = self._opened[name]
+        collection = self._collection(access, name, scope_keys)
         if tuple(scope_keys) != collection.scope_keys:
             raise InvalidInputError(f"scope_keys: the collection was created with {list(collection.scope_keys)}")
         return self.stats(access, name)
@@ -208,13 +209,17 @@ class Service:
         bound = access.bound(scope, collection.scope_keys)
         return collection.scoped(**bound) if bound else collection
 
-    def _collection(self, access: Access, name: str) -> Collection:
+    def _collection(self, access: Access, name: str, scope_keys: Sequence[str] | None = None) -> Collection:
+        """Return a collection, opened once; with ``scope_keys``, it is created where there is none."""
         folder = self._folder(access, name)
         with self._lock:
+            there = _is_collection(folder)
+            if name in self._opened and not there:  # somebody removed the folder
+                self._opened.pop(name).close()
+            if not there and scope_keys is None:
+                raise NotACollectionError(f"there is no collection {name!r}")
             if name not in self._opened:
-                if not _is_collection(folder):
-                    raise NotACollectionError(f"there is no collection {name!r}")
-                self._opened[name] = self._open(folder, ())
+                self._opened[name] = self._open(folder, scope_keys or ())
             return self._opened[name]
 
     def _folder(self, access: Access, name: str) -> Path:
