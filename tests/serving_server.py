@@ -24,6 +24,14 @@ def bearer(letter: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {letter * 32}"}
 
 
+def problem(response: httpx.Response, status: int, title: str) -> str:
+    """Check that a response is this error, and return what it says."""
+    assert response.status_code == status, response.text
+    body = response.json()
+    assert (body["title"], body["status"]) == (title, status)
+    return str(body["detail"])
+
+
 @contextmanager
 def serving(root: Path, *options: object) -> Iterator[httpx.Client]:
     """Start ``bedside serve``, and stop it as an operator would."""

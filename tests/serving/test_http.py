@@ -7,8 +7,6 @@ import json
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from bedside import Collection, Document
 from bedside.serving import Limits, Service
 from bedside.serving.http import create_app
-from serving_server import bearer, serving
+from serving_server import bearer, problem, serving
 
 LATE = {"id": "late", "text": "x", "vector": [1.0] * 256}
 
@@ -32,13 +30,6 @@ LATE = {"id": "late", "text": "x", "vector": [1.0] * 256}
 def post(client: httpx.Client, place: str, body: dict, letter: str | None = None) -> httpx.Response:
     headers = {} if letter is None else bearer(letter)
     return client.post(f"/v1/collections/{place}", json=body, headers=headers)
-
-
-def problem(response: httpx.Response, status: int, title: str) -> str:
-    assert response.status_code == status, response.text
-    body = response.json()
-    assert (body["title"], body["status"]) == (title, status)
-    return body["detail"]
 
 
 def test_every_verb_does_over_http_what_it_does_in_python(root):
@@ -240,56 +231,6 @@ def test_a_server_that_is_told_to_end_answers_what_has_begun_and_then_ends(root)
         assert client.process.wait(30) in (0, -signal.SIGTERM)  # uvicorn raises the signal again once it has ended
     with Collection.open(root / "guidelines", read_only=True) as collection:
         assert collection.count() == 3
-
-
-def test_web_pages_of_other_origins_and_rebound_names_are_refused(root, tokens):
-    with serving(root) as client:
-        problem(client.get("/v1/collections", headers={"Host": "evil.example"}), 421, "HostNotAllowed")
-        problem(client.get("/v1/collections", headers={"Origin": "https://evil.example"}), 403, "OriginNotAllowed")
-        address = urlsplit(str(client.base_url)).netloc
-        own = client.get("/v1/collections", headers={"Origin": f"http://{address}"})
-        assert own.is_success
-        assert "access-control-allow-origin" not in own.headers
-    with serving(root, "--allow-host", "Notes.Hospital.example", "--tokens", tokens) as client:
-        headers = {"Host": "notes.hospital.example", **bearer("e")}
-        assert client.get("/v1/collections", headers=headers).is_success
-        assert client.get("/v1/collections", headers={**headers, "Origin": "https://notes.hospital.example"}).is_success
-
-
-def refused_start(*arguments: object) -> str:
-    """Return the one line of a server that does not start."""
-    command = [sys.executable, "-m", "bedside.cli", "serve", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    return line
-
-
-def test_an_address_that_others_can_reach_needs_tokens(root):
-    for reached in ("--host 0.0.0.0", "--host ::", "--allow-host notes.hospital.example"):
-        assert "other machines can reach it, so tokens are needed" in refused_start(root, *reached.split())
-
-
-def test_a_server_that_cannot_start_says_why_in_one_line(root, tokens):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert "in use" in refused_start(root, "--port", taken.getsockname()[1])
-    assert "host 192.0.2.1: not an address of this machine" in refused_start(
-        root, "--host", "192.0.2.1", "--tokens", tokens, "--port", 0
-    )
-    assert "ward is itself a collection" in refused_start(root / "ward")
-    tokens.chmod(0o640)
-    assert "chmod 600" in refused_start(root, "--tokens", tokens, "--port", 0)
-
-
-@pytest.mark.parametrize("host", ["::1", "[::1]", "localhost"])
-def test_the_loopback_has_more_than_one_name(root, host):
-    with closing(socket.socket(socket.AF_INET6)) as probe:
-        try:
-            probe.bind(("::1", 0))
-        except OSError:
-            pytest.skip("this machine has no IPv6")
-    with serving(root, "--host", host) as client:
-        assert client.get("/v1/collections").is_success
 
 
 def test_a_collection_whose_folder_is_removed_is_gone_and_may_be_created_again(root):
