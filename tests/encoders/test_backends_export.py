@@ -17,6 +17,7 @@ from bedside.encoders import TransformerEncoder, load_encoder
 from bedside.encoders.artefacts import artefact
 from bedside.encoders.export import Export, Fidelity, export_model, fidelity_of
 from bedside.encoders.pooling import unit
+from bedside.encoders.tensors import read_tensors, write_tensors
 from bedside.errors import InvalidInputError, InvalidModelError
 from checkpoints import make_bert_checkpoint, minilm_folder
 
@@ -174,14 +175,14 @@ def test_a_cached_network_is_made_once_and_anew_when_the_weights_change(
     seen = []
 
     def build(folder: Path, target: Path) -> None:
-        seen.append((folder / "model.safetensors").read_bytes())
-        (target / "model.onnx").write_bytes(seen[-1])
+        seen.append(read_tensors(folder / "model.safetensors")["w"].item())
+        (target / "model.onnx").write_text(str(seen[-1]))
 
-    for weights in (b"one", b"one", b"other"):
-        (source / "model.safetensors").write_bytes(weights)
+    for weight in (1, 1, 2):
+        write_tensors(source / "model.safetensors", {"w": np.array([weight])})
         found = artefact(source, "onnx", "float32", build)
-        assert (found / "model.onnx").read_bytes() == weights
-    assert seen == [b"one", b"other"]
+        assert (found / "model.onnx").read_text() == str(weight)
+    assert seen == [1, 2]
 
 
 def test_int8_reports_its_cosine_and_neighbours_and_keeps_them_in_the_manifest(quantised: Export) -> None:
@@ -243,11 +244,45 @@ def test_int8_of_minilm_keeps_a_cosine_of_0_97_on_real_passages(data: Path, tmp_
 def test_fidelity_of_equal_and_of_unrelated_vectors(rng: np.random.Generator) -> None:
     exact = unit(rng.normal(size=(200, 32)).astype(np.float32))
     same = fidelity_of(exact, exact)
-    assert (same.texts, same.neighbours_kept) == (200, 1.0)
+    assert (same.texts, same.neighbours_kept, same.ndcg_loss) == (200, 1.0, pytest.approx(0, abs=1e-9))
     assert same.lowest_cosine == pytest.approx(1, abs=1e-6)
     other = fidelity_of(unit(rng.normal(size=(200, 32)).astype(np.float32)), exact)
     assert abs(other.mean_cosine) < 0.1
     assert other.neighbours_kept < 0.2
+    assert other.ndcg_loss > 0.8
+
+
+def test_the_loss_of_ndcg_is_that_of_an_independent_implementation(rng: np.random.Generator) -> None:
+    from sklearn.metrics import ndcg_score
+
+    exact = unit(rng.normal(size=(60, 16)).astype(np.float32))
+    other = unit(exact + 0.1 * rng.normal(size=exact.shape).astype(np.float32))
+    losses = []
+    for i in range(60):
+        others = np.delete(np.arange(60), i)
+        truth = exact[others] @ exact[i]
+        relevant = (truth >= np.sort(truth)[-10]).astype(float)
+        losses.append(1 - ndcg_score([relevant], [other[others] @ other[i]], k=10))
+    assert 0.01 < np.mean(losses) < 0.9
+    assert fidelity_of(other, exact).ndcg_loss == pytest.approx(np.mean(losses), abs=1e-6)
+
+
+def test_the_command_makes_int8_from_a_file_of_passages_and_prints_what_it_costs(
+    published: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "passages.txt").write_text("\n\n".join(NOTES) + "\n", "utf-8")
+    command = [sys.executable, "-m", "bedside.cli", "export-model", str(published), str(tmp_path / "out")]
+    options = ["--dtype", "int8", "--texts", str(tmp_path / "passages.txt")]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out" / "onnx-int8" / "manifest.json").read_text())["fidelity"]
+    assert f"on {len(NOTES) // 2} of the texts: mean cosine {found['mean_cosine']:.4f}" in done.stdout
+    assert f"nDCG@10 lower by {found['ndcg_loss']:.4f}" in done.stdout
+    load_encoder(tmp_path / "out", backend="onnx", dtype="int8").encode_documents(TEXTS)
+    refused = subprocess.run([*command, "--dtype", "int8"], capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert "texts" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.covariance import ledoit_wolf
 
-from bedside.encoders import TransformerEncoder, fit_calibration, load_encoder, raw
+from bedside.encoders import TransformerEncoder, export_model, fit_calibration, load_encoder, raw
 from bedside.encoders.calibration import METHODS, Calibration, shrunk
 from bedside.encoders.pooling import unit
 from bedside.errors import BedsideWarning, InvalidInputError, InvalidModelError
@@ -166,6 +166,13 @@ def test_a_raw_masked_language_model_warns_once_unless_calibrated(published: Pat
         load_encoder(published).encode_documents(["pain"])
     assert len(seen) == 1
     assert seen[0].filename == __file__
+
+
+def test_a_raw_model_exported_without_its_weights_warns_as_well(published: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(raw, "_warned", set())
+    folder = export_model(published, tmp_path / "exported").folder
+    with pytest.warns(BedsideWarning, match="preset:medembed"):
+        load_encoder(folder, backend="onnx").encode_documents(TEXTS)
 
 
 def test_a_model_that_was_trained_to_compare_does_not_warn(minilm: TransformerEncoder, monkeypatch) -> None:

@@ -32,15 +32,31 @@ def fetch_model(
 def export_model(
     model: Model,
     folder: Folder,
-    backend: Annotated[str, typer.Option(help="onnx or openvino.")] = "onnx",
+    backend: Annotated[str, typer.Option(help="onnx, openvino or tensorflow.")] = "onnx",
+    dtype: Annotated[str, typer.Option(help="float32, or int8 with --texts.")] = "float32",
+    texts: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="For int8: a text file with a real passage in each line."),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Commit, tag or branch.")] = None,
     json: Json = False,
 ) -> None:
     """Write a model's network for another runtime, with all that encoding needs."""
     from bedside.encoders.export import export_model as export
 
-    done = export(model, folder, backend=backend)
-    facts = {"folder": str(done.folder), "backend": done.backend, "dtype": done.dtype, "bytes": done.size}
-    say(f"{done.folder} holds the {done.backend} network in {done.dtype}, {done.size} bytes", facts, json=json)
+    lines = None if texts is None else [line for line in texts.read_text("utf-8").splitlines() if line.strip()]
+    done = export(model, folder, backend=backend, dtype=dtype, texts=lines, revision=revision)
+    facts: dict[str, Any] = {"folder": str(done.folder), "backend": done.backend}
+    facts |= {"dtype": done.dtype, "bytes": done.size}
+    line = f"{done.folder} holds the {done.backend} network in {done.dtype}, {done.size} bytes"
+    if (found := done.fidelity) is not None:
+        facts["fidelity"] = asdict(found)
+        line += (
+            f"\nagainst float32, on {found.texts} of the texts: mean cosine {found.mean_cosine:.4f}, lowest "
+            f"{found.lowest_cosine:.4f}; {found.neighbours_kept:.1%} of the ten nearest kept; nDCG@10 lower by "
+            f"{found.ndcg_loss:.4f}"
+        )
+    say(line, facts, json=json)
 
 
 def distill(

@@ -11,18 +11,20 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from filelock import FileLock
 
 from bedside.encoders.checkpoint import EXPORTED, SAFE_WEIGHTS, read_json
+from bedside.encoders.extras import needs
 from bedside.encoders.prepare import MANIFEST, building, cache_folder, file_hashes, sha256, verify, write_manifest
 from bedside.errors import InvalidInputError, InvalidModelError
 
 log = logging.getLogger(__name__)
 
-_FORMAT = "1"  # part of the cache's key: another way of exporting never meets an old artefact
+_HEADS = ("cls.predictions.", "lm_head.", "vocab_transform.")  # BERT, RoBERTa, DistilBERT
+_FORMAT = "2"  # part of the cache's key: another way of exporting never meets an old artefact
 
 
 def artefact(folder: Path, backend: str, dtype: str, build: Callable[[Path, Path], None] | None) -> Path:
@@ -59,7 +61,19 @@ def artefact(folder: Path, backend: str, dtype: str, build: Callable[[Path, Path
 def write_artefact(source: Path, target: Path, build: Callable[[Path, Path], None]) -> None:
     """Let ``build`` fill the empty folder ``target`` from the model folder ``source``, and list its hashes."""
     build(source, target)
-    write_manifest(target, {"weights": weight_hashes(source)})
+    write_manifest(target, {"weights": weight_hashes(source), "head": has_head(weight_files(source))})
+
+
+def has_head(files: Iterable[Path]) -> bool:
+    """Whether safetensors files hold the head of a masked language model."""
+    with needs("transformers"):
+        from safetensors import safe_open
+
+    for file in files:
+        with safe_open(file, framework="numpy") as tensors:
+            if any(name.startswith(_HEADS) for name in tensors.keys()):  # noqa: SIM118 - it is not a mapping
+                return True
+    return False
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -48,14 +48,16 @@ class Fidelity:
         texts: How many were compared.
         mean_cosine: Average cosine of a text's two vectors.
         lowest_cosine: That of the worst text.
-        neighbours_kept: Of the ten nearest other texts by float32, the share that int8 also finds among its ten: what
-            a search loses, where nobody has judged the answers.
+        neighbours_kept: Of the ten nearest other texts by float32, the share that int8 also finds among its ten.
+        ndcg_loss: 1 - nDCG@10 of int8's ranking of the other texts, where the ten nearest by float32 are the right
+            answers: what a search loses, where nobody has judged any.
     """
 
     texts: int
     mean_cosine: float
     lowest_cosine: float
     neighbours_kept: float
+    ndcg_loss: float
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,12 @@ def fidelity_of(quantised: Matrix, exact: Matrix) -> Fidelity:
     """Compare unit vectors ``[n, d]`` of the same texts, n at least 12; see :class:`Fidelity`."""
     cosines = np.sum(quantised * exact, axis=1)
     pairs = zip(_nearest(exact), _nearest(quantised), strict=True)
-    kept = np.mean([len(set(a) & set(b)) / _NEIGHBOURS for a, b in pairs])
-    return Fidelity(len(exact), float(cosines.mean()), float(cosines.min()), float(kept))
+    hits = np.array([[found in right for found in ranked] for right, ranked in pairs], dtype=np.float64)
+    gains = 1 / np.log2(np.arange(2, _NEIGHBOURS + 2))
+    ndcg = (hits @ gains).mean() / gains.sum()
+    return Fidelity(
+        len(exact), float(cosines.mean()), float(cosines.min()), float(hits.mean()), max(0.0, 1 - float(ndcg))
+    )
 
 
 def _check(backend: str, dtype: str) -> None:

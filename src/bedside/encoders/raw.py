@@ -6,30 +6,25 @@ import threading
 import warnings
 from pathlib import Path
 
-from bedside.encoders.checkpoint import SAFE_WEIGHTS
-from bedside.encoders.extras import needs
+from bedside.encoders.artefacts import has_head, weight_files
+from bedside.encoders.checkpoint import EXPORTED, read_json
 from bedside.errors import BedsideWarning
 
-_HEADS = ("cls.predictions.", "lm_head.", "vocab_transform.")  # BERT, RoBERTa, DistilBERT
 _warned: set[str] = set()
 _lock = threading.Lock()
 
 
 def is_raw(folder: Path) -> bool:
-    """Whether a folder is a masked language model: its head is in the weights, and nothing says how to pool."""
+    """Whether a folder is a masked language model: its head is in the weights, and nothing says how to pool.
+
+    An exported network without weights remembers the head of those that it was made from.
+    """
     if (folder / "modules.json").is_file():
         return False
-    files = [file for pattern in SAFE_WEIGHTS for file in folder.glob(pattern) if file.suffix == ".safetensors"]
-    if not files:  # exported without weights
-        return False
-    with needs("transformers"):
-        from safetensors import safe_open
-
-    for file in files:
-        with safe_open(file, framework="numpy") as tensors:
-            if any(name.startswith(_HEADS) for name in tensors.keys()):  # noqa: SIM118 - it is not a mapping
-                return True
-    return False
+    files = [file for file in weight_files(folder) if file.suffix == ".safetensors"]
+    if files:
+        return has_head(files)
+    return any(read_json(manifest).get("head") for manifest in folder.glob(EXPORTED))
 
 
 def warn_if_raw(folder: Path, name: str) -> None:
