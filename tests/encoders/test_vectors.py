@@ -270,11 +270,33 @@ def test_close_releases_the_weights_and_the_next_call_loads_them_again(published
         ({"device": "abacus"}, "device='abacus'"),
         ({"dtype": "int3"}, "dtype='int3'"),
         ({"batch_tokens": 0}, "batch_tokens=0"),
+        ({"batch_tokens": "64"}, "batch_tokens='64': expected a whole number"),
+        ({"max_length": "64"}, "max_length='64': expected a whole number"),
+        ({"max_length": 64.5}, r"max_length=64\.5: expected a whole number"),
+        ({"overlap": True}, "overlap=True: expected a whole number"),
+        ({"query_prompt": 5}, "query_prompt: expected str, got int"),
+        ({"document_prompt": b"x"}, "document_prompt: expected str, got bytes"),
+        ({"normalize": "no"}, "normalize='no'"),
+        ({"lowercase": "no"}, "lowercase='no'"),
+        ({"backend": ["torch"]}, "backend="),
+        ({"device": None}, "device=None"),
+        ({"cache": 5}, "cache: expected True, a folder"),
+        ({"model": None}, "model: expected a name or a folder, got NoneType"),
+        ({"query_model": 5}, "query_model: expected a name or a folder, got int"),
     ],
 )
 def test_arguments_out_of_range_are_refused_by_name(published: Path, wrong: dict, said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
-        load_encoder(published, **wrong).encode_documents(["pain"])
+        load_encoder(**{"model": published, **wrong}).encode_documents(["pain"])
+
+
+def test_numbers_of_numpy_are_as_good_as_pythons(published: Path, tmp_path: Path) -> None:
+    numbers = {"max_length": np.int64(64), "overlap": np.int32(3), "batch_tokens": np.int64(64), "normalize": np.True_}
+    plain = {name: value.item() for name, value in numbers.items()}
+    encoder, expected = load_encoder(published, **numbers), load_encoder(published, **plain)
+    assert encoder.fingerprint == expected.fingerprint
+    again = load_encoder(encoder.save(tmp_path / "saved"))
+    np.testing.assert_allclose(again.encode_documents(TEXTS), expected.encode_documents(TEXTS), atol=1e-6)
 
 
 @given(st.integers(0, 3000), st.integers(1, 600), st.data())

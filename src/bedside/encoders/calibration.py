@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.encoders.pooling import unit
+from bedside.encoders.settings import whole_number
 from bedside.encoders.tensors import read_tensors, write_tensors
 from bedside.errors import InvalidInputError, InvalidModelError
 from bedside.types import Matrix, Vector
@@ -112,7 +113,7 @@ def fit_calibration(
         raise InvalidInputError(f"calibration needs at least {_FEWEST} texts, got {len(x)}")
     size = x.shape[1]
     for name, number in (("dimension", dimension), ("components", components)):
-        if number is not None and not 1 <= number <= size:
+        if number is not None and not 1 <= whole_number(name, number) <= size:
             raise InvalidInputError(f"{name}={number}: expected 1 to {size}")
     mean = x.mean(axis=0)
     matrix = _matrix(x - mean, method, dimension, components or max(1, size // 100))

@@ -15,7 +15,7 @@ from bedside.encoders.pooling import Pooling
 from bedside.encoders.prepare import cache_folder, prepared
 from bedside.encoders.presets import preset
 from bedside.encoders.remote import RemoteEncoder
-from bedside.encoders.settings import Overflow, folder_settings
+from bedside.encoders.settings import Overflow, folder_settings, whole_number
 from bedside.encoders.static import is_static, load_static
 from bedside.encoders.transformer import TransformerEncoder
 from bedside.errors import InvalidInputError
@@ -103,7 +103,10 @@ def load_encoder(
         (2, 768)
     """
     check_backend(backend)
-    if batch_tokens is not None and batch_tokens < 1:
+    for name, given in (("model", model), ("query_model", model if query_model is None else query_model)):
+        if not isinstance(given, (str, os.PathLike)):
+            raise InvalidInputError(f"{name}: expected a name or a folder, got {type(given).__name__}")
+    if batch_tokens is not None and whole_number("batch_tokens", batch_tokens) < 1:
         raise InvalidInputError(f"batch_tokens={batch_tokens}: expected at least 1")
     how: dict[str, Any] = {"backend": backend, "device": device, "dtype": dtype, "batch_tokens": batch_tokens}
     asked: dict[str, Any] = {
@@ -182,4 +185,7 @@ def _vector_cache(cache: bool | str | os.PathLike[str] | VectorCache | None) -> 
         return None
     if isinstance(cache, VectorCache):
         return cache
-    return VectorCache(cache_folder() / "vectors" if cache is True else cache)
+    folder: object = cache_folder() / "vectors" if cache is True else cache
+    if not isinstance(folder, (str, os.PathLike)):
+        raise InvalidInputError(f"cache: expected True, a folder or a VectorCache, got {type(cache).__name__}")
+    return VectorCache(folder)

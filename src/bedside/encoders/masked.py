@@ -15,7 +15,7 @@ import numpy as np
 from bedside.encoders.checkpoint import BIO_CLINICALBERT, resolve
 from bedside.encoders.prepare import prepared
 from bedside.encoders.progress import progress
-from bedside.encoders.settings import folder_settings, positions
+from bedside.encoders.settings import folder_settings, positions, whole_number
 from bedside.encoders.texts import checked_texts
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.encoders.windows import batches, padded
@@ -128,7 +128,7 @@ class MaskedLanguageModel:
         gaps = [i for i, token in enumerate(ids) if token == self.mask_id]
         if not gaps:
             raise InvalidInputError(f"text: expected at least one {self.mask_token}")
-        if top_k < 1:
+        if whole_number("top_k", top_k) < 1:
             raise InvalidInputError(f"top_k={top_k}: expected at least 1")
         if targets is None:
             return [self._best(ids, gap, top_k) for gap in gaps]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, SupportsIndex, TypeAlias
+
+import numpy as np
 
 from bedside.encoders.checkpoint import read_json
 from bedside.encoders.pooling import POOLINGS, Pooling
@@ -50,6 +53,23 @@ class Settings:
     normalize: bool = True
     lowercase: bool | None = None
 
+    def __post_init__(self) -> None:
+        """Take numpy's numbers for Python's, and refuse other types.
+
+        Raises:
+            InvalidInputError: the message names the argument.
+        """
+        for name in ("max_length", "overlap"):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+        for name in ("query_prompt", "document_prompt"):
+            if not isinstance(getattr(self, name), str):
+                raise InvalidInputError(f"{name}: expected str, got {type(getattr(self, name)).__name__}")
+        for name in ("normalize", "lowercase"):
+            value = getattr(self, name)
+            if not isinstance(value, (bool, np.bool_)) and not (value is None and name == "lowercase"):
+                raise InvalidInputError(f"{name}={value!r}: expected True or False")
+            object.__setattr__(self, name, value if value is None else bool(value))
+
     def check(self, positions: int, special: int) -> None:
         """Refuse what cannot work.
 
@@ -71,6 +91,17 @@ class Settings:
         """A hash of all fields but the caller's word on casing: what the tokenizer does counts, not who said so."""
         said = {name: value for name, value in asdict(self).items() if name != "lowercase"}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def whole_number(name: str, value: object) -> int:
+    """An argument that counts something, of Python's or of numpy's type.
+
+    Raises:
+        InvalidInputError: it is no whole number.
+    """
+    if not isinstance(value, bool) and isinstance(value, SupportsIndex):
+        return operator.index(value)
+    raise InvalidInputError(f"{name}={value!r}: expected a whole number")
 
 
 def folder_settings(folder: Path, **given: Any) -> Settings:

@@ -64,7 +64,7 @@ def check_backend(name: str) -> str:
     Raises:
         InvalidInputError: there is not.
     """
-    if name not in _BACKENDS:
+    if name not in tuple(_BACKENDS):  # a tuple can also be asked about what has no hash
         raise InvalidInputError(f"backend={name!r}: expected one of {', '.join(map(repr, sorted(_BACKENDS)))}")
     return name
 

@@ -49,7 +49,7 @@ def choose_device(device: str) -> torch.device:
     try:
         target = torch.device(device)
         torch.empty(1, device=target)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise InvalidInputError(f"device={device!r}: {str(error).splitlines()[0]}") from error
     return target
 
