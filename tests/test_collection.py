@@ -357,6 +357,16 @@ BAD_CALLS = [
     (lambda c: c.delete(), InvalidInputError, "ids= or filter="),
     (lambda c: c.get("ros"), InvalidInputError, "expected a list of str"),
     (lambda c: c.get([7]), InvalidInputError, r"ids\[0\]"),
+    (lambda c: c.get(7), InvalidInputError, "ids: expected a list of str, got int"),
+    (lambda c: c.get(filter={}, limit=True), InvalidInputError, "limit"),
+    (lambda c: c.add(None), InvalidInputError, "documents: expected an iterable of Document or str, got NoneType"),
+    (lambda c: c.search(5), InvalidInputError, "query"),
+    (lambda c: c.search(q for q in ("pain", "")), InvalidInputError, "query"),
+    (lambda c: c.search("x", min_score=float("nan")), InvalidInputError, "min_score"),
+    (lambda c: c.search("x", group_by=["section"]), InvalidInputError, "group_by"),
+    (lambda c: c.facets(None), InvalidInputError, "key: expected a metadata key, got NoneType"),
+    (lambda c: c.reembed("all-MiniLM-L6-v2"), InvalidInputError, "load_encoder.* got str without name"),
+    (lambda c: c.reembed(None), InvalidInputError, "load_encoder.* got None"),
     (lambda c: c.get(filter={}, limit=-1), InvalidInputError, "limit"),
     (lambda c: c.add("text"), InvalidInputError, "wrap it in"),
     (lambda c: c.add(Document("text")), InvalidInputError, "wrap it in"),
@@ -443,6 +453,78 @@ def test_reading_only_creates_nothing_and_writes_nothing(tmp_path):
             with pytest.raises(ReadOnlyError):
                 write()
     assert sorted(p.name for p in (tmp_path / "c").iterdir()) == ["log-000001.jsonl", "manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"encoder": "all-MiniLM-L6-v2"}, "load_encoder.* got str without name, dimension"),
+        ({"encoder": len}, "without .*encode_documents"),
+        ({"scope_keys": "patient_id"}, "scope_keys.*wrap one key"),
+        ({"scope_keys": 5}, "scope_keys: expected a list of str, got int"),
+        ({"scope_keys": ["a", ""]}, r"scope_keys\[1\]"),
+        ({"scope_keys": (key for key in ("a", None))}, r"scope_keys\[1\]"),
+        ({"scope_keys": ["\ud800"]}, "lone surrogate"),
+        ({"scope_keys": ["a", "a"]}, "twice"),
+        ({"sparse": {"k1": 1.2}}, "expected SparseSettings, got dict"),
+        ({"sparse": SparseSettings(k1=float("inf"))}, "k1"),
+        ({"sparse": SparseSettings(k1="1.2")}, "k1"),
+        ({"sparse": SparseSettings(b=float("nan"))}, "b: "),
+        ({"lock_timeout": None}, "lock_timeout"),
+        ({"lock_timeout": -1}, "lock_timeout"),
+    ],
+)
+def test_a_collection_that_is_opened_wrongly_is_not_created(tmp_path, options, message):
+    with pytest.raises(InvalidInputError, match=message):
+        Collection.open(tmp_path / "c", **options)
+    assert not (tmp_path / "c").exists()
+
+
+def test_an_empty_path_is_not_the_folder_one_is_in(tmp_path, monkeypatch):
+    """An environment variable that was not set must not put notes wherever the program happens to run."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInputError, match="path"):
+        Collection.open("")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_relative_path_means_the_folder_it_meant_when_the_collection_was_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Collection.open("c") as notes:
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        with Collection.open("c") as other:
+            other.add([Document("another collection of the same name", id="other")])
+        notes.add([Document("seen", id="one")])
+        assert [document.id for document in notes] == ["one"]
+        notes.compact()
+        assert notes.erase(["one"]).files
+    assert not len(Collection.open(tmp_path / "c"))
+
+
+def test_numbers_of_numpy_are_numbers(notes):
+    everything = notes.search("chest pain", top_k=4)
+    assert notes.search("chest pain", top_k=np.int8(4), offset=np.int8(0), fetch_k=np.int8(100)) == everything
+    grouped = notes.search("chest pain", top_k=np.int8(100), group_by="day")
+    assert grouped == notes.search("chest pain", top_k=100, group_by="day")
+    assert notes.get(filter={}, limit=np.int64(2), offset=np.int64(1)) == NOTES[1:3]
+
+
+def test_queries_may_come_as_any_iterable(notes):
+    expected = notes.search(["chest pain", "HbA1c"])
+    assert notes.search(query for query in ("chest pain", "HbA1c")) == expected
+    assert notes.search(np.array(["chest pain", "HbA1c"])) == expected
+
+
+def test_groups_are_those_of_the_filter_language(notes):
+    """A dotted path reaches into objects, 1 and 1.0 are one value, True and "1" are others, and null is a value."""
+    values = [1, 1.0, True, "1", None, None, {"x": 1, "y": 2}, {"y": 2, "x": 1}, [1], [1.5]]
+    notes.delete(filter={})
+    notes.add(Document("chest pain", {"visit": {"number": value}}, str(i)) for i, value in enumerate(values))
+    notes.add([Document("chest pain", {"visit": 7}, "7a"), Document("chest pain", {}, "none")])
+    found = [hit.id for hit in notes.search("chest pain", group_by="visit.number", mode="sparse", top_k=20)]
+    assert found == ["0", "2", "3", "4", "6", "8", "9", "7a", "none"]
+    assert notes.search("chest pain", group_by="visit.number", mode="sparse", top_k=2, offset=2)[1].id == "4"
 
 
 def test_sparse_settings_are_decided_once(tmp_path):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import TypedDict
 
 from bedside.errors import InvalidInputError
 from bedside.records import check_id
-from bedside.types import FilterDict, Fusion, Mode
+from bedside.types import Encoder, FilterDict, Fusion, Mode
+
+_ENCODER = ("name", "dimension", "fingerprint", "encode_documents", "encode_queries")
 
 
 class SearchOptions(TypedDict, total=False):
@@ -36,28 +39,53 @@ def check_selection(verb: str, ids: Sequence[str] | None, filter: FilterDict | N
 
 def check_ids(ids: Iterable[object]) -> list[str]:
     """Return a list of ids that can be ids."""
-    if isinstance(ids, str):
-        raise InvalidInputError("ids: expected a list of str, got a str; wrap it in [ ]")
+    if isinstance(ids, str) or not isinstance(ids, Iterable):
+        raise InvalidInputError(f"ids: expected a list of str, got {type(ids).__name__}; wrap one id in [ ]")
     return [check_id(id, f"ids[{i}]") for i, id in enumerate(ids)]
 
 
 def check_count(name: str, value: object) -> None:
     """Refuse what is neither None nor a natural number."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 0):
         raise InvalidInputError(f"{name}: expected an int of at least 0, got {value!r}")
 
 
-def check_texts(texts: Iterable[object] | None) -> list[str]:
-    """Return query texts, none of them empty."""
-    checked = [text for text in texts or () if isinstance(text, str) and text.strip()]
-    if len(checked) < len(list(texts or ())):
+def check_texts(texts: object) -> list[str]:
+    """Return query texts, none of them empty; any iterable of them, read once, and ``None`` is none."""
+    given = [] if texts is None else list(texts) if isinstance(texts, Iterable) else [texts]
+    checked = [text for text in given if isinstance(text, str) and text.strip()]
+    if len(checked) < len(given):
         raise InvalidInputError("query: expected a text that is not empty, or a list of them")
     return checked
 
 
-def check_scope_keys(keys: Iterable[object]) -> tuple[str, ...]:
+def check_scope_keys(keys: object) -> tuple[str, ...]:
     """Return the scope keys as a tuple."""
-    checked = tuple(key for key in keys if isinstance(key, str) and key)
-    if isinstance(keys, str) or len(set(checked)) < len(list(keys)):
-        raise InvalidInputError("scope_keys: expected a list of different non-empty str")
-    return checked
+    if isinstance(keys, str) or not isinstance(keys, Iterable):
+        raise InvalidInputError(f"scope_keys: expected a list of str, got {type(keys).__name__}; wrap one key in [ ]")
+    checked = [check_id(key, f"scope_keys[{i}]") for i, key in enumerate(keys)]
+    if len(set(checked)) < len(checked):
+        raise InvalidInputError("scope_keys: the same key twice")
+    return tuple(checked)
+
+
+def check_path(name: str, value: object) -> None:
+    """Refuse what is not a metadata key or a dotted path of them."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name}: expected a metadata key, got {type(value).__name__}")
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Refuse what is not a number of seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise InvalidInputError(f"{name}: expected a number of seconds of at least 0, got {value!r}")
+
+
+def check_encoder(encoder: Encoder | None) -> None:
+    """Refuse what has not the attributes of an :class:`~bedside.types.Encoder`; none of them is read."""
+    missing = [name for name in _ENCODER if not hasattr(type(encoder), name) and not hasattr(encoder, name)]
+    if encoder is not None and missing:
+        raise InvalidInputError(
+            f"encoder: expected what load_encoder returns, or an object like it, got {type(encoder).__name__} without "
+            f"{', '.join(missing)}"
+        )

@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bedside.arguments import check_scope_keys
+from bedside.arguments import check_encoder, check_scope_keys, check_seconds
 from bedside.engine import Engine
 from bedside.errors import InvalidInputError, ScopeMismatch, ScopeRequired
+from bedside.index.sparse import SparseIndex
 from bedside.maintenance import VerifyReport
 from bedside.records import ScopeKey, check_scope
 from bedside.store.manifest import EncoderRecord, Manifest, log_name
@@ -42,12 +43,9 @@ class SparseSettings:
     b: float = 0.75
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the manifest keeps."""
-        if not self.k1 >= 0 or not 0 <= self.b <= 1:
-            raise InvalidInputError(
-                f"sparse: k1 must be at least 0 and b from 0 to 1, got k1={self.k1!r}, b={self.b!r}"
-            )
-        return {"tokenizer": ClinicalTokenizer(stem=self.stem).settings, "k1": self.k1, "b": self.b}
+        """Return what the manifest keeps; raises :class:`InvalidInputError` where no index could be made of it."""
+        index = SparseIndex(self.k1, self.b)
+        return {"tokenizer": ClinicalTokenizer(stem=self.stem).settings, "k1": index.k1, "b": index.b}
 
 
 class Collection(Records):
@@ -94,9 +92,15 @@ class Collection(Records):
             CorruptLogError: The log is damaged.
             EncoderMismatch: It was written with another encoder.
             ScopeMismatch: It was created with other scope keys.
-            InvalidInputError: It was created with other ``sparse`` settings.
+            InvalidInputError: It was created with other ``sparse`` settings, or an argument is none of the above.
         """
+        if path == "":
+            raise InvalidInputError("path: expected a folder, or None for memory, got an empty str")
         keys = check_scope_keys(scope_keys)
+        check_encoder(encoder)
+        check_seconds("lock_timeout", lock_timeout)
+        if sparse is not None and not isinstance(sparse, SparseSettings):
+            raise InvalidInputError(f"sparse: expected SparseSettings, got {type(sparse).__name__}")
         settings = (sparse or SparseSettings()).to_json()
 
         def new() -> Manifest:
@@ -107,7 +111,7 @@ class Collection(Records):
         storage: Storage = (
             MemoryStorage(new())
             if path is None
-            else DiskStorage.open(Path(path), new, read_only=read_only, lock_timeout=lock_timeout)
+            else DiskStorage.open(Path(path).absolute(), new, read_only=read_only, lock_timeout=lock_timeout)
         )
         try:
             if keys and keys != storage.manifest.scope_keys:
@@ -174,7 +178,11 @@ class Collection(Records):
 
         Raises:
             InvalidDocumentError: A record has a vector but no text.
+            InvalidInputError: ``encoder`` is none.
         """
+        if encoder is None:
+            raise InvalidInputError("encoder: expected what load_encoder returns, got None")
+        check_encoder(encoder)
         self._engine.reembed(encoder, batch_size)
 
     def copy_to(self, path: str | os.PathLike[str]) -> None:

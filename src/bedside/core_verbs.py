@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from bedside.arguments import SearchOptions, check_count, check_ids, check_selection, check_texts
+from bedside.arguments import SearchOptions, check_count, check_ids, check_path, check_selection, check_texts
 from bedside.engine import Engine
 from bedside.errors import InvalidInputError
 from bedside.filters.parse import parse
@@ -180,6 +180,7 @@ class CoreVerbs(ABC):
             >>> notes.facets("s")
             [('HPI', 2), ('ROS', 1)]
         """
+        check_path("key", key)
         node, scope = parse(filter), self._scope_key()
         with self._engine.reading() as index:
             return list(index.columns.facets(key, index.candidates(scope, node, None).allowed))
@@ -234,7 +235,8 @@ class CoreVerbs(ABC):
                 Scores stay those of relevance.
             offset: Skip so many hits, for paging.
             ids: Only these documents are ranked.
-            group_by: Return the best hit of each value of this metadata key only, such as one passage of each note.
+            group_by: Return the best hit of each value of this metadata key (or dotted path) only, such as one passage
+                of each note. A document without it stands for itself.
             explain: Fill in :attr:`Hit.explanation`.
 
         Returns:

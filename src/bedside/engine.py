@@ -14,6 +14,7 @@ import orjson
 
 from bedside import lines
 from bedside.errors import CorruptLogError, DuplicateIdError, EncoderRequired, InvalidVectorError, TracesRemainError
+from bedside.filters.rules import fields, key_of
 from bedside.filters.tree import Node
 from bedside.index.state import Delete, Index
 from bedside.live import Live
@@ -312,14 +313,21 @@ class Engine(Live):
 
 def _one_of_each_group(plan: Plan, ask: Callable[[Plan], list[list[Found]]]) -> list[Found]:
     """Rank deeper until the best of enough groups are found, or nothing is left to rank."""
-    key, depth = str(plan.group_by), 4 * plan.depth
+    path, depth = str(plan.group_by), 4 * plan.depth
     while True:
         (found,) = ask(replace(plan, top_k=depth, offset=0, group_by=None))
         firsts: dict[object, Found] = {}
         for ranked, document in found:
-            # A document without the key is a group of its own.
-            group = orjson.dumps(document.metadata[key]) if key in document.metadata else ranked.row
-            firsts.setdefault(group, (ranked, document))
+            firsts.setdefault(_group_of(document, path, ranked.row), (ranked, document))
         if len(firsts) >= plan.depth or len(found) < depth:
             return list(firsts.values())[plan.offset : plan.depth]
         depth *= 4
+
+
+def _group_of(document: Document, path: str, row: int) -> object:
+    """Return what is equal for documents whose values at ``path`` are; one without it is a group of its own."""
+    found = fields(document.metadata)
+    if path not in found:
+        return (row,)
+    value = found[path]
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS) if isinstance(value, list | dict) else key_of(value)

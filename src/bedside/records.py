@@ -58,6 +58,8 @@ def check_documents(
         raise InvalidDocumentError(
             "documents: expected an iterable of Document or str, got one of them; wrap it in [ ]"
         )
+    if not isinstance(documents, Iterable):
+        raise InvalidDocumentError(f"documents: expected an iterable of Document or str, got {_kind(documents)}")
     given = list(documents)
     records = [_check_document(d, f"documents[{i}]", scope_keys, scope) for i, d in enumerate(given)]
     vectors = {i: d.vector for i, d in enumerate(given) if isinstance(d, Document) and d.vector is not None}

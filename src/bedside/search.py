@@ -115,14 +115,13 @@ def make_plan(
     _check_int("fetch_k", FETCH_K if fetch_k is None else fetch_k, 1)
     _check_share("alpha", alpha)
     _check_share("diversity", diversity)
-    if min_score is not None and not isinstance(min_score, int | float | np.floating):
-        raise InvalidInputError(f"min_score: expected a number or None, got {type(min_score).__name__}")
-    if group_by == "":
-        raise InvalidInputError("group_by: expected a metadata key or None")
+    _check_number("min_score", min_score)
+    _check_key("group_by", group_by)
     if alpha in (0, 1) and mode == "hybrid":
         mode = "dense" if alpha == 1 else "sparse"
-    pool = FETCH_K if fetch_k is None else fetch_k
-    return Plan(mode, top_k, offset, alpha, fusion, pool, min_score, diversity, explain, group_by, as_one)
+    # As Python's ints: what is computed from a numpy.int8 would overflow.
+    k, skip, pool = int(top_k), int(offset), int(FETCH_K if fetch_k is None else fetch_k)
+    return Plan(mode, k, skip, alpha, fusion, pool, min_score, diversity, explain, group_by, as_one)
 
 
 def rank(
@@ -289,6 +288,16 @@ def _check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
 def _check_int(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise InvalidInputError(f"{name}: expected an int of at least {least}, got {value!r}")
+
+
+def _check_number(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, int | float | np.floating) or np.isnan(value)):
+        raise InvalidInputError(f"{name}: expected a number or None, got {value!r}")
+
+
+def _check_key(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise InvalidInputError(f"{name}: expected a metadata key or None, got {value!r}")
 
 
 def _check_share(name: str, value: object) -> None:

@@ -149,7 +149,8 @@ class DenseIndex:
         if count < _GATHER_BELOW * n:
             rows = np.flatnonzero(allowed)
             return rows, self._products(unit, rows)
-        upper = self._vectors.dot(unit, n) if self._sketch is None else self._sketch.upper(unit, n)
+        sketch = self._sketch  # read once: a thread that adds may learn another, or that none pays
+        upper = self._vectors.dot(unit, n) if sketch is None else sketch.upper(unit, n)
         if count < n:
             upper[~allowed] = -np.inf
         return None, upper

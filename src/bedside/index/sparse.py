@@ -111,9 +111,9 @@ class SparseIndex:
     """
 
     def __init__(self, k1: float = 1.2, b: float = 0.75) -> None:
-        if not (math.isfinite(k1) and k1 >= 0):
+        if not (_is_number(k1) and k1 >= 0):
             raise InvalidInputError(f"k1: expected a finite number of at least 0, got {k1!r}")
-        if not 0 <= b <= 1:
+        if not (_is_number(b) and 0 <= b <= 1):
             raise InvalidInputError(f"b: expected a number from 0 to 1, got {b!r}")
         self.k1, self.b = float(k1), float(b)
         self._terms = _Vocabulary()
@@ -317,6 +317,10 @@ class _Growing:
             self._buffer = grown
         self._buffer[self._size : end] = values
         self._size = end
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.floating) and math.isfinite(value)
 
 
 def _summed(
