@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,32 +14,9 @@ from typer.main import get_command
 
 from bedside import Collection, Document
 from bedside.cli.app import app
+from command_line import LINES, bedside, json_lines
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
-LINES = [
-    {"text": "Chest pain on exertion.", "metadata": {"section": "HPI"}, "id": "a", "vector": [1, 0, 0.2]},
-    {"text": "Denies chest pain.", "metadata": {"section": "ROS"}, "id": "b", "vector": [0.8, 0.6, 7.038531e-26]},
-    {"text": "HbA1c 8.2 %.", "metadata": {"section": "LABS"}, "id": "c", "vector": [0, 0.1, 1]},
-]
-
-
-def bedside(*arguments, stdin="", code=0, environment=None):
-    """Run one command, check its exit code, and return what it printed: standard output, or else standard error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bedside.cli", *map(str, arguments)],
-        input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=60,
-        env={**os.environ, **(environment or {})},
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    if code == 1:
-        assert done.stderr.startswith("bedside: ")
-        assert done.stderr.count("\n") == 1
-    return done.stderr if code else done.stdout
-
-
-def json_lines(records):
-    return "".join(json.dumps(record) + "\n" for record in records)
 
 
 @pytest.fixture
@@ -93,15 +67,6 @@ def test_the_list_of_commands_names_each_of_them():
         assert re.search(rf"\b{words[-1]}\b", overview if len(words) == 1 else tuning)
 
 
-def test_a_mistyped_command_is_told_what_was_meant():
-    assert "Did you mean 'search'?" in bedside("serach", code=2)
-
-
-def test_a_shell_can_complete_commands():
-    environment = {"_BEDSIDE_COMPLETE": "complete_bash", "COMP_WORDS": "bedside se", "COMP_CWORD": "1"}
-    assert bedside(environment=environment).split() == ["search", "serve"]
-
-
 def test_help_of_a_command_exits_with_0_and_names_its_arguments():
     assert "QUERY" in bedside("search", "--help")
 
@@ -148,8 +113,18 @@ def test_search_prints_what_the_collection_finds(ward):
     assert [line.split("\t")[1] for line in only.splitlines()] == ["b"]
 
 
-def test_text_without_an_encoder_is_an_error_in_one_line(ward):
-    assert "encoder" in bedside("search", ward, "pain", code=1)
+def test_text_without_an_encoder_is_an_error_that_says_what_to_write(ward, tmp_path):
+    bedside("add", tmp_path / "c", "-", "--encoder", "bedside/static", stdin=json_lines([{"text": "Chest pain."}]))
+    for command in ("search", "explain"):
+        assert "give --encoder, or --mode sparse" in bedside(command, ward, "pain", code=1)
+        assert "written with bedside/static: give --encoder" in bedside(command, tmp_path / "c", "pain", code=1)
+    said = bedside("add", tmp_path / "c", "-", stdin=json_lines([{"text": "Cough."}]), code=1)
+    assert "give --encoder, or a vector in each line" in said
+
+
+def test_lines_that_windows_editors_write_are_read(tmp_path):
+    lines = "\ufeff" + json_lines([{"text": "Müde."}, {"text": "Wach."}]).replace("\n", "\r\n")
+    assert bedside("add", tmp_path / "c", "-", stdin=lines) == "2 documents added\n"
 
 
 def test_a_scope_is_required_and_a_number_is_not_its_digits(scoped_ward):
@@ -242,44 +217,6 @@ def test_without_typer_one_line_says_what_to_install():
     assert done.stderr == 'bedside: typer is not installed. It comes with: pip install "bedside[cli]"\n'
 
 
-def on_terminal(*arguments, columns=80, **environment):
-    """Run one command on a terminal of its own, and return what it showed, bold or not."""
-    pty = pytest.importorskip("pty")
-    shown, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bedside.cli", *map(str, arguments)],
-        stdin=terminal, stdout=terminal, stderr=terminal,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **environment},
-    )  # fmt: skip
-    os.close(terminal)
-    said = b""
-    try:
-        while part := os.read(shown, 65536):
-            said += part
-    except OSError:  # how Linux says that nobody writes any more
-        pass
-    os.close(shown)
-    assert process.wait(60) == 0, said
-    return re.sub(r"\x1b\[[01]m", "", said.decode())
-
-
-def test_people_get_tables_and_programs_get_lines(ward):
-    with Collection.open(ward) as notes:
-        notes.add([Document("[bold]BP[/bold] :100: " + "w" * 1_000, id="long", vector=[1, 1, 1])])
-    table = on_terminal("get", ward, "--filter", "{}", NO_COLOR="1")
-    assert "\x1b[" not in table, "a colour"
-    assert re.search(r"id +text", table)
-    assert re.search(r"a +Chest pain on exertion\.", table)
-    assert "[bold]BP[/bold] :100:" in table
-    assert " …" in table
-    assert max(map(len, table.splitlines())) <= 80
-    lines = bedside("get", ward, "--filter", "{}").splitlines()
-    assert lines[0] == "a\tChest pain on exertion."
-    assert lines[3].endswith("w" * 1_000)
-    hits = on_terminal("search", ward, "chest", "--mode", "sparse", columns=40)
-    assert re.search(r"score +.*id +.*text", hits)
-
-
 def test_every_command_that_prints_what_it_did_prints_it_as_json(ward, tmp_path):
     def printed(*arguments, stdin=""):
         return json.loads(bedside(*arguments, "--json", stdin=stdin))
@@ -308,44 +245,6 @@ def test_reembedding_prints_what_it_did_as_json(ward):
     assert done == {"records": 3, "encoder": "bedside/static"}
 
 
-def test_a_reader_that_leaves_early_ends_a_command_without_a_word(tmp_path):
-    with Collection.open(tmp_path / "c") as notes:
-        notes.add([Document("word " * 200, id=str(i)) for i in range(1_000)])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bedside.cli", "get", str(tmp_path / "c"), "--filter", "{}"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    process.stderr.close()
-    assert process.wait(60) == 1
-
-
-def test_an_interrupted_add_keeps_its_transactions_and_ends_with_130(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bedside.cli", "add", str(tmp_path / "c"), "-"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    process.stdin.write(json_lines({"text": f"note {i}"} for i in range(1_500)).encode())
-    process.stdin.flush()
-    deadline = time.monotonic() + 30
-    while (
-        not (tmp_path / "c" / "manifest.json").exists() or len(Collection.open(tmp_path / "c", read_only=True)) < 1_000
-    ):
-        assert time.monotonic() < deadline, "the first transaction did not come"
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30) == (b"", b"")
-    assert process.returncode == 130
-    assert bedside("count", tmp_path / "c") == "1000\n"
-
-
-def test_output_is_the_same_where_the_locale_knows_no_umlauts(tmp_path):
-    bedside("add", tmp_path / "c", "-", stdin=json_lines([{"text": "Müdigkeit, 38 °C ☺", "id": "ä"}]))
-    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
-    for options in ((), ("--json",)):
-        known = bedside("get", tmp_path / "c", "--filter", "{}", *options)
-        assert "Müdigkeit, 38 °C ☺" in known
-        assert bedside("get", tmp_path / "c", "--filter", "{}", *options, environment=plain) == known
-    assert bedside("stats", tmp_path / "c", environment=plain)
+def test_a_configuration_that_is_no_text_is_an_error_in_one_line(tmp_path):
+    (tmp_path / "run.yaml").write_bytes(b"\xff\xfe")
+    assert "not UTF-8" in bedside("tune", "classify", "--config", tmp_path / "run.yaml", code=1)

@@ -23,6 +23,7 @@ from bedside.cli.options import (
     print_rows,
     reading,
     scoped,
+    shell_hints,
     terminal,
 )
 from bedside.types import Hit
@@ -108,7 +109,7 @@ def explain(
     """Show the arithmetic of each hit: cosine, every term's part of BM25, fusion, filter and scope; never its text."""
     wanted = parse_filter(filter)
     chosen: Any = {"mode": mode, "alpha": alpha, "fusion": fusion}
-    with reading(path, encoder) as collection:
+    with reading(path, encoder) as collection, shell_hints(path, "--mode sparse"):
         view = scoped(collection, scope)
         hits = view.search(query, top_k=top_k, filter=wanted, explain=True, **chosen)
     for rank, hit in enumerate(hits, 1):

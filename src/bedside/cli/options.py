@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +15,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from bedside.collection import Collection
-from bedside.errors import NotACollectionError, ScopeRequired
+from bedside.errors import EncoderRequired, NotACollectionError, ScopeRequired
 from bedside.formats.fields import exact_numbers
-from bedside.store.manifest import NAME
+from bedside.store.manifest import NAME, Manifest
 from bedside.types import Document, Encoder
 from bedside.verbs import Records
 
@@ -95,6 +96,24 @@ def _check_there(path: Path) -> None:
         raise NotACollectionError(f"{path} holds no Bedside collection")
 
 
+@contextmanager
+def shell_hints(path: Path, otherwise: str) -> Iterator[None]:
+    """Tell what to write in a shell where a text cannot be encoded; the library's words are for Python."""
+    try:
+        yield
+    except EncoderRequired:
+        written = manifest_of(path).encoder
+        by = "" if written is None else f", written with {one_line(written.name)}"
+        raise EncoderRequired(
+            f"the collection is opened without an encoder{by}: give --encoder, or {otherwise}"
+        ) from None
+
+
+def manifest_of(path: Path) -> Manifest:
+    """Read a collection's manifest."""
+    return Manifest.from_bytes((path / NAME).read_bytes(), str(path / NAME))
+
+
 def scoped(collection: Collection, pairs: Sequence[str] | None) -> Records:
     """Return the part of the collection that ``--scope`` names; all of it where it has no scope keys."""
     scope = parse_scope(pairs)
@@ -124,6 +143,10 @@ def print_rows(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     if not sys.stdout.isatty():
         for row in rows:
             typer.echo("\t".join(row))
+        return
+    rows = list(rows)
+    if not rows:
+        typer.echo("nothing found", err=True)
         return
     table = Table(*(Column(name, overflow="fold") for name in names), box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain, islice
@@ -21,6 +22,7 @@ from bedside.cli.options import (
     Scope,
     as_json,
     load,
+    manifest_of,
     one_line,
     parse_filter,
     print_json,
@@ -29,12 +31,12 @@ from bedside.cli.options import (
     say,
     scoped,
     selection,
+    shell_hints,
     writing,
 )
 from bedside.collection import Collection
 from bedside.encoders.progress import progress
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
-from bedside.store.manifest import NAME, Manifest
 from bedside.types import Document, Hit
 
 BATCH = 1_000
@@ -59,9 +61,11 @@ def add(
     added = 0
     with (
         Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()) as collection,
+        shell_hints(path, "a vector in each line"),
         progress(None, "add", "document") as advance,
     ):
-        numbered = ((number, line) for number, line in enumerate(file, 1) if line.strip())
+        first = chain([file.readline().removeprefix(BOM_UTF8)], file)  # Windows' editors write the mark
+        numbered = ((number, line) for number, line in enumerate(first, 1) if line.strip())
         while batch := list(islice(numbered, BATCH)):
             try:
                 done = len(collection.add(_documents(batch)))
@@ -89,7 +93,7 @@ def search(
 ) -> None:
     """Print the best documents for a query, best first."""
     wanted = parse_filter(filter)
-    with reading(path, encoder) as collection:
+    with reading(path, encoder) as collection, shell_hints(path, "--mode sparse"):
         view = scoped(collection, scope)
         chosen: Any = mode  # the collection says which modes there are
         hits = view.search(query, mode=chosen, top_k=top_k, filter=wanted, explain=explain)
@@ -225,7 +229,7 @@ def _hit_rows(hit: Hit) -> Iterator[tuple[str, str, str]]:
 
 
 def _facts(path: Path, records: int) -> dict[str, Any]:
-    manifest = Manifest.from_bytes((path / NAME).read_bytes(), str(path / NAME))
+    manifest = manifest_of(path)
     return {
         "records": records,
         "dimension": manifest.dimension,

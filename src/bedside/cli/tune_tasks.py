@@ -82,10 +82,13 @@ def _read(file: Path) -> dict[str, Any]:
     """The mapping in a configuration file.
 
     Raises:
-        InvalidInputError: it cannot be read as YAML or JSON, or is no mapping.
+        InvalidInputError: it is not UTF-8, cannot be read as YAML or JSON, or is no mapping.
         MissingExtraError: it is YAML, and ``bedside[tuning]`` is not installed.
     """
-    text = file.read_text("utf-8")
+    try:
+        text = file.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{file}: not UTF-8") from None
     if file.suffix.lower() == ".json":
         try:
             value = jsonlib.loads(text)

@@ -1,0 +1,83 @@
+"""The command line where people and shells meet it: terminals, pipes, interruptions, locales, completion."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+
+from bedside import Collection, Document
+from command_line import LINES, bedside, json_lines, on_terminal
+
+
+def test_a_mistyped_command_is_told_what_was_meant():
+    assert "Did you mean 'search'?" in bedside("serach", code=2)
+
+
+def test_a_shell_can_complete_commands():
+    environment = {"_BEDSIDE_COMPLETE": "complete_bash", "COMP_WORDS": "bedside se", "COMP_CWORD": "1"}
+    assert bedside(environment=environment).split() == ["search", "serve"]
+
+
+def test_people_get_tables_and_programs_get_lines(tmp_path):
+    ward = tmp_path / "ward"
+    with Collection.open(ward) as notes:
+        notes.add([Document(**line) for line in LINES])
+        notes.add([Document("[bold]BP[/bold] :100: " + "w" * 1_000, id="long", vector=[1, 1, 1])])
+    table = on_terminal("get", ward, "--filter", "{}", NO_COLOR="1")
+    assert "\x1b[" not in table, "a colour"
+    assert re.search(r"id +text", table)
+    assert re.search(r"a +Chest pain on exertion\.", table)
+    assert "[bold]BP[/bold] :100:" in table
+    assert " …" in table
+    assert max(map(len, table.splitlines())) <= 80
+    lines = bedside("get", ward, "--filter", "{}").splitlines()
+    assert lines[0] == "a\tChest pain on exertion."
+    assert lines[3].endswith("w" * 1_000)
+    hits = on_terminal("search", ward, "chest", "--mode", "sparse", columns=40)
+    assert re.search(r"score +.*id +.*text", hits)
+
+
+def test_a_reader_that_leaves_early_ends_a_command_without_a_word(tmp_path):
+    with Collection.open(tmp_path / "c") as notes:
+        notes.add([Document("word " * 200, id=str(i)) for i in range(1_000)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bedside.cli", "get", str(tmp_path / "c"), "--filter", "{}"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 1
+
+
+def test_an_interrupted_add_keeps_its_transactions_and_ends_with_130(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bedside.cli", "add", str(tmp_path / "c"), "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdin.write(json_lines({"text": f"note {i}"} for i in range(1_500)).encode())
+    process.stdin.flush()
+    deadline = time.monotonic() + 30
+    while (
+        not (tmp_path / "c" / "manifest.json").exists() or len(Collection.open(tmp_path / "c", read_only=True)) < 1_000
+    ):
+        assert time.monotonic() < deadline, "the first transaction did not come"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == (b"", b"")
+    assert process.returncode == 130
+    assert bedside("count", tmp_path / "c") == "1000\n"
+
+
+def test_output_is_the_same_where_the_locale_knows_no_umlauts(tmp_path):
+    bedside("add", tmp_path / "c", "-", stdin=json_lines([{"text": "Müdigkeit, 38 °C ☺", "id": "ä"}]))
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+    for options in ((), ("--json",)):
+        known = bedside("get", tmp_path / "c", "--filter", "{}", *options)
+        assert "Müdigkeit, 38 °C ☺" in known
+        assert bedside("get", tmp_path / "c", "--filter", "{}", *options, environment=plain) == known
+    assert bedside("stats", tmp_path / "c", environment=plain)
