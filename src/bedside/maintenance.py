@@ -58,8 +58,8 @@ class EraseReceipt:
     Attributes:
         ids: Of the erased records, those included that were asked for by id and had been deleted before.
         files: Every file of the collection, all of which were scanned, with its size in bytes. Empty in memory.
-        traces: How many byte strings of text, vectors and metadata were looked for, of earlier versions in the log
-            too; none was found.
+        traces: How many byte strings of ids, texts, vectors and metadata were looked for, of earlier versions in the
+            log too; none was found. What is shorter than 8 bytes is not looked for: it occurs by chance.
         shared: How many more were not looked for, because a surviving record, or the format itself, holds the same.
     """
 
@@ -104,8 +104,7 @@ def traces_of(records: Iterable[Mapping[str, Any]]) -> set[bytes]:
     """Return the byte strings by which stored records could be recognised in a file."""
     found: set[bytes] = set()
     for record in records:
-        found |= {record["text"].encode(), orjson.dumps(record["text"])[1:-1]}
-        for value in _strings(record["metadata"]):
+        for value in (record["id"], record["text"], *_words(record["metadata"])):
             found |= {value.encode(), orjson.dumps(value)[1:-1]}
         if "vector" in record:
             vector = text_to_vector(record["vector"])
@@ -307,15 +306,19 @@ def _keep(log: Path) -> Path:
     return kept
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _words(value: Any) -> Iterator[str]:
+    """Yield every string, key and number of a JSON value, as text."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _strings(item)
+        for key, item in value.items():
+            yield key
+            yield from _words(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _strings(item)
+            yield from _words(item)
+    elif value is not None and not isinstance(value, bool):
+        yield orjson.dumps(value).decode()
 
 
 def _overlapping(path: Path, longest: int) -> Iterator[bytes]:

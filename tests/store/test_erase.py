@@ -269,6 +269,16 @@ def test_a_file_that_somebody_left_in_the_folder_is_named_when_it_holds_a_trace(
     assert {name for name, _ in remains(folder, [doomed], [kept])} == {"notes.csv"}
 
 
+@pytest.mark.parametrize("left", ["visit-of-J-Doe", "1980123456", "-0.12345678", "seen by J. Doe", "J. Doe said so"])
+def test_an_id_a_key_and_a_long_number_are_traces_too(folder, left):
+    metadata = {"mrn": 1980123456, "seen by J. Doe": [{"x": -0.12345678}, "J. Doe said so", None, True]}
+    with Collection.open(folder) as notes:
+        notes.add([Document("Note.", metadata, "visit-of-J-Doe", [1, 0]), Document("Other.", {}, "other", [0, 1])])
+        (folder / "left.txt").write_text(f"… {left} …", encoding="utf-8")
+        with pytest.raises(TracesRemainError, match=r"left\.txt"):
+            notes.erase(["visit-of-J-Doe"])
+
+
 def test_the_damaged_log_that_a_repair_kept_is_named(folder, rng):
     documents = [note(f"record-{i}", rng) for i in range(3)]
     with Collection.open(folder) as notes:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside import Collection, Document
-from bedside.errors import CorruptLogError
+from bedside.errors import CorruptLogError, FormatVersionError, NotACollectionError
 from bedside.store.seal import BrokenSealError, check, seal, text_to_vector, unseal, vector_to_text
 
 LOG = "log-000001.jsonl"
@@ -83,6 +83,17 @@ def test_every_flipped_bit_is_refused_by_name_or_changes_nothing(three_transacti
             log.seek(place)
             log.write(whole[place : place + 1])
             log.flush()
+
+
+def test_every_flipped_bit_of_the_manifest_is_refused_by_name(three_transactions):
+    folder, _ = three_transactions
+    manifest = folder / "manifest.json"
+    whole = manifest.read_bytes()
+    for place in range(len(whole)):
+        for bit in range(8):
+            manifest.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            with pytest.raises((NotACollectionError, FormatVersionError), match=r"manifest\.json"):
+                Collection.open(folder, read_only=True)
 
 
 def test_a_line_feed_turned_into_any_other_byte_is_refused(three_transactions):

@@ -83,7 +83,7 @@ class Manifest:
             data = None
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
             raise NotACollectionError(f"{where} is not the manifest of a Bedside collection, or it is damaged")
-        if (version := data.pop("version")) != VERSION:
+        if (version := data.pop("version", VERSION)) != VERSION:
             raise FormatVersionError(f"{where} has format version {version}; this release reads version {VERSION}")
         try:
             unseal(content)
