@@ -27,6 +27,7 @@ from bedside.encoders import (
     fetch_model,
     load_encoder,
     prepare,
+    push_to_hub,
     verify,
 )
 from bedside.errors import EncoderMismatch, InvalidInputError, InvalidModelError
@@ -182,6 +183,38 @@ def test_a_preset_loads_its_models_with_their_prompts_and_pooling(published: Pat
     assert medcpt.queries.settings.pooling == medcpt.documents.settings.pooling == "cls"
     e5 = load_encoder("preset:e5-base", cache_dir=tmp_path, local_files_only=True, max_length=100)
     assert (e5.settings.query_prompt, e5.settings.document_prompt, e5.max_length) == ("query: ", "passage: ", 100)
+
+
+def test_a_fetched_preset_keeps_its_prompts_and_pooling_and_a_pair_is_refused_with_both_names(
+    published: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    repo = cache / "models--BAAI--bge-base-en-v1.5"
+    shutil.copytree(prepare(published), repo / "snapshots" / "0123456789")
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text("0123456789")
+    folder = fetch_model("preset:bge-base", tmp_path / "carried", cache_dir=cache, local_files_only=True)
+    direct = load_encoder("preset:bge-base", cache_dir=cache, local_files_only=True)
+    carried = load_encoder(folder)
+    assert carried.settings == direct.settings
+    assert (carried.settings.pooling, carried.settings.query_prompt[:9]) == ("cls", "Represent")
+    assert carried.fingerprint == direct.fingerprint
+    verify(folder)
+    with pytest.raises(InvalidInputError, match=r"ncbi/MedCPT-Article-Encoder and ncbi/MedCPT-Query-Encoder"):
+        fetch_model("preset:medcpt", tmp_path / "pair")
+
+
+def test_a_saved_encoder_leaves_the_card_of_its_base_behind_and_facts_beside_a_card_are_refused(
+    bert: TransformerEncoder, tmp_path: Path
+) -> None:
+    source = Path(shutil.copytree(bert.folder, tmp_path / "base"))
+    (source / "README.md").write_text("---\nlicense: mit\n---\n\nAnother model.\n")
+    (source / "LICENSE").write_text("Permission is granted.")
+    saved = load_encoder(source).calibrate([*TEXTS, "gout"], "center").save(tmp_path / "saved")
+    assert not (saved / "README.md").exists()
+    assert (saved / "LICENSE").read_text() == "Permission is granted."
+    with pytest.raises(InvalidInputError, match=r"README\.md: is uploaded as it is"):
+        push_to_hub(source, "o/m", license="mit")
 
 
 def test_an_unknown_preset_is_refused_with_those_there_are() -> None:

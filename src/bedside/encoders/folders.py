@@ -15,7 +15,9 @@ from bedside.encoders.calibration import Calibration
 from bedside.encoders.checkpoint import EXPORTED, SAFE_WEIGHTS, SMALL_FILES, Checkpoint, resolve
 from bedside.encoders.extras import needs
 from bedside.encoders.prepare import building, prepared, write_manifest, write_tokenizer
-from bedside.encoders.settings import SETTINGS_FILE, Settings
+from bedside.encoders.presets import preset_of
+from bedside.encoders.settings import SETTINGS_FILE, Settings, folder_settings
+from bedside.encoders.static import is_static
 from bedside.errors import InvalidInputError, InvalidModelError, ModelNotFoundError
 
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
@@ -29,8 +31,8 @@ def save_encoder(
     target = _new_folder(folder)
     with building(target) as new:
         copy_model(source, new)
-        written = {"format": 1, "settings": asdict(settings)}
-        (new / SETTINGS_FILE).write_text(json.dumps(written, indent=2) + "\n", "utf-8")
+        (new / "README.md").unlink(missing_ok=True)  # the card of another model, the one that this was made from
+        _write_settings(new, settings)
         if calibration is not None:
             calibration.save(new)
         write_manifest(new, {})
@@ -52,7 +54,8 @@ def fetch_model(
     :func:`bedside.encoders.verify` compares.
 
     Args:
-        model: A hub id or a folder.
+        model: A hub id, a folder, or a preset such as ``"preset:medembed"``, whose prompts and pooling are then kept
+            in the folder.
         folder: A new or empty folder.
         revision: Commit, tag or branch; the default model is pinned.
         local_files_only: Never use the network.
@@ -64,15 +67,25 @@ def fetch_model(
     Raises:
         ModelNotFoundError: the model is nowhere to be found.
         InvalidModelError: it is no usable checkpoint.
-        InvalidInputError: the folder exists and is not empty.
+        InvalidInputError: the folder exists and is not empty; or the preset is a pair of models, each of which needs a
+            folder of its own.
     """
     target = _new_folder(folder)
+    known = preset_of(model)
+    if known is not None and known.query_model is not None:
+        raise InvalidInputError(
+            f"{model}: a pair of models; fetch {known.model} and {known.query_model}, and load them with "
+            f"load_encoder(FOLDER, query_model=FOLDER, pooling={known.pooling!r})"
+        )
+    model = model if known is None else known.model
     checkpoint = resolve(model, revision=revision, local_files_only=local_files_only, cache_dir=cache_dir)
     source = prepared(checkpoint)
     with building(target) as new:
         copy_model(source, new)
         for file in _papers(checkpoint.folder):
             shutil.copyfile(file, new / file.name)
+        if known is not None:
+            _write_settings(new, folder_settings(source, **known.settings()))
         write_manifest(new, _origin(checkpoint, new))
     return target
 
@@ -90,8 +103,8 @@ def push_to_hub(
     """Upload a saved encoder (tuned, distilled, calibrated) with a model card.
 
     Endpoint and token are the hub client's own settings (``HF_ENDPOINT``, ``HF_TOKEN``, ``hf auth login``). A card that
-    is in the folder already is kept. Vectors' calibration and tuned weights are derived from the texts they were made
-    from: think before publishing what was made from patients' notes. Hence ``private`` by default.
+    is in the folder already is uploaded as it is. Calibrations and tuned weights are derived from the texts they were
+    made from: think before publishing what was made from patients' notes. Hence ``private`` by default.
 
     Args:
         folder: What ``save`` or :func:`fetch_model` wrote.
@@ -107,6 +120,7 @@ def push_to_hub(
 
     Raises:
         InvalidModelError: the folder is no model.
+        InvalidInputError: facts for a card are given and the folder has one.
         ModelNotFoundError: the hub was not reached or refused.
     """
     path = resolve(Path(folder).absolute()).folder
@@ -114,6 +128,10 @@ def push_to_hub(
         from huggingface_hub import HfApi
 
     card = path / "README.md"
+    if card.exists() and (base_model or license or description):
+        raise InvalidInputError(
+            f"{card}: is uploaded as it is; leave out base_model, license and description, or delete it for a new card"
+        )
     made = None if card.exists() else model_card(path, repo_id, base_model, license, description)
     api = HfApi()
     try:
@@ -137,8 +155,15 @@ def model_card(folder: Path, repo_id: str, base_model: str | None, license_id: s
     settings = json.loads((folder / SETTINGS_FILE).read_text("utf-8")) if (folder / SETTINGS_FILE).is_file() else {}
     rows = "".join(f"| {key} | `{value!r}` |\n" for key, value in settings.get("settings", {}).items())
     table = f"| setting | value |\n|---|---|\n{rows}\n" if rows else ""
+    static = is_static(folder)
+    tags = "- clinical\n- embeddings\n" + ("- model2vec\n- static-embeddings\n" if static else "")
+    kind = (
+        "A static encoder: a text's vector is the mean of its tokens' vectors; numpy alone runs it.\n\n"
+        if static
+        else ""
+    )
     return (
-        f"---\n{front}library_name: bedside\ntags:\n- clinical\n- embeddings\n---\n\n# {repo_id}\n\n{description}\n\n"
+        f"---\n{front}library_name: bedside\ntags:\n{tags}---\n\n# {repo_id}\n\n{description}\n\n{kind}"
         f'```python\nfrom bedside import load_encoder\n\nencoder = load_encoder("{repo_id}")\n```\n\n{table}'
     )
 
@@ -153,6 +178,11 @@ def copy_model(source: Path, target: Path) -> None:
         shutil.copytree(manifest.parent, target / manifest.parent.name)
     if not (target / "tokenizer.json").is_file():
         write_tokenizer(source, target)
+
+
+def _write_settings(folder: Path, settings: Settings) -> None:
+    written = {"format": 1, "settings": asdict(settings)}
+    (folder / SETTINGS_FILE).write_text(json.dumps(written, indent=2) + "\n", "utf-8")
 
 
 def _papers(folder: Path) -> Iterable[Path]:

@@ -13,7 +13,7 @@ from bedside.encoders.checkpoint import Checkpoint, resolve
 from bedside.encoders.pair import PairedEncoder
 from bedside.encoders.pooling import Pooling
 from bedside.encoders.prepare import cache_folder, prepared
-from bedside.encoders.presets import preset
+from bedside.encoders.presets import preset_of
 from bedside.encoders.remote import RemoteEncoder
 from bedside.encoders.settings import Overflow, folder_settings, whole_number
 from bedside.encoders.static import is_static, load_static
@@ -22,7 +22,6 @@ from bedside.errors import InvalidInputError
 from bedside.types import Encoder
 
 STATIC = "bedside/static"
-_PRESET = "preset:"
 _REMOTE = "openai:"
 
 
@@ -119,10 +118,9 @@ def load_encoder(
         "normalize": normalize,
         "lowercase": lowercase,
     }
-    if isinstance(model, str) and model.startswith(_PRESET):
-        known = preset(model.removeprefix(_PRESET))
+    if (known := preset_of(model)) is not None:
         model, query_model = known.model, query_model or known.query_model
-        asked = {name: getattr(known, name, None) if value is None else value for name, value in asked.items()}
+        asked |= {name: value for name, value in known.settings().items() if asked[name] is None}
     where: dict[str, Any] = {"local_files_only": local_files_only, "cache_dir": cache_dir}
     vectors = _vector_cache(cache)
     documents = _one(model, revision, asked, how, where, vectors)

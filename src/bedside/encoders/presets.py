@@ -7,6 +7,7 @@ come from the model cards and papers; licences are those the cards state.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from bedside.encoders.checkpoint import BIO_CLINICALBERT
 from bedside.encoders.pooling import Pooling
@@ -37,7 +38,12 @@ class Preset:
     document_prompt: str = ""
     max_length: int = 512
 
+    def settings(self) -> dict[str, Any]:
+        """What of it decides a vector, by the names of :class:`bedside.encoders.settings.Settings`."""
+        return {name: getattr(self, name) for name in ("pooling", "query_prompt", "document_prompt", "max_length")}
 
+
+_PREFIX = "preset:"
 _BGE = "Represent this sentence for searching relevant passages: "
 
 PRESETS = {
@@ -84,12 +90,15 @@ PRESETS = {
 }
 
 
-def preset(name: str) -> Preset:
-    """Look a preset up.
+def preset_of(model: object) -> Preset | None:
+    """The preset that ``"preset:NAME"`` names; ``None`` for every other model.
 
     Raises:
         InvalidInputError: there is none of that name; the message lists those there are.
     """
+    if not isinstance(model, str) or not model.startswith(_PREFIX):
+        return None
+    name = model.removeprefix(_PREFIX)
     if name not in PRESETS:
         raise InvalidInputError(f"preset {name!r}: expected one of {', '.join(sorted(PRESETS))}")
     return PRESETS[name]
