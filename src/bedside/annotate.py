@@ -27,8 +27,11 @@ class Annotator(Protocol):
 
 def annotate(records: Records, task: Annotator, *, key: str, filter: FilterDict | None = None, **options: Any) -> int:
     """Predict on documents' texts and write the results into their metadata; see ``Records.annotate``."""
-    if not key:
+    given: object = key
+    if not isinstance(given, str) or not given:
         raise InvalidInputError(f"key={key!r}: expected a metadata key")
+    if not all(callable(getattr(task, verb, None)) for verb in ("predict", "as_metadata")):
+        raise InvalidInputError(f"task: expected what load_task returns, got {type(task).__name__}")
     documents = [d for d in records.get(filter={} if filter is None else filter) if d.text.strip()]
     if not documents:
         return 0

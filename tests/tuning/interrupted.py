@@ -23,9 +23,9 @@ SETTINGS = {"epochs": 5, "batch_size": 16, "mini_batch": 8, "learning_rate": 3e-
 def run(base: str, output: str, method: str) -> None:
     """Tune, the same for the same arguments."""
     torch.set_num_threads(1)
-    lora = {"lora_rank": 4} if method == "lora" else {}
+    changes = {"lora": {"lora_rank": 4}, "steps": {"checkpoint_steps": 3, "negatives": 1, "negatives_from": 0}}
     data = {"corpus": [text for _, text in PAIRS], "held_out": PAIRS[:12]} if method == "tsdae" else {"pairs": PAIRS}
-    settings = TuneSettings(**SETTINGS, **lora)
+    settings = TuneSettings(**SETTINGS, **changes.get(method, {}))
     tune_encoder(base, output=output, method="tsdae" if method == "tsdae" else "contrastive", settings=settings, **data)
 
 

@@ -24,6 +24,7 @@ for needed in ("torch", "sentence_transformers", "datasets", "accelerate", "peft
     pytest.importorskip(needed, reason=f"{needed} is not installed: tuning needs bedside[tuning]")
 
 from bedside.tuning import Pair, TuneSettings, mine_negatives, pairs_from_documents, tune_encoder  # noqa: E402
+from bedside.tuning.training import _arguments  # noqa: E402
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "interrupted.py"
@@ -132,7 +133,7 @@ def test_lora_changes_the_merged_weights_and_leaves_no_adapter(base, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["contrastive", "lora", "tsdae"])
+@pytest.mark.parametrize("method", ["contrastive", "lora", "tsdae", "steps"])
 def test_a_killed_run_resumes_to_the_same_bytes_as_an_uninterrupted_one(base, tmp_path, method):
     arguments = [sys.executable, str(SCRIPT), str(base)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -264,6 +265,14 @@ def test_a_head_that_nobody_trained_is_refused(base, tmp_path):
     assert not (tmp_path / "m.run").exists()
 
 
+def ask(texts):
+    return [[f"Which week, {text}?"] for text in texts]
+
+
+def gpl(write, score=len):
+    return {"method": "gpl", "corpus": TEXTS, "query_generator": write, "cross_encoder": score}
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [
@@ -278,12 +287,37 @@ def test_a_head_that_nobody_trained_is_refused(base, tmp_path):
         ({"pairs": PAIRS, "held_out": PAIRS[3:5]}, r"leakage: 2 of 2 held-out rows .* held_out\[0\] with pairs\[3\]"),
         ({"pairs": PAIRS, "settings": TuneSettings(max_length=65, device="cpu")}, "max_length=65"),
         ({"method": "distill", "corpus": TEXTS, "settings": TuneSettings(layers=2, device="cpu")}, "layers=2"),
+        ({"pairs": PAIRS, "settings": TuneSettings(precision="float16", device="cpu")}, "precision='float16'"),
+        ({"pairs": PAIRS, "settings": TuneSettings(device="gpu")}, "device='gpu'"),
+        ({"pairs": PAIRS, "settings": {"epochs": 2}}, "settings: expected TuneSettings, got dict"),
+        ({"pairs": PAIRS[:1]}, "one passage alone"),
+        ({"corpus": 5}, "corpus: expected a file, a collection or texts, got int"),
+        ({"corpus": ["a \ud800"]}, r"corpus\[0\]"),
+        (gpl(lambda texts: None), "query generator: a list .* got NoneType"),
+        (gpl(lambda texts: ["Which week?" for _ in texts]), "query generator: expected a list of questions"),
+        (gpl(lambda texts: [[] for _ in texts]), "query generator: it wrote no question"),
+        (gpl(ask, lambda pairs: None), "cross-encoder: a score .* got NoneType"),
+        (gpl(ask, lambda pairs: [float("nan")] * len(pairs)), "cross-encoder: expected a finite number"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_tuned_is_refused_by_name_and_leaves_no_model(base, tmp_path, given, named):
     with pytest.raises(InvalidInputError, match=named):
         tune_encoder(base, output=tmp_path / "m", **given)
-    assert not (tmp_path / "m").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_diverged_are_not_saved_and_a_smaller_rate_may_follow(base, tmp_path):
+    with pytest.raises(InvalidInputError, match=r"diverged.*learning_rate"):
+        tune_encoder(base, output=tmp_path / "m", pairs=PAIRS, settings=settings(learning_rate=1e38, holdout=0))
+    assert list(tmp_path.iterdir()) == []
+    tune_encoder(base, output=tmp_path / "m", pairs=PAIRS, settings=settings(epochs=1, holdout=0))
+
+
+@pytest.mark.parametrize(("batch", "mini", "parts"), [(64, 48, (32, 2)), (64, 16, (16, 4)), (10, 64, (10, 1))])
+def test_small_batches_add_up_to_the_batch_that_was_asked_for(tmp_path, batch, mini, parts):
+    asked = TuneSettings(batch_size=batch, mini_batch=mini, device="cpu")
+    made = _arguments("tsdae", 1000, asked, tmp_path, measured=False)
+    assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == parts
 
 
 def test_an_output_that_is_not_empty_is_left_alone(base, tmp_path):

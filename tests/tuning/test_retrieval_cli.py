@@ -16,6 +16,7 @@ from checkpoints import make_bert_checkpoint
 for needed in ("torch", "sentence_transformers", "datasets", "accelerate", "peft", "ir_measures", "yaml"):
     pytest.importorskip(needed, reason=f"{needed} is not installed: tuning needs bedside[tuning]")
 
+from bedside.cli.configuration import read_config  # noqa: E402
 from bedside.tuning import TuneSettings, plan_tuning  # noqa: E402
 
 PAIRS = [(f"what is remedy {i}?", f"Remedy {i} is taken on day {i} with water.") for i in range(40)]
@@ -62,6 +63,20 @@ def test_a_dry_run_counts_what_a_run_would_do_and_writes_nothing(base, tmp_path)
         plan_tuning(base, pairs=PAIRS, method="magic")
 
 
+def test_a_configuration_reads_yaml_s_numbers_and_files_beside_it(tmp_path):
+    (tmp_path / "m").mkdir()
+    text = "\ufefflearning_rate: 2e-5\nweight_decay: 1E-2\nseed: 3\npairs: p.jsonl\nbase: m\nlabel: 2e-5x\n"
+    (tmp_path / "run.yaml").write_text(text, "utf-8")
+    assert read_config(tmp_path / "run.yaml", ("pairs", "corpus")) == {
+        "learning_rate": 2e-5, "weight_decay": 0.01, "seed": 3, "label": "2e-5x",
+        "pairs": tmp_path / "p.jsonl", "base": str(tmp_path / "m"),
+    }  # fmt: skip
+    (tmp_path / "latin.yaml").write_bytes(b"base: caf\xe9")
+    for name, named in (("no.yaml", "No such file"), ("latin.yaml", "not UTF-8"), ("m", "directory")):
+        with pytest.raises(InvalidInputError, match=rf"{name}: it cannot be read .*{named}"):
+            read_config(tmp_path / name, ())
+
+
 @pytest.mark.slow
 def test_the_command_estimates_then_tunes_and_the_folder_opens(folder):
     before = sorted(folder.iterdir())
@@ -82,6 +97,7 @@ def test_the_command_estimates_then_tunes_and_the_folder_opens(folder):
         ({"epoch": 3}, "unknown settings epoch"),
         ({"pairs": "no.jsonl"}, "no.jsonl is missing"),
         ({"base": None}, "base is missing"),
+        ({"learning_rate": "fast"}, "learning_rate='fast': expected a finite number"),
     ],
 )
 def test_a_wrong_configuration_is_refused_in_one_line(folder, base, changes, named):

@@ -57,12 +57,28 @@ def test_a_wrong_file_is_refused_by_row_and_column(tmp_path, name, text, named):
         ([("a", "b", "b")], r"pairs\[0\]: positive and negative are the same"),
         ([("a",)], r"pairs\[0\]: expected a query"),
         (["ab"], r"pairs\[0\]: expected a query"),
+        ([None], r"pairs\[0\]: expected a query"),
+        ([5], r"pairs\[0\]: expected a query"),
+        (5, "pairs: expected a file or rows, got int"),
+        (None, "pairs: expected a file or rows, got NoneType"),
+        ([("a", 1)], r"pairs\[0\]: positive is not a text"),
+        ([Pair(None, "b")], r"pairs\[0\]: query is not a text"),
+        ([("a", "b"), ("c \ud800", "d")], r"pairs\[1\]: query is not valid Unicode"),
         ([], "at least one"),
     ],
 )
 def test_rows_that_cannot_teach_are_refused_by_name(rows, named):
     with pytest.raises(InvalidInputError, match=named):
         read_pairs(rows)
+
+
+def test_files_of_windows_are_read_and_files_of_another_encoding_are_refused(tmp_path):
+    (tmp_path / "p.jsonl").write_bytes(b'\xef\xbb\xbf{"query": "a?", "positive": "A."}\r\n')
+    (tmp_path / "p.csv").write_bytes(b"\xef\xbb\xbfquery,positive\r\na?,A.\r\n")
+    assert read_pairs(tmp_path / "p.jsonl") == read_pairs(tmp_path / "p.csv") == ROWS[:1]
+    (tmp_path / "latin.csv").write_bytes("query,positive\ncaf\xe9?,A.\n".encode("latin-1"))
+    with pytest.raises(InvalidInputError, match=r"latin\.csv: not UTF-8"):
+        read_pairs(tmp_path / "latin.csv")
 
 
 def test_rows_that_come_twice_are_named_and_used_once():

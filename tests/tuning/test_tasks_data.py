@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from bedside.errors import BedsideWarning, InvalidInputError
@@ -179,17 +180,63 @@ def test_what_is_allowed_is_warned_of_and_the_rest_refused():
 
 def test_held_out_texts_stay_together_and_the_seed_decides_which():
     contexts = [QaExample(f"Question {i}?", f"Context {i // 3}.") for i in range(30)]
-    train, valid = hold_out(contexts, 0.2, seed=1)
+    train, valid = hold_out(contexts, "qa", 0.2, seed=1)
     assert len(valid) == 6
     assert not {e.context for e in train} & {e.context for e in valid}
-    assert (train, valid) == hold_out(contexts, 0.2, seed=1)
-    assert valid != hold_out(contexts, 0.2, seed=2)[1]
+    assert (train, valid) == hold_out(contexts, "qa", 0.2, seed=1)
+    assert valid != hold_out(contexts, "qa", 0.2, seed=2)[1]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_class_loses_its_last_training_example_to_the_held_out_share(seed):
+    common = [TextExample(f"Common {i}.", "common") for i in range(8)]
+    train, valid = hold_out(
+        [*common, *(TextExample(f"Rare {i}.", "rare") for i in range(2))], "classification", 0.8, seed
+    )
+    assert len(valid) == 8
+    assert {e.label for e in train} == {"common", "rare"}
+    with pytest.raises(InvalidInputError, match="no text to spare"):
+        hold_out([TextExample("a", "x"), TextExample("b", "y")], "classification", 0.5, seed)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "named"),
+    [
+        (None, "qa", "expected a file, a data set or examples, got NoneType"),
+        (5, "ner", "got int"),
+        ([TextExample(None, "a")], "classification", "record 0: text: expected a text"),
+        ([TextExample("a", 1)], "classification", "record 0: label: expected a name"),
+        ([NerExample("a", (Span("X", 0, None),))], "ner", r"record 0: entities\[0\]: end: expected a whole number"),
+        ([{"tokens": [1, 2], "tags": ["O", "O"]}], "ner", "record 0: tokens: expected a list of words"),
+        ([{"tokens": None, "tags": ["O"]}], "ner", "record 0: tokens: expected a list of words"),
+        ([{"question": "q", "context": "c", "answers": {"text": ["c"], "answer_start": []}}], "qa", "as many starts"),
+        ([{"question": "q", "context": "c", "answers": {"text": "c", "answer_start": 0}}], "qa", "as many starts"),
+        ([{"text": "a", "entities": [{"label": "x", "start": 0, "end": 1, "id": [1]}]}], "relations", "id: expected"),
+        ([{"text": "a", "entities": [], "relations": 5}], "relations", "relations: expected a list"),
+        (
+            [{"text": "a", "entities": [], "relations": [{"head": [1], "tail": 0, "label": "x"}]}],
+            "relations",
+            "head: expected",
+        ),
+    ],
+)
+def test_what_is_no_example_is_named(source, kind, named):
+    with pytest.raises(InvalidInputError, match=named):
+        read_examples(source, kind)
+
+
+def test_numbers_of_numpy_are_numbers():
+    entity = {"label": "Problem", "start": np.int64(3), "end": np.int32(8)}
+    (example,) = read_examples([{"text": "No fever", "entities": [entity]}], "ner")
+    assert example == NerExample("No fever", (Span("Problem", 3, 8),))
+    assert type(example.entities[0].start) is int
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"epochs": 0}, {"batch_size": 1.5}, {"learning_rate": -1}, {"overlap": 256}, {"holdout": 1.0}, {"seed": -1},
+        {"epochs": 0}, {"batch_size": 1.5}, {"learning_rate": -1}, {"learning_rate": float("inf")},
+        {"overlap": 256}, {"holdout": 1.0}, {"seed": -1},
         {"precision": "float8"}, {"allow": ["span-outside"]}, {"class_weights": {"a": 0}}, {"epoch": 3},
         {"lora_rank": 0}, {"threshold": "high"}, {"class_weights": "even"},
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,22 @@ def test_a_tuned_tagger_annotates_a_collection(ner):
     hits = [(d.id, set(d.metadata["found"].get("Drug", []))) for d in notes.get(filter={})]
     assert sum(drugs[id] <= said for id, said in hits) >= 3
     assert all({"label", "start", "end", "score"} == set(span) for d in notes for span in d.metadata["found_spans"])
+
+
+def test_texts_are_a_list_or_any_iterable_of_them_and_never_one_text(ner):
+    task = load_task(ner.folder, device="cpu")
+    texts = ["Fever on day 3.", "Heparin was stopped."]
+    assert task.predict(iter(texts)) == task.predict(np.array(texts)) == task.predict(texts)
+    for wrong, named in (("Fever.", "got one str"), (None, "got NoneType"), (["a", None], r"texts\[1\]")):
+        with pytest.raises(InvalidInputError, match=named):
+            task.predict(wrong)
+    notes = Collection.open()
+    notes.add([Document("Fever on day 3.")])
+    for wrong in (None, str(ner.folder)):
+        with pytest.raises(InvalidInputError, match="task: expected what load_task returns"):
+            notes.annotate(wrong, key="findings")
+    with pytest.raises(InvalidInputError, match="key=None"):
+        notes.annotate(task, key=None)
 
 
 def test_the_folder_is_whole_tells_how_it_was_made_and_opens_as_an_encoder(ner, base):
@@ -152,6 +169,9 @@ def test_a_run_is_refused_before_it_trains(base, tmp_path):
     for train, settings, message in (
         (outside, how(), "span-outside"),
         (tagged(), how(max_length=65), "max_length=65: this model takes 3 to 64"),
+        (tagged(), how(early_stopping=2, holdout=0), "early_stopping: nothing is measured"),
+        (tagged(), {"epochs": 1}, "settings: expected TaskSettings, got dict"),
+        (tagged(), how(learning_rate=1e38, holdout=0), "diverged"),
     ):
         with pytest.raises(InvalidInputError, match=message):
             tune_ner(train, tmp_path / "task", base=base, settings=settings)
@@ -159,6 +179,9 @@ def test_a_run_is_refused_before_it_trains(base, tmp_path):
         tune_ner(tagged(), tmp_path / "task", base=base, test=tagged()[:3], settings=how())
     with pytest.raises(InvalidInputError, match="question answering has no classes"):
         tune_qa(asked(), tmp_path / "task", base=base, settings=how(class_weights="balanced"))
+    none = [replace(e, relations=tuple(replace(link, label="none") for link in e.relations)) for e in related()]
+    with pytest.raises(InvalidInputError, match="no relation but 'none'"):
+        tune_relations(none, tmp_path / "task", base=base, settings=how())
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "note").write_text("kept")
     with pytest.raises(InvalidInputError, match="not empty"):

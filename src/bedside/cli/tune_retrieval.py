@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bedside.cli.configuration import read_config
 from bedside.cli.options import Json, print_json
-from bedside.cli.tune_tasks import _read as read_config
 from bedside.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -34,17 +34,14 @@ def retrieval(
     from bedside.tuning import plan_tuning, tune_encoder  # they bring torch
     from bedside.tuning.settings import settings_from
 
-    values = read_config(config)
+    values = read_config(config, _FILES)
     given: dict[str, Any] = {name: values.pop(name) for name in _GIVEN if name in values}
-    given |= {name: config.parent / str(given[name]) for name in _FILES if name in given}
     given |= {} if output is None else {"output": output}
     if given.get("method") == "gpl":
         raise InvalidInputError("method: gpl needs a question writer and a cross-encoder; call tune_encoder in Python")
     if missing := [name for name in ("base", "output") if name not in given and not (dry_run and name == "output")]:
         raise InvalidInputError(f"{config}: {missing[0]} is missing")
-    beside = config.parent / str(given["base"])
-    base, settings = beside if beside.is_dir() else given["base"], settings_from(values)
-    given = {name: value for name, value in given.items() if name != "base"}
+    base, settings = given.pop("base"), settings_from(values)
     if dry_run:
         given.pop("output", None)
         _print_plan(plan_tuning(base, **given, settings=settings), json=json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bedside.cli.configuration import read_config
 from bedside.cli.options import Json, print_json
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from bedside.tuning.tasks import TaskPlan, TuningReport
     from bedside.tuning.tasks.examples import Kind
 
-_PLACES = ("train", "output", "base", "valid", "test")
+_FILES = ("train", "output", "valid", "test")
+_PLACES = (*_FILES, "base")
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="YAML or JSON: train, output, base … and any setting.")
 ]
@@ -54,7 +54,7 @@ def _command(kind: Kind, does: str) -> Callable[..., None]:
         }
         settings |= {"max_length": max_length, "lora_rank": lora_rank, "device": device, "allow": allow or None}
         asked = {name: value for name, value in {**given, **settings}.items() if value is not None}
-        _run(kind, {**(_read(config) if config else {}), **asked}, dry_run=dry_run, json=json)
+        _run(kind, {**(read_config(config, _FILES) if config else {}), **asked}, dry_run=dry_run, json=json)
 
     command.__name__, command.__doc__ = kind, does
     return command
@@ -76,34 +76,6 @@ def _run(kind: Kind, given: dict[str, Any], *, dry_run: bool, json: bool) -> Non
         _print_plan(plan_task(kind, **places, settings=settings), json)
     else:
         _print_report(tune(kind, output=output, **places, settings=settings), json)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """The mapping in a configuration file.
-
-    Raises:
-        InvalidInputError: it is not UTF-8, cannot be read as YAML or JSON, or is no mapping.
-        MissingExtraError: it is YAML, and ``bedside[tuning]`` is not installed.
-    """
-    try:
-        text = file.read_text("utf-8")
-    except UnicodeDecodeError:
-        raise InvalidInputError(f"{file}: not UTF-8") from None
-    if file.suffix.lower() == ".json":
-        try:
-            value = jsonlib.loads(text)
-        except ValueError as error:
-            raise InvalidInputError(f"{file}: not JSON ({error})") from error
-    else:
-        with needs("tuning"):
-            import yaml
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InvalidInputError(f"{file}: not YAML ({type(error).__name__})") from error
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise InvalidInputError(f"{file}: expected names and values")
-    return value
 
 
 def _print_plan(plan: TaskPlan, json: bool) -> None:

@@ -8,24 +8,29 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bedside.encoders.load import load_encoder
 from bedside.encoders.prepare import building
 from bedside.encoders.settings import folder_settings
-from bedside.errors import BedsideWarning, InvalidInputError
+from bedside.errors import BedsideError, BedsideWarning, InvalidInputError
 from bedside.tuning.card import papers, record
+from bedside.tuning.folders import check_finite, new_folder
 from bedside.tuning.heldout import measure
 from bedside.tuning.network import base_folder, copy_base, open_network, save_network
 from bedside.tuning.pairs import Pairs
-from bedside.tuning.rows import Columns, Corpus, Data, gather, prepare_rows, with_prompts
-from bedside.tuning.settings import Method, TuneSettings, check_method
-from bedside.tuning.training import train
+from bedside.tuning.rows import Columns, Corpus, Data, check_own_models, gather, prepare_rows, with_prompts
+from bedside.tuning.settings import Method, TuneSettings, check_method, check_settings
+from bedside.tuning.training import mixed_precision, train
 from bedside.tuning.unlabelled import CrossEncoder, QueryGenerator
 from bedside.types import Encoder
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 log = logging.getLogger(__name__)
 
@@ -113,15 +118,20 @@ def tune_encoder(
         >>> encoder = load_encoder(tuned.folder)  # doctest: +SKIP
     """
     check_method(method)
-    settings = settings or TuneSettings()
-    target = _new_output(output)
+    settings = check_settings(settings)
+    if method == "gpl":
+        check_own_models(query_generator, cross_encoder)
+    target = new_folder(output)
     source, name = base_folder(base, revision=revision, local_files_only=local_files_only)
     data = gather(method, settings, pairs=pairs, triples=triples, corpus=corpus, held_out=held_out)
     encoder = load_encoder(source, device=settings.device)
     facts = {"name": name, "fingerprint": encoder.fingerprint}
     run = _open_run(target, source, _digest(facts, method, data, settings), resume=resume)
-    columns = _rows(run, method, data, settings, encoder, query_generator, cross_encoder)
-    return _run(run, target, facts, method, columns, data, settings)
+    with _nothing_left_of_a_refused(run):
+        mixed_precision(settings)
+        network = open_network(run / "base", settings, layers=settings.layers if method == "distill" else None)
+        columns = _rows(run, method, data, settings, encoder, query_generator, cross_encoder)
+    return _run(run, target, facts, method, network, columns, data, settings)
 
 
 def _run(
@@ -129,13 +139,13 @@ def _run(
     target: Path,
     base: Mapping[str, Any],
     method: Method,
+    network: SentenceTransformer,
     columns: Columns,
     data: Data,
     settings: TuneSettings,
 ) -> Tuned:
     known = folder_settings(run / "base")
     prompts = (known.query_prompt, known.document_prompt)
-    network = open_network(run / "base", settings, layers=settings.layers if method == "distill" else None)
 
     def held_out_metrics(tuned: Any) -> Mapping[str, float]:
         return {} if data.held_out is None else measure(tuned, data.held_out, prompts, settings.mini_batch)
@@ -149,6 +159,7 @@ def _run(
         run / "checkpoints",
         held_out_metrics if data.held_out else None,
     )
+    check_finite(network, run)
     after = held_out_metrics(network)
     if before and after["nDCG@10"] < before["nDCG@10"]:
         warnings.warn(
@@ -200,6 +211,7 @@ def _open_run(target: Path, source: Path, digest: str, *, resume: bool) -> Path:
             )
         return run
     shutil.rmtree(run, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     run.mkdir(mode=0o700)
     copy_base(source, run / "base")
     (run / "checkpoints").mkdir()
@@ -207,12 +219,15 @@ def _open_run(target: Path, source: Path, digest: str, *, resume: bool) -> Path:
     return run
 
 
-def _new_output(output: str | os.PathLike[str]) -> Path:
-    target = Path(output).expanduser().absolute()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InvalidInputError(f"output={str(output)!r}: it exists and is not empty; nothing is overwritten")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target
+@contextmanager
+def _nothing_left_of_a_refused(run: Path) -> Iterator[None]:
+    """Remove a run that is refused before its first checkpoint, so that a corrected one may begin."""
+    try:
+        yield
+    except BedsideError:
+        if not any((run / "checkpoints").iterdir()):
+            shutil.rmtree(run)
+        raise
 
 
 def _digest(base: Mapping[str, Any], method: Method, data: Data, settings: TuneSettings) -> str:

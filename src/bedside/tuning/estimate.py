@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from bedside.tuning.network import base_folder, copy_base, open_network
 from bedside.tuning.pairs import Pairs
 from bedside.tuning.rows import Corpus, Data, gather
-from bedside.tuning.settings import Method, TuneSettings, check_method
-from bedside.tuning.training import steps
+from bedside.tuning.settings import Method, TuneSettings, check_method, check_settings
+from bedside.tuning.training import mixed_precision, steps
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -73,7 +73,8 @@ def plan_tuning(
     Arguments and errors are those of :func:`bedside.tuning.tune_encoder`.
     """
     check_method(method)
-    settings = settings or TuneSettings()
+    settings = check_settings(settings)
+    mixed_precision(settings)
     source, _ = base_folder(base, revision=revision, local_files_only=local_files_only)
     data = gather(method, settings, pairs=pairs, triples=triples, corpus=corpus, held_out=held_out)
     with tempfile.TemporaryDirectory() as folder:

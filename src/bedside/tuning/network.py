@@ -80,7 +80,7 @@ def open_network(folder: Path, settings: TuneSettings, *, layers: int | None = N
         layers: Keep so many of the network's layers, evenly spaced, the last one among them.
 
     Raises:
-        InvalidInputError: A length or a number of layers that the network does not have.
+        InvalidInputError: A length or a number of layers that the network does not have, or no such device.
         InvalidModelError: sentence-transformers reads other tokens than Bedside does.
     """
     with needs("tuning"):
@@ -88,10 +88,13 @@ def open_network(folder: Path, settings: TuneSettings, *, layers: int | None = N
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.base.modules import Transformer
         from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+
+        from bedside.encoders.backends.torch_backend import choose_device
     known = folder_settings(folder)
     length = settings.max_length or known.max_length
     if length > positions(folder):
         raise InvalidInputError(f"max_length={length}: this model takes at most {positions(folder)} tokens")
+    device = choose_device(settings.device)
     torch.manual_seed(settings.seed)
     with quiet_transformers():
         transformer = Transformer(str(folder), max_seq_length=length)
@@ -99,8 +102,7 @@ def open_network(folder: Path, settings: TuneSettings, *, layers: int | None = N
         _keep_layers(transformer.auto_model, layers)
     modules = [transformer, Pooling(transformer.get_embedding_dimension(), known.pooling)]
     modules += [Normalize()] if known.normalize else []
-    device = None if settings.device == "auto" else settings.device
-    network = SentenceTransformer(modules=modules, device=device)
+    network = SentenceTransformer(modules=modules, device=str(device))
     _check_tokens(network, folder)
     if settings.lora_rank is not None:
         _add_adapters(network, settings)

@@ -5,6 +5,7 @@ Messages name rows and columns; they never carry the texts.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import os
@@ -18,6 +19,7 @@ import numpy as np
 import orjson
 
 from bedside.csv_rows import csv_records
+from bedside.encoders.texts import has_surrogate
 from bedside.errors import BedsideWarning, InvalidInputError
 
 __all__ = ["Pair", "Pairs", "check_leakage", "check_pairs", "read_pairs", "split_pairs"]
@@ -69,6 +71,8 @@ def read_pairs(source: Pairs, *, name: str = "pairs") -> list[Pair]:
     if isinstance(source, (str, os.PathLike)):
         file = Path(source)
         return check_pairs([_pair(row, f"{file}, line {line}") for line, row in _file_rows(file)], name=str(file))
+    if not isinstance(source, Iterable):
+        raise InvalidInputError(f"{name}: expected a file or rows, got {type(source).__name__}")
     return check_pairs([_pair(row, f"{name}[{i}]") for i, row in enumerate(source)], name=name)
 
 
@@ -78,8 +82,7 @@ def check_pairs(pairs: Sequence[Pair], *, name: str = "pairs") -> list[Pair]:
         raise InvalidInputError(f"{name}: expected at least one pair")
     for i, pair in enumerate(pairs):
         for column, text in zip(_COLUMNS, astuple(pair), strict=True):
-            if text is not None and not text.strip():
-                raise InvalidInputError(f"{name}[{i}]: {column} is empty")
+            _check_text(text, f"{name}[{i}]: {column}", optional=column == "negative")
         if pair.positive == pair.query:
             raise InvalidInputError(f"{name}[{i}]: query and positive are the same text")
         if pair.negative == pair.positive:
@@ -169,12 +172,23 @@ def _connected(pairs: Sequence[Pair]) -> dict[int, list[int]]:
     return groups
 
 
-def _pair(row: Pair | Sequence[str] | Mapping[str, Any], where: str) -> Pair:
+def _check_text(text: object, what: str, *, optional: bool) -> None:
+    if text is None and optional:
+        return
+    if not isinstance(text, str):
+        raise InvalidInputError(f"{what} is not a text")
+    if not text.strip():
+        raise InvalidInputError(f"{what} is empty")
+    if has_surrogate(text):
+        raise InvalidInputError(f"{what} is not valid Unicode (a lone surrogate)")
+
+
+def _pair(row: object, where: str) -> Pair:
     if isinstance(row, Pair):
         return row
     if isinstance(row, Mapping):
         return _from_mapping(row, where)
-    if isinstance(row, str) or len(row) not in (2, 3) or not all(isinstance(text, str) for text in row):
+    if isinstance(row, str) or not isinstance(row, Sequence) or len(row) not in (2, 3):
         raise InvalidInputError(f"{where}: expected a query, a positive and perhaps a negative, all texts")
     return Pair(*row)
 
@@ -185,10 +199,11 @@ def _from_mapping(row: Mapping[str, Any], where: str) -> Pair:
     if unknown or missing:
         problem = f"unknown column {unknown[0]!r}" if unknown else f"column {missing[0]!r} is missing"
         raise InvalidInputError(f"{where}: {problem}; expected query, positive and perhaps negative")
-    values = {column: row[column] for column in _COLUMNS if row.get(column) is not None}
-    if wrong := [column for column, text in values.items() if not isinstance(text, str)]:
-        raise InvalidInputError(f"{where}: {wrong[0]} is not a text")
-    return Pair(**values)
+    values: list[Any] = [row.get(column) for column in _COLUMNS]
+    for column, text in zip(_COLUMNS, values, strict=True):
+        if not isinstance(text, str) and not (text is None and column == "negative"):
+            raise InvalidInputError(f"{where}: {column} is not a text")
+    return Pair(*values)
 
 
 def _file_rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -201,10 +216,21 @@ def _file_rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
                     yield at, {key: text for key, text in row.items() if key != "negative" or text}
             except csv.Error as error:
                 raise InvalidInputError(f"{file}, {error}") from None
+            except UnicodeDecodeError:
+                raise InvalidInputError(f"{file}: not UTF-8") from None
         return
     if file.suffix != ".jsonl":
         raise InvalidInputError(f"{file}: expected a name that ends in .jsonl, .csv or .tsv")
-    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+    yield from json_lines(file)
+
+
+def json_lines(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the objects of a JSON Lines file, each with the number of its line; blank lines are passed over.
+
+    Raises:
+        InvalidInputError: A line is no JSON object.
+    """
+    for number, line in enumerate(file.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines(), 1):
         if line.strip():
             yield number, _object(line, f"{file}, line {number}")
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import orjson
 
 from bedside.errors import InvalidInputError
 from bedside.tuning.heldout import HeldOut, make_held_out
 from bedside.tuning.negatives import mine_negatives
-from bedside.tuning.pairs import Pair, Pairs, check_leakage, digest, read_pairs, split_pairs
+from bedside.tuning.pairs import Pair, Pairs, check_leakage, digest, json_lines, read_pairs, split_pairs
 from bedside.tuning.settings import Method, TuneSettings
 from bedside.tuning.unlabelled import CrossEncoder, Margin, QueryGenerator, damaged, margins, pairs_from_documents
 from bedside.tuning.unlabelled import texts_of as texts_of_documents
@@ -69,6 +68,8 @@ def gather(
             raise InvalidInputError("give pairs= or triples=, or a corpus= whose documents have titles or headings")
     train, kept = _split(labelled, held_out, settings, strict=method == "contrastive")
     used = tuple(train) if method == "contrastive" else ()
+    if used and len({pair.positive for pair in used} | {pair.negative for pair in used if pair.negative}) < 2:
+        raise InvalidInputError("pairs: one passage alone teaches nothing; give a second one, or a negative")
     others = [*(pair.positive for pair in used), *texts]
     return Data(
         used,
@@ -108,12 +109,9 @@ def prepare_rows(
             )
         return _pair_columns(mined, settings.seed)
     if method == "gpl":
-        if query_generator is None or cross_encoder is None:
-            raise InvalidInputError("method='gpl' needs query_generator= and cross_encoder=")
         rows = margins(
             data.texts,
-            query_generator,
-            cross_encoder,
+            *check_own_models(query_generator, cross_encoder),
             encoder,
             negatives=settings.negatives or 1,
             skip=min(settings.negatives_from, len(data.texts) // 10),
@@ -126,6 +124,15 @@ def prepare_rows(
     if method == "simcse":
         return {"query": texts, "positive": texts}
     return {"text": texts, "label": encoder.encode_documents(texts).tolist()}
+
+
+def check_own_models(
+    query_generator: QueryGenerator | None, cross_encoder: CrossEncoder | None
+) -> tuple[QueryGenerator, CrossEncoder]:
+    """The caller's own models for GPL, refused where one is missing."""
+    if not callable(query_generator) or not callable(cross_encoder):
+        raise InvalidInputError("method='gpl' needs query_generator= and cross_encoder=, both callable")
+    return query_generator, cross_encoder
 
 
 def with_prompts(columns: Columns, prompts: tuple[str, str]) -> Columns:
@@ -192,17 +199,18 @@ def _margin_columns(rows: Sequence[Margin]) -> Columns:
 
 def _documents(corpus: Corpus) -> list[Document | str]:
     if not isinstance(corpus, (str, os.PathLike)):
+        if not isinstance(corpus, Iterable):
+            raise InvalidInputError(f"corpus: expected a file, a collection or texts, got {type(corpus).__name__}")
         return list(corpus)
     file = Path(corpus)
     if not file.is_file() or file.suffix != ".jsonl":
         raise InvalidInputError(f"corpus: {file} is no .jsonl file")
-    return [_document(line, f"{file}, line {n}") for n, line in enumerate(file.read_bytes().splitlines(), 1) if line]
+    return [_document(row, f"{file}, line {n}") for n, row in json_lines(file)]
 
 
-def _document(line: bytes, where: str) -> Document:
-    try:
-        row = orjson.loads(line)
-        title = {"title": row["title"]} if row.get("title") else {}
-        return Document(row["text"], {**row.get("metadata", {}), **title})
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
-        raise InvalidInputError(f"{where}: expected an object with the key text") from error
+def _document(row: Mapping[str, Any], where: str) -> Document:
+    metadata = row.get("metadata") or {}
+    if not isinstance(row.get("text"), str) or not isinstance(metadata, Mapping):
+        raise InvalidInputError(f"{where}: expected an object with the key text, and metadata as an object if any")
+    title = {"title": row["title"]} if row.get("title") else {}
+    return Document(row["text"], {**metadata, **title})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, get_args
@@ -90,7 +91,9 @@ class TuneSettings:
         for name in ("holdout", "deletion", "warmup"):
             self._number(name, 1.0)
         for name in ("learning_rate", "weight_decay", "temperature"):
-            self._number(name, float("inf"))
+            self._number(name, sys.float_info.max)
+        if self.max_length is not None and self.max_length < 3:
+            raise InvalidInputError(f"max_length={self.max_length}: two special tokens leave no room for a text")
         if self.temperature == 0 or self.holdout == 1 or self.deletion == 1:
             raise InvalidInputError("temperature must be above 0, holdout and deletion below 1")
         if self.precision not in get_args(Precision):
@@ -104,7 +107,8 @@ class TuneSettings:
     def _number(self, name: str, most: float) -> None:
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
-            raise InvalidInputError(f"{name}={value!r}: expected a number from 0 to {most:g}")
+            limits = f"from 0 to {most:g}" if most <= 1 else "of at least 0"
+            raise InvalidInputError(f"{name}={value!r}: expected a finite number {limits}")
 
 
 def settings_from(values: Mapping[str, Any]) -> TuneSettings:
@@ -117,6 +121,17 @@ def settings_from(values: Mapping[str, Any]) -> TuneSettings:
     if unknown := sorted(set(values) - set(known)):
         raise InvalidInputError(f"unknown settings {', '.join(unknown)}; there are {', '.join(known)}")
     return TuneSettings(**values)
+
+
+def check_settings(settings: object) -> TuneSettings:
+    """Those given, or the defaults for ``None``.
+
+    Raises:
+        InvalidInputError: something else, such as a mapping.
+    """
+    if settings is not None and not isinstance(settings, TuneSettings):
+        raise InvalidInputError(f"settings: expected TuneSettings, got {type(settings).__name__}")
+    return settings or TuneSettings()
 
 
 def check_method(method: str) -> None:

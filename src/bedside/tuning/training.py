@@ -109,14 +109,14 @@ def _arguments(method: Method, rows: int, settings: TuneSettings, folder: Path, 
 
     cached = method in ("contrastive", "simcse")
     whole = min(settings.batch_size, rows)
-    at_once = whole if cached else min(settings.mini_batch, whole)
+    parts = 1 if cached else -(-whole // settings.mini_batch)
     when = "epoch" if settings.checkpoint_steps is None else "steps"
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
-        per_device_train_batch_size=at_once,
-        gradient_accumulation_steps=max(1, whole // at_once),
+        per_device_train_batch_size=-(-whole // parts),
+        gradient_accumulation_steps=parts,
         batch_sampler=BatchSamplers.NO_DUPLICATES if cached else BatchSamplers.BATCH_SAMPLER,
         warmup_steps=round(settings.warmup * steps(rows, settings)),
         weight_decay=settings.weight_decay,
@@ -137,13 +137,18 @@ def _arguments(method: Method, rows: int, settings: TuneSettings, folder: Path, 
         logging_steps=max(1, steps(rows, settings) // 20),
         report_to="none",
         dataloader_pin_memory=False,
-        **_precision(settings),
+        **mixed_precision(settings),
     )
 
 
-def _precision(settings: TuneSettings) -> dict[str, Any]:
-    """Mixed precision by the library's names; float32 weights are kept either way."""
-    import torch
+def mixed_precision(settings: TuneSettings) -> dict[str, Any]:
+    """Mixed precision by the library's names; float32 weights are kept either way.
+
+    Raises:
+        InvalidInputError: float16 without a GPU.
+    """
+    with needs("tuning"):
+        import torch
 
     chosen = settings.precision
     gpu = settings.device != "cpu" and torch.cuda.is_available()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from bedside.encoders.texts import has_surrogate
 from bedside.errors import InvalidInputError
 from bedside.text.sections import split_sections
 from bedside.tuning.negatives import mine_negatives
@@ -43,8 +44,8 @@ def texts_of(documents: Iterable[Document | str]) -> list[str]:
     texts: list[str] = []
     for i, document in enumerate(documents):
         text: object = document.text if isinstance(document, Document) else document
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidInputError(f"corpus[{i}]: expected a document or a text that is not empty")
+        if not isinstance(text, str) or not text.strip() or has_surrogate(text):
+            raise InvalidInputError(f"corpus[{i}]: expected a document or a text, valid Unicode and not empty")
         texts.append(text)
     if not texts:
         raise InvalidInputError("corpus: expected at least one text")
@@ -105,21 +106,31 @@ def margins(
         skip: Of the best hits, for the negatives; the margins make false ones harmless.
 
     Raises:
-        InvalidInputError: A callable returns another number of answers than it was asked for, or no question.
+        InvalidInputError: A callable returns something else than it was asked for, or no question.
     """
-    answers = generate(list(texts))
-    if len(answers) != len(texts):
-        raise InvalidInputError(f"query generator: {len(texts)} passages gave {len(answers)} lists of questions")
+    answers = _answers(generate(list(texts)), len(texts), "query generator: a list of questions for each passage")
+    if not all(isinstance(some, Iterable) and not isinstance(some, str) for some in answers):
+        raise InvalidInputError("query generator: expected a list of questions for each passage")
     pairs = [Pair(q.strip(), text) for text, some in zip(texts, answers, strict=True) for q in some if q.strip()]
     if not pairs:
         raise InvalidInputError("query generator: it wrote no question")
     triples = mine_negatives(dict.fromkeys(pairs), encoder, corpus=texts, count=max(1, negatives), skip=skip)
     triples = [triple for triple in triples if triple.negative is not None]
-    scores = score([(t.query, t.positive) for t in triples] + [(t.query, str(t.negative)) for t in triples])
-    if len(scores) != 2 * len(triples):
-        raise InvalidInputError(f"cross-encoder: {2 * len(triples)} pairs gave {len(scores)} scores")
-    differences = [float(a) - float(b) for a, b in zip(scores, scores[len(triples) :], strict=False)]
+    if not triples:
+        raise InvalidInputError("query generator: no other passage could be found that does not answer its questions")
+    asked = [(t.query, t.positive) for t in triples] + [(t.query, str(t.negative)) for t in triples]
+    scores = np.asarray(_answers(score(asked), len(asked), "cross-encoder: a score for each pair"), dtype=np.float64)
+    if scores.shape != (len(asked),) or not np.isfinite(scores).all():
+        raise InvalidInputError("cross-encoder: expected a finite number for each pair")
+    differences = (scores[: len(triples)] - scores[len(triples) :]).tolist()
     return [Margin(t.query, t.positive, str(t.negative), d) for t, d in zip(triples, differences, strict=True)]
+
+
+def _answers(given: Any, count: int, expected: str) -> Any:
+    if not hasattr(given, "__len__") or len(given) != count:
+        found = f"{len(given)} answers" if hasattr(given, "__len__") else type(given).__name__
+        raise InvalidInputError(f"{expected} was expected, {count} in all; got {found}")
+    return given
 
 
 def _section_pairs(text: str, title: str) -> Iterator[Pair]:

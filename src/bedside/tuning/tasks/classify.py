@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bedside.encoders.extras import needs
+from bedside.encoders.texts import checked_texts
 from bedside.tuning.tasks.examples import Kind, Label, TextExample
 from bedside.tuning.tasks.settings import TaskSettings
 from bedside.tuning.tasks.task import Logits, Metrics, Spec, Task, softmax
@@ -58,6 +59,7 @@ class ClassifierTask(Task):
 
     def probabilities(self, texts: Sequence[str]) -> Logits:
         """Probability of each class: float32 ``[n, labels]``; rows sum to 1 unless the task is multi-label."""
+        texts = checked_texts(texts)
         if not texts:
             return np.empty((0, len(self.labels)), dtype=np.float32)
         rows, owners = self._windows(texts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -60,31 +61,42 @@ def gather(kind: Kind, train: Source, valid: Source | None, test: Source | None,
     Raises:
         InvalidInputError: a file cannot be read as examples.
     """
-    given = {"train": train, "valid": valid, "test": test}
-    splits = {name: read_examples(source, kind) for name, source in given.items() if source is not None}
+    given = {"valid": valid, "test": test}
+    splits = {"train": read_examples(train, kind)}
+    splits |= {name: read_examples(source, kind) for name, source in given.items() if source is not None}
     problems = check_examples(kind, splits)
     held_out = valid is None and settings.holdout > 0 and len(splits["train"]) > 1
     if held_out:
-        splits["train"], splits["valid"] = hold_out(splits["train"], settings.holdout, settings.seed)
+        splits["train"], splits["valid"] = hold_out(splits["train"], kind, settings.holdout, settings.seed)
     return Data(kind, problems=problems, held_out=held_out, **splits)
 
 
-def hold_out(examples: Sequence[Any], share: float, seed: int) -> tuple[list[Any], list[Any]]:
+def hold_out(examples: Sequence[Any], kind: Kind, share: float, seed: int) -> tuple[list[Any], list[Any]]:
     """Split off a share of the texts; examples of one text (of one context) stay together.
 
-    Classes are not balanced over the halves: with few examples of a class, give a validation set.
+    Classes are not balanced over the halves, but none is taken away from the training data: with few examples of a
+    class, give a validation set.
 
     Raises:
-        InvalidInputError: there are not two different texts.
+        InvalidInputError: there are not two different texts, or each one is all that a class has.
     """
-    keys = [_group(example) for example in examples]
-    groups = sorted(set(keys))
-    if len(groups) < 2:
-        raise InvalidInputError("holdout: the training data has one text; give valid=, or holdout=0")
-    random.Random(seed).shuffle(groups)  # noqa: S311 - not a secret
-    kept_back = set(groups[: max(1, round(share * len(groups)))])
-    pairs = list(zip(examples, keys, strict=True))
-    return [e for e, key in pairs if key not in kept_back], [e for e, key in pairs if key in kept_back]
+    groups: dict[str, list[Any]] = {}
+    for example in examples:
+        groups.setdefault(_group(example), []).append(example)
+    order = sorted(groups)
+    random.Random(seed).shuffle(order)  # noqa: S311 - not a secret
+    left, kept_back = Counter(label_counts(kind, examples)), set[str]()
+    for key in order:
+        own = label_counts(kind, groups[key])
+        if len(kept_back) == max(1, round(share * len(groups))) or len(kept_back) == len(groups) - 1:
+            break
+        if all(left[label] > count for label, count in own.items()):
+            kept_back.add(key)
+            left -= Counter(own)
+    if not kept_back:
+        raise InvalidInputError("holdout: the training data has no text to spare; give valid=, or holdout=0")
+    train = [example for example in examples if _group(example) not in kept_back]
+    return train, [example for example in examples if _group(example) in kept_back]
 
 
 def digest(examples: Sequence[Any]) -> str:

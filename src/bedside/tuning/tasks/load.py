@@ -45,6 +45,8 @@ def load_task(folder: str | os.PathLike[str], *, backend: str = "torch", device:
     """
     if backend not in BACKENDS:
         raise InvalidInputError(f"backend={backend!r}: expected one of {', '.join(map(repr, BACKENDS))}")
+    if not isinstance(folder, (str, os.PathLike)):
+        raise InvalidInputError(f"folder: expected a path or a hub id, got {type(folder).__name__}")
     path: Path = prepared(resolve(folder))
     spec = Spec.read(path)
     tokenizer = TaskTokenizer(path, spec.max_length, spec.overlap)

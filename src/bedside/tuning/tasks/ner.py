@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bedside.encoders.extras import needs
+from bedside.encoders.texts import checked_texts
 from bedside.tuning.tasks.examples import Entity, Kind, NerExample, Span
 from bedside.tuning.tasks.settings import TaskSettings
 from bedside.tuning.tasks.task import Logits, Metrics, Spec, Task, softmax
@@ -66,6 +67,7 @@ class NerTask(Task):
         """
         if options:
             raise TypeError(f"predict() has no option {', '.join(options)}")
+        texts = checked_texts(texts)
         read = self.tokenizer.read(texts)
         places = [self.tokenizer.windows(len(tokens)) for tokens in read]
         rows = [

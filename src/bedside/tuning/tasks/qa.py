@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bedside.encoders.texts import checked_texts
 from bedside.errors import InvalidInputError
 from bedside.tuning.tasks.examples import Answer, Kind, QaExample
 from bedside.tuning.tasks.settings import TaskSettings
@@ -75,7 +76,7 @@ class QaTask(Task):
         Raises:
             InvalidInputError: no question, or another number than contexts.
         """
-        question = options.pop("question", None)
+        texts, question = checked_texts(texts), options.pop("question", None)
         if options:
             raise TypeError(f"predict() has no option {', '.join(options)}")
         questions = [question] * len(texts) if isinstance(question, str) else list(question or ())

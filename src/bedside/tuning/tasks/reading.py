@@ -6,6 +6,8 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -55,6 +57,8 @@ def read_examples(source: Source, kind: Kind) -> list[Any]:
         raise InvalidInputError(f"kind={kind!r}: expected one of {', '.join(KINDS)}")
     if isinstance(source, (str, os.PathLike)):
         return _read_file(Path(source).expanduser(), kind)
+    if not isinstance(source, Iterable):
+        raise InvalidInputError(f"expected a file, a data set or examples, got {type(source).__name__}")
     features = getattr(source, "features", None)
     records = (_named(record, features) for record in source)
     return [_example(record, kind, f"record {i}") for i, record in enumerate(records)]
@@ -159,9 +163,10 @@ def from_tags(tokens: Sequence[str], tags: Sequence[str], where: str = "tags") -
 
 
 def _example(record: Any, kind: Kind, where: str) -> Any:
+    expected: Any
     expected, build = _BUILDERS[kind]
     if isinstance(record, expected):
-        return record
+        record = asdict(record)
     if not isinstance(record, Mapping):
         raise InvalidInputError(f"{where}: expected {expected.__name__} or a dict, got {type(record).__name__}")
     return build(record, where)
@@ -180,15 +185,20 @@ def _tagged(record: Mapping[str, Any], where: str) -> NerExample:
         tags = record.get("tags", record.get("ner_tags"))
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
             raise InvalidInputError(f"{where}: tags: expected a list of BIO tags")
-        return from_tags(record["tokens"], tags, where)
+        tokens = record["tokens"]
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise InvalidInputError(f"{where}: tokens: expected a list of words")
+        return from_tags(tokens, tags, where)
     return NerExample(_text(record, "text", where), _spans(record, where))
 
 
 def _asked(record: Mapping[str, Any], where: str) -> QaExample:
     given = record.get("answers")
     if isinstance(given, Mapping):
-        starts = given.get("answer_start", given.get("start", []))
-        given = [{"text": text, "start": start} for text, start in zip(given.get("text", []), starts, strict=True)]
+        found, starts = given.get("text"), given.get("answer_start", given.get("start"))
+        if not isinstance(found, list) or not isinstance(starts, list) or len(found) != len(starts):
+            raise InvalidInputError(f"{where}: answers: expected as many starts as texts, in two lists")
+        given = [{"text": text, "start": start} for text, start in zip(found, starts, strict=True)]
     if not isinstance(given, (list, tuple)):
         raise InvalidInputError(f"{where}: answers: expected a list; an empty one for an unanswerable question")
     answers = tuple(
@@ -200,13 +210,17 @@ def _asked(record: Mapping[str, Any], where: str) -> QaExample:
 
 def _related(record: Mapping[str, Any], where: str) -> RelationExample:
     entities = _spans(record, where)
-    ids = {entity["id"]: i for i, entity in enumerate(record["entities"]) if "id" in entity}
+    ids = {_id(entity, f"{where}: entities[{i}]"): i for i, entity in enumerate(record["entities"]) if "id" in entity}
     links = []
-    for i, link in enumerate(record.get("relations") or ()):
+    given = record.get("relations") or ()
+    if not isinstance(given, (list, tuple)):
+        raise InvalidInputError(f"{where}: relations: expected a list of objects with head, tail and label")
+    for i, link in enumerate(given):
         place = f"{where}: relations[{i}]"
         if not isinstance(link, Mapping):
             raise InvalidInputError(f"{place}: expected an object with head, tail and label")
-        ends = {name: ids.get(link.get(name), link.get(name)) for name in ("head", "tail")}
+        ends = {name: ids.get(end, end) if isinstance(end := link.get(name), (str, int)) else end
+                for name in ("head", "tail")}  # fmt: skip
         links.append(Link(_whole(ends, "head", place), _whole(ends, "tail", place), _text(link, "label", place)))
     return RelationExample(_text(record, "text", where), entities, tuple(links))
 
@@ -229,10 +243,17 @@ def _text(record: Any, field: str, where: str) -> str:
 
 
 def _whole(record: Mapping[str, Any], field: str, where: str) -> int:
-    value = record.get(field)
-    if not isinstance(value, int) or isinstance(value, bool):
+    value: Any = record.get(field)
+    if isinstance(value, bool) or not isinstance(value, Integral):  # numpy's numbers too
         raise InvalidInputError(f"{where}: {field}: expected a whole number, got {type(value).__name__}")
-    return value
+    return int(value)
+
+
+def _id(entity: Mapping[str, Any], where: str) -> str | int:
+    if not isinstance(entity["id"], (str, int)):
+        raise InvalidInputError(f"{where}: id: expected a text or a number, got {type(entity['id']).__name__}")
+    found: str | int = entity["id"]
+    return found
 
 
 def _named(record: Any, features: Any) -> Any:

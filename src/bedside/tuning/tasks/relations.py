@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from bedside.encoders.extras import needs
+from bedside.encoders.texts import checked_texts
 from bedside.errors import InvalidInputError
 from bedside.tuning.tasks.examples import Entity, Kind, Relation, RelationExample, Span
 from bedside.tuning.tasks.ner import NerTask
@@ -39,6 +40,8 @@ class RelationTask(Task):
     def spec_for(cls, examples: Sequence[RelationExample], settings: TaskSettings) -> Spec:
         """Classes and pairs of types are those that occur; the class of no relation comes first."""
         labels = {link.label for example in examples for link in example.relations} - {settings.negative}
+        if not labels:
+            raise InvalidInputError(f"train: no relation but {settings.negative!r}, which is the name for none")
         pairs = {(e.entities[x.head].label, e.entities[x.tail].label) for e in examples for x in e.relations}
         found = {"labels": (settings.negative, *sorted(labels)), "pairs": tuple(sorted(pairs))}
         return Spec.of(cls.kind, settings, **found)
@@ -72,6 +75,7 @@ class RelationTask(Task):
         Raises:
             InvalidInputError: no entities, those of another number of texts, or one outside of its text.
         """
+        texts = checked_texts(texts)
         entities = _entities(texts, options.pop("entities", None))
         if options:
             raise TypeError(f"predict() has no option {', '.join(options)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -85,7 +86,7 @@ class TaskSettings:
         for name in ("warmup", "holdout", "threshold"):
             self._number(name, 0.0, 1.0)
         for name in ("learning_rate", "weight_decay"):
-            self._number(name, 0.0, float("inf"))
+            self._number(name, 0.0, sys.float_info.max)
         if not _whole(self.overlap) or not 0 <= self.overlap < self.max_length:
             raise InvalidInputError(f"overlap={self.overlap!r}: expected 0 to max_length - 1 = {self.max_length - 1}")
         if not _whole(self.seed) or self.seed < 0:
@@ -108,7 +109,8 @@ class TaskSettings:
     def _number(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            raise InvalidInputError(f"{name}={value!r}: expected a number from {low:g} to {high:g}")
+            limits = f"from {low:g} to {high:g}" if high <= 1 else f"of at least {low:g}"
+            raise InvalidInputError(f"{name}={value!r}: expected a finite number {limits}")
 
     def _check_weights(self) -> None:
         given: Any = self.class_weights
@@ -116,6 +118,17 @@ class TaskSettings:
             return
         if not isinstance(given, Mapping) or not all(isinstance(w, (int, float)) and w > 0 for w in given.values()):
             raise InvalidInputError("class_weights: expected 'balanced' or a positive number for each class named")
+
+
+def check_settings(settings: object) -> TaskSettings:
+    """Those given, or the defaults for ``None``.
+
+    Raises:
+        InvalidInputError: something else, such as a mapping.
+    """
+    if settings is not None and not isinstance(settings, TaskSettings):
+        raise InvalidInputError(f"settings: expected TaskSettings, got {type(settings).__name__}")
+    return settings or TaskSettings()
 
 
 def settings_from(values: Mapping[str, Any]) -> TaskSettings:

@@ -20,12 +20,13 @@ from bedside.encoders.extras import needs
 from bedside.encoders.prepare import file_hashes, prepared
 from bedside.encoders.settings import positions
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.tuning.folders import check_finite, new_folder
 from bedside.tuning.tasks.checks import refuse
 from bedside.tuning.tasks.data import Data, gather
 from bedside.tuning.tasks.examples import Kind
 from bedside.tuning.tasks.load import TASKS
 from bedside.tuning.tasks.reading import Source
-from bedside.tuning.tasks.settings import TaskSettings
+from bedside.tuning.tasks.settings import TaskSettings, check_settings
 from bedside.tuning.tasks.task import Metrics, Spec, Task, class_weights
 from bedside.tuning.tasks.tokens import Row, TaskTokenizer
 
@@ -175,7 +176,7 @@ def tune(
     settings: TaskSettings | None = None,
 ) -> TuningReport:
     """Tune the head of one kind of task; see :func:`tune_classifier`."""
-    began, settings = time.monotonic(), settings or TaskSettings()
+    began, settings = time.monotonic(), check_settings(settings)
     target = new_folder(output)
     data = gather(kind, train, valid, test, settings)
     refuse(data.problems, settings.allow)
@@ -196,6 +197,8 @@ def set_up(base: str | os.PathLike[str], data: Data, settings: TaskSettings) -> 
     from bedside.tuning.tasks.loop import with_adapters
     from bedside.tuning.tasks.network import TorchNetwork, open_model
 
+    if settings.early_stopping is not None and not data.valid:
+        raise InvalidInputError("early_stopping: nothing is measured without validation data; give valid= or holdout")
     checkpoint = resolve(base)
     folder = prepared(checkpoint)
     if not weight_files(folder):
@@ -212,18 +215,6 @@ def set_up(base: str | os.PathLike[str], data: Data, settings: TaskSettings) -> 
     if not rows:
         raise InvalidInputError("train: no example has a token to learn from")
     return Setup(checkpoint, folder, data, spec, task, model, rows, _weights(settings, outputs, rows, spec))
-
-
-def new_folder(output: str | os.PathLike[str]) -> Path:
-    """An absolute path where nothing is, or an empty folder.
-
-    Raises:
-        InvalidInputError: something is there; nothing is ever overwritten.
-    """
-    target = Path(output).expanduser().absolute()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InvalidInputError(f"output={str(output)!r}: it exists and is not empty; nothing is overwritten")
-    return target
 
 
 def _trained(setup: Setup, settings: TaskSettings, run: Path, target: Path, began: float) -> TuningReport:
@@ -246,6 +237,7 @@ def _trained(setup: Setup, settings: TaskSettings, run: Path, target: Path, bega
         weights=setup.weights,
         measure=(lambda: task.measure(data.valid)) if data.valid else None,
     )
+    check_finite(setup.model, run)
     counts = _parameters(setup.model)
     model = merged(setup.model)
     task.network = TorchNetwork(model, task.tokenizer.pad_id)

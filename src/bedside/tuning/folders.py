@@ -1,0 +1,37 @@
+"""The folder that a run writes, and what may be written there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from bedside.errors import InvalidInputError
+
+
+def new_folder(output: object) -> Path:
+    """An absolute path where nothing is, or an empty folder.
+
+    Raises:
+        InvalidInputError: no path, or something is there; nothing is ever overwritten.
+    """
+    if not isinstance(output, (str, os.PathLike)) or not str(output):
+        raise InvalidInputError(f"output: expected a folder, got {output!r}")
+    target = Path(output).expanduser().absolute()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InvalidInputError(f"output={str(output)!r}: it exists and is not empty; nothing is overwritten")
+    return target
+
+
+def check_finite(model: Any, run: Path) -> None:
+    """Refuse weights that training has ruined, and remove the run: its checkpoints are ruined as well.
+
+    Raises:
+        InvalidInputError: a weight is not finite.
+    """
+    if not all(bool(part.isfinite().all()) for part in model.parameters()):
+        shutil.rmtree(run)
+        raise InvalidInputError(
+            "training diverged: weights are no longer finite, and nothing was saved; a smaller learning_rate may help"
+        )
