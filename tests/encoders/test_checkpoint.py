@@ -286,6 +286,38 @@ def test_damaged_safetensors_and_config_are_refused_by_name(bert: TransformerEnc
         load_encoder(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"num_hidden_layers": "x"}, "num_hidden_layers='x'"),
+        ({"num_attention_heads": 7}, "num_attention_heads=7 and hidden_size=64 fit no network"),
+        ({"max_position_embeddings": "x"}, "max_position_embeddings='x'"),
+        ({"vocab_size": 200}, "the vocabulary has a token"),
+    ],
+)
+def test_a_config_that_contradicts_itself_or_the_vocabulary_is_refused_by_name(
+    bert: TransformerEncoder, tmp_path: Path, changed: dict, said: str
+) -> None:
+    shutil.copytree(bert.folder, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text()) | changed
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InvalidModelError, match=said):
+        load_encoder(tmp_path).encode_documents(["pain"])
+
+
+def test_marks_and_line_ends_of_windows_are_read_and_other_encodings_refused(
+    published: Path, bert: TransformerEncoder, tmp_path: Path
+) -> None:
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)
+    vocabulary, config = tmp_path / "vocab.txt", tmp_path / "config.json"
+    vocabulary.write_bytes(vocabulary.read_bytes().replace(b"\n", b"\r\n"))
+    config.write_bytes(b"\xef\xbb\xbf" + config.read_bytes())
+    np.testing.assert_array_equal(load_encoder(tmp_path).encode_queries(["pain"]), bert.encode_queries(["pain"]))
+    vocabulary.write_bytes(b"[PAD]\n[UNK]\n[CLS]\n[SEP]\ncaf\xe9\n")
+    with pytest.raises(InvalidModelError, match=r"vocab\.txt: not UTF-8"):
+        load_encoder(tmp_path)
+
+
 def test_threads_that_prepare_one_model_together_convert_it_once(published: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("BEDSIDE_CACHE", str(tmp_path))
     with ThreadPoolExecutor(4) as pool:

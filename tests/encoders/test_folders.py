@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -163,6 +164,8 @@ def test_a_pair_encodes_queries_with_one_model_and_documents_with_the_other(publ
     np.testing.assert_array_equal(pair.encode_queries(TEXTS), two.encode_queries(TEXTS))
     assert (pair.dimension, pair.name) == (64, one.name)
     assert len({pair.fingerprint, one.fingerprint, two.fingerprint, PairedEncoder(one, two).fingerprint}) == 4
+    assert pair.count_tokens(TEXTS) == one.count_tokens(TEXTS)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(pair)).encode_queries(TEXTS), two.encode_queries(TEXTS))  # noqa: S301 - our own bytes
     pair.close()
 
 

@@ -35,6 +35,9 @@ def test_an_error_in_a_process_is_the_callers(published: Path) -> None:
 
 def test_no_device_is_refused_and_no_text_is_fine(published: Path) -> None:
     encoder = load_encoder(published, device="cpu")
-    with pytest.raises(InvalidInputError, match="devices"):
-        encode_parallel(encoder, ["fine"], [])
+    for devices in ([], "cpu"):
+        with pytest.raises(InvalidInputError, match="devices: expected a list"):
+            encode_parallel(encoder, ["fine"], devices)
+    with pytest.raises(InvalidInputError, match="got StaticEncoder"):
+        encode_parallel(load_encoder("bedside/static"), ["fine"], ["cpu"])
     assert encode_parallel(encoder, [], ["cpu"]).shape == (0, 64)

@@ -31,7 +31,11 @@ class BertShape:
 
 
 def bert_shape(folder: Path) -> BertShape | None:
-    """Read ``config.json``; ``None`` where the network is not a plain BERT encoder and needs transformers' own code."""
+    """Read ``config.json``; ``None`` where the network is not a plain BERT encoder and needs transformers' own code.
+
+    Raises:
+        InvalidModelError: a number is missing, or they contradict each other.
+    """
     config = read_json(folder / "config.json")
     plain = (
         config.get("model_type", "bert") == "bert"
@@ -42,9 +46,15 @@ def bert_shape(folder: Path) -> BertShape | None:
     if not plain:
         return None
     try:
+        layers, heads, size = (config[name] for name in ("num_hidden_layers", "num_attention_heads", "hidden_size"))
+        if not all(isinstance(n, int) and n > 0 for n in (layers, heads, size)) or size % heads:
+            raise InvalidModelError(
+                f"{folder / 'config.json'}: num_hidden_layers={layers!r}, num_attention_heads={heads!r} and "
+                f"hidden_size={size!r} fit no network"
+            )
         return BertShape(
-            layers=config["num_hidden_layers"],
-            heads=config["num_attention_heads"],
+            layers=layers,
+            heads=heads,
             epsilon=config.get("layer_norm_eps", 1e-12),
             gelu=_ACTIVATIONS[config.get("hidden_act", "gelu")],
         )

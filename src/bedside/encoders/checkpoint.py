@@ -125,7 +125,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = json.loads(path.read_text("utf-8-sig"))  # some editors put a mark before the text
     except ValueError as error:
         raise InvalidModelError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(value, dict):

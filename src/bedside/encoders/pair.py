@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 from bedside.encoders.awaitable import AsyncMethods
 from bedside.errors import EncoderMismatch
@@ -30,6 +31,14 @@ class PairedEncoder(AsyncMethods):
         self.queries = queries
         self.documents = documents
 
+    def __repr__(self) -> str:
+        return f"PairedEncoder({self.queries!r}, {self.documents!r})"
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("count_tokens", "max_length"):  # notes are cut to fit the document encoder
+            return getattr(self.documents, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     @property
     def name(self) -> str:
         """The document encoder's name."""
@@ -47,11 +56,11 @@ class PairedEncoder(AsyncMethods):
         return hashlib.sha256("/".join(map(str, both)).encode()).hexdigest()[:32] if all(both) else None
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
-        """Encode passages with the document encoder: float32 ``[n, d]``."""
+        """Encode passages with the document encoder: float32 ``[n, d]``; it says what odd texts give."""
         return self.documents.encode_documents(texts)
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
-        """Encode questions with the query encoder: float32 ``[n, d]``."""
+        """Encode questions with the query encoder: float32 ``[n, d]``; it says what odd texts give."""
         return self.queries.encode_queries(texts)
 
     def close(self) -> None:

@@ -38,13 +38,15 @@ def encode_parallel(encoder: TransformerEncoder, texts: Sequence[str], devices: 
         float32 ``[n, d]`` in the order given, as ``encoder.encode_documents`` gives it.
 
     Raises:
-        InvalidInputError: no device; or what ``encode_documents`` raises.
+        InvalidInputError: another kind of encoder, no list of devices; or what ``encode_documents`` raises.
 
     Example:
         >>> encode_parallel(encoder, texts, ["cuda:0", "cuda:1"])  # doctest: +SKIP
     """
-    if not devices:
-        raise InvalidInputError("devices: expected at least one")
+    if not isinstance(encoder, TransformerEncoder):
+        raise InvalidInputError(f"encoder: expected a TransformerEncoder, got {type(encoder).__name__}")
+    if isinstance(devices, str) or not devices:
+        raise InvalidInputError("devices: expected a list of at least one")
     return encoder._compute(
         checked_texts(texts), encoder.settings.document_prompt, run=partial(_spread, encoder, devices)
     )

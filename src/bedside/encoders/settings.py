@@ -123,9 +123,15 @@ def folder_settings(folder: Path, **given: Any) -> Settings:
 
 
 def positions(folder: Path) -> int:
-    """How many tokens the network can take; a million where it has no learned positions."""
+    """How many tokens the network can take; a million where it has no learned positions.
+
+    Raises:
+        InvalidModelError: ``config.json`` says what is no number.
+    """
     config = read_json(folder / "config.json")
-    count = int(config.get("max_position_embeddings", 1_000_000))
+    count = config.get("max_position_embeddings", 1_000_000)
+    if not isinstance(count, int):
+        raise InvalidModelError(f"{folder / 'config.json'}: max_position_embeddings={count!r} is no whole number")
     if config.get("model_type") in _OFFSET_POSITIONS:
         count -= int(config.get("pad_token_id", 1)) + 1
     return count

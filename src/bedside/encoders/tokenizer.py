@@ -127,7 +127,10 @@ def _wordpiece(folder: Path, lowercase: bool | None) -> Tokenizer:
     from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
     # Not splitlines(): some vocabularies hold U+2028 and U+0085 as tokens.
-    lines = (folder / "vocab.txt").read_text("utf-8").rstrip("\n").split("\n")
+    try:
+        lines = (folder / "vocab.txt").read_text("utf-8").rstrip("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise InvalidModelError(f"{folder / 'vocab.txt'}: not UTF-8 ({error.reason} at byte {error.start})") from error
     vocabulary = {token.rstrip("\r"): i for i, token in enumerate(lines)}
     missing = [t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if t not in vocabulary]
     if missing:

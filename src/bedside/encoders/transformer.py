@@ -277,7 +277,14 @@ class TransformerEncoder(AsyncMethods):
             log.warning("%d of %d texts were cut to %d tokens", len(long), len(tokens), capacity)
 
     def run_rows(self, rows: list[list[int]], pad_id: int) -> Matrix:
-        """Run the network over rows of token ids, special ones included: float32 ``[n, d]``, pooled and no more."""
+        """Run the network over rows of token ids, special ones included: float32 ``[n, d]``, pooled and no more.
+
+        Raises:
+            InvalidModelError: the vocabulary has tokens that the network has no vectors for.
+        """
+        size, highest = read_json(self.folder / "config.json").get("vocab_size"), max(map(max, rows))
+        if isinstance(size, int) and highest >= size:  # some backends would take another token's vector
+            raise InvalidModelError(f"{self.folder}: the vocabulary has a token {highest}, the network {size} in all")
         backend = self._backend()
         out = np.empty((len(rows), self._hidden_size()), dtype=np.float32)
         lengths = [len(row) for row in rows]
