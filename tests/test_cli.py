@@ -210,39 +210,17 @@ def test_models_that_are_not_there_are_an_error_in_one_line(ward, tmp_path):
     bedside("export-model", missing, tmp_path / "out", "--backend", "onnx", code=1)
 
 
-def test_without_typer_one_line_says_what_to_install():
-    code = "import sys; sys.modules['typer'] = None; from bedside.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+@pytest.mark.parametrize(
+    ("package", "command", "extra"),
+    [("typer", "count", "cli"), ("rich", "count", "cli"), ("uvicorn", "serve", "serve"), ("mcp", "mcp", "mcp")],
+)
+def test_without_a_package_one_line_says_what_to_install(tmp_path, package, command, extra):
+    code = f"import sys; sys.modules[{package!r}] = None; from bedside.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 1
-    assert done.stderr == 'bedside: typer is not installed. It comes with: pip install "bedside[cli]"\n'
-
-
-def test_every_command_that_prints_what_it_did_prints_it_as_json(ward, tmp_path):
-    def printed(*arguments, stdin=""):
-        return json.loads(bedside(*arguments, "--json", stdin=stdin))
-
-    migrant = tmp_path / "pinecone.json"
-    migrant.write_text(json.dumps({"vectors": [{"id": "a", "values": [1, 0], "metadata": {"text": "x"}}]}))
-    assert printed("init", tmp_path / "empty") == {"created": str(tmp_path / "empty")}
-    assert printed("add", tmp_path / "new", "-", stdin=json_lines(LINES)) == {"added": 3}
-    assert printed("count", ward) == {"count": 3}
-    assert printed("delete", ward, "--id", "a") == {"deleted": 1}
-    assert printed("compact", ward) == {"records": 2}
-    assert printed("erase", ward, "--id", "b", "--yes")["ids"] == ["b"]
-    assert printed("verify", ward)["records"] == 1
-    assert printed("copy", ward, tmp_path / "copy") == {"records": 1, "target": str(tmp_path / "copy")}
-    assert printed("map", ward, tmp_path / "map.html") == {"file": str(tmp_path / "map.html"), "documents": 1}
-    assert printed("migrate", migrant, tmp_path / "moved") == {"added": 1}
-    log = next(ward.glob("log-*.jsonl"))
-    log.write_bytes(log.read_bytes().replace(b"HbA1c", b"HbA2c"))
-    report = printed("repair", ward)
-    assert report["records"] == 0
-    assert [loss["id"] for loss in report["lost"]] == ["c"]
-
-
-def test_reembedding_prints_what_it_did_as_json(ward):
-    done = json.loads(bedside("reembed", ward, "--encoder", "bedside/static", "--json"))
-    assert done == {"records": 3, "encoder": "bedside/static"}
+    assert done.stderr == f'bedside: {package} is not installed. It comes with: pip install "bedside[{extra}]"\n'
 
 
 def test_a_configuration_that_is_no_text_is_an_error_in_one_line(tmp_path):

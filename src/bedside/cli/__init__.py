@@ -19,9 +19,10 @@ def main() -> None:
         try:
             from bedside.cli.app import app
         except ModuleNotFoundError as error:
-            if error.name not in ("typer", "rich"):
+            package = (error.name or "").partition(".")[0]
+            if package not in ("typer", "rich"):
                 raise
-            raise MissingExtraError(error.name, "cli") from None
+            raise MissingExtraError(package, "cli") from None
         app(prog_name="bedside")
     except (BedsideError, OSError) as error:
         sys.stderr.write(f"bedside: {' '.join(str(error).split())}\n")
