@@ -163,6 +163,19 @@ def test_what_is_wrong_is_named_and_no_text_is_repeated(root):
     assert "Traceback" not in client.log
 
 
+def test_the_log_names_requests_by_the_servers_own_paths_alone(root):
+    with serving(root) as client:
+        assert post(client, "ward/get", {"filter": {}, "scope": {"patient_id": "A"}}).is_success
+        for place in ("ward/SECRET", "SE%20CRET/get", "ward/get?q=SECRET"):
+            client.post(f"/v1/collections/{place}", json={"scope": {"patient_id": "SECRET"}})
+        client.get("/SECRET", headers={"X-Patient": "SECRET", "User-Agent": "SECRET"})
+    assert "local POST /v1/collections/ward/get 200" in client.log
+    assert "local POST - 404" in client.log
+    assert "local POST /v1/collections/{name}/get 400" in client.log
+    assert "SECRET" not in client.log
+    assert "SE CRET" not in client.log
+
+
 def test_a_body_over_the_limit_is_refused_whether_or_not_it_says_its_size(root):
     with serving(root, "--max-body", 2_000) as client:
         detail = problem(client.post("/v1/collections/guidelines/count", content=b"x" * 2_001), 413, "BodyTooLarge")

@@ -19,7 +19,7 @@ from bedside.serving import models
 from bedside.serving.access import Access, Token, access_of
 from bedside.serving.guard import Guard
 from bedside.serving.pool import Pool, TooBusyError, TooSlowError
-from bedside.serving.service import NAME_PATTERN, Service
+from bedside.serving.service import NAME_PATTERN, Service, is_name
 
 log = logging.getLogger(__name__)
 
@@ -221,10 +221,17 @@ async def _logged(request: Request, following: Callable[[Request], Awaitable[Res
         response = await following(request)
     except Exception as error:  # noqa: BLE001 - the outermost place: nothing of it may reach the caller
         kind = type(error).__name__  # without the traceback, whose message may hold text
-        log.error("%s %a failed: %s", request.method, request.url.path, kind)  # noqa: TRY400
+        log.error("%s %s failed: %s", request.method, _place(request), kind)  # noqa: TRY400
         response = _problem(500, "InternalError", "the server failed; its log names the kind of error")
     access = getattr(request.state, "access", None)
     caller = "-" if access is None else access.name
     took = 1000 * (time.perf_counter() - start)
-    log.info("%s %s %a %d %.1f ms", caller, request.method, request.url.path, response.status_code, took)
+    log.info("%s %s %s %d %.1f ms", caller, request.method, _place(request), response.status_code, took)
     return response
+
+
+def _place(request: Request) -> str:
+    """Return the path as far as it is one of the server's: the rest may be an id, or a name somebody typed there."""
+    path: str = getattr(request.scope.get("route"), "path", "-")
+    name = request.path_params.get("name", "")
+    return path.replace("{name}", name) if is_name(name) else path

@@ -101,7 +101,7 @@ class Service:
     def list_collections(self, access: Access) -> list[str]:
         """Return the names of the collections that the caller may see."""
         found = (folder.name for folder in self.root.iterdir() if _is_collection(folder))
-        return sorted(name for name in found if _NAME.fullmatch(name) and access.sees(name))
+        return sorted(name for name in found if is_name(name) and access.sees(name))
 
     def create(self, access: Access, name: str, scope_keys: Sequence[str]) -> Stats:
         """Create an empty collection, or do nothing where it is there with the same scope keys."""
@@ -223,7 +223,7 @@ class Service:
             return self._opened[name]
 
     def _folder(self, access: Access, name: str) -> Path:
-        if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
+        if not is_name(name):
             raise InvalidInputError(
                 "collection: expected a name of 1 to 64 letters, digits, _, - and ., not beginning or ending with "
                 "- or ., and no device name"
@@ -239,6 +239,11 @@ class Service:
             return Collection.open(folder, encoder=self.encoder, scope_keys=scope_keys, read_only=self.read_only)
         except EncoderMismatch:
             return Collection.open(folder, scope_keys=scope_keys, read_only=self.read_only)
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a collection may have this name."""
+    return _NAME.fullmatch(name) is not None and _RESERVED.fullmatch(name) is None
 
 
 def _is_collection(folder: Path) -> bool:
