@@ -170,6 +170,33 @@ def test_iterating_over_a_collection_that_was_closed_says_so(folder):
         next(documents)
 
 
+def test_threads_that_are_using_a_collection_when_another_closes_it_are_told_so(tmp_path):
+    def use(call) -> None:
+        try:
+            while True:
+                call()
+        except BaseException as error:  # noqa: BLE001 # compared below, in the thread that pytest watches
+            told.append(type(error))
+
+    interval, told = sys.getswitchinterval(), []
+    for number in range(10):
+        notes = Collection.open(tmp_path / str(number))
+        notes.add(document(f"n{i}", 1) for i in range(40))
+        calls = [lambda n=notes: list(n), lambda n=notes: n.verify(), lambda n=notes: n.add([document("new", 1)])]
+        threads = [threading.Thread(target=use, args=(call,)) for call in calls]
+        sys.setswitchinterval(1e-6)
+        try:
+            for thread in threads:
+                thread.start()
+            time.sleep(0.01)
+            notes.close()
+        finally:
+            for thread in threads:
+                thread.join(60)
+            sys.setswitchinterval(interval)
+    assert told == [CollectionClosedError] * 30
+
+
 def test_a_writer_waits_for_another_as_long_as_it_was_told_and_readers_do_not(folder):
     with Child(traffic.hold, folder=folder) as holder:
         assert holder.report() == "encoding"

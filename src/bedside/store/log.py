@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from bedside.errors import CorruptLogError
+from bedside.errors import CollectionClosedError, CorruptLogError
 from bedside.store.files import open_private, read_at, refusals
 from bedside.store.seal import BrokenSealError, check, seal, unseal
 
@@ -76,46 +76,58 @@ class MemoryFile:
         """Nothing is held open."""
 
 
+class _Descriptor:
+    """An open file, closed when the last who uses it lets go: one thread may close a collection that others read."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
 class DiskFile:
     """The bytes of a log file. A write that returns is on the disk; one that fails leaves the file as it was."""
 
     def __init__(self, path: Path, *, writable: bool, create: bool = False) -> None:
         self.name = path.name
-        self._fd = -1
-        self._fd = open_private(path, writable=writable, create=create)
+        self._descriptor: _Descriptor | None = _Descriptor(open_private(path, writable=writable, create=create))
         self._lock = threading.Lock()
 
     def size(self) -> int:
         """Return how many bytes there are."""
-        return os.fstat(self._fd).st_size
+        open_ = self._open()
+        return os.fstat(open_.fd).st_size
 
     def read(self, offset: int, length: int) -> bytes:
         """Read ``length`` bytes at ``offset``, fewer at the end."""
-        return read_at(self._fd, offset, length, self._lock)
+        open_ = self._open()
+        return read_at(open_.fd, offset, length, self._lock)
 
     def write(self, offset: int, chunks: Iterable[bytes]) -> None:
         """Put ``chunks`` in place of everything from ``offset`` on, and sync."""
+        open_ = self._open()
         with refusals(self.name, "nothing was committed"):
             try:
-                os.ftruncate(self._fd, offset)
-                with self._lock, open(self._fd, "wb", buffering=_CHUNK, closefd=False) as out:  # a descriptor
+                os.ftruncate(open_.fd, offset)
+                with self._lock, open(open_.fd, "wb", buffering=_CHUNK, closefd=False) as out:  # a descriptor
                     out.seek(offset)
                     out.writelines(chunks)
-                os.fsync(self._fd)
+                os.fsync(open_.fd)
             except BaseException:
                 # Nothing was acknowledged, and without its commit line a rest that cannot be cut off is ignored.
                 with contextlib.suppress(OSError):
-                    os.ftruncate(self._fd, offset)
+                    os.ftruncate(open_.fd, offset)
                 raise
 
     def close(self) -> None:
-        """Close the file; may be called twice."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        """Let go of the file; may be called twice."""
+        self._descriptor = None
 
-    def __del__(self) -> None:
-        self.close()
+    def _open(self) -> _Descriptor:
+        if (found := self._descriptor) is None:
+            raise CollectionClosedError("the collection was closed while it was in use; open it again")
+        return found
 
 
 class Log:
