@@ -60,6 +60,27 @@ def test_a_refused_text_is_named_by_its_position_among_all_texts_and_not_among_t
         strict.encode_documents(["pain", "pain " * 20])
 
 
+def test_a_run_that_is_interrupted_keeps_the_portions_that_were_encoded(
+    cached: CachedEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bedside.encoders.cache._PORTION", 2)
+    plain = cached.encoder.encode_documents
+
+    def until_interrupted(texts: Sequence[str]) -> np.ndarray:
+        if "stop" in texts:
+            raise KeyboardInterrupt
+        return plain(texts)
+
+    monkeypatch.setattr(cached.encoder, "encode_documents", until_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cached.encode_documents(["a", "bb", "stop", "ccc", "dd"])
+    monkeypatch.setattr(cached.encoder, "encode_documents", plain)
+    cached.encoder.asked.clear()
+    vectors = cached.encode_documents(["a", "bb", "stop", "ccc", "dd"])
+    assert cached.encoder.asked == ["stop", "ccc", "dd"]
+    np.testing.assert_array_equal(vectors[:, 0], [1, 2, 4, 3, 2])
+
+
 def test_queries_and_documents_are_kept_apart(cached: CachedEncoder) -> None:
     np.testing.assert_array_equal(cached.encode_queries(["a"]), -cached.encode_documents(["a"]))
 

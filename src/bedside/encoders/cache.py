@@ -13,18 +13,21 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bedside.encoders.awaitable import AsyncMethods
+from bedside.encoders.progress import progress
 from bedside.encoders.texts import checked_texts
 from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongError
 from bedside.types import Encoder, Matrix
 
 DEFAULT_BYTES = 2 << 30
 """2 GiB: about 650,000 vectors of 768 dimensions."""
+_PORTION = 4096  # texts encoded before they are kept: minutes of a BERT, and enough to be sorted into full batches
 _CHUNK = 500  # SQLite allowed 999 parameters in a statement before 3.32
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB, used REAL) WITHOUT ROWID"
 
@@ -73,6 +76,8 @@ class VectorCache:
     def through(self, made_from: str, texts: Sequence[str], encode: Callable[[Sequence[str]], Matrix]) -> Matrix:
         """Encode what is not cached, each different text once, and return all of it.
 
+        What is encoded is kept in portions, so that a run that is interrupted or refused goes on where it stopped.
+
         Args:
             made_from: Everything besides the text that decides a vector.
             texts: What to encode.
@@ -83,14 +88,17 @@ class VectorCache:
         """
         keys = [_key(made_from, text) for text in texts]
         known = self._read(list(dict.fromkeys(keys)))
+        if not texts:
+            return encode(texts)
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        if missing or not texts:
-            fresh = _encoded(list(missing.values()), texts, encode)
-            if not texts:
-                return fresh
-            rows = {key: np.ascontiguousarray(row).tobytes() for key, row in zip(missing, fresh, strict=True)}
-            self._write(rows)
-            known |= rows
+        with progress(len(missing), "filling the cache", "text") as advance:
+            for start in range(0, len(missing), _PORTION):
+                some = dict(islice(missing.items(), start, start + _PORTION))
+                fresh = _encoded(list(some.values()), texts, encode)
+                rows = {key: np.ascontiguousarray(row).tobytes() for key, row in zip(some, fresh, strict=True)}
+                self._write(rows)
+                known |= rows
+                advance(len(some))
         return np.stack([np.frombuffer(known[key], dtype="<f4") for key in keys]).astype(np.float32, copy=False)
 
     def _read(self, keys: list[bytes]) -> dict[bytes, bytes]:
