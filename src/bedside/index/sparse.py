@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.errors import FormatVersionError, InvalidInputError
+from bedside.index.postings import Growing, Rows, Segment, build, merge
 
 __all__ = ["SparseIndex", "SparseResult"]
 
@@ -24,7 +25,6 @@ _BLOCK = 1 << 22  # tokens sealed at once; bounds the working memory of a bulk l
 _GROWTH = 3
 _SEGMENT_ARRAYS = ("terms", "starts", "rows", "counts")
 
-_Rows: TypeAlias = NDArray[np.int32]
 _Floats: TypeAlias = NDArray[np.float64]
 
 
@@ -33,7 +33,7 @@ class _Matches(NamedTuple):
 
     terms: Sequence[str]
     which: NDArray[np.intp]
-    rows: _Rows
+    rows: Rows
     scores: _Floats
 
 
@@ -67,25 +67,6 @@ class SparseResult:
         return {terms[which[i]]: float(scores[i]) for i in np.flatnonzero(rows == row)}
 
 
-@dataclass(frozen=True)
-class _Segment:
-    """Postings of a run of rows by term; those of ``terms[i]`` lie at ``starts[i]:starts[i + 1]``.
-
-    ``terms`` int32 ascending, ``starts`` int64 with one more entry, ``rows`` int32 ascending within a term,
-    ``counts`` in the smallest unsigned type that holds them.
-    """
-
-    terms: NDArray[np.int32]
-    starts: NDArray[np.int64]
-    rows: _Rows
-    counts: NDArray[Any]
-
-    def spans(self, terms: NDArray[np.int32]) -> list[slice]:
-        places = np.searchsorted(self.terms, terms)
-        held = self.terms[np.minimum(places, len(self.terms) - 1)] == terms
-        return list(map(slice, self.starts[places].tolist(), self.starts[places + held].tolist()))
-
-
 class SparseIndex:
     """An inverted index scored with BM25 in Lucene's variant.
 
@@ -117,11 +98,11 @@ class SparseIndex:
             raise InvalidInputError(f"b: expected a number from 0 to 1, got {b!r}")
         self.k1, self.b = float(k1), float(b)
         self._terms = _Vocabulary()
-        self._segments: list[_Segment] = []
-        self._lengths = _Growing()
+        self._segments: list[Segment] = []
+        self._lengths = Growing()
         self._length = 0
-        self._tail_terms, self._tail_rows = _Growing(), _Growing()
-        self._open_segment: _Segment | None = None
+        self._tail_terms, self._tail_rows = Growing(), Growing()
+        self._open_segment: Segment | None = None
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -144,7 +125,7 @@ class SparseIndex:
         self._append(np.frombuffer(terms, np.int32), np.frombuffer(lengths, np.int32))
 
     def score(
-        self, terms: Sequence[str], visible: NDArray[np.bool_] | None = None, groups: _Rows | None = None
+        self, terms: Sequence[str], visible: NDArray[np.bool_] | None = None, groups: Rows | None = None
     ) -> SparseResult:
         """Score the visible rows for a query.
 
@@ -217,12 +198,12 @@ class SparseIndex:
         if header.get("version") != _VERSION:
             raise FormatVersionError(f"sparse index version {header.get('version')!r}: this release reads {_VERSION}")
         index = cls(header["k1"], header["b"])
-        index._lengths = _Growing(np.asarray(arrays["lengths"]))
+        index._lengths = Growing(np.asarray(arrays["lengths"]))
         index._length = header["tokens"]
         index._terms = _Vocabulary(arrays["terms"])
         for i in range(header["segments"]):
             stored = (np.asarray(arrays[f"{i}.{name}"]) for name in _SEGMENT_ARRAYS)
-            index._segments.append(_Segment(*stored))
+            index._segments.append(Segment(*stored))
         return index
 
     def _append(self, terms: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
@@ -236,25 +217,25 @@ class SparseIndex:
             self._tail_rows.extend(rows)
             return
         if len(self._tail_terms):
-            self._push(_build(self._tail_terms.view, self._tail_rows.view))
-            self._tail_terms, self._tail_rows = _Growing(), _Growing()
+            self._push(build(self._tail_terms.view, self._tail_rows.view))
+            self._tail_terms, self._tail_rows = Growing(), Growing()
         for start, end in _blocks(lengths):
-            self._push(_build(terms[start:end], rows[start:end]))
+            self._push(build(terms[start:end], rows[start:end]))
 
-    def _push(self, segment: _Segment) -> None:
+    def _push(self, segment: Segment) -> None:
         while self._segments and len(self._segments[-1].rows) < _GROWTH * len(segment.rows):
-            segment = _merge(self._segments.pop(), segment)
+            segment = merge(self._segments.pop(), segment)
         self._segments.append(segment)
 
-    def _all_segments(self) -> list[_Segment]:
+    def _all_segments(self) -> list[Segment]:
         """The sealed segments and one of the tail, built when it is first looked at."""
         if not len(self._tail_terms):
             return self._segments
         if self._open_segment is None:
-            self._open_segment = _build(self._tail_terms.view, self._tail_rows.view)
+            self._open_segment = build(self._tail_terms.view, self._tail_rows.view)
         return [*self._segments, self._open_segment]
 
-    def _postings(self, terms: Sequence[int]) -> tuple[NDArray[np.intp], _Rows, NDArray[Any]]:
+    def _postings(self, terms: Sequence[int]) -> tuple[NDArray[np.intp], Rows, NDArray[Any]]:
         """For every posting of these terms: which of the terms, the row, how often."""
         wanted = np.asarray(terms, np.int32)
         found = [(segment, span) for segment in self._all_segments() for span in segment.spans(wanted)]
@@ -267,7 +248,7 @@ class SparseIndex:
             np.concatenate([segment.counts[span] for segment, span in found]),
         )
 
-    def _saturation(self, lengths: _Rows, counts: NDArray[Any], average: float) -> _Floats:
+    def _saturation(self, lengths: Rows, counts: NDArray[Any], average: float) -> _Floats:
         """``tf / (tf + k1 * (1 - b + b * dl / avgdl))`` for each posting."""
         norms = np.multiply(lengths, self.k1 * self.b / (average or 1), dtype=np.float64)
         norms += self.k1 * (1 - self.b)
@@ -293,39 +274,11 @@ class _Vocabulary(dict[str, int]):
         return np.frombuffer(json.dumps(list(self)).encode(), np.uint8)
 
 
-class _Growing:
-    """An int32 array that grows at its end at constant cost per element; its start is not copied until then."""
-
-    def __init__(self, start: NDArray[np.int32] | None = None) -> None:
-        self._buffer = np.empty(0, np.int32) if start is None else start
-        self._size = len(self._buffer)
-
-    def __len__(self) -> int:
-        return self._size
-
-    @property
-    def view(self) -> NDArray[np.int32]:
-        return self._buffer[: self._size]
-
-    def extend(self, values: NDArray[np.int32]) -> None:
-        end = self._size + len(values)
-        if end == self._size:
-            return  # the start may be a read-only map
-        if end > len(self._buffer):
-            grown = np.empty(max(end, len(self._buffer) * 3 // 2), np.int32)
-            grown[: self._size] = self.view
-            self._buffer = grown
-        self._buffer[self._size : end] = values
-        self._size = end
-
-
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.floating) and math.isfinite(value)
 
 
-def _summed(
-    which: NDArray[np.intp], owners: _Rows, counts: NDArray[Any]
-) -> tuple[NDArray[np.intp], _Rows, NDArray[Any]]:
+def _summed(which: NDArray[np.intp], owners: Rows, counts: NDArray[Any]) -> tuple[NDArray[np.intp], Rows, NDArray[Any]]:
     """Add up the postings of one term and one owner, in the order of the terms."""
     span = int(owners.max(initial=0)) + 1
     keys, at = np.unique(which * span + owners, return_inverse=True)
@@ -341,35 +294,3 @@ def _blocks(lengths: NDArray[np.int32]) -> Iterable[tuple[int, int]]:
         end = int(ends[min(int(np.searchsorted(ends, start + _BLOCK)), len(ends) - 1)])
         yield start, end
         start = end
-
-
-def _build(terms: NDArray[np.int32], rows: _Rows) -> _Segment:
-    """Sort (term, row) pairs into postings and count equal ones."""
-    first, span = int(rows[0]), int(rows[-1]) - int(rows[0]) + 1
-    keys = terms.astype(np.int64) * span + (rows - first)
-    keys.sort()
-    postings = np.flatnonzero(np.diff(keys, prepend=-1))
-    counts = np.diff(postings, append=len(keys))
-    term, row = np.divmod(keys[postings], span)
-    starts = np.flatnonzero(np.diff(term, prepend=-1))
-    return _Segment(
-        term[starts].astype(np.int32),
-        np.append(starts, len(term)),
-        (row + first).astype(np.int32),
-        counts.astype(np.min_scalar_type(counts.max())),
-    )
-
-
-def _merge(a: _Segment, b: _Segment) -> _Segment:
-    """Join two segments, all rows of the first below those of the second."""
-    terms = np.union1d(a.terms, b.terms)
-    sizes = np.zeros((2, len(terms)), np.int64)
-    for size, segment in zip(sizes, (a, b), strict=True):
-        size[np.searchsorted(terms, segment.terms)] = np.diff(segment.starts)
-    starts = np.append(0, np.cumsum(sizes.sum(0)))
-    rows = np.empty(starts[-1], np.int32)
-    counts = np.empty(starts[-1], np.result_type(a.counts, b.counts))
-    for segment, size, first in ((a, sizes[0], starts[:-1]), (b, sizes[1], starts[:-1] + sizes[0])):
-        places = np.arange(size.sum()) + np.repeat(first - np.cumsum(size) + size, size)
-        rows[places], counts[places] = segment.rows, segment.counts
-    return _Segment(terms, starts, rows, counts)

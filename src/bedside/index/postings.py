@@ -1,0 +1,91 @@
+"""Postings of terms in immutable segments, and arrays that grow at their end: what BM25 keeps its rows in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows: TypeAlias = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Postings of a run of rows by term; those of ``terms[i]`` lie at ``starts[i]:starts[i + 1]``.
+
+    ``terms`` int32 ascending, ``starts`` int64 with one more entry, ``rows`` int32 ascending within a term,
+    ``counts`` in the smallest unsigned type that holds them.
+    """
+
+    terms: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    rows: Rows
+    counts: NDArray[Any]
+
+    def spans(self, terms: NDArray[np.int32]) -> list[slice]:
+        """Return where the postings of each of some terms lie; an empty slice for a term that has none."""
+        places = np.searchsorted(self.terms, terms)
+        held = self.terms[np.minimum(places, len(self.terms) - 1)] == terms
+        return list(map(slice, self.starts[places].tolist(), self.starts[places + held].tolist()))
+
+
+class Growing:
+    """An int32 array that grows at its end at constant cost per element; its start is not copied until then."""
+
+    def __init__(self, start: NDArray[np.int32] | None = None) -> None:
+        self._buffer = np.empty(0, np.int32) if start is None else start
+        self._size = len(self._buffer)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def view(self) -> NDArray[np.int32]:
+        """What it holds, int32 ``[n]``, not copied."""
+        return self._buffer[: self._size]
+
+    def extend(self, values: NDArray[np.int32]) -> None:
+        """Append int32 ``[m]``."""
+        end = self._size + len(values)
+        if end == self._size:
+            return  # the start may be a read-only map
+        if end > len(self._buffer):
+            grown = np.empty(max(end, len(self._buffer) * 3 // 2), np.int32)
+            grown[: self._size] = self.view
+            self._buffer = grown
+        self._buffer[self._size : end] = values
+        self._size = end
+
+
+def build(terms: NDArray[np.int32], rows: Rows) -> Segment:
+    """Sort (term, row) pairs into postings and count equal ones."""
+    first, span = int(rows[0]), int(rows[-1]) - int(rows[0]) + 1
+    keys = terms.astype(np.int64) * span + (rows - first)
+    keys.sort()
+    postings = np.flatnonzero(np.diff(keys, prepend=-1))
+    counts = np.diff(postings, append=len(keys))
+    term, row = np.divmod(keys[postings], span)
+    starts = np.flatnonzero(np.diff(term, prepend=-1))
+    return Segment(
+        term[starts].astype(np.int32),
+        np.append(starts, len(term)),
+        (row + first).astype(np.int32),
+        counts.astype(np.min_scalar_type(counts.max())),
+    )
+
+
+def merge(a: Segment, b: Segment) -> Segment:
+    """Join two segments, all rows of the first below those of the second."""
+    terms = np.union1d(a.terms, b.terms)
+    sizes = np.zeros((2, len(terms)), np.int64)
+    for size, segment in zip(sizes, (a, b), strict=True):
+        size[np.searchsorted(terms, segment.terms)] = np.diff(segment.starts)
+    starts = np.append(0, np.cumsum(sizes.sum(0)))
+    rows = np.empty(starts[-1], np.int32)
+    counts = np.empty(starts[-1], np.result_type(a.counts, b.counts))
+    for segment, size, first in ((a, sizes[0], starts[:-1]), (b, sizes[1], starts[:-1] + sizes[0])):
+        places = np.arange(size.sum()) + np.repeat(first - np.cumsum(size) + size, size)
+        rows[places], counts[places] = segment.rows, segment.counts
+    return Segment(terms, starts, rows, counts)
