@@ -74,6 +74,15 @@ async def test_a_chatbot_is_offered_no_tool_that_writes_unless_that_was_allowed(
         assert ward.scoped(patient_id="B").count() == 1
 
 
+async def test_a_misspelt_argument_is_refused_and_not_left_out(root):
+    async with chatbot(root) as client:
+        for tool in (await client.list_tools()).tools:
+            assert tool.input_schema["additionalProperties"] is False
+        for argument in ({"filters": {"section": "DKA"}}, {"scopes": {"patient_id": "A"}}):
+            said = await refused(client, "count", collection="guidelines", **argument)
+            assert next(iter(argument)) in said
+
+
 async def test_a_chatbot_bound_to_a_patient_and_a_collection_reaches_no_other(root, tmp_path):
     with (tmp_path / "log").open("w") as log:
         async with chatbot(root, "--scope", "patient_id=A", "--collection", "ward", log=log) as client:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
@@ -43,18 +44,29 @@ def create_server(service: Service, access: Access) -> MCPServer:
         service: The collections.
         access: What the chatbot may do. Without writing rights, tools that write are not offered.
     """
-    server = MCPServer("bedside", title="Bedside", version=__version__, instructions=INSTRUCTIONS)
     tools, pool = Tools(service, access), Pool(service.limits)
-
-    def offer(tool: Callable[..., Any], annotations: ToolAnnotations) -> None:
-        server.add_tool(_off_the_loop(pool, tool), name=tool.__name__, annotations=annotations)
-
-    for tool in (tools.list_collections, tools.stats, tools.search, tools.get, tools.count, tools.facets):
-        offer(tool, ToolAnnotations(read_only_hint=True, open_world_hint=False))
+    reading, adding, deleting = (
+        ToolAnnotations(read_only_hint=True, open_world_hint=False),
+        ToolAnnotations(destructive_hint=False, open_world_hint=False),
+        ToolAnnotations(destructive_hint=True, open_world_hint=False),
+    )
+    offered = [
+        _tool(pool, verb, reading)
+        for verb in (tools.list_collections, tools.stats, tools.search, tools.get, tools.count, tools.facets)
+    ]
     if not (access.read_only or service.read_only):
-        offer(tools.add, ToolAnnotations(destructive_hint=False, open_world_hint=False))
-        offer(tools.delete, ToolAnnotations(destructive_hint=True, open_world_hint=False))
-    return server
+        offered += [_tool(pool, tools.add, adding), _tool(pool, tools.delete, deleting)]
+    return MCPServer("bedside", title="Bedside", version=__version__, instructions=INSTRUCTIONS, tools=offered)
+
+
+def _tool(pool: Pool, verb: Callable[..., Any], annotations: ToolAnnotations) -> Tool:
+    """Return a verb as a tool that refuses unknown arguments: a misspelt filter must not be an absent one."""
+    tool = Tool.from_function(_off_the_loop(pool, verb), name=verb.__name__, annotations=annotations)
+    arguments = tool.fn_metadata.arg_model
+    arguments.model_config["extra"] = "forbid"
+    arguments.model_rebuild(force=True)
+    tool.parameters = arguments.model_json_schema(by_alias=True)
+    return tool
 
 
 class Tools:
