@@ -71,6 +71,12 @@ def test_the_same_arguments_give_the_same_encoder(teacher: Path, made: StaticEnc
     assert distill(teacher, CORPUS, pairs=PAIRS, recipe=other).fingerprint != made.fingerprint
 
 
+def test_a_generator_is_read_whole_and_empty_passages_are_left_out(teacher: Path) -> None:
+    expected = distill(teacher, CORPUS, recipe=Recipe(dimension=4))
+    mixed = (text for passage in CORPUS for text in (passage, " "))
+    assert distill(teacher, mixed, recipe=Recipe(dimension=4)).fingerprint == expected.fingerprint
+
+
 def test_without_pairs_nothing_is_tuned(teacher: Path) -> None:
     """Token vectors from the teacher alone are an encoder too."""
     encoder = distill(teacher, CORPUS, recipe=Recipe(dimension=4))
@@ -154,6 +160,15 @@ def test_wrong_arguments_are_named(teacher: Path, tmp_path: Path) -> None:
     """No corpus, more dimensions than the teacher has, a teacher of another kind."""
     with pytest.raises(InvalidInputError, match="corpus"):
         distill(teacher, [])
+    for corpus, said in (
+        ("one string", "list of strings"),
+        ([None], r"texts\[0\]"),
+        (["", " "], "corpus: expected at least one passage with a word"),
+    ):
+        with pytest.raises(InvalidInputError, match=said):
+            distill(teacher, corpus, recipe=SMALL)
+    with pytest.raises(InvalidInputError, match="dimension=0: expected 1 to"):
+        distill(teacher, CORPUS, recipe=Recipe(dimension=0))
     with pytest.raises(InvalidInputError, match="dimension=64"):
         distill(teacher, CORPUS, recipe=Recipe(dimension=64))
     with pytest.raises(InvalidModelError, match=r"tokenizer\.json"):

@@ -34,6 +34,7 @@ from bedside.encoders.pooling import unit
 from bedside.encoders.ranking import Recipe, tune
 from bedside.encoders.static import StaticEncoder
 from bedside.encoders.teacher import Teacher
+from bedside.encoders.texts import checked_texts
 from bedside.encoders.wordpiece import WordPiece
 from bedside.errors import InvalidInputError
 from bedside.types import Matrix
@@ -60,7 +61,8 @@ def distill(
     Args:
         teacher: Folder of a BERT-type encoder with ``tokenizer.json`` (WordPiece), mean pooling, in Hugging Face
             layout; :func:`bedside.encoders.prepare` makes one from any checkpoint.
-        corpus: Passages; a few ten thousand sentences of the field. The teacher reads each once.
+        corpus: Passages; a few ten thousand sentences of the field. The teacher reads each once; empty ones are left
+            out.
         pairs: Texts that belong together (question and passage, term and definition) for the tuning.
         vocabulary: Words to add whole, whether the corpus has them or not.
         recipe: See :class:`Recipe`.
@@ -70,8 +72,9 @@ def distill(
         An encoder ready to use and to :meth:`~bedside.encoders.static.StaticEncoder.save`.
 
     Raises:
-        InvalidInputError: no corpus, or a dimension beyond the teacher's.
-        InvalidModelError: the teacher's tokenizer is not BERT's.
+        InvalidInputError: no corpus with a word in it, something else than lists of strings, or a dimension beyond the
+            teacher's.
+        InvalidModelError: the teacher's tokenizer is not BERT's, or its network cannot be read.
         MissingExtraError: torch or transformers is not installed.
 
     Example:
@@ -79,9 +82,11 @@ def distill(
         >>> encoder.save("models/static")  # doctest: +SKIP
     """
     recipe = recipe or Recipe()
-    if not corpus:
-        raise InvalidInputError("corpus: expected at least one passage")
+    corpus, vocabulary = checked_texts(corpus), checked_texts(vocabulary)
     reader = Teacher(Path(teacher))
+    corpus = [text for text in corpus if reader.tokens.has_words(text)]
+    if not corpus:
+        raise InvalidInputError("corpus: expected at least one passage with a word in it")
     tokens = new_vocabulary(reader.tokens, corpus, vocabulary, recipe)
     sentences, rows = token_vectors(reader, tokens, corpus, recipe)
     if pairs and recipe.epochs:
@@ -117,8 +122,8 @@ def new_vocabulary(old: WordPiece, corpus: Sequence[str], words: Sequence[str], 
 def token_vectors(reader: Teacher, tokens: WordPiece, corpus: Sequence[str], recipe: Recipe) -> tuple[Matrix, Matrix]:
     """The teacher's unit sentence vectors ``[n, D]`` and the token vectors ``[v, dimension]`` before tuning."""
     alone = _alone(reader, tokens)
-    if recipe.dimension > alone.shape[1]:
-        raise InvalidInputError(f"dimension={recipe.dimension}: the teacher has {alone.shape[1]}")
+    if not 1 <= recipe.dimension <= alone.shape[1]:
+        raise InvalidInputError(f"dimension={recipe.dimension}: expected 1 to {alone.shape[1]}, what the teacher has")
     same = {i: tokens.vocabulary.get(token) for token, i in reader.tokens.vocabulary.items()}
     aligned = [_aligned(reader.tokens, tokens, same, text)[: recipe.max_length - 2] for text in corpus]
     sentences = np.zeros((len(corpus), alone.shape[1]), dtype=np.float32)

@@ -29,14 +29,15 @@ class Teacher:
     def __init__(self, folder: Path) -> None:
         with needs("transformers"):
             import torch
-            from transformers import AutoModel
+        from bedside.encoders.backends.torch_backend import open_network
+
         try:
             self.tokens = from_description(read_json(folder / "tokenizer.json"))
             self._ends = self.tokens.vocabulary["[CLS]"], self.tokens.vocabulary["[SEP]"]
         except (KeyError, TypeError) as error:
             raise InvalidModelError(f"{folder / 'tokenizer.json'}: not the WordPiece tokenizer of a BERT") from error
         self._torch = torch
-        self._model = AutoModel.from_pretrained(str(folder), local_files_only=True).eval()
+        self._network = open_network(folder, torch.device("cpu"), torch.float32)
 
     def read(self, rows: Sequence[Sequence[int]]) -> Iterator[tuple[int, Matrix]]:
         """Run the network over rows of piece ids, special tokens added here.
@@ -51,11 +52,11 @@ class Teacher:
                 chosen = order[start:end]
                 width = len(rows[chosen[-1]]) + 2
                 ids = torch.zeros(len(chosen), width, dtype=torch.long)
-                mask = torch.zeros_like(ids)
+                mask = torch.zeros_like(ids, dtype=torch.bool)
                 for j, i in enumerate(chosen):
                     row = torch.tensor([self._ends[0], *rows[i], self._ends[1]])
-                    ids[j, : len(row)], mask[j, : len(row)] = row, 1
-                states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float().numpy()
+                    ids[j, : len(row)], mask[j, : len(row)] = row, True
+                states = self._network(ids, mask)[1].numpy()
                 for j, i in enumerate(chosen):
                     yield i, states[j, : len(rows[i]) + 2]
                 advance(len(chosen))

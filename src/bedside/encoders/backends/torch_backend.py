@@ -32,9 +32,13 @@ def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> TorchBac
     target = choose_device(device)
     kind = choose_dtype(dtype, target)
     log.info("encoder on %s in %s (device=%r, dtype=%r)", target, kind, device, dtype)
+    return TorchBackend(open_network(folder, target, kind), target)
+
+
+def open_network(folder: Path, device: torch.device, dtype: torch.dtype) -> Bert | _Library:
+    """The network of a model folder: ids and mask to the hidden states of its first and last layer."""
     shape = bert_shape(folder)
-    network = _Library(folder, target, kind) if shape is None else Bert(folder, shape, target, kind)
-    return TorchBackend(network, target)
+    return _Library(folder, device, dtype) if shape is None else Bert(folder, shape, device, dtype)
 
 
 def choose_device(device: str) -> torch.device:
