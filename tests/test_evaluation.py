@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bedside import Collection, Document
 from bedside.errors import InvalidInputError
-from bedside.evaluation import METRICS, evaluate, load_retrieval_set, search_run
+from bedside.evaluation import METRICS, evaluate, load_queries, load_retrieval_set, search_run
 
 IDS = [f"d{i}" for i in range(30)]
 JUDGED = st.dictionaries(st.sampled_from(IDS), st.integers(1, 3), min_size=1, max_size=12)
@@ -66,11 +66,37 @@ def test_a_metric_can_be_averaged_over_some_of_the_queries():
         ({"q": ["a", "a"]}, {"q": {"a": 1}}, METRICS, r"run\['q'\]"),
         ({}, {"q": {"a": 1}}, ["goodness@10"], "goodness@10"),
         ({}, {"q": {"a": 1}}, ["nDCG@"], "nDCG@"),
+        ({}, {"q": {"a": 1}}, ["nDCG@0"], "nDCG@0"),
+        ({}, {"q": {"a": 1}}, ["precision@1.5"], "precision@1.5"),
+        ({}, {"q": {"a": 1}}, ["RBP"], "cannot compute one of RBP"),
+        ({}, {"q": {"a": 1}}, [3], "3 is not a metric"),
+        ({}, {"q": {"a": 1}}, [], "metrics: expected a list"),
+        ({}, {"q": {"a": 1}}, "nDCG@10", "metrics: expected a list"),
+        (None, {"q": {"a": 1}}, METRICS, "run: expected query id"),
+        ({"q": {"a": 0.5}}, {"q": {"a": 1}}, METRICS, r"run\['q'\]: expected document ids, best first, got dict"),
+        ({"q": "ab"}, {"q": {"a": 1}}, METRICS, r"run\['q'\]: .* got str"),
+        ({"q": ["a", None]}, {"q": {"a": 1}}, METRICS, r"run\['q'\]\[1\]: expected a document id"),
+        ({}, None, METRICS, "judgments: expected query id"),
+        ({}, {"q": ["a"]}, METRICS, r"judgments\['q'\]"),
+        ({}, {1: {"a": 1}}, METRICS, r"judgments\[1\]"),
+        ({}, {"q": {"a": 0.5}}, METRICS, r"judgments\['q'\]\['a'\]: .* whole number"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_by_name(run, judgments, metrics, named):
     with pytest.raises(InvalidInputError, match=named):
         evaluate(run, judgments, metrics)
+
+
+def test_one_metric_under_two_names_has_one_value_and_grades_may_be_numpy_s():
+    report = evaluate({"q": ["x", "a"]}, {"q": {"a": np.int64(2)}}, ["MRR@10", "RR@10", "MAP", "AP"])
+    assert report.means == dict.fromkeys(["MRR@10", "RR@10", "MAP", "AP"], 0.5)
+
+
+@pytest.mark.parametrize("header", ["query-id\tcorpus-id\tscore\r\n", "\ufeffquery-id\tcorpus-id\tscore\n", ""])
+def test_judgments_are_read_with_a_header_or_without_and_none_is_lost(tmp_path, header):
+    (tmp_path / "queries.jsonl").write_text('\ufeff{"_id": "q", "text": "x"}\r\n', "utf-8")
+    (tmp_path / "qrels.tsv").write_text(f"{header}q\ta\t1\nq\tb\t2\n", "utf-8", newline="")
+    assert load_queries(tmp_path / "queries.jsonl", tmp_path / "qrels.tsv") == ({"q": "x"}, {"q": {"a": 1, "b": 2}})
 
 
 def test_without_ir_measures_the_error_names_the_line_that_installs_it():

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bedside import Collection, Document, load_encoder
-from bedside.errors import InvalidInputError
+from bedside.errors import BedsideWarning, InvalidInputError
 from bedside.evaluation import METRICS, Summary, compare, evaluate_collection, load_queries, probe
 
 FINDINGS = ["chest pain", "shortness of breath", "abdominal pain", "blurred vision", "leg swelling", "night sweats"]
@@ -72,7 +72,15 @@ def test_probes_are_the_same_for_the_same_seed_and_bounded_by_the_sample():
 
 @pytest.mark.parametrize(
     ("given", "named"),
-    [({"documents": []}, "documents"), ({"probes": ["luck"]}, "luck"), ({"sample": 0}, "sample")],
+    [
+        ({"documents": []}, "documents"),
+        ({"probes": ["luck"]}, "luck"),
+        ({"sample": 0}, "sample"),
+        ({"documents": "Fever."}, "got one str"),
+        ({"documents": None}, "got one NoneType"),
+        ({"documents": [1]}, "texts"),
+        ({"sample": None}, "sample=None"),
+    ],
 )
 def test_what_cannot_be_probed_is_refused_by_name(given, named):
     with pytest.raises(InvalidInputError, match=named):
@@ -105,6 +113,16 @@ def test_modes_are_compared_where_there_is_one_encoder_and_encoders_mode_by_mode
     assert [(a, b) for a, b, _ in both.comparisons] == [(f"s {m}", f"d {m}") for m in ("hybrid", "dense", "sparse")]
     assert both.reports["s dense"].per_query == alone.reports["dense"].per_query
     assert both.reports["s sparse"].per_query == both.reports["d sparse"].per_query
+
+
+def test_what_measures_nothing_is_said(ward):
+    with Collection.open(ward, read_only=True) as notes:
+        with pytest.warns(BedsideWarning, match="none of the judged documents is in the collection"):
+            evaluate_collection(notes, {"q": "fever"}, {"q": {"elsewhere": 1}}, modes=["sparse"])
+        with pytest.raises(InvalidInputError, match="tune: give judged queries"):
+            evaluate_collection(notes, probes=True, tune=True)
+        with pytest.raises(InvalidInputError, match="encoders: expected name"):
+            evaluate_collection(notes, QUERIES, JUDGMENTS, encoders=[load_encoder("bedside/static")])
 
 
 def test_a_collection_without_vectors_is_searched_by_words_alone_and_a_filter_holds(ward):

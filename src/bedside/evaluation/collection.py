@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 from bedside.collection import Collection
-from bedside.errors import InvalidInputError
+from bedside.errors import BedsideWarning, InvalidInputError
 from bedside.evaluation.probes import probe
 from bedside.evaluation.ranking import METRICS, Judgments, Report, evaluate, search_run
 from bedside.evaluation.search_tuning import tune_search
 from bedside.evaluation.significance import Comparison, compare
 from bedside.evaluation.summary import Summary
-from bedside.types import Encoder, FilterDict, Mode
+from bedside.types import Document, Encoder, FilterDict, Mode
 from bedside.verbs import Records
 
 __all__ = ["evaluate_collection"]
@@ -71,6 +72,11 @@ def evaluate_collection(
     judged = {id: text for id, text in (queries or {}).items() if id in (judgments or {})}
     if not documents or not (judged or probes):
         raise InvalidInputError("nothing to measure: give documents, and judged queries or probes=True")
+    if tune and not judged:
+        raise InvalidInputError("tune: give judged queries to choose the settings by")
+    if encoders is not None and not isinstance(encoders, Mapping):
+        raise InvalidInputError(f"encoders: expected name -> encoder, got {type(encoders).__name__}")
+    _warn_of_other_ids(judged, judgments or {}, documents)
     named: dict[str, Encoder | None] = {**encoders} if encoders else {"": records.encoder}
     reports = {}
     if judged and judgments:
@@ -90,6 +96,13 @@ def evaluate_collection(
         tune_search(documents, judged, judgments or {}, last, metric=metrics[0], seed=seed) if tune else None,
         {"documents": len(documents), "encoders": ", ".join(e.name for e in named.values() if e) or "none"},
     )
+
+
+def _warn_of_other_ids(judged: Mapping[str, str], judgments: Judgments, documents: Sequence[Document]) -> None:
+    """Say where nothing can be found because the judgments are of other documents."""
+    there = {document.id for document in documents}
+    if judged and not any(id in there for query in judged for id in judgments[query]):
+        warnings.warn("judgments: none of the judged documents is in the collection", BedsideWarning, stacklevel=3)
 
 
 def _searched(

@@ -96,13 +96,10 @@ def probe(
         >>> [(p.name, p.mode) for p in probe(notes, probes=["numbers"])]
         [('numbers', 'sparse')]
     """
-    texts = list(dict.fromkeys(d.text if isinstance(d, Document) else d for d in documents))
-    if not texts:
-        raise InvalidInputError("documents: expected at least one note")
+    texts = _texts(documents)
     if unknown := sorted(set(probes) - set(PROBES)):
         raise InvalidInputError(f"probes: unknown {unknown[0]!r}; there are {', '.join(PROBES)}")
-    if sample < 1:
-        raise InvalidInputError(f"sample={sample}: expected at least 1")
+    _check_sample(sample)
     modes: tuple[Mode, ...] = ("sparse",) if encoder is None else ("hybrid", "dense", "sparse")
     makers: Mapping[str, Callable[[], Iterator[Probe]]] = {
         "known-item": lambda: _known_item(texts, encoder, modes, sample, seed),
@@ -111,6 +108,21 @@ def probe(
         "negation": lambda: _contrasts("negation", _negations(texts), encoder, modes, sample, seed),
     }
     return [result for name in probes for result in makers[name]()]
+
+
+def _check_sample(sample: object) -> None:
+    if not isinstance(sample, int) or sample < 1:
+        raise InvalidInputError(f"sample={sample!r}: expected a whole number from 1")
+
+
+def _texts(documents: object) -> list[str]:
+    """The texts of documents, each once."""
+    if isinstance(documents, str) or not isinstance(documents, Iterable):
+        raise InvalidInputError(f"documents: expected documents or texts, got one {type(documents).__name__}")
+    texts = list(dict.fromkeys(d.text if isinstance(d, Document) else d for d in documents))
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise InvalidInputError("documents: expected documents or texts, at least one")
+    return texts
 
 
 def _known_item(

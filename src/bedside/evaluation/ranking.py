@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -155,8 +158,9 @@ def search_run(
         Query id -> document ids, best first.
 
     Raises:
-        InvalidInputError: ``vectors`` has another length than ``queries``.
+        InvalidInputError: ``queries`` is no mapping, or ``vectors`` has another length.
     """
+    _check_mapping("queries: expected query id -> text", queries)
     if vectors is not None and len(vectors) != len(queries):
         raise InvalidInputError(f"vectors: expected {len(queries)}, one for each query, got {len(vectors)}")
     ids, texts = list(queries), list(queries.values())
@@ -182,33 +186,70 @@ def evaluate(run: Run, judgments: Judgments, metrics: Sequence[str] = METRICS) -
             nDCG's gain is the grade itself, its discount log2(rank + 1).
 
     Raises:
-        InvalidInputError: An unknown metric, no judgments, or a ranking that names a document twice.
+        InvalidInputError: An unknown metric, no judgments, a ranking that names a document twice, or anything of
+            another form.
         MissingExtraError: ir-measures is not installed (extra ``eval``).
     """
     try:
         import ir_measures
     except ModuleNotFoundError as error:
         raise MissingExtraError("ir-measures", "eval") from error
-    if not judgments:
-        raise InvalidInputError("judgments: expected at least one judged query, got none")
-    measures = {_measure(ir_measures.parse_measure, name): name for name in metrics}
-    scored = {id: _scores(id, ranking) for id, ranking in run.items() if id in judgments}
-    per_query: dict[str, dict[str, float]] = {name: dict.fromkeys(judgments, 0.0) for name in metrics}
-    for value in ir_measures.iter_calc(list(measures), judgments, scored):
-        per_query[measures[value.measure]][value.query_id] = value.value
+    graded = _graded(judgments)
+    _check_mapping("run: expected query id -> document ids", run)
+    if isinstance(metrics, str) or not metrics:
+        raise InvalidInputError(f"metrics: expected a list of names such as {METRICS}, got {metrics!r}")
+    measures = {name: _measure(ir_measures.parse_measure, name) for name in metrics}
+    scored = {id: _scores(id, ranking) for id, ranking in run.items() if id in graded}
+    found: dict[Any, dict[str, float]] = {measure: dict.fromkeys(graded, 0.0) for measure in measures.values()}
+    try:
+        for value in ir_measures.iter_calc(list(found), graded, scored):
+            found[value.measure][value.query_id] = value.value
+    except (ValueError, AssertionError, subprocess.SubprocessError) as error:
+        raise InvalidInputError(f"metrics: ir-measures cannot compute one of {', '.join(measures)} here") from error
+    per_query = {name: dict(found[measure]) for name, measure in measures.items()}
     return Report({name: sum(values.values()) / len(values) for name, values in per_query.items()}, per_query)
 
 
-def _measure(parse: Any, name: str) -> Any:
-    family, at, depth = name.partition("@")
+def _check_mapping(expected: str, given: object) -> None:
+    if not isinstance(given, Mapping):
+        raise InvalidInputError(f"{expected}, got {type(given).__name__}")
+
+
+def _graded(judgments: Any) -> dict[str, dict[str, int]]:
+    """Judgments as ir-measures takes them: plain dicts with plain int, numpy's made so."""
+    if not isinstance(judgments, Mapping) or not judgments:
+        raise InvalidInputError("judgments: expected query id -> document id -> grade, for at least one query")
+    graded: dict[str, dict[str, int]] = {}
+    for query, grades in judgments.items():
+        if not isinstance(query, str) or not isinstance(grades, Mapping):
+            raise InvalidInputError(f"judgments[{query!r}]: expected a str with document id -> grade")
+        for document, grade in grades.items():
+            if not isinstance(document, str) or not isinstance(grade, Integral):
+                raise InvalidInputError(f"judgments[{query!r}][{document!r}]: expected a str with a whole number")
+        graded[query] = {document: int(grade) for document, grade in grades.items()}
+    return graded
+
+
+def _measure(parse: Any, name: object) -> Any:
+    family, at, depth = name.partition("@") if isinstance(name, str) else ("", "", "")
     try:
-        return parse(_ALIASES.get(family, family) + at + depth)
-    except (NameError, ValueError, SyntaxError, TypeError) as error:
+        measure = parse(_ALIASES.get(family, family) + at + depth)
+        if at and not float(depth) > 0:  # trec_eval ends the process at a cut-off of 0
+            raise ValueError("no depth")
+    except (NameError, ValueError, SyntaxError, TypeError, AssertionError) as error:
         raise InvalidInputError(f"metrics: {name!r} is not a metric; expected names such as {METRICS}") from error
+    return measure
 
 
-def _scores(id: str, ranking: Sequence[str]) -> dict[str, float]:
+def _scores(id: str, ranking: Any) -> dict[str, float]:
     """Scores that fall with the rank: trec_eval sorts by score, and equal ones by id."""
+    if isinstance(ranking, (str, Mapping)) or not isinstance(ranking, Iterable):
+        raise InvalidInputError(f"run[{id!r}]: expected document ids, best first, got {type(ranking).__name__}")
+    ranking = list(ranking)
+    if wrong := [i for i, document in enumerate(ranking) if not isinstance(document, str)]:
+        raise InvalidInputError(
+            f"run[{id!r}][{wrong[0]}]: expected a document id, got {type(ranking[wrong[0]]).__name__}"
+        )
     scores = {document: -float(rank) for rank, document in enumerate(ranking)}
     if len(scores) < len(ranking):
         raise InvalidInputError(f"run[{id!r}]: a document comes twice in one ranking")
@@ -239,12 +280,12 @@ def _read_records(file: Path) -> dict[str, dict[str, Any]]:
 def _read_judgments(file: Path) -> dict[str, dict[str, int]]:
     judgments: dict[str, dict[str, int]] = {}
     for number, line in _lines(file):
-        if number == 1:
-            continue
         try:
             query, document, grade = line.decode().split("\t")
             score = int(grade)
         except ValueError as error:
+            if number == 1:  # the header; where there is none, the first line is a judgment like the others
+                continue
             raise InvalidInputError(
                 f"{file}, line {number}: expected query id, document id and a whole number"
             ) from error
@@ -261,5 +302,5 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
         )
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if stripped := line.rstrip(b"\r\n"):
+            if stripped := line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n"):
                 yield number, stripped

@@ -99,9 +99,10 @@ class Summary:
             InvalidInputError: Another suffix.
         """
         path = Path(file)
-        if path.suffix == ".html":
+        suffix = path.suffix.lower()
+        if suffix == ".html":
             path.write_text(self.to_html(), "utf-8")
-        elif path.suffix == ".json":
+        elif suffix == ".json":
             path.write_bytes(orjson.dumps(self.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         else:
             raise InvalidInputError(f"{path.name}: expected a name that ends in .html or .json")
