@@ -145,6 +145,8 @@ def test_what_is_wrong_is_named_and_no_text_is_repeated(root):
         problem(post(client, "guidelines/get", {"ids": ["a"] * 1001}), 400, "InvalidInputError")
         many = [{"text": "x", "vector": [1]}] * 1001
         problem(post(client, "guidelines/add", {"documents": many}), 400, "InvalidInputError")
+        form = client.post("/v1/collections/guidelines/search", data={"query": "x"})
+        assert "Content-Type: application/json" in problem(form, 422, "ValidationError")
         wrong = {"documents": [{"text": "SECRET", "vector": "SECRET", "metadata": {"a": "SECRET"}, "id": 7}]}
         assert "SECRET" not in problem(post(client, "guidelines/add", wrong), 422, "ValidationError")
         for body in (b"{", b"[" * 100_000, b'{"documents": [{"text": "SECRET\xff"}]}', b'{"query": NaN}'):

@@ -193,9 +193,11 @@ def _stats(stats: Any) -> models.StatsModel:
 
 def _add_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
-    async def not_as_the_schema_says(_: Request, error: RequestValidationError) -> Response:
+    async def not_as_the_schema_says(request: Request, error: RequestValidationError) -> Response:
         # Without the input, which pydantic would repeat: it may be a note.
         said = "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()[:5])
+        if "json" not in request.headers.get("content-type", ""):
+            said += "; give the header Content-Type: application/json"
         return _problem(422, "ValidationError", said)
 
     @app.exception_handler(HTTPException)
