@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -300,6 +301,44 @@ def test_a_collection_that_is_deleted_while_open_says_so(folder):
             notes.count()
         with pytest.raises(NotACollectionError):
             Collection.open(folder, read_only=True)
+
+
+@pytest.mark.parametrize("restored", ["the folder", "the log alone"])
+def test_what_is_added_after_a_backup_was_put_back_under_an_open_collection_is_in_the_backup(restored, folder):
+    backup = folder.parent / "backup"
+    shutil.copytree(folder, backup)
+    with Collection.open(folder) as notes, Collection.open(folder, read_only=True) as reader:
+        notes.add([document("after the backup", 1)])
+        if restored == "the folder":
+            shutil.rmtree(folder)
+            shutil.copytree(backup, folder)
+            assert list(model_of(reader)) == ["a", "b", "c"]
+        else:
+            shutil.copy(backup / "log-000001.jsonl", folder / "restored")
+            (folder / "restored").replace(folder / "log-000001.jsonl")
+        notes.add([document("d", 1)])
+        assert list(model_of(notes)) == ["a", "b", "c", "d"]
+        notes.verify()
+    with Collection.open(folder) as notes:
+        assert list(model_of(notes)) == ["a", "b", "c", "d"]
+
+
+def test_a_collection_whose_folder_now_holds_another_takes_nothing_for_it(folder):
+    """As in a notebook that deletes a folder and creates the collection anew while the old one is still open."""
+    with Collection.open(folder) as old:
+        shutil.rmtree(folder)
+        with pytest.raises(CollectionClosedError, match="deleted or moved"):
+            old.add([document("d", 1)])
+        assert not folder.exists()
+        with Collection.open(folder) as new:
+            new.add([document("x", 1)])
+            for _ in range(2):
+                for call in (len, lambda notes: notes.add([document("d", 1)]), lambda notes: notes.erase(["x"])):
+                    with pytest.raises(CollectionClosedError, match="holds another collection"):
+                        call(old)
+            assert list(model_of(new)) == ["x"]
+    with Collection.open(folder) as new:
+        assert list(model_of(new)) == ["x"]
 
 
 def test_a_reader_that_read_the_manifest_before_the_first_record_finds_it_all_the_same(tmp_path):

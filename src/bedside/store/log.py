@@ -72,6 +72,10 @@ class MemoryFile:
             del self._data[offset:]
             self._data += new
 
+    def lies_at(self, path: Path) -> bool:  # noqa: ARG002 # one signature
+        """There is no other place."""
+        return True
+
     def close(self) -> None:
         """Nothing is held open."""
 
@@ -119,6 +123,14 @@ class DiskFile:
                 with contextlib.suppress(OSError):
                     os.ftruncate(open_.fd, offset)
                 raise
+
+    def lies_at(self, path: Path) -> bool:
+        """Tell whether ``path`` is this very file."""
+        open_ = self._open()
+        try:
+            return os.path.samestat(os.fstat(open_.fd), path.stat())
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Let go of the file; may be called twice."""
@@ -211,6 +223,10 @@ class Log:
             offset += len(line)
             if not line.startswith((_COMMIT, b'{"op":"open"')):
                 yield span, orjson.loads(line)
+
+    def lies_at(self, path: Path) -> bool:
+        """Tell whether ``path`` is this log's file, and not one that was put in its place."""
+        return self._file.lies_at(path)
 
     def ends_at(self, position: Position) -> bool:
         """Tell whether a transaction of this log ends at ``position``, with the same history before it."""

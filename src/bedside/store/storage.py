@@ -111,6 +111,7 @@ class DiskStorage:
         self._read_only = read_only
         self._lock_timeout = lock_timeout
         self._seen: tuple[int, ...] = ()
+        self._id = ""
         self._load()
         self.log = self._open_log()
 
@@ -186,6 +187,7 @@ class DiskStorage:
         """
         if self._read_only:
             raise ReadOnlyError(f"{self._folder} is open for reading only; open it with read_only=False to write")
+        _signature(self._folder / NAME)  # a lock in a folder that is gone would create the folder
         with _held(self._folder, self._lock_timeout if timeout is None else timeout):
             self._seen = ()  # a writer reads the manifest itself: what a clock and an inode say may be true of two
             yield
@@ -194,8 +196,9 @@ class DiskStorage:
         """Take over what other processes changed: ``manifest``, and ``log`` where it is another one than before."""
         if _signature(self._folder / NAME) != self._seen:
             self._load()
-        if self.manifest.log != self.log.name:
-            self.log = self._open_log()
+            # Where a backup was put in place of the folder, the open log is a file that nobody else can see.
+            if self.manifest.log != self.log.name or not self.log.lies_at(self._folder / self.manifest.log):
+                self.log = self._open_log()
 
     def save(self, manifest: Manifest) -> None:
         """Replace the manifest atomically."""
@@ -226,8 +229,12 @@ class DiskStorage:
 
     def _load(self) -> None:
         seen = _signature(self._folder / NAME)
-        self.manifest = self._read_manifest()
-        self._seen = seen
+        found = self._read_manifest()
+        if found.id != (self._id or found.id):
+            raise CollectionClosedError(
+                f"{self._folder} holds another collection than when it was opened: close this one and open it again"
+            )
+        self.manifest, self._id, self._seen = found, found.id, seen
 
     def _read_manifest(self) -> Manifest:
         path = self._folder / NAME
