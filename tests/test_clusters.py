@@ -94,6 +94,30 @@ def test_labels_are_written_back_and_nothing_else_changes(notes):
     assert notes.count({"cluster": 0}) == 12
 
 
+def test_what_changed_while_it_was_clustered_keeps_its_change(notes):
+    first, second = [d.id for d in notes.get(filter={})][:2]
+
+    class Changed(type(notes)):
+        """The same records, of which one is replaced and one deleted between reading and writing."""
+
+        def __init__(self):
+            self.__dict__.update(notes.__dict__)
+
+        def get(self, *given, **options):
+            found = notes.get(*given, **options)
+            notes.add(
+                [Document("Another text.", {"topic": "new"}, first, notes.get([first], include_vectors=True)[0].vector)]
+            )
+            notes.delete([second])
+            return found
+
+    cluster_documents(Changed(), 3, write_to="cluster")
+    (kept,) = notes.get([first])
+    assert (kept.text, kept.metadata) == ("Another text.", {"topic": "new"})
+    assert notes.get([second]) == []
+    assert notes.count({"cluster": {"$exists": True}}) == len(notes) - 1
+
+
 def test_a_filter_and_a_scope_limit_what_is_clustered(rng):
     with Collection.open(scope_keys=["patient_id"]) as notes:
         for patient in "AB":
@@ -127,6 +151,10 @@ def test_what_cannot_be_clustered_is_said(notes, rng):
         ({"method": "dbscan"}, "kmeans, minibatch"),
         ({"method": "hdbscan", "k": 3}, "min_cluster_size"),
         ({"filter": {"topic": "none"}}, "at least 2"),
+        ({"k": "3"}, "k='3': expected 1 to 27"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": None}, "seed=None"),
+        ({"write_to": ""}, "write_to=''"),
     ):
         with pytest.raises(InvalidInputError, match=message):
             cluster_documents(notes, **wrong)

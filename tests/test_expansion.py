@@ -110,6 +110,12 @@ def test_any_query_is_kept_whole_and_spans_point_at_their_terms(query):
         assert query[slice(*offer.span)] == offer.term
 
 
+@pytest.mark.parametrize("query", [None, 5, ["fever"]])
+def test_what_is_no_text_is_refused(query):
+    with pytest.raises(InvalidInputError, match="query: expected a text"):
+        expand(query)
+
+
 def test_the_lexicon_that_ships_is_clean():
     lexicon = Lexicon.load()
     assert len(lexicon.entries) >= 300

@@ -99,6 +99,7 @@ def test_colours_are_categories_most_frequent_first_or_ranges_of_numbers():
     assert [labels[0], labels[99], labels[100]] == ["0 to 19.8", "79.2 to 99", "(none)"]
     assert label_values([1, 2, 2.5])[0] == ["1", "2", "2.5"]
     assert label_values([]) == ([], {})
+    assert label_values(["", " ", "a"])[0] == ["(empty)", "(empty)", "a"]
 
 
 def test_dotted_keys_and_clusters_colour_a_map(notes):
@@ -107,6 +108,11 @@ def test_dotted_keys_and_clusters_colour_a_map(notes):
     clustering = cluster_documents(notes, 3)
     chart = map_documents(notes, color_by=clustering)
     assert set(chart.labels) == {cluster.name for cluster in clustering.clusters}
+
+
+def test_what_colours_nothing_is_said(notes):
+    with pytest.raises(InvalidInputError, match="color_by: expected a metadata key or a Clustering, got int"):
+        map_documents(notes, color_by=5)
 
 
 def test_words_are_mapped_with_their_clusters():

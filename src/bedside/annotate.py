@@ -40,6 +40,11 @@ def annotate(records: Records, task: Annotator, *, key: str, filter: FilterDict 
     for document, result in zip(documents, results, strict=True):
         found[str(document.id)] = (document.text, task.as_metadata(result, key))
     _check_scope_keys(found.values(), records.scope_keys)
+    return write_back(records, found)
+
+
+def write_back(records: Records, found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> int:
+    """Add metadata to documents that still have the text it was found in, in one transaction: id -> text, metadata."""
     return records._engine.update(records._scope_key(), list(found), _merger(found))
 
 

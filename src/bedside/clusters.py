@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.annotate import write_back
 from bedside.encoders.extras import needs
 from bedside.encoders.pooling import unit
 from bedside.errors import InvalidInputError
@@ -116,7 +118,8 @@ def cluster_documents(
         filter: Only documents that satisfy it.
         terms: How many terms name a cluster.
         seed: Of the random starts.
-        write_to: A metadata key to write each document's label to; the documents are replaced, vectors kept.
+        write_to: A metadata key to write each document's label to, as one transaction; one that another writer changed
+            or deleted meanwhile is left as it is.
         **settings: More arguments for scikit-learn's class, such as ``min_cluster_size=5`` for HDBSCAN.
 
     Raises:
@@ -125,13 +128,15 @@ def cluster_documents(
         ScopeRequired: The collection has scope keys and this is not a scoped view.
         ScopeMismatch: ``write_to`` is a scope key.
     """
+    if write_to is not None and not write_to:
+        raise InvalidInputError(f"write_to={write_to!r}: expected a metadata key")
     documents, vectors = documents_of(records, filter)
     ids = tuple(str(document.id) for document in documents)
     labels, silhouette = cluster_vectors(vectors, k, method=method, seed=seed, **settings)
     named = _document_terms([document.text for document in documents], labels, terms)
     if write_to is not None:
         pairs = zip(documents, labels.tolist(), strict=True)
-        records.add(replace(d, metadata={**d.metadata, write_to: label}) for d, label in pairs)
+        write_back(records, {str(d.id): (d.text, {write_to: label}) for d, label in pairs})
     return Clustering(ids, labels, _clusters(ids, labels, named), silhouette, method)
 
 
@@ -182,7 +187,7 @@ def cluster_vectors(
     Returns:
         int64 labels ``[n]``, 0 for the largest cluster, and the silhouette.
     """
-    _check(len(vectors), k, method)
+    _check(len(vectors), k, method, seed)
     rows = unit(np.asarray(vectors, dtype=np.float32))
     if method == "hdbscan" or k is not None:
         labels = _by_size(_fit(rows, k or 0, method, seed, settings))
@@ -210,15 +215,17 @@ def documents_of(records: Records, filter: FilterDict | None = None) -> tuple[li
     return documents, np.stack(rows) if rows else np.empty((0, 1), np.float32)
 
 
-def _check(count: int, k: int | None, method: str) -> None:
+def _check(count: int, k: Any, method: str, seed: Any) -> None:
     if method not in METHODS:
         raise InvalidInputError(f"method={method!r}: expected one of {', '.join(METHODS)}")
     if count < 2:
         raise InvalidInputError(f"expected at least 2 vectors to cluster, got {count}")
     if k is not None and method == "hdbscan":
         raise InvalidInputError("k: HDBSCAN finds the number itself; give min_cluster_size= instead")
-    if k is not None and not 1 <= k <= count:
-        raise InvalidInputError(f"k={k}: expected 1 to {count}, the number of vectors")
+    if k is not None and (not isinstance(k, Integral) or not 1 <= int(k) <= count):
+        raise InvalidInputError(f"k={k!r}: expected 1 to {count}, the number of vectors")
+    if not isinstance(seed, Integral) or not 0 <= int(seed) < 2**32:
+        raise InvalidInputError(f"seed={seed!r}: expected a whole number from 0 to 2**32 - 1")
     if method == "agglomerative" and count > _MAX_PAIRWISE:
         raise InvalidInputError(f"agglomerative: at most {_MAX_PAIRWISE} vectors, got {count}; use minibatch")
 

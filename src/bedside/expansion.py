@@ -156,6 +156,7 @@ def expand(
     Raises:
         InvalidInputError: A kind in ``apply`` is unknown, or the table cannot be parsed.
     """
+    _check_query(query)
     kinds = frozenset(apply)
     if not kinds <= set(KINDS):
         raise InvalidInputError(f"apply: expected some of {', '.join(KINDS)}, got {sorted(kinds)}")
@@ -166,6 +167,11 @@ def expand(
         known = {fold(offer.text) for offer in offers}
         offers += _from_vectors(words, vectors, neighbours, min_similarity, "neighbour" in kinds, known)
     return Expansion(query, tuple(sorted(offers, key=lambda offer: offer.span[0])))
+
+
+def _check_query(query: object) -> None:
+    if not isinstance(query, str):
+        raise InvalidInputError(f"query: expected a text, got {type(query).__name__}")
 
 
 def search_expanded(

@@ -175,6 +175,14 @@ def test_what_is_not_there_or_no_format_is_said(tmp_path):
         WordVectors.load(tmp_path)
 
 
+@pytest.mark.parametrize("header", [b"", b"2 3\r\n"])
+def test_files_of_windows_lose_no_word(tmp_path, header):
+    (tmp_path / "v.txt").write_bytes(b"\xef\xbb\xbf" + header + b"a 1 2 3\r\nb 4 5 6\r\n")
+    found = WordVectors.load(tmp_path / "v.txt", cache=tmp_path / "c")
+    assert list(found.words) == ["a", "b"]
+    np.testing.assert_array_equal(found.vectors, [[1, 2, 3], [4, 5, 6]])
+
+
 def test_hand_made_vectors_are_checked():
     with pytest.raises(InvalidInputError, match="twice"):
         WordVectors(["a", "a"], [[1.0], [2.0]])

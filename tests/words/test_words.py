@@ -128,6 +128,22 @@ def test_wrong_questions_are_refused(small):
         small.nearest("fever", 0)
     with pytest.raises(InvalidVectorError, match="12 finite numbers"):
         small.nearest([1.0, 2.0])
+    for wrong in (["fever", "heart"], np.array(["a"] * 12), np.ones((3, 12)), None, np.full(12, np.nan)):
+        with pytest.raises(InvalidVectorError, match="query: expected"):
+            small.nearest(wrong)
+    for k in (1.5, "3", None):
+        with pytest.raises(InvalidInputError, match="k="):
+            small.nearest("fever", k)
+        with pytest.raises(InvalidInputError, match="k="):
+            small.analogy(["fever"], k=k)
+    with pytest.raises(InvalidInputError, match="got one str"):
+        small.nearest_many("fever")
+    with pytest.raises(InvalidInputError, match="got one str"):
+        small.analogy("heart", "lung")
+    for ask in (small.vector, small.document_vector):
+        with pytest.raises(InvalidInputError, match="NoneType"):
+            ask(None)
+    assert small.nearest_many(np.array(["fever", "zzz"])) == small.nearest_many(["fever", "zzz"])
     with pytest.raises(InvalidInputError, match="zzz"):
         small.analogy(["zzz"])
     with pytest.raises(InvalidInputError, match="nothing is left"):

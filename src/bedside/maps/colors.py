@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 NONE = "(none)"
+EMPTY = "(empty)"
 OTHER = "(other)"
 
 # Okabe and Ito's colours, which the colour-blind tell apart, and four more; then a ramp from viridis.
@@ -54,7 +55,9 @@ def text_of(value: Any) -> str:
     """A metadata value as a label."""
     if isinstance(value, list | tuple):
         return ", ".join(map(text_of, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).strip() or EMPTY
 
 
 def _ranges(values: Sequence[Any], numbers: np.ndarray[Any, Any]) -> tuple[list[str], dict[str, str]]:

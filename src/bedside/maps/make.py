@@ -136,9 +136,11 @@ def map_words(
     return Map(points, chosen, tuple(labels), colors, None, title or f"{len(chosen)} words, {method}")
 
 
-def _values(documents: Sequence[Document], color_by: str | Clustering | None) -> list[Any]:
+def _values(documents: Sequence[Document], color_by: object) -> list[Any]:
     if isinstance(color_by, str):
         return [value_at(document.metadata, color_by) for document in documents]
+    if color_by is not None and not isinstance(color_by, Clustering):
+        raise InvalidInputError(f"color_by: expected a metadata key or a Clustering, got {type(color_by).__name__}")
     named = {} if color_by is None else _cluster_names(color_by)
     return [named.get(str(document.id)) for document in documents]
 

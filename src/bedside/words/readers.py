@@ -8,6 +8,7 @@ of them plain or gzipped; wink also as its npm folder or tarball.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import tarfile
@@ -65,7 +66,7 @@ def locate(path: Path, kind: Format) -> tuple[list[Path], Format]:
 def detect(path: Path) -> Format:
     """Tell the format of a file by its first bytes."""
     with _whole(path), _opened(path) as file:
-        head = file.read(_HEAD)
+        head = file.read(_HEAD).removeprefix(codecs.BOM_UTF8)
     if head.lstrip()[:1] == b"{" or _is_tar(path):
         return "wink"
     if head[:4] == _FASTTEXT_BINARY:
@@ -116,8 +117,10 @@ def _is_word(token: str) -> bool:
 
 def _read_text(path: Path, writer: Writer) -> None:
     with _opened(path, bar=True) as file:
-        first = file.readline()
+        first = file.readline().removeprefix(codecs.BOM_UTF8)
         dimension = int(first.split()[1]) if _is_header(first) else len(first.split()) - 1
+        if dimension < 1:
+            raise InvalidModelError("line 1: expected a word and its numbers")
         if not _is_header(first):
             writer.add(*_parse_line(first, dimension, 1))
         for number, line in enumerate(file, 2):
@@ -128,7 +131,7 @@ def _read_text(path: Path, writer: Writer) -> None:
 def _parse_line(line: bytes, dimension: int, number: int) -> tuple[str, Any]:
     parts = line.rstrip().rsplit(b" ", dimension)  # from the right: a word of GloVe's may hold spaces
     try:
-        if len(parts) != dimension + 1 or dimension < 1:
+        if len(parts) != dimension + 1:
             raise ValueError
         row = list(map(float, parts[1:]))
     except ValueError:

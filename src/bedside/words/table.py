@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bedside.encoders.pooling import unit
+from bedside.encoders.texts import checked_texts
 from bedside.errors import InvalidInputError, InvalidVectorError
 from bedside.text.fold import fold
 from bedside.types import Matrix, Vector
@@ -46,6 +48,11 @@ class Similarity(float):
 
     def __repr__(self) -> str:
         return f"Similarity({float(self)!r}, known={self.known})"
+
+
+def _check_k(k: object) -> None:
+    if not isinstance(k, Integral) or k < 1:
+        raise InvalidInputError(f"k={k!r}: expected a whole number, at least 1")
 
 
 def _similarity(value: float, known: bool) -> Similarity:
@@ -123,7 +130,12 @@ class WordTable:
         Returns:
             Words and scores; none for an unknown word.
         """
-        return self.nearest_many([query] if isinstance(query, str) else self._checked(query)[None], k, metric=metric)[0]
+        if isinstance(query, str):
+            return self.nearest_many([query], k, metric=metric)[0]
+        vector = self._checked(query)
+        if vector.ndim != 1:
+            raise InvalidVectorError(f"query: expected one vector, got shape {list(vector.shape)}; see nearest_many")
+        return self.nearest_many(vector[None], k, metric=metric)[0]
 
     def nearest_many(
         self, queries: Sequence[str] | Matrix, k: int = 10, *, metric: Metric = "cosine"
@@ -136,12 +148,11 @@ class WordTable:
             metric: As in :meth:`similarity`.
         """
         check_metric(metric)
-        if k < 1:
-            raise InvalidInputError(f"k={k}: expected at least 1")
-        if isinstance(queries, np.ndarray):
+        _check_k(k)
+        if isinstance(queries, np.ndarray) and queries.dtype.kind != "U":
             matrix = np.atleast_2d(self._checked(queries))
             return [self._named(best, (), k) for best in best_rows(self.table, matrix, k, metric)]
-        found = [self._find(word) for word in queries]
+        found = [self._find(word) for word in checked_texts(queries)]
         known = [i for i, rows in enumerate(found) if rows]
         answers: list[list[Neighbour]] = [[] for _ in found]
         if known:
@@ -162,7 +173,8 @@ class WordTable:
         Raises:
             InvalidInputError: A word is unknown, or nothing is left of the sum.
         """
-        given = [*positive, *negative]
+        _check_k(k)
+        given = [*checked_texts(positive), *checked_texts(negative)]
         if unknown := [word for word in given if word not in self]:
             raise InvalidInputError(f"analogy: unknown words {unknown}")
         signs = np.array([1.0] * len(positive) + [-1.0] * len(negative), dtype=np.float32)
@@ -173,8 +185,10 @@ class WordTable:
         best = best_rows(self.table, total[None].astype(np.float32), k + len(taken), "cosine")[0]
         return self._named(best, taken, k)
 
-    def _find(self, word: str) -> tuple[int, ...]:
+    def _find(self, word: object) -> tuple[int, ...]:
         """The rows of a word: one, or those of its parts; none where it is unknown."""
+        if not isinstance(word, str):
+            raise InvalidInputError(f"word: expected str, got {type(word).__name__}")
         rows = self.rows_of
         if (row := rows.get(word)) is not None:
             return (row,)
@@ -193,7 +207,10 @@ class WordTable:
         return [Neighbour(self.words[row], score) for row, score in pairs if row not in left_out][:k]
 
     def _checked(self, vectors: Any) -> Matrix:
-        found = np.asarray(vectors, dtype=np.float32)
+        try:
+            found = np.asarray(vectors, dtype=np.float32)
+        except (TypeError, ValueError):
+            raise InvalidVectorError(f"query: expected a word or {self.dimension} finite numbers") from None
         if found.shape[-1:] != (self.dimension,) or not np.isfinite(found).all():
             raise InvalidVectorError(f"query: expected {self.dimension} finite numbers, got shape {list(found.shape)}")
         return found

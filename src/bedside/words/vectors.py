@@ -147,7 +147,7 @@ class WordVectors(AsyncMethods, WordTable):
                 pooling that was loaded or fitted.
         """
         chosen = self.pooling if pooling is None else WordPooling(pooling)
-        found = self._pool(chosen, words_of(text) if isinstance(text, str) else text)
+        found = self._pool(chosen, words_of(text) if isinstance(text, str) else checked_texts(text))
         return np.zeros(self.dimension, np.float32) if found is None else chosen.finish(found)
 
     def fit(self, corpus: Iterable[Document | str], *, pooling: Method = "sif", whiten: bool = False) -> WordVectors:
