@@ -190,6 +190,13 @@ def test_every_window_of_a_long_text_begins_with_the_prompt(published: Path) -> 
     assert owners.tolist() == [0] * (len(rows) - 1) + [1]
 
 
+@pytest.mark.parametrize("overflow", ["window", "error", "truncate"])
+def test_a_prompt_that_leaves_no_room_for_the_text_is_refused(published: Path, overflow) -> None:
+    prompted = {"max_length": 8, "overlap": 0, "overflow": overflow, "document_prompt": "passage one two three four: "}
+    with pytest.raises(InvalidInputError, match="the prompt has 6 tokens and leaves no room in 8"):
+        load_encoder(published, **prompted).encode_documents(["pain"])
+
+
 def test_overflow_error_names_position_and_counts_and_no_text(published: Path) -> None:
     encoder = load_encoder(published, max_length=10, overflow="error")
     with pytest.raises(TextTooLongError, match=r"texts\[1\] has 20 tokens, 8 fit") as caught:

@@ -244,6 +244,8 @@ class TransformerEncoder(AsyncMethods):
         tokens = tokenizer.tokens([prompt + text for text in texts] if prompt else texts)
         head = tokenizer.tokens([prompt])[0] if prompt else []
         capacity = self.max_length - tokenizer.special_count
+        if len(head) >= capacity:
+            raise InvalidInputError(f"the prompt has {len(head)} tokens and leaves no room in {self.max_length}")
         empty = [i for i, ids in enumerate(tokens) if len(ids) <= (len(head) if prompt else 0)]
         if empty:
             raise InvalidInputError(f"texts[{empty[0]}]: nothing to encode, the text has no token ({len(empty)} such)")
@@ -263,7 +265,9 @@ class TransformerEncoder(AsyncMethods):
             return [ids[:capacity]]
         rest, room = ids[len(head) :], capacity - len(head)
         if room <= self.settings.overlap:
-            raise InvalidInputError(f"the prompt has {len(head)} tokens and leaves no room in {self.max_length}")
+            raise InvalidInputError(
+                f"overlap={self.settings.overlap}: the prompt takes {len(head)} of {capacity} tokens; at most {room - 1}"
+            )
         return [[*ids[: len(head)], *rest[a:b]] for a, b in split(len(rest), room, self.settings.overlap)]
 
     def _check_lengths(self, tokens: list[list[int]], capacity: int) -> None:
