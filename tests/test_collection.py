@@ -231,6 +231,22 @@ def test_without_an_encoder_texts_are_found_by_words_alone(tmp_path):
         assert [h.text for h in notes.search("fever")] == ["no fever"]
 
 
+@pytest.mark.parametrize("options", [{"mode": "dense"}, {"mode": "hybrid"}, {"vector": np.ones(16)}, {"alpha": 1.0}])
+def test_a_collection_of_texts_alone_refuses_to_be_searched_by_vectors(tmp_path, options):
+    """It would find nothing, or answer a hybrid question with BM25 alone."""
+    with Collection.open(tmp_path / "c") as notes:
+        notes.add(["chest pain"])
+    with Collection.open(tmp_path / "c", encoder=HashEncoder()) as notes:
+        assert notes.search("pain")[0].dense is None
+        with pytest.raises(InvalidInputError, match="texts without vectors"):
+            notes.search("pain", **{"mode": "hybrid", **options})
+        with pytest.raises(InvalidInputError, match="texts without vectors"):
+            notes.search(vector=np.ones(16))
+        assert notes.search("pain", mode="hybrid", alpha=0.0)
+        notes.reembed(HashEncoder())
+        assert notes.search("pain", **options)[0].dense is not None
+
+
 def test_an_empty_collection_answers_nothing(tmp_path):
     for notes in (Collection.open(), Collection.open(tmp_path / "c", encoder=HashEncoder())):
         assert notes.search("pain") == []

@@ -243,7 +243,7 @@ class CoreVerbs(ABC):
             Hits, or a list of hits for each of several queries. Ties go to the earlier document.
 
         Raises:
-            InvalidInputError: An argument is out of its range, or the mode needs what was not given.
+            InvalidInputError: An argument is out of its range, or the mode needs what was not given or is not stored.
             InvalidVectorError: The query's vector has the wrong dimension, is not finite, or zero.
             EncoderRequired: A text must be encoded and there is no encoder.
             FilterError: The filter does not parse.

@@ -13,7 +13,14 @@ import numpy as np
 import orjson
 
 from bedside import lines
-from bedside.errors import CorruptLogError, DuplicateIdError, EncoderRequired, InvalidVectorError, TracesRemainError
+from bedside.errors import (
+    CorruptLogError,
+    DuplicateIdError,
+    EncoderRequired,
+    InvalidInputError,
+    InvalidVectorError,
+    TracesRemainError,
+)
 from bedside.filters.rules import fields, key_of
 from bedside.filters.tree import Node
 from bedside.index.state import Delete, Index
@@ -197,6 +204,11 @@ class Engine(Live):
         with self.reading() as index:
             if vectors is not None and not given and self.encoder is not encoder:  # another thread re-embedded it
                 vectors = self.encode_queries(texts or [])
+            if vectors is not None and self.manifest.dimension == 0:
+                raise InvalidInputError(
+                    "search: the collection holds texts without vectors, so that only mode='sparse' without vector= "
+                    "finds anything; Collection.reembed makes the vectors"
+                )
             if vectors is not None and index.dense is not None and vectors.shape[1] != index.dense.dimension:
                 raise InvalidVectorError(  # it was checked before another process re-embedded the collection
                     f"vector: expected dimension {index.dense.dimension}, got {vectors.shape[1]}"
