@@ -208,6 +208,19 @@ def test_eval_tests_the_notes_alone(ward):
     assert re.search(r"^the notes, numbers, sparse\tpairs right\t1\.000", out, re.M)
 
 
+def test_eval_refuses_before_it_measures_and_never_says_nothing(ward, tmp_path):
+    files = ["--queries", tmp_path / "queries.jsonl", "--qrels", tmp_path / "qrels.tsv"]
+    for wrong, named in (
+        (["--mode", "magic"], "modes: expected some of hybrid, dense, sparse"),
+        (["--mode", "dense"], "modes: dense needs an encoder"),
+        (["--report", tmp_path / "no" / "r.html"], "there is no folder"),
+        (["--report", tmp_path / "r.pdf"], ".html or .json"),
+    ):
+        error = bedside("eval", ward, *files, *wrong, code=1)
+        assert named in error
+        assert error.count("\n") == 1
+
+
 def test_explain_shows_numbers_that_add_up_to_the_score(ward):
     asked = ["explain", ward, "no chest pain", "--encoder", "bedside/static", "--top-k", 3]
     lines = [json.loads(line) for line in bedside(*asked, "--json", "--filter", '{"ward": "B"}').splitlines()]

@@ -63,11 +63,14 @@ def evaluate(
     """Measure a search on judged queries, compare two encoders, or test it on the notes alone."""
     from bedside.evaluation import METRICS, evaluate_collection, load_queries
     from bedside.evaluation.collection import MODES
+    from bedside.evaluation.summary import report_file
 
     if (queries is None) != (qrels is None) or (queries is None and not probes):
         raise typer.BadParameter("give --queries with --qrels, or --probes")
     if compare and compare[0] == compare[1]:
         raise typer.BadParameter("--compare: give two different encoders")
+    if report is not None:
+        report_file(report)
     asked, judged = load_queries(queries, qrels) if queries and qrels else (None, None)
     modes: Any = mode or MODES  # the collection says which modes there are
     encoders: Any = {name: load(name) for name in compare or ()}

@@ -59,7 +59,8 @@ def evaluate_collection(
         Everything, ready to be saved as a page or as JSON. Systems are compared mode by mode, encoder by encoder.
 
     Raises:
-        InvalidInputError: No document, nothing to measure, or queries without judgments.
+        InvalidInputError: No document, nothing to measure, queries without judgments, an unknown mode or metric, or no
+            mode that the collection can search in.
 
     Example:
         >>> from bedside import Document
@@ -76,6 +77,8 @@ def evaluate_collection(
         raise InvalidInputError("tune: give judged queries to choose the settings by")
     if encoders is not None and not isinstance(encoders, Mapping):
         raise InvalidInputError(f"encoders: expected name -> encoder, got {type(encoders).__name__}")
+    if judged:
+        _check_measures(modes, metrics)
     _warn_of_other_ids(judged, judgments or {}, documents)
     named: dict[str, Encoder | None] = {**encoders} if encoders else {"": records.encoder}
     reports = {}
@@ -120,7 +123,17 @@ def _searched(
 
 def _possible(records: Records, modes: Sequence[Mode]) -> list[Mode]:
     """BM25 alone where queries cannot be encoded or there are no vectors."""
-    return [mode for mode in modes if mode == "sparse" or (records.encoder is not None and records.dimension)]
+    possible = [mode for mode in modes if mode == "sparse" or (records.encoder is not None and records.dimension)]
+    if not possible:
+        raise InvalidInputError(f"modes: {', '.join(modes)} needs an encoder, and documents with vectors")
+    return possible
+
+
+def _check_measures(modes: Sequence[str], metrics: Sequence[str]) -> None:
+    """Refuse unknown modes and metrics before anything is encoded."""
+    if isinstance(modes, str) or not modes or not set(modes) <= set(MODES):
+        raise InvalidInputError(f"modes: expected some of {', '.join(MODES)}, got {modes!r}")
+    evaluate({}, {"query": {"document": 1}}, metrics)
 
 
 def _compared(

@@ -96,17 +96,28 @@ class Summary:
         """Write ``*.html`` or ``*.json``.
 
         Raises:
-            InvalidInputError: Another suffix.
+            InvalidInputError: Another suffix, or there is no such folder.
         """
-        path = Path(file)
-        suffix = path.suffix.lower()
-        if suffix == ".html":
+        path = report_file(file)
+        if path.suffix.lower() == ".html":
             path.write_text(self.to_html(), "utf-8")
-        elif suffix == ".json":
-            path.write_bytes(orjson.dumps(self.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         else:
-            raise InvalidInputError(f"{path.name}: expected a name that ends in .html or .json")
+            path.write_bytes(orjson.dumps(self.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         return path
+
+
+def report_file(file: str | os.PathLike[str]) -> Path:
+    """The path of a report that could be written, to be asked before minutes are spent on measuring.
+
+    Raises:
+        InvalidInputError: Another suffix, or there is no such folder.
+    """
+    path = Path(file)
+    if path.suffix.lower() not in (".html", ".json"):
+        raise InvalidInputError(f"{path.name}: expected a name that ends in .html or .json")
+    if not path.parent.is_dir():
+        raise InvalidInputError(f"{path}: there is no folder {path.parent}")
+    return path
 
 
 def _intervals(report: Report) -> dict[str, Interval]:
