@@ -103,6 +103,7 @@ def test_only_the_scope_and_the_filter_are_compared():
 
 def test_wrong_arguments_are_refused():
     notes = Collection.open()
-    for wrong in ({"threshold": 0}, {"threshold": 1.1}, {"shingle": 0}, {"measure": "cosine"}):
+    thresholds = [{"threshold": wrong} for wrong in (0, 1.1, float("nan"), "0.8", None)]
+    for wrong in (*thresholds, {"shingle": 0}, {"shingle": 2.5}, {"measure": "cosine"}, {"filter": []}, {"filter": ""}):
         with pytest.raises(InvalidInputError):
             duplicates(notes, **wrong)

@@ -100,11 +100,11 @@ def duplicates(
         >>> duplicates(notes)[0].ids
         ('mon', 'tue')
     """
-    if not 0 < threshold <= 1 or shingle < 1:
-        raise InvalidInputError(f"threshold={threshold}, shingle={shingle}: expected above 0 to 1, and at least 1")
+    _check_threshold(threshold)
+    _check_shingle(shingle)
     if measure not in get_args(Measure):
         raise InvalidInputError(f"measure={measure!r}: expected one of {', '.join(get_args(Measure))}")
-    documents = records.get(filter=filter or {})
+    documents = records.get(filter={} if filter is None else filter)
     sets = [shingles(document.text, shingle) for document in documents]
     ids = [str(document.id) for document in documents]
     filled = [i for i, found in enumerate(sets) if found]
@@ -124,6 +124,16 @@ def shingles(text: str, size: int = 5) -> _Shingles:
     if len(words) <= size:
         return frozenset({" ".join(words)} - {""})
     return frozenset(" ".join(words[i : i + size]) for i in range(len(words) - size + 1))
+
+
+def _check_threshold(value: object) -> None:
+    if not isinstance(value, int | float) or not 0 < value <= 1:
+        raise InvalidInputError(f"threshold: expected a number above 0, at most 1, got {value!r}")
+
+
+def _check_shingle(value: object) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise InvalidInputError(f"shingle: expected an int of at least 1, got {value!r}")
 
 
 def _compared(first: str, second: str, a: _Shingles, b: _Shingles) -> DuplicatePair:
