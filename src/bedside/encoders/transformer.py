@@ -266,7 +266,7 @@ class TransformerEncoder(AsyncMethods):
         rest, room = ids[len(head) :], capacity - len(head)
         if room <= self.settings.overlap:
             raise InvalidInputError(
-                f"overlap={self.settings.overlap}: the prompt takes {len(head)} of {capacity} tokens; at most {room - 1}"
+                f"overlap={self.settings.overlap}: beside the prompt's {len(head)} tokens at most {room - 1} fit"
             )
         return [[*ids[: len(head)], *rest[a:b]] for a, b in split(len(rest), room, self.settings.overlap)]
 

@@ -188,7 +188,8 @@ class WordVectors(AsyncMethods, WordTable):
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
         """Encode passages: float32 ``[n, d]`` of length 1, in the order given.
 
-        A text of which no word is known gets the average of all vectors.
+        A text of which no word is known gets the average of all vectors. Emoji and control characters are no words; any
+        length is read.
 
         Raises:
             InvalidInputError: Not a list of strings, or a text without a word in it; the message names the position.
