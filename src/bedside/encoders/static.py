@@ -114,7 +114,7 @@ class StaticEncoder(AsyncMethods):
 
         Args:
             texts: Any number of strings of any length, none of it cut. A text whose words are all unknown (emoji,
-                another script) gets the vector of the unknown token; control characters and lone surrogates are dropped.
+                another script) gets the vector of the unknown token; control characters, lone surrogates are dropped.
 
         Returns:
             float32 ``[n, d]`` in the order given; ``[0, d]`` for no texts.
