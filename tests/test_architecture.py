@@ -27,6 +27,14 @@ MAY_IMPORT = {
     "text": BOTTOM,
     "rank": BOTTOM,
     "records": BOTTOM,
+    "arguments": BOTTOM | {"records"},
+    "index": BOTTOM | {"filters", "rank", "records", "store", "text"},
+    "search": BOTTOM | {"index", "rank"},
+    "lines": BOTTOM | {"index", "records", "store"},
+    "maintenance": BOTTOM | {"store"},
+    "live": BOTTOM | {"index", "lines", "store"},
+    "engine": BOTTOM | {"filters", "index", "lines", "live", "maintenance", "records", "search", "store"},
+    "core_verbs": BOTTOM | {"arguments", "engine", "filters", "maintenance", "records", "search"},
     "encoders": BOTTOM | {"text"},
 }
 NO_ENCODERS = {
@@ -71,6 +79,8 @@ def imported(tree: ast.Module) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bedside."):
             names.add(node.module.removeprefix("bedside."))
+        if isinstance(node, ast.ImportFrom) and node.module == "bedside":
+            names |= {alias.name for alias in node.names}
         if isinstance(node, ast.Import):
             names |= {alias.name.removeprefix("bedside.") for alias in node.names if alias.name.startswith("bedside.")}
     return names
