@@ -24,6 +24,7 @@ for needed in ("torch", "sentence_transformers", "datasets", "accelerate", "peft
     pytest.importorskip(needed, reason=f"{needed} is not installed: tuning needs bedside[tuning]")
 
 from bedside.tuning import Pair, TuneSettings, mine_negatives, pairs_from_documents, tune_encoder  # noqa: E402
+from bedside.tuning.folders import only_process  # noqa: E402
 from bedside.tuning.training import _arguments  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -318,6 +319,15 @@ def test_small_batches_add_up_to_the_batch_that_was_asked_for(tmp_path, batch, m
     asked = TuneSettings(batch_size=batch, mini_batch=mini, device="cpu")
     made = _arguments("tsdae", 1000, asked, tmp_path, measured=False)
     assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == parts
+
+
+def test_two_processes_never_train_into_one_folder(base, tmp_path):
+    with only_process(tmp_path / "m"), pytest.raises(InvalidInputError, match="another process is training into it"):
+        tune_encoder(base, output=tmp_path / "m", pairs=PAIRS, settings=settings(epochs=1))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "m.run.lock").touch()  # what a killed process leaves behind holds nobody up
+    tune_encoder(base, output=tmp_path / "m", pairs=PAIRS, settings=settings(epochs=1, holdout=0))
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
 def test_an_output_that_is_not_empty_is_left_alone(base, tmp_path):

@@ -20,6 +20,7 @@ for needed in ("torch", "transformers", "accelerate", "peft", "seqeval", "sklear
     pytest.importorskip(needed, reason=f"{needed} is not installed: tuning needs bedside[tuning]")
 
 from bedside.tuning import load_task, tune_classifier, tune_ner, tune_qa, tune_relations  # noqa: E402
+from bedside.tuning.folders import only_process  # noqa: E402
 from bedside.tuning.tasks import NerExample, Span, TaskSettings, plan_task, read_examples  # noqa: E402
 from bedside.tuning.tasks.checks import text_key  # noqa: E402
 
@@ -182,6 +183,8 @@ def test_a_run_is_refused_before_it_trains(base, tmp_path):
     none = [replace(e, relations=tuple(replace(link, label="none") for link in e.relations)) for e in related()]
     with pytest.raises(InvalidInputError, match="no relation but 'none'"):
         tune_relations(none, tmp_path / "task", base=base, settings=how())
+    with only_process(tmp_path / "task"), pytest.raises(InvalidInputError, match="another process"):
+        tune_ner(tagged(), tmp_path / "task", base=base, settings=how())
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "note").write_text("kept")
     with pytest.raises(InvalidInputError, match="not empty"):

@@ -19,7 +19,7 @@ from bedside.encoders.prepare import building
 from bedside.encoders.settings import folder_settings
 from bedside.errors import BedsideError, BedsideWarning, InvalidInputError
 from bedside.tuning.card import papers, record
-from bedside.tuning.folders import check_finite, new_folder
+from bedside.tuning.folders import check_finite, new_folder, only_process
 from bedside.tuning.heldout import measure
 from bedside.tuning.network import base_folder, copy_base, open_network, save_network
 from bedside.tuning.pairs import Pairs
@@ -108,7 +108,7 @@ def tune_encoder(
 
     Raises:
         InvalidInputError: Data that is missing, empty, in wrong columns or on both sides of the split; an output folder
-            that is not empty; an interrupted run of other data or settings.
+            that is not empty, or that another process trains into; an interrupted run of other data or settings.
         InvalidModelError: The base is no text encoder that can be trained.
         MissingExtraError: ``bedside[tuning]`` is not installed.
 
@@ -126,12 +126,13 @@ def tune_encoder(
     data = gather(method, settings, pairs=pairs, triples=triples, corpus=corpus, held_out=held_out)
     encoder = load_encoder(source, device=settings.device)
     facts = {"name": name, "fingerprint": encoder.fingerprint}
-    run = _open_run(target, source, _digest(facts, method, data, settings), resume=resume)
-    with _nothing_left_of_a_refused(run):
-        mixed_precision(settings)
-        network = open_network(run / "base", settings, layers=settings.layers if method == "distill" else None)
-        columns = _rows(run, method, data, settings, encoder, query_generator, cross_encoder)
-    return _run(run, target, facts, method, network, columns, data, settings)
+    with only_process(target):
+        run = _open_run(target, source, _digest(facts, method, data, settings), resume=resume)
+        with _nothing_left_of_a_refused(run):
+            mixed_precision(settings)
+            network = open_network(run / "base", settings, layers=settings.layers if method == "distill" else None)
+            columns = _rows(run, method, data, settings, encoder, query_generator, cross_encoder)
+        return _run(run, target, facts, method, network, columns, data, settings)
 
 
 def _run(
@@ -211,7 +212,6 @@ def _open_run(target: Path, source: Path, digest: str, *, resume: bool) -> Path:
             )
         return run
     shutil.rmtree(run, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
     run.mkdir(mode=0o700)
     copy_base(source, run / "base")
     (run / "checkpoints").mkdir()

@@ -20,7 +20,7 @@ from bedside.encoders.extras import needs
 from bedside.encoders.prepare import file_hashes, prepared
 from bedside.encoders.settings import positions
 from bedside.errors import InvalidInputError, InvalidModelError
-from bedside.tuning.folders import check_finite, new_folder
+from bedside.tuning.folders import check_finite, new_folder, only_process
 from bedside.tuning.tasks.checks import refuse
 from bedside.tuning.tasks.data import Data, gather
 from bedside.tuning.tasks.examples import Kind
@@ -181,9 +181,10 @@ def tune(
     data = gather(kind, train, valid, test, settings)
     refuse(data.problems, settings.allow)
     setup = set_up(base, data, settings)
-    run = _run_folder(target, setup, settings)
-    report = _trained(setup, settings, run, target, began)
-    shutil.rmtree(run)
+    with only_process(target):
+        run = _run_folder(target, setup, settings)
+        report = _trained(setup, settings, run, target, began)
+        shutil.rmtree(run)
     return report
 
 
