@@ -226,3 +226,33 @@ def test_without_a_package_one_line_says_what_to_install(tmp_path, package, comm
 def test_a_configuration_that_is_no_text_is_an_error_in_one_line(tmp_path):
     (tmp_path / "run.yaml").write_bytes(b"\xff\xfe")
     assert "not UTF-8" in bedside("tune", "classify", "--config", tmp_path / "run.yaml", code=1)
+
+
+def test_a_collection_of_the_static_encoder_is_asked_and_written_to_without_naming_it_again(tmp_path):
+    path = tmp_path / "ward"
+    lines = [{"text": "Swelling of both legs."}, {"text": "Chest pain on exertion."}]
+    bedside("add", path, "-", "--encoder", "bedside/static", stdin=json_lines(lines[:1]))
+    bedside("add", path, "-", stdin=json_lines(lines[1:]))
+    first = bedside("search", path, "oedema of the ankles", "--top-k", "1", "--json")
+    assert json.loads(first)["text"] == "Swelling of both legs."
+
+
+def test_no_other_encoder_is_loaded_by_the_name_that_a_collection_has_for_it(tmp_path):
+    with Collection.open(tmp_path / "ward", encoder=Named("openai:text-embedding-3-small")) as collection:
+        collection.add(["Chest pain."])
+    assert "openai:text-embedding-3-small: give --encoder" in bedside("search", tmp_path / "ward", "pain", code=1)
+
+
+class Named:
+    """An encoder with a name of somebody's choice."""
+
+    dimension = 2
+    fingerprint = "x"
+
+    def __init__(self, name):
+        self.name = name
+
+    def encode_documents(self, texts):
+        return np.ones((len(texts), 2), np.float32)
+
+    encode_queries = encode_documents

@@ -16,6 +16,7 @@ from bedside.cli.options import (
     Json,
     Model,
     Scope,
+    asking,
     load,
     one_line,
     parse_filter,
@@ -74,7 +75,7 @@ def evaluate(
     asked, judged = load_queries(queries, qrels) if queries and qrels else (None, None)
     modes: Any = mode or MODES  # the collection says which modes there are
     encoders: Any = {name: load(name) for name in compare or ()}
-    with reading(path, None if compare else encoder) as collection:
+    with reading(path) if compare else asking(path, encoder) as collection:
         summary = evaluate_collection(
             scoped(collection, scope),
             asked,
@@ -112,7 +113,7 @@ def explain(
     """Show the arithmetic of each hit: cosine, every term's part of BM25, fusion, filter and scope; never its text."""
     wanted = parse_filter(filter)
     chosen: Any = {"mode": mode, "alpha": alpha, "fusion": fusion}
-    with reading(path, encoder) as collection, shell_hints(path, "--mode sparse"):
+    with asking(path, encoder) as collection, shell_hints(path, "--mode sparse"):
         view = scoped(collection, scope)
         hits = view.search(query, top_k=top_k, filter=wanted, explain=True, **chosen)
     for rank, hit in enumerate(hits, 1):

@@ -76,7 +76,7 @@ def import_(
     file.stat()
     options: dict[str, Any] = {} if text_key is None else {"text_key": text_key}
     values = parse_scope(scope)
-    with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()) as collection:
+    with Collection.open(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection:
         records = collection.scoped(**values) if values else collection
         added = records.import_from(file, format=format, **options)
     say(f"{added} documents added", {"added": added}, json=json)

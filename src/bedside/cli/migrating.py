@@ -56,7 +56,7 @@ def migrate_command(
         for _ in READERS[name](source, **options):
             pass
     values = parse_scope(scope)
-    with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()) as collection:
+    with Collection.open(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection:
         records = collection.scoped(**values) if values else collection
         added = records.import_from(source, format=name, **options)
     say(f"{added} documents added", {"added": added}, json=json)

@@ -28,7 +28,11 @@ Scope = Annotated[
     list[str] | None,
     typer.Option("--scope", help="KEY=VALUE, or KEY:=NUMBER for a whole number; once for each scope key."),
 ]
-Model = Annotated[str | None, typer.Option("--encoder", metavar="MODEL", help="Hub id or folder of the text encoder.")]
+STATIC = "bedside/static"
+Model = Annotated[
+    str | None,
+    typer.Option("--encoder", metavar="MODEL", help=f"Hub id or folder of the text encoder, or {STATIC}."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
 SHOWN = 300
 """Characters of a text in a table: a screen holds a few hits."""
@@ -70,8 +74,15 @@ def selection(ids: list[str] | None, filter: str | None) -> tuple[list[str] | No
     return ids or None, parse_filter(filter)
 
 
-def load(model: str | None) -> Encoder | None:
-    """Load the encoder that was asked for, if any."""
+def load(model: str | None, path: Path | None = None) -> Encoder | None:
+    """Load the encoder that was asked for, if any; else the static one where the collection at ``path`` has it.
+
+    No other is loaded by the name that a collection has for it: the name of somebody else's collection must neither
+    fetch a model nor send a question to a server.
+    """
+    if model is None and path is not None and (path / NAME).is_file():
+        written = manifest_of(path).encoder
+        model = STATIC if written is not None and written.name == STATIC else None
     if model is None:
         return None
     from bedside.encoders import load_encoder  # most commands need none
@@ -79,10 +90,16 @@ def load(model: str | None) -> Encoder | None:
     return load_encoder(model)
 
 
-def reading(path: Path, model: str | None = None) -> Collection:
+def reading(path: Path) -> Collection:
     """Open a collection that is there, without writing to it."""
     _check_there(path)
-    return Collection.open(path, encoder=load(model), read_only=True)
+    return Collection.open(path, read_only=True)
+
+
+def asking(path: Path, model: str | None) -> Collection:
+    """Open a collection that is there, without writing to it, for questions in words."""
+    _check_there(path)
+    return Collection.open(path, encoder=load(model, path), read_only=True)
 
 
 def writing(path: Path) -> Collection:

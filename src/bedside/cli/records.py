@@ -21,6 +21,7 @@ from bedside.cli.options import (
     Model,
     Scope,
     as_json,
+    asking,
     load,
     manifest_of,
     one_line,
@@ -60,7 +61,7 @@ def add(
     """
     added = 0
     with (
-        Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()) as collection,
+        Collection.open(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection,
         shell_hints(path, "a vector in each line"),
         progress(None, "add", "document") as advance,
     ):
@@ -93,7 +94,7 @@ def search(
 ) -> None:
     """Print the best documents for a query, best first."""
     wanted = parse_filter(filter)
-    with reading(path, encoder) as collection, shell_hints(path, "--mode sparse"):
+    with asking(path, encoder) as collection, shell_hints(path, "--mode sparse"):
         view = scoped(collection, scope)
         chosen: Any = mode  # the collection says which modes there are
         hits = view.search(query, mode=chosen, top_k=top_k, filter=wanted, explain=explain)

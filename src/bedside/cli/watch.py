@@ -96,7 +96,7 @@ COMMANDS = {"add-notes": add_notes, "watch": watch}
 
 
 def _opened(path: Path, encoder: str | None, scope: list[str] | None) -> Collection:
-    return Collection.open(path, encoder=load(encoder), scope_keys=list(parse_scope(scope)))
+    return Collection.open(path, encoder=load(encoder, path), scope_keys=list(parse_scope(scope)))
 
 
 def _view(collection: Collection, scope: list[str] | None) -> Records:
