@@ -212,13 +212,16 @@ def test_eval_refuses_before_it_measures_and_never_says_nothing(ward, tmp_path):
     files = ["--queries", tmp_path / "queries.jsonl", "--qrels", tmp_path / "qrels.tsv"]
     for wrong, named in (
         (["--mode", "magic"], "modes: expected some of hybrid, dense, sparse"),
-        (["--mode", "dense"], "modes: dense needs an encoder"),
         (["--report", tmp_path / "no" / "r.html"], "there is no folder"),
         (["--report", tmp_path / "r.pdf"], ".html or .json"),
     ):
         error = bedside("eval", ward, *files, *wrong, code=1)
         assert named in error
         assert error.count("\n") == 1
+    with Collection.open(tmp_path / "given") as given:
+        given.add([Document("Cough.", vector=[1, 0])])
+    error = bedside("eval", tmp_path / "given", *files, "--mode", "dense", code=1)
+    assert "modes: dense needs an encoder" in error
 
 
 def test_explain_shows_numbers_that_add_up_to_the_score(ward):
