@@ -321,6 +321,14 @@ def test_small_batches_add_up_to_the_batch_that_was_asked_for(tmp_path, batch, m
     assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == parts
 
 
+def test_pairs_that_leave_nothing_to_measure_are_said(base, tmp_path):
+    one_answer = [(query, TEXTS[0]) for query, _ in PAIRS[:8]] + PAIRS[-1:]
+    with pytest.warns(BedsideWarning, match="holdout: no group of pairs"):
+        made = tune_encoder(base, output=tmp_path / "m", pairs=one_answer, settings=settings(epochs=1, holdout=0.05))
+    assert made.before == made.after == {}
+    assert "Nothing was held out" in (made.folder / "README.md").read_text("utf-8")
+
+
 def test_two_processes_never_train_into_one_folder(base, tmp_path):
     with only_process(tmp_path / "m"), pytest.raises(InvalidInputError, match="another process is training into it"):
         tune_encoder(base, output=tmp_path / "m", pairs=PAIRS, settings=settings(epochs=1))

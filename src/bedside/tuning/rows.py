@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bedside.errors import InvalidInputError
+from bedside.errors import BedsideWarning, InvalidInputError
 from bedside.tuning.heldout import HeldOut, make_held_out
 from bedside.tuning.negatives import mine_negatives
 from bedside.tuning.pairs import Pair, Pairs, check_leakage, digest, json_lines, read_pairs, split_pairs
@@ -70,6 +71,13 @@ def gather(
     used = tuple(train) if method == "contrastive" else ()
     if used and len({pair.positive for pair in used} | {pair.negative for pair in used if pair.negative}) < 2:
         raise InvalidInputError("pairs: one passage alone teaches nothing; give a second one, or a negative")
+    if used and settings.holdout and not kept:
+        warnings.warn(
+            "holdout: no group of pairs that share texts is small enough to be kept back, so nothing is measured; give "
+            "held_out=, more pairs, or a larger share",
+            BedsideWarning,
+            stacklevel=3,
+        )
     others = [*(pair.positive for pair in used), *texts]
     return Data(
         used,
