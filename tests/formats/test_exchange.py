@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -275,6 +278,81 @@ def test_the_commands_create_fill_and_write_a_collection(tmp_path):
     assert run("import", again, tmp_path / "out.csv") == "1 documents added\n"
     (tmp_path / "in").write_text("[{")
     assert "record" in run("import", again, tmp_path / "in", code=1)
+
+
+def test_a_file_that_is_refused_leaves_no_empty_collection(tmp_path):
+    (tmp_path / "in").write_text('[{"id": "1", "text": "x", "vector": [1, 2]}, {')
+    assert "record 1" in run("import", tmp_path / "new", tmp_path / "in", code=1)
+    assert "expected one of" in run("import", tmp_path / "new", tmp_path / "in", "--format", "xls", code=1)
+    assert "no such file" in run("import", tmp_path / "new", tmp_path / "none", code=1).lower()
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def many(folder, count=5_000):
+    """Return a folder with a collection of one record, and a file of many: more than the log writes at once."""
+    with Collection.open(folder / "c") as notes:
+        notes.add([Document("kept", {}, "kept", np.ones(512, np.float32))])
+    FORMATS["jsonl"].write(
+        folder / "in", (Document("x", {}, str(i), np.full(512, i + 1.5)) for i in range(count)), vectors=True
+    )
+    return folder / "c"
+
+
+LIMITED = """
+import resource, sys
+from bedside import Collection
+from bedside.errors import WriteFailedError
+
+notes = Collection.open(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+try:
+    notes.import_from(sys.argv[2])
+except WriteFailedError as error:
+    print(error, len(notes))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of a file")
+@pytest.mark.parametrize("limit", [0, 1_000_000, 6_000_000])
+def test_an_import_that_fills_the_disk_leaves_the_collection_as_it_was(tmp_path, limit):
+    path = many(tmp_path)
+    size = (path / "log-000001.jsonl").stat().st_size
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, path, tmp_path / "in", str(limit)], capture_output=True, text=True, check=True
+    )
+    assert "nothing was committed 1" in done.stdout
+    assert (path / "log-000001.jsonl").stat().st_size == size
+    with Collection.open(path) as notes:
+        assert [d.id for d in notes] == ["kept"]
+        assert notes.import_from(tmp_path / "in") == 5_000
+        notes.verify()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_an_import_that_is_killed_in_the_middle_leaves_the_collection_as_it_was(tmp_path):
+    path = many(tmp_path)
+    log = path / "log-000001.jsonl"
+    before = log.stat().st_size
+    os.mkfifo(tmp_path / "pipe")  # ends only when this process says so: the import is always in its middle
+    command = ["import", path, tmp_path / "pipe", "--format", "jsonl"]
+    process = subprocess.Popen([sys.executable, "-m", "bedside.cli", *command])
+    try:
+        with (tmp_path / "pipe").open("wb") as pipe:
+            pipe.write((tmp_path / "in").read_bytes())
+            pipe.flush()
+            deadline = time.monotonic() + 30
+            while log.stat().st_size == before and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert log.stat().st_size > before, "no record was written before the end of the file"
+            process.kill()
+            assert process.wait(60) == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.wait(60)
+    with Collection.open(path) as notes:
+        assert [d.id for d in notes] == ["kept"]
+        assert notes.import_from(tmp_path / "in") == 5_000
+        notes.verify()
 
 
 PEAK = """

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from bedside.cli.exchange import read_through
 from bedside.cli.options import CollectionPath, Json, Model, Scope, load, parse_scope, say
 from bedside.collection import Collection
 from bedside.formats.stores.migration import READERS, store_of
-from bedside.store.manifest import NAME
 
 _PART = {"chroma": "collection", "qdrant": "collection", "lancedb": "table", "llama-index": "namespace"}
 """What each store calls the part that ``--part`` names."""
@@ -52,9 +52,7 @@ def migrate_command(
     chosen["vector_key" if name == "lancedb" else "vector_name"] = vector_name
     options: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
     store_of(source, name, options)
-    if not (path / NAME).is_file():  # a store that is refused must not leave an empty collection
-        for _ in READERS[name](source, **options):
-            pass
+    read_through(path, source, name, options)
     values = parse_scope(scope)
     with Collection.open(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection:
         records = collection.scoped(**values) if values else collection

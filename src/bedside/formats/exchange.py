@@ -68,19 +68,30 @@ def export_records(
 def import_records(records: Records, path: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> int:
     """Read a file or a foreign store into a collection; see :meth:`bedside.Collection.import_from`."""
     source = Path(path)
-    chosen = detect_format(source) if format is None else named_format(format)
-    source.stat()  # before anything is locked
-    known = inspect.signature(chosen.read).parameters
-    if unknown := sorted(options.keys() - known.keys()):
-        allowed = ", ".join(key for key in known if key != "path") or "none"
-        raise InvalidInputError(f"{unknown[0]}: not an option of {chosen.name}; its options: {allowed}")
-    batches = _Batches(chosen.read(source, **options), source.name)
+    batches = _Batches(read_records(source, format, **options), source.name)
     try:
         return records._engine.add_batches(batches, records._scope_to_fill())
     except (InvalidInputError, ScopeError, EncoderRequired) as error:
         if isinstance(error, UnreadableFileError) or not str(error).startswith("documents"):
             raise
         raise type(error)(batches.placed(str(error))) from None
+
+
+def read_records(source: Path, format: str | None = None, **options: Any) -> Iterator[Document]:
+    """Return the records of a file or a foreign store one by one, of the format that its content tells by default.
+
+    Raises:
+        FileNotFoundError: There is nothing; told before the first record is asked for, as is the next.
+        InvalidInputError: No such format, or the format has no such option.
+        UnreadableFileError: The file is of no format, or damaged.
+    """
+    chosen = detect_format(source) if format is None else named_format(format)
+    source.stat()
+    known = inspect.signature(chosen.read).parameters
+    if unknown := sorted(options.keys() - known.keys()):
+        allowed = ", ".join(key for key in known if key != "path") or "none"
+        raise InvalidInputError(f"{unknown[0]}: not an option of {chosen.name}; its options: {allowed}")
+    return chosen.read(source, **options)
 
 
 class _Batches:

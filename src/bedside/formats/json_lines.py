@@ -16,14 +16,14 @@ def detect(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path) -> Iterator[Document]:
-    """Yield the records; lines of white space are passed over."""
+    """Yield the records; lines of white space are passed over. A pipe is read as well as a file."""
     with path.open("rb") as source:
-        source.seek(len(BOM) if source.read(len(BOM)) == BOM else 0)
         for number, line in enumerate(iter(lambda: source.readline(MAX_RECORD + 1), b""), 1):
             if len(line) > MAX_RECORD:
                 raise UnreadableFileError(path.name, f"line {number}: longer than {MAX_RECORD} bytes")
-            if line.strip():
-                yield from_line(line, path.name, f"line {number}")
+            record = line.removeprefix(BOM) if number == 1 else line
+            if record.strip():
+                yield from_line(record, path.name, f"line {number}")
 
 
 def write(path: Path, documents: Iterable[Document], *, vectors: bool) -> None:
