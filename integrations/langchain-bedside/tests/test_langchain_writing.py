@@ -75,6 +75,54 @@ def test_lists_of_another_length_are_refused(store: BedsideVectorStore, argument
     assert store.count() == 4
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"texts": "angina"},
+        {"texts": None},
+        {"texts": ["one", "two"], "ids": "xy"},
+        {"texts": ["one"], "metadatas": {"year": 2021}},
+        {"texts": ["one"], "metadatas": ["year"]},
+    ],
+)
+def test_one_text_is_not_a_list_of_letters(store: BedsideVectorStore, arguments: dict[str, Any]) -> None:
+    """One value where a list is expected is refused by name, not taken apart; nothing is stored."""
+    with pytest.raises(InvalidInputError, match=list(arguments)[-1]):
+        store.add_texts(**arguments)
+    assert store.count() == 4
+
+
+@pytest.mark.parametrize("wrong", [["one"], [None], "one", Document("one"), None, [Document("one"), ("two",)]])
+async def test_what_is_no_document_is_refused(store: BedsideVectorStore, wrong: Any) -> None:
+    """Anything but documents raises a named error, sync and async; nothing is stored."""
+    with pytest.raises(InvalidInputError, match="documents"):
+        store.add_documents(wrong)
+    with pytest.raises(InvalidInputError, match="documents"):
+        await store.aadd_documents(wrong)
+    assert store.count() == 4
+
+
+def test_the_key_that_belongs_to_llama_index_is_refused(store: BedsideVectorStore) -> None:
+    """Metadata that could not come back are refused, as in the LlamaIndex store; nothing is stored."""
+    with pytest.raises(InvalidDocumentError, match="_node"):
+        store.add_texts(["one"], [{"_node": 1}])
+    assert store.count() == 4
+
+
+@pytest.mark.parametrize("arguments", [{"scope": "A"}, {"scope": ["A"]}, {"scope_keys": "id"}])
+def test_scopes_and_their_keys_are_not_letters(embedding: Embeddings, arguments: dict[str, Any]) -> None:
+    """A scope is a dict and its keys are a list: a text in their place is refused."""
+    with pytest.raises(InvalidInputError, match=next(iter(arguments))):
+        BedsideVectorStore(embedding, **arguments)
+
+
+@pytest.mark.parametrize("wrong", ["notes.bedside", DeterministicFakeEmbedding, len])
+def test_what_is_no_embedding_model_is_refused(wrong: Any) -> None:
+    """A path or a model's name, a class and a function in the model's place are refused at once."""
+    with pytest.raises(InvalidInputError, match="embedding"):
+        BedsideVectorStore(wrong)
+
+
 def test_an_id_that_is_there_is_replaced(store: BedsideVectorStore) -> None:
     """Adding under a known id replaces text, metadata and vector."""
     store.add_texts(["Rewritten."], [{"new": True}], ids=["a-1"])

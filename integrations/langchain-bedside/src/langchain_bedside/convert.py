@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from langchain_core.documents import Document
 
 import bedside
-from bedside.errors import InvalidInputError
+from bedside.errors import InvalidDocumentError, InvalidInputError
 
 __all__ = ["aligned", "from_texts", "to_core", "to_langchain", "to_scored"]
 
@@ -20,11 +20,11 @@ def aligned(name: str, values: Iterable[T | None] | None, count: int) -> list[T 
     """Give one of ``values`` for each of ``count`` texts; ``None`` for each where none were given.
 
     Raises:
-        InvalidInputError: There are more or fewer; the message says ``name``.
+        InvalidInputError: There are more or fewer, or they are one text or one dict; the message says ``name``.
     """
     if values is None:
         return [None] * count
-    given = list(values)
+    given = _listed(name, values)
     if len(given) != count:
         raise InvalidInputError(f"{name}: expected one for each of the {count} texts, got {len(given)}")
     return given
@@ -34,11 +34,11 @@ def from_texts(texts: Iterable[str], metadatas: Iterable[Mapping[str, Any] | Non
     """Give LangChain documents without ids.
 
     Raises:
-        InvalidInputError: ``metadatas`` has another length than ``texts``.
+        InvalidInputError: ``metadatas`` has another length than ``texts``, or either is not a list of its kind.
     """
-    passages = list(texts)
+    passages = _listed("texts", texts)
     rows = aligned("metadatas", metadatas, len(passages))
-    return [Document(text, metadata=dict(row or {})) for text, row in zip(passages, rows, strict=True)]
+    return [Document(text, metadata=_metadata(row)) for text, row in zip(passages, rows, strict=True)]
 
 
 def to_core(
@@ -50,8 +50,9 @@ def to_core(
 
     Raises:
         InvalidInputError: ``ids`` or ``vectors`` has another length than ``documents``.
+        InvalidDocumentError: One is no ``Document``, or its metadata use the key that is reserved for LlamaIndex.
     """
-    given = list(documents)
+    given = [_checked(document) for document in _listed("documents", documents)]
     rows = zip(given, aligned("ids", ids, len(given)), aligned("embeddings", vectors, len(given)), strict=True)
     return [
         bedside.Document(
@@ -62,6 +63,27 @@ def to_core(
         )
         for document, id, vector in rows
     ]
+
+
+def _metadata(row: object) -> dict[str, Any]:
+    if row is not None and not isinstance(row, Mapping):
+        raise InvalidInputError(f"metadatas: expected dicts, got {type(row).__name__}")
+    return dict(row or {})
+
+
+def _listed(name: str, values: Iterable[T]) -> list[T]:
+    """Give the list of an iterable that is meant as one: a text would come apart into its letters."""
+    if isinstance(values, str | bytes | Mapping | Document) or not isinstance(values, Iterable):
+        raise InvalidInputError(f"{name}: expected a list, got {type(values).__name__}; put it in a list")
+    return list(values)
+
+
+def _checked(document: Document) -> Document:
+    if not isinstance(document, Document):
+        raise InvalidDocumentError(f"documents: expected LangChain documents, got {type(document).__name__}")
+    if _LLAMA_INDEX_NODE in document.metadata:
+        raise InvalidDocumentError(f"metadata.{_LLAMA_INDEX_NODE}: reserved for what LlamaIndex nodes carry")
+    return document
 
 
 def to_langchain(document: bedside.Document) -> Document:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from bedside.errors import InvalidVectorError
+from bedside.errors import InvalidInputError, InvalidVectorError
 from bedside.types import Encoder, Matrix, Vector
 from langchain_bedside.embeddings import BedsideEmbeddings
 
@@ -19,8 +19,16 @@ def as_encoder(embedding: Embeddings) -> Encoder:
 
     ``BedsideEmbeddings`` hand over the encoder they wrap, fingerprint included, so that LangChain, LlamaIndex and the
     core recognise each other's vectors; every other model is bridged by :class:`LangChainEncoder`.
+
+    Raises:
+        InvalidInputError: It is no embedding model, such as a model's name or its class.
     """
-    return embedding.encoder if isinstance(embedding, BedsideEmbeddings) else LangChainEncoder(embedding)
+    if isinstance(embedding, BedsideEmbeddings):
+        return embedding.encoder
+    if isinstance(embedding, type) or not (hasattr(embedding, "embed_documents") and hasattr(embedding, "embed_query")):
+        found = embedding.__name__ if isinstance(embedding, type) else type(embedding).__name__
+        raise InvalidInputError(f"embedding: expected a LangChain embedding model (an object), got {found}")
+    return LangChainEncoder(embedding)
 
 
 def _as_matrix(vectors: Sequence[Sequence[float]], count: int) -> Matrix:

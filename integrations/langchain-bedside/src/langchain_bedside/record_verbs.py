@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.documents import Document
@@ -47,9 +48,10 @@ class RecordVerbs(VectorStore):
     async def aadd_documents(
         self, documents: Iterable[Document], *, ids: Iterable[str | None] | None = None, **kwargs: Any
     ) -> list[str]:
-        given = list(documents)
-        vectors = await aencode_documents(self._embedding, [document.page_content for document in given])
-        return await asyncio.to_thread(lambda: self._view.add(to_core(given, ids, vectors)))
+        given = to_core(documents, ids)
+        if (vectors := await aencode_documents(self._embedding, [document.text for document in given])) is not None:
+            given = [replace(document, vector=vector) for document, vector in zip(given, vectors, strict=True)]
+        return await asyncio.to_thread(self._view.add, given)
 
     @override
     def add_texts(

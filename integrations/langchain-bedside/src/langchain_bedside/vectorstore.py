@@ -69,10 +69,12 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
     ) -> None:
         self._embedding = embedding
         self._options = SearchOptions(retrieval_mode, alpha, fusion)
+        if scope is not None and not isinstance(scope, Mapping):
+            raise InvalidInputError(f"scope: expected a dict such as {{'patient_id': 'A'}}, got {type(scope).__name__}")
         self._scope = dict(scope) if scope else None
         encoder = as_encoder(embedding) if embedding is not None else None
         if collection is None:
-            keys = tuple(scope_keys) or tuple(self._scope or ())
+            keys = scope_keys or tuple(self._scope or ())
             collection = bedside.Collection.open(path, encoder=encoder, scope_keys=keys)
         else:
             _check_given(collection, encoder, path)
