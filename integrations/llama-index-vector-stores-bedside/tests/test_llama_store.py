@@ -284,6 +284,19 @@ class TestOpening:
         with pytest.raises(TypeError, match="in memory cannot be pickled"):
             pickle.dumps(BedsideVectorStore())
 
+    def test_pickling_keeps_reading_only(self, tmp_path: Path, notes: list[TextNode]) -> None:
+        with Collection.open(tmp_path / "notes"):
+            pass
+        store = BedsideVectorStore(tmp_path / "notes", read_only=True)
+        for one in (store, pickle.loads(pickle.dumps(store))):  # noqa: S301 - our own bytes
+            with pytest.raises(ReadOnlyError):
+                one.add(notes)
+
+    @pytest.mark.parametrize("arguments", [{"scope": "A"}, {"scope": ["A"]}, {"scope_keys": "id"}])
+    def test_scopes_and_their_keys_are_not_letters(self, arguments: dict[str, Any]) -> None:
+        with pytest.raises(InvalidInputError, match=next(iter(arguments))):
+            BedsideVectorStore(**arguments)
+
 
 class TestPersisting:
     def test_a_persisted_store_is_found_again(

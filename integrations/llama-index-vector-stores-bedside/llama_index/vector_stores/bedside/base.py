@@ -75,6 +75,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
 
     _collection: Collection = PrivateAttr()
     _view: Collection | ScopedCollection = PrivateAttr()
+    _read_only: bool = PrivateAttr()
 
     def __init__(
         self,
@@ -86,8 +87,10 @@ class BedsideVectorStore(BasePydanticVectorStore):
         read_only: bool = False,
         collection: Collection | None = None,
     ) -> None:
+        if scope is not None and not isinstance(scope, Mapping):
+            raise InvalidInputError(f"scope: expected a dict such as {{'patient_id': 'A'}}, got {type(scope).__name__}")
         if collection is None:
-            keys = tuple(scope_keys) or tuple(scope or ())
+            keys = scope_keys or tuple(scope or ())
             collection = Collection.open(path, encoder=encoder, scope_keys=keys, read_only=read_only)
         elif path is not None or encoder is not None or scope_keys or read_only:
             raise InvalidInputError("collection: goes with scope= only; it has its path, encoder and scope keys")
@@ -95,6 +98,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
         declared: dict[str, Any] = {"path": folder, "scope": dict(scope) if scope else None}
         super().__init__(**declared)
         self._collection = collection
+        self._read_only = read_only
         self._view = collection.scoped(**scope) if scope else collection
 
     @classmethod
@@ -116,7 +120,9 @@ class BedsideVectorStore(BasePydanticVectorStore):
         """
         if self.scope is not None and self.scope != scope:
             raise ScopeMismatch("scoped: this store has a scope already, and it is another one")
-        return type(self)(collection=self._collection, scope=scope)
+        view = type(self)(collection=self._collection, scope=scope)
+        view._read_only = self._read_only
+        return view
 
     def close(self) -> None:
         """Close the collection; every later call raises ``CollectionClosedError``."""
@@ -258,5 +264,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
         """Pickle the way to the collection, not its content: another process opens the same folder."""
         if self.path is None:
             raise TypeError("a BedsideVectorStore in memory cannot be pickled; give it a path")
-        again = functools.partial(type(self), self.path, scope=self.scope, encoder=self._view.encoder)
+        again = functools.partial(
+            type(self), self.path, scope=self.scope, encoder=self._view.encoder, read_only=self._read_only
+        )
         return again, ()
