@@ -74,4 +74,6 @@ def main(model: BaseChatModel, question: str = "Why was lisinopril stopped?") ->
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     main(init_chat_model(sys.argv[1]))

@@ -76,6 +76,8 @@ def main(llm: LLM) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     from llama_index.llms.ollama import Ollama  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     main(Ollama(model=sys.argv[1]))

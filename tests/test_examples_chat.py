@@ -7,6 +7,7 @@ import asyncio
 import importlib
 import io
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def test_every_example_has_requirements_and_stands_in_the_table():
             "langchain_qdrant",
         } & imported:
             assert re.search(rf"^{package.replace('_', '-')}\b(?!-)", file.read_text("utf-8"), re.MULTILINE), package
+
+
+@pytest.mark.parametrize("name", ["langchain_chain", "langgraph_agent", "llama_index_chat", "chatbot"])
+def test_a_program_without_a_model_says_how_to_run_it(name):
+    """Started without the model's name, an example shows its usage and no traceback."""
+    script = EXAMPLES / f"{name}.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode
+    assert f"{name}.py" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 class TestChain:
