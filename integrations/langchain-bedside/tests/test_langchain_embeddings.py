@@ -17,7 +17,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from pydantic import ValidationError
 
 from bedside import Collection, Encoder, load_encoder
-from bedside.errors import EncoderMismatch, ModelNotFoundError
+from bedside.errors import EncoderMismatch, InvalidInputError, ModelNotFoundError
 
 TEXTS = ["chest pain", "no chest pain", "a " * 400]
 
@@ -114,3 +114,12 @@ def test_bedside_embeddings_are_recognised_across_frameworks(minilm: BedsideEmbe
         assert [(hit.id, hit.score) for hit in notes.search("pain", mode="dense")] == scored
     with pytest.raises(EncoderMismatch):
         BedsideVectorStore(BedsideEmbeddings(model=minilm.model, pooling="cls"), tmp_path / "c")
+
+
+def test_one_text_where_a_list_is_meant_is_refused_and_not_taken_letter_by_letter() -> None:
+    """As everywhere in Bedside, a string is no list of texts."""
+    encoder = as_encoder(DeterministicFakeEmbedding(size=4))
+    for encode in (encoder.encode_documents, encoder.encode_queries):
+        with pytest.raises(InvalidInputError, match="expected a list of texts"):
+            encode("angina")
+        assert encode(["angina", "rest"]).shape == (2, 4)

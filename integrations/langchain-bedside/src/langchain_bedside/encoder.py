@@ -46,6 +46,12 @@ def _as_matrix(vectors: Sequence[Sequence[float]], count: int) -> Matrix:
     return np.asarray(vectors, dtype=np.float32).reshape(count, max(lengths, default=0))
 
 
+def _listed(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, str):
+        raise InvalidInputError("texts: expected a list of texts, got one text")
+    return list(texts)
+
+
 class LangChainEncoder:
     """A LangChain embedding model with the two encode methods that a collection asks for.
 
@@ -71,11 +77,13 @@ class LangChainEncoder:
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
         """Encode passages: float32 ``[n, d]`` in the order given."""
-        return self._known(_as_matrix(self._embedding.embed_documents(list(texts)), len(texts)))
+        listed = _listed(texts)
+        return self._known(_as_matrix(self._embedding.embed_documents(listed), len(listed)))
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Encode questions: float32 ``[n, d]`` in the order given."""
-        return self._known(_as_matrix([self._embedding.embed_query(text) for text in texts], len(texts)))
+        listed = _listed(texts)
+        return self._known(_as_matrix([self._embedding.embed_query(text) for text in listed], len(listed)))
 
     def _known(self, matrix: Matrix) -> Matrix:
         if len(matrix):
