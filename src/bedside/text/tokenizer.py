@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 from unicodedata import unidata_version
@@ -19,22 +19,21 @@ from bedside.text.lexicon import ALIASES, STOP_WORDS, UNITS
 __all__ = ["ClinicalTokenizer"]
 
 _VERSION = 1
-_MEMO_SIZE = 1 << 17  # entries; all of the four dev sets (11 MB of text) need 52,000
-_MEMO_LENGTH = 48  # characters; longer chunks are rarely seen twice
+_MEMO_SIZE = 1 << 17  # entries; all of the four dev sets (11 MB of text) have 84,000 words and 52,000 chunks
+_MEMO_LENGTH = 48  # characters; longer ones are rarely seen twice
 _STEM_LENGTH = 48  # characters; no English word is longer
 
 _W = r"[^\W_]"
 _NUM = r"\d+(?:\.\d+)*"
 # A chunk is a run of word characters and the signs that may join two of them; how it is cut up depends on
-# nothing outside it, so it is looked up whole. It starts with one plain class so that the scan for it stays
-# in C. At most 16 joints: a longer run would only cost the regex engine's stack.
-_CHUNK = (
-    r"{start}(?:(?<=[<>])=?[ ]?\d)?{w}*"
-    r"(?:[-./':]{w}+|(?<=\d),\d\d\d(?!\d)){{0,16}}"
-    r"(?:\+{{1,3}}(?!{w}))?"
+# nothing outside it, so it is looked up whole, and so is all between two spaces. At most 16 joints: a longer run
+# would only cost the regex engine's stack.
+_CHUNK = re.compile(
+    rf"(?:{_W}|[<>])(?:(?<=[<>])=?\d)?{_W}*"
+    rf"(?:[-./':]{_W}+|(?<=\d),\d\d\d(?!\d)){{0,16}}"
+    rf"(?:\+{{1,3}}(?!{_W}))?"
 )
-_ASCII_CHUNK = re.compile(_CHUNK.format(start="[a-z0-9<>]", w="[a-z0-9]"))
-_ANY_CHUNK = re.compile(_CHUNK.format(start=rf"(?:{_W}|[<>])", w=_W))
+_SPACED_SIGN = re.compile(r"(?<=[<>]) (?=\d)|(?<=[<>]=) (?=\d)")
 _BARE_DECIMAL = re.compile(r"\.(?=\d)(?<![^\W_]\.)(?<!\.\.)")
 _THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}(?:,\d{3})+(?!\d)")
 _CONTRACTIONS = (
@@ -97,7 +96,8 @@ class ClinicalTokenizer:
         # installed, and the memo calls it once per word form (18 µs each, 29,000 forms in 11 MB of text).
         self._stemmer = EnglishStemmer() if stem else None
         self._lock = threading.Lock()
-        self._memo = _Memo(self._expand)
+        self._chunks = _Memo(self._expand)
+        self._words = _Memo(self._cut)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -148,8 +148,13 @@ class ClinicalTokenizer:
         folded = fold(text)
         if "." in folded:
             folded = _BARE_DECIMAL.sub("0.", folded)
-        chunks = (_ASCII_CHUNK if folded.isascii() else _ANY_CHUNK).findall(folded)
-        return list(chain.from_iterable(map(self._memo.__getitem__, chunks)))
+        if "<" in folded or ">" in folded:
+            folded = _SPACED_SIGN.sub("", folded)
+        return list(chain.from_iterable(map(self._words.__getitem__, folded.split())))
+
+    def _cut(self, word: str) -> tuple[str, ...]:
+        """Give the terms of folded text without spaces."""
+        return tuple(chain.from_iterable(map(self._chunks.__getitem__, _CHUNK.findall(word))))
 
     def _expand(self, chunk: str) -> tuple[str, ...]:
         """Give the terms of one chunk of folded text."""
@@ -157,7 +162,7 @@ class ClinicalTokenizer:
             return self._word(chunk)
         if chunk in ALIASES:
             return ALIASES[chunk]
-        core = chunk.lstrip("<>= ").rstrip("+")
+        core = chunk.lstrip("<>=").rstrip("+")
         terms = tuple(chain.from_iterable(map(self._piece, _PIECE.finditer(_simplify(core)))))
         if chunk[0] in "<>" and terms and terms[0][0].isdigit():
             terms += (chunk[: len(chunk) - len(chunk.lstrip("<>="))] + terms[0],)
@@ -209,17 +214,17 @@ class ClinicalTokenizer:
 
 
 class _Memo(dict[str, tuple[str, ...]]):
-    """Chunk -> terms, worked out at the first look; emptied when full."""
+    """Piece of text -> terms, worked out at the first look; emptied when full."""
 
-    def __init__(self, expand: Any) -> None:
-        self._expand = expand
+    def __init__(self, work_out: Callable[[str], tuple[str, ...]]) -> None:
+        self._work_out = work_out
 
-    def __missing__(self, chunk: str) -> tuple[str, ...]:
-        terms: tuple[str, ...] = self._expand(chunk)
-        if len(chunk) <= _MEMO_LENGTH:
+    def __missing__(self, piece: str) -> tuple[str, ...]:
+        terms = self._work_out(piece)
+        if len(piece) <= _MEMO_LENGTH:
             if len(self) >= _MEMO_SIZE:
                 self.clear()
-            self[chunk] = terms
+            self[piece] = terms
         return terms
 
 
