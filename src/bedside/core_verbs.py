@@ -260,7 +260,7 @@ class CoreVerbs(ABC):
         texts = check_texts([query] if isinstance(query, str) else query)
         vectors = None if vector is None else self._check_query_vectors(vector, len(texts) if several else None)
         plan = make_plan(
-            mode or self._natural_mode(texts, vectors),
+            self._natural_mode(texts, vectors) if mode is None else mode,
             top_k=top_k,
             offset=offset,
             alpha=alpha,

@@ -267,7 +267,7 @@ class Engine(Live):
         texts = [record.text for record in records if record.vector is None]
         if texts and self.encoder is not None and self.manifest.dimension != 0:
             made = iter(self._encoded(self.encoder.encode_documents(texts), len(texts)))
-            return [r if r.vector is not None else replace(r, vector=next(made)) for r in records]
+            return [r if r.vector is not None else r._replace(vector=next(made)) for r in records]
         return records
 
     def _checked(self, batches: Iterable[Sequence[Document | str]], scope: ScopeKey | None) -> Iterator[Record]:

@@ -127,7 +127,7 @@ def search_notes(
     by the note that holds them all. The words that two overlapping passages share count twice.
     """
     check_texts([query])
-    chosen = mode or records._natural_mode([query], None)
+    chosen = records._natural_mode([query], None) if mode is None else mode
     if vector is None and chosen != "sparse":
         vector = records._engine.encode_queries([query])[0]
     vectors = None if vector is None else records._check_query_vectors(vector, None)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -26,8 +25,7 @@ ScopeKey: TypeAlias = tuple[str | int, ...]
 _INT64 = 2**63
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """A document that was checked: it has an id and a scope, and its metadata is JSON."""
 
     id: str
@@ -64,7 +62,7 @@ def check_documents(
     records = [_check_document(d, f"documents[{i}]", scope_keys, scope) for i, d in enumerate(given)]
     vectors = {i: d.vector for i, d in enumerate(given) if isinstance(d, Document) and d.vector is not None}
     for i, vector in _check_each(vectors).items():
-        records[i] = replace(records[i], vector=vector)
+        records[i] = records[i]._replace(vector=vector)
     seen: set[tuple[ScopeKey, str]] = set()
     for i, record in enumerate(records):
         if (record.scope, record.id) in seen:

@@ -291,7 +291,9 @@ def _check_int(name: str, value: object, least: int) -> None:
 
 
 def _check_number(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, int | float | np.floating) or np.isnan(value)):
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float | np.floating) or np.isnan(value):
         raise InvalidInputError(f"{name}: expected a number or None, got {value!r}")
 
 

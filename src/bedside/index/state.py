@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import orjson
@@ -32,8 +32,7 @@ _T = TypeVar("_T")
 _BATCH = 1_024
 
 
-@dataclass(frozen=True)
-class Put:
+class Put(NamedTuple):
     """A record that was written, and where its line lies."""
 
     id: str
@@ -44,8 +43,7 @@ class Put:
     span: Span
 
 
-@dataclass(frozen=True)
-class Delete:
+class Delete(NamedTuple):
     """A record that was removed."""
 
     id: str
