@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from langchain_bedside import BedsideEmbeddings, BedsideTranslator, BedsideVectorStore, UnknownSearchArgumentError
+from langchain_bedside import (
+    BedsideEmbeddings,
+    BedsideRetriever,
+    BedsideTranslator,
+    BedsideVectorStore,
+    UnknownSearchArgumentError,
+)
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.structured_query import Comparator, Comparison, Operation, Operator, StructuredQuery
@@ -131,6 +138,56 @@ def test_arguments_out_of_range_are_refused(store: BedsideVectorStore, arguments
     """Values that mean nothing raise the core's named error."""
     with pytest.raises(InvalidInputError):
         store.similarity_search("x", **arguments)
+
+
+WRONG: list[tuple[str, list[Any]]] = [
+    ("retrieval_mode", [None, "magic", "", 0, [], {}]),
+    ("alpha", ["0.5", -1, 2, float("nan"), True, [0.5]]),
+    ("fusion", [None, "sum", 0, []]),
+    ("fetch_k", [0, 1.5, "20", True]),
+    ("score_key", [0, True, [], {}]),
+]
+
+
+@pytest.mark.parametrize(("name", "values"), WRONG)
+def test_a_wrong_option_is_named_in_every_search(store: BedsideVectorStore, name: str, values: list[Any]) -> None:
+    """None where a value is needed and values of other types raise the error that says which option is wrong."""
+    for value in values:
+        with pytest.raises(InvalidInputError, match=f"^{name}: expected"):
+            store.similarity_search("x", **{name: value})
+        with pytest.raises(InvalidInputError, match=f"^{name}: expected"):
+            BedsideRetriever(vectorstore=store).invoke("x", **{name: value})
+
+
+@pytest.mark.parametrize(("name", "values"), WRONG[:3])
+def test_a_wrong_default_is_refused_before_a_folder_is_made(
+    tmp_path: Path, embedding: DeterministicFakeEmbedding, name: str, values: list[Any]
+) -> None:
+    """The constructor names it, and not the first search of a store that was filled meanwhile."""
+    for value in values:
+        with pytest.raises(InvalidInputError, match=f"^{name}: expected"):
+            BedsideVectorStore(embedding, tmp_path / "new.bedside", **{name: value})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", [None, "0.5", True, -0.1, 1.1, float("nan"), []])
+async def test_a_wrong_lambda_mult_is_named(store: BedsideVectorStore, wrong: Any) -> None:
+    """MMR names it by text, by vector and in a coroutine."""
+    with pytest.raises(InvalidInputError, match=r"^lambda_mult: expected a number from 0 to 1"):
+        store.max_marginal_relevance_search("x", lambda_mult=wrong)
+    with pytest.raises(InvalidInputError, match=r"^lambda_mult: expected a number from 0 to 1"):
+        store.max_marginal_relevance_search_by_vector([1.0] * 16, lambda_mult=wrong)
+    with pytest.raises(InvalidInputError, match=r"^lambda_mult: expected a number from 0 to 1"):
+        await store.amax_marginal_relevance_search("x", lambda_mult=wrong)
+
+
+@pytest.mark.parametrize("question", [[], {}, ["one", "two"], ("one",), 7, b"x", ""])
+async def test_a_question_is_one_text(store: BedsideVectorStore, question: Any) -> None:
+    """A list is refused: the core would take it for several questions."""
+    with pytest.raises(InvalidInputError, match=r"^query: expected"):
+        store.similarity_search(question)
+    with pytest.raises(InvalidInputError, match=r"^query: expected"):
+        await store.asimilarity_search(question)
 
 
 def test_search_by_meaning_without_a_model_is_refused() -> None:

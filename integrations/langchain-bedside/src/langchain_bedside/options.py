@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, get_args
 
 from bedside.errors import InvalidInputError
+from bedside.search import make_plan
 from bedside.types import Fusion, Mode
 from langchain_bedside.filters import Filter
 
@@ -28,6 +29,9 @@ class SearchOptions:
         filter: A dict of Bedside's filter language, a ``StructuredQuery``, or a function of one ``Document``.
         fetch_k: Size of the candidate pool of MMR and of RRF.
         score_key: The key of the returned documents' metadata that shall carry the score; ``None`` adds none.
+
+    Raises:
+        InvalidInputError: A value is none of these; a filter is looked at by the search that uses it.
     """
 
     retrieval_mode: Mode = "dense"
@@ -37,11 +41,29 @@ class SearchOptions:
     fetch_k: int | None = None
     score_key: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.retrieval_mode not in get_args(Mode):
+            allowed = ", ".join(get_args(Mode))
+            raise InvalidInputError(f"retrieval_mode: expected one of {allowed}; got {self.retrieval_mode!r}")
+        if self.score_key is not None and not isinstance(self.score_key, str):
+            raise InvalidInputError(f"score_key: expected a metadata key or None, got {self.score_key!r}")
+        make_plan(
+            self.retrieval_mode,
+            top_k=1,
+            offset=0,
+            alpha=self.alpha,
+            fusion=self.fusion,
+            fetch_k=self.fetch_k,
+            min_score=None,
+            diversity=None,
+        )
+
     def updated(self, given: Mapping[str, Any]) -> SearchOptions:
         """Give these options with those of one call in place.
 
         Raises:
             UnknownSearchArgumentError: A key is not an option.
+            InvalidInputError: A value is out of its range.
         """
         allowed = {field.name for field in fields(self)}
         if unknown := sorted(set(given) - allowed):

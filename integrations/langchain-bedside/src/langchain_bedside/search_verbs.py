@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 from typing_extensions import override
 
 import bedside
+from bedside.arguments import check_texts
+from bedside.errors import InvalidInputError
 from bedside.types import VectorLike
 from langchain_bedside.convert import to_langchain, to_scored
 from langchain_bedside.encoder import aencode_query
@@ -44,6 +47,8 @@ class SearchVerbs(VectorStore):
         options: SearchOptions,
         diversity: float | None = None,
     ) -> Scored:
+        if query is not None:
+            check_texts([query])  # the core takes a list for several questions
         narrowed = self._narrow(options.filter)
         hits = self._view.search(
             query,
@@ -59,6 +64,7 @@ class SearchVerbs(VectorStore):
         return [to_scored(hit, options.score_key) for hit in hits]
 
     async def _asearch(self, query: str, k: int, options: SearchOptions, diversity: float | None = None) -> Scored:
+        check_texts([query])
         sparse = options.retrieval_mode == "sparse"
         vector = None if sparse else await aencode_query(self._embedding, query)
         return await asyncio.to_thread(self._search, query, vector, k, options, diversity)
@@ -112,21 +118,21 @@ class SearchVerbs(VectorStore):
             **kwargs: Fields of :class:`SearchOptions`.
         """
         options = self._options.updated({**kwargs, "fetch_k": fetch_k})
-        return _documents(self._search(query, None, k, options, 1 - lambda_mult))
+        return _documents(self._search(query, None, k, options, _diversity(lambda_mult)))
 
     @override
     async def amax_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         options = self._options.updated({**kwargs, "fetch_k": fetch_k})
-        return _documents(await self._asearch(query, k, options, 1 - lambda_mult))
+        return _documents(await self._asearch(query, k, options, _diversity(lambda_mult)))
 
     @override
     def max_marginal_relevance_search_by_vector(
         self, embedding: VectorLike, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         options = self._dense_options({**kwargs, "fetch_k": fetch_k})
-        return _documents(self._search(None, embedding, k, options, 1 - lambda_mult))
+        return _documents(self._search(None, embedding, k, options, _diversity(lambda_mult)))
 
     @override
     def search(self, query: str, search_type: str, **kwargs: Any) -> list[Document]:
@@ -164,6 +170,14 @@ class SearchVerbs(VectorStore):
 
 def _documents(scored: Scored) -> list[Document]:
     return [document for document, _ in scored]
+
+
+def _diversity(lambda_mult: float) -> float:
+    """Give the core's word for LangChain's share of relevance."""
+    is_number = isinstance(lambda_mult, int | float | np.floating) and not isinstance(lambda_mult, bool)
+    if not is_number or not 0 <= lambda_mult <= 1:
+        raise InvalidInputError(f"lambda_mult: expected a number from 0 to 1, got {lambda_mult!r}")
+    return 1 - float(lambda_mult)
 
 
 def _relevance(score: float) -> float:
