@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import pickle
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,6 +62,16 @@ def notes(request, tmp_path) -> Collection:
     collection = Collection.open(path, encoder=HashEncoder())
     collection.add(NOTES)
     return collection
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, pickle.dumps])
+def test_an_open_collection_is_neither_copied_nor_pickled(notes, duplicate) -> None:
+    """Both are refused, and what was begun of a copy does not close the original's files."""
+    with pytest.raises(TypeError, match="an open collection cannot be copied or pickled"):
+        duplicate({"state": notes})
+    gc.collect()
+    assert notes.get(["ros"])[0].text == NOTES[0].text
+    assert notes.add(["Afebrile."])
 
 
 def test_documents_come_back_exactly_in_insertion_order(notes):

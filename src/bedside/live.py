@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -65,6 +65,10 @@ class Live:
     def __len__(self) -> int:
         with self.reading() as index:
             return len(index)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse: a deep copy would close this one's files when it is thrown away."""
+        raise TypeError("an open collection cannot be copied or pickled: open its folder once more")
 
     def close(self) -> None:
         """Let go of the files; later calls raise :class:`CollectionClosedError`."""

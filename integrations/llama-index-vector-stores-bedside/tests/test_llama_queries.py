@@ -176,6 +176,20 @@ def test_empty_node_ids_do_not_restrict_and_empty_doc_ids_leave_nothing(
     assert ask(doc_ids=["None"]).ids == []
 
 
+@pytest.mark.parametrize("wrong", ["a-0", b"a-0", 7, True, [7], ["a-0", None]])
+def test_ids_are_lists_of_texts(ask: Callable[..., VectorStoreQueryResult], wrong: Any) -> None:
+    """One id alone is refused, and not taken for a list of its letters."""
+    for name in ("node_ids", "doc_ids"):
+        with pytest.raises(InvalidInputError, match=f"query: {name}: expected a list of str"):
+            ask(**{name: wrong})
+
+
+@pytest.mark.parametrize("wrong", [None, "chest pain", {"query_str": "chest pain"}])
+def test_a_query_is_llama_indexs_own_object(filled: BedsideVectorStore, wrong: Any) -> None:
+    with pytest.raises(InvalidInputError, match="query: expected a VectorStoreQuery"):
+        filled.query(wrong)
+
+
 def test_an_empty_filter_group_does_not_restrict(ask: Callable[..., VectorStoreQueryResult]) -> None:
     assert len(ask(filters=MetadataFilters(filters=[])).ids) == 5
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import gc
 import json
 import pickle
 import signal
@@ -83,6 +85,11 @@ class TestWriting:
         with pytest.raises(EncoderRequired):
             store.add([TextNode(text="without a vector")])
         assert ids(store) == ["good"]
+
+    @pytest.mark.parametrize("wrong", [None, "a text", 7, TextNode(text="x", embedding=[1.0])])
+    def test_nodes_are_a_list(self, store: BedsideVectorStore, wrong: Any) -> None:
+        with pytest.raises(InvalidInputError, match="nodes: expected a list of nodes"):
+            store.add(wrong)
 
     def test_nothing_to_add_is_no_error(self, store: BedsideVectorStore) -> None:
         assert store.add([]) == []
@@ -291,6 +298,36 @@ class TestOpening:
         for one in (store, pickle.loads(pickle.dumps(store))):  # noqa: S301 - our own bytes
             with pytest.raises(ReadOnlyError):
                 one.add(notes)
+
+    def test_a_dict_or_json_of_a_store_leads_to_its_folder(self, tmp_path: Path, notes: list[TextNode]) -> None:
+        """As in LlamaIndex' stores over a database: where the nodes are comes back, with scope and reading only."""
+        store = BedsideVectorStore(tmp_path / "notes", scope={"patient_id": "A"})
+        store.add(notes)
+        for again in (
+            BedsideVectorStore.from_dict(store.to_dict()),
+            BedsideVectorStore.from_json(store.to_json(), read_only=True),
+        ):
+            assert (again.scope, ids(again)) == ({"patient_id": "A"}, ids(store))
+        twice = BedsideVectorStore.from_dict(again.to_dict())
+        with pytest.raises(ReadOnlyError):
+            twice.clear()
+
+    def test_a_dict_that_leads_nowhere_is_refused(self, tmp_path: Path) -> None:
+        """A store in memory, and a folder that is gone, are never answered with an empty store."""
+        with pytest.raises(InvalidInputError, match="in memory"):
+            BedsideVectorStore.from_dict(BedsideVectorStore().to_dict())
+        told = {**BedsideVectorStore().to_dict(), "path": str(tmp_path / "gone")}
+        with pytest.raises(NotACollectionError):
+            BedsideVectorStore.from_dict(told)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_deep_copy_is_refused_and_harms_nothing(self, tmp_path: Path, notes: list[TextNode]) -> None:
+        store = BedsideVectorStore(tmp_path / "notes")
+        store.add(notes)
+        with pytest.raises(TypeError, match="cannot be copied"):
+            copy.deepcopy(store)
+        gc.collect()
+        assert len(store.get_nodes()) == len(notes)
 
     @pytest.mark.parametrize("arguments", [{"scope": "A"}, {"scope": ["A"]}, {"scope_keys": "id"}])
     def test_scopes_and_their_keys_are_not_letters(self, arguments: dict[str, Any]) -> None:

@@ -172,7 +172,7 @@ def _documents(scored: Scored) -> list[Document]:
     return [document for document, _ in scored]
 
 
-def _diversity(lambda_mult: float) -> float:
+def _diversity(lambda_mult: Any) -> float:
     """Give the core's word for LangChain's share of relevance."""
     is_number = isinstance(lambda_mult, int | float | np.floating) and not isinstance(lambda_mult, bool)
     if not is_number or not 0 <= lambda_mult <= 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from bedside.errors import InvalidInputError, ScopeMismatch
 __all__ = ["BedsideVectorStore"]
 
 Scope = Mapping[str, str | int]
+_ABOUT_THE_CLASS = ("class_name", "stores_text", "is_embedding_query")
 
 
 class BedsideVectorStore(BasePydanticVectorStore):
@@ -72,10 +73,10 @@ class BedsideVectorStore(BasePydanticVectorStore):
     is_embedding_query: bool = True
     path: str | None = None
     scope: dict[str, str | int] | None = None
+    read_only: bool = False
 
     _collection: Collection = PrivateAttr()
     _view: Collection | ScopedCollection = PrivateAttr()
-    _read_only: bool = PrivateAttr()
 
     def __init__(
         self,
@@ -95,10 +96,9 @@ class BedsideVectorStore(BasePydanticVectorStore):
         elif path is not None or encoder is not None or scope_keys or read_only:
             raise InvalidInputError("collection: goes with scope= only; it has its path, encoder and scope keys")
         folder = None if collection.path is None else os.fspath(collection.path)
-        declared: dict[str, Any] = {"path": folder, "scope": dict(scope) if scope else None}
+        declared: dict[str, Any] = {"path": folder, "scope": dict(scope) if scope else None, "read_only": read_only}
         super().__init__(**declared)
         self._collection = collection
-        self._read_only = read_only
         self._view = collection.scoped(**scope) if scope else collection
 
     @classmethod
@@ -121,7 +121,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
         if self.scope is not None and self.scope != scope:
             raise ScopeMismatch("scoped: this store has a scope already, and it is another one")
         view = type(self)(collection=self._collection, scope=scope)
-        view._read_only = self._read_only
+        view.read_only = self.read_only
         return view
 
     def close(self) -> None:
@@ -136,6 +136,8 @@ class BedsideVectorStore(BasePydanticVectorStore):
             nodes: With embeddings; without, where the store has an encoder.
             **kwargs: Accepted and not used: an index passes its ``insert_kwargs`` on.
         """
+        if isinstance(nodes, str | BaseNode) or not isinstance(nodes, Iterable):
+            raise InvalidInputError(f"nodes: expected a list of nodes, got {type(nodes).__name__}")
         return self._view.add([to_document(node) for node in nodes])
 
     @override
@@ -184,6 +186,8 @@ class BedsideVectorStore(BasePydanticVectorStore):
             InvalidInputError: The mode is not served, or an argument is unknown, missing or out of range.
             FilterError: The filters are not well formed.
         """
+        if not isinstance(query, VectorStoreQuery):
+            raise InvalidInputError(f"query: expected a VectorStoreQuery, got {type(query).__name__}")
         if asks_only_filters(query):
             filter, ids = restriction(query)
             nodes = [to_node(d) for d in self._view.get(ids, filter=filter, limit=query.similarity_top_k)]
@@ -232,6 +236,26 @@ class BedsideVectorStore(BasePydanticVectorStore):
         path = os.path.join(persist_dir, f"{namespace}__{DEFAULT_PERSIST_FNAME}")  # noqa: PTH118
         return cls.from_persist_path(path, fs=fs, **kwargs)
 
+    @classmethod
+    @override
+    def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
+        """Open the folder, and the scope of it, that ``to_dict`` or ``to_json`` of a store tells of.
+
+        Args:
+            data: What ``to_dict`` gave: where the nodes are, not the nodes themselves.
+            **kwargs: Of the constructor, such as ``encoder``; they go before ``data``.
+
+        Raises:
+            InvalidInputError: The store was in memory; :meth:`persist` keeps what it held.
+            NotACollectionError: The folder is not there any more.
+        """
+        given = {**data, **kwargs}
+        arguments = {name: value for name, value in given.items() if name not in _ABOUT_THE_CLASS}
+        if arguments.get("path") is None:
+            raise InvalidInputError("from_dict: the store was in memory, and its dict holds no nodes; persist() does")
+        locate(Path(arguments["path"]))
+        return cls(**arguments)
+
     @override
     async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
         return await asyncio.to_thread(self.add, nodes, **kwargs)
@@ -265,6 +289,6 @@ class BedsideVectorStore(BasePydanticVectorStore):
         if self.path is None:
             raise TypeError("a BedsideVectorStore in memory cannot be pickled; give it a path")
         again = functools.partial(
-            type(self), self.path, scope=self.scope, encoder=self._view.encoder, read_only=self._read_only
+            type(self), self.path, scope=self.scope, encoder=self._view.encoder, read_only=self.read_only
         )
         return again, ()

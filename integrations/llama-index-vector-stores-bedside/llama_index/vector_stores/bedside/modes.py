@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
@@ -61,17 +61,31 @@ def search_arguments(query: VectorStoreQuery, options: QueryOptions) -> dict[str
 
 
 def restriction(query: VectorStoreQuery) -> tuple[FilterDict | None, list[str] | None]:
-    """Give the filter and the ids of the nodes that may answer; an empty ``node_ids`` does not restrict."""
+    """Give the filter and the ids of the nodes that may answer; an empty ``node_ids`` does not restrict.
+
+    Raises:
+        InvalidInputError: ``node_ids`` or ``doc_ids`` is not a list of str.
+        FilterError: The filters are not well formed.
+    """
     parts = [] if (metadata := to_filter(query.filters)) is None else [metadata]
     if query.doc_ids is not None:
-        parts.append({REF_DOC_ID: {"$in": list(query.doc_ids)}})
-    return ({"$and": parts} if parts else None), list(query.node_ids or []) or None
+        parts.append({REF_DOC_ID: {"$in": _ids("doc_ids", query.doc_ids)}})
+    ids = [] if query.node_ids is None else _ids("node_ids", query.node_ids)
+    return ({"$and": parts} if parts else None), ids or None
 
 
 def asks_only_filters(query: VectorStoreQuery) -> bool:
     """Whether a query has no question: the auto-retriever's way to ask for all that its filters leave."""
     blank = query.query_embedding is None and not (query.query_str or "").strip()
     return blank and restriction(query) != (None, None)
+
+
+def _ids(name: str, given: object) -> list[str]:
+    """Give a list of ids; one id alone would come apart into its letters."""
+    ids = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [None]
+    if not all(isinstance(id, str) for id in ids):
+        raise InvalidInputError(f"query: {name}: expected a list of str and of nothing else")
+    return ids
 
 
 def _mode(query: VectorStoreQuery) -> VectorStoreQueryMode:
