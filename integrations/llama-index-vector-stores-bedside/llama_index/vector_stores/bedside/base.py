@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from llama_index.vector_stores.bedside.filters import to_filter
 from llama_index.vector_stores.bedside.modes import (
     QueryOptions,
     asks_only_filters,
+    check_query,
     restriction,
     search_arguments,
 )
-from llama_index.vector_stores.bedside.nodes import REF_DOC_ID, to_document, to_node
+from llama_index.vector_stores.bedside.nodes import REF_DOC_ID, to_documents, to_node
 from llama_index.vector_stores.bedside.persisting import check_local, locate, save
 from typing_extensions import Self, override
 
@@ -136,9 +137,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
             nodes: With embeddings; without, where the store has an encoder.
             **kwargs: Accepted and not used: an index passes its ``insert_kwargs`` on.
         """
-        if isinstance(nodes, str | BaseNode) or not isinstance(nodes, Iterable):
-            raise InvalidInputError(f"nodes: expected a list of nodes, got {type(nodes).__name__}")
-        return self._view.add([to_document(node) for node in nodes])
+        return self._view.add(to_documents(nodes))
 
     @override
     def get_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
@@ -186,8 +185,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
             InvalidInputError: The mode is not served, or an argument is unknown, missing or out of range.
             FilterError: The filters are not well formed.
         """
-        if not isinstance(query, VectorStoreQuery):
-            raise InvalidInputError(f"query: expected a VectorStoreQuery, got {type(query).__name__}")
+        check_query(query)
         if asks_only_filters(query):
             filter, ids = restriction(query)
             nodes = [to_node(d) for d in self._view.get(ids, filter=filter, limit=query.similarity_top_k)]

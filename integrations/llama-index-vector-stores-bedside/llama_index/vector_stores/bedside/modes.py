@@ -13,7 +13,7 @@ from llama_index.vector_stores.bedside.nodes import REF_DOC_ID
 from bedside.errors import InvalidInputError
 from bedside.types import FilterDict, Fusion
 
-__all__ = ["QueryOptions", "asks_only_filters", "restriction", "search_arguments"]
+__all__ = ["QueryOptions", "asks_only_filters", "check_query", "restriction", "search_arguments"]
 
 _MMR_THRESHOLD = 0.5
 """What LlamaIndex uses where none is given."""
@@ -60,6 +60,12 @@ def search_arguments(query: VectorStoreQuery, options: QueryOptions) -> dict[str
     return {**chosen, "filter": filter, "ids": ids, "min_score": options.min_score}
 
 
+def check_query(query: object) -> None:
+    """Refuse what is not LlamaIndex' own object, such as the question itself."""
+    if not isinstance(query, VectorStoreQuery):
+        raise InvalidInputError(f"query: expected a VectorStoreQuery, got {type(query).__name__}")
+
+
 def restriction(query: VectorStoreQuery) -> tuple[FilterDict | None, list[str] | None]:
     """Give the filter and the ids of the nodes that may answer; an empty ``node_ids`` does not restrict.
 
@@ -82,7 +88,7 @@ def asks_only_filters(query: VectorStoreQuery) -> bool:
 
 def _ids(name: str, given: object) -> list[str]:
     """Give a list of ids; one id alone would come apart into its letters."""
-    ids = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [None]
+    ids: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [None]
     if not all(isinstance(id, str) for id in ids):
         raise InvalidInputError(f"query: {name}: expected a list of str and of nothing else")
     return ids

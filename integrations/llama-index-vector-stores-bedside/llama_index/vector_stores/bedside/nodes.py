@@ -8,6 +8,7 @@ reserved key, and only where the node says more than text and metadata.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from llama_index.core.schema import (
@@ -23,7 +24,7 @@ from llama_index.core.schema import (
 import bedside
 from bedside.errors import InvalidDocumentError
 
-__all__ = ["NODE_KEY", "REF_DOC_ID", "to_document", "to_node"]
+__all__ = ["NODE_KEY", "REF_DOC_ID", "to_document", "to_documents", "to_node"]
 
 NODE_KEY = "_node"
 """The metadata key that is ours."""
@@ -54,6 +55,17 @@ def to_document(node: BaseNode) -> bedside.Document:
         id=node.node_id,
         vector=node.embedding,
     )
+
+
+def to_documents(nodes: object) -> list[bedside.Document]:
+    """Give the records of some nodes, which are read once.
+
+    Raises:
+        InvalidDocumentError: They are not a list, or one of them has no record.
+    """
+    if isinstance(nodes, str | BaseNode) or not isinstance(nodes, Iterable):
+        raise InvalidDocumentError(f"nodes: expected a list of nodes, got {type(nodes).__name__}")
+    return [to_document(node) for node in nodes]
 
 
 def to_node(document: bedside.Document) -> BaseNode:
