@@ -30,6 +30,9 @@ _SKETCH_FROM = 16_384
 _RELEARN_AFTER = 4
 # The highest of each so many estimates seeds the threshold: one cheap pass instead of a partition (100k: 7 µs, 101 µs).
 _GROUP = 64
+# A high estimate is not always a high cosine: with 24 more seeds than wanted the threshold left 1,600 and not 3,600 of
+# 100k MiniLM rows in the mean of 200 questions, 320 and not 440 in the median.
+_SPARE_SEEDS = 24
 # From so many queries on, one matrix product is faster than a sketch for each (100k x 384: 2.0 ms a query at 8).
 _BATCH_FROM = 8
 _BATCH = 64
@@ -181,10 +184,11 @@ class DenseIndex:
         if prior is not None:
             at = prior.rows if rows is None else np.searchsorted(rows, prior.rows)
             bounds[at] += prior.values.astype(np.float32)
-        seeds = _highest(bounds, k)
+        seeds = _highest(bounds, k + _SPARE_SEEDS)
         seeds = seeds[bounds[seeds] > -np.inf]
-        if len(seeds) == k:
-            least = self._scored(query, seeds if rows is None else rows[seeds], weight, prior).scores.min()
+        if len(seeds) >= k:
+            scores = self._scored(query, seeds if rows is None else rows[seeds], weight, prior).scores
+            least = float(np.partition(scores, -k)[-k])
             places = np.flatnonzero(bounds >= np.float32(least - self._error(weight)))
             places = self._narrowed(query, places, rows, least, weight, prior)
         else:
