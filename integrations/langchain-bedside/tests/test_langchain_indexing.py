@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -132,6 +134,41 @@ def test_a_filter_or_a_scope_limits_what_a_full_cleanup_deletes() -> None:
     run(b, FIRST, cleanup="full")
     run(a, [], cleanup="full")
     assert (texts(a), texts(b)) == ([], ["one", "three", "two"])
+
+
+INDEXER = """
+import sys, time
+from pathlib import Path
+from langchain_bedside import BedsideRecordManager, BedsideVectorStore
+from langchain_core.documents import Document
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.indexing import index
+
+folder, source, ready = sys.argv[1:]
+store = BedsideVectorStore(DeterministicFakeEmbedding(size=8), folder)
+Path(ready).touch()
+late = time.monotonic() + 30
+while len(list(Path(ready).parent.glob("ready-*"))) < 2 and time.monotonic() < late:
+    time.sleep(0.001)
+for turn in range(8):
+    notes = [Document(f"{source} {turn} {n}", metadata={"source": source}) for n in range(6)]
+    manager = BedsideRecordManager(store, source_id_key="source", filter={"source": source})
+    index(notes, manager, store, cleanup="full", source_id_key="source", key_encoder="sha256", batch_size=2)
+"""
+
+
+@pytest.mark.parametrize("sources", [("a", "a"), ("a", "b")])
+def test_two_processes_may_clean_up_fully_at_once(tmp_path: Path, sources: tuple[str, str]) -> None:
+    """With the same documents, or with filters that do not overlap, exactly what the last turn loaded is left."""
+    folder = tmp_path / "c"
+    BedsideVectorStore.from_texts(["stale"], EMBEDDING, [{"source": "a"}], path=folder).close()
+    indexers = [
+        subprocess.Popen([sys.executable, "-c", INDEXER, str(folder), source, str(tmp_path / f"ready-{n}")])  # noqa: S603
+        for n, source in enumerate(sources)
+    ]
+    assert [indexer.wait(timeout=60) for indexer in indexers] == [0, 0]
+    expected = sorted(f"{source} 7 {n}" for source in set(sources) for n in range(6))
+    assert texts(BedsideVectorStore(EMBEDDING, folder)) == expected
 
 
 def test_force_update_writes_again_and_refreshes() -> None:

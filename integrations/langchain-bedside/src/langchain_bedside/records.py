@@ -30,6 +30,9 @@ class BedsideRecordManager(RecordManager):
 
     ``cleanup="full"`` deletes every document of the store's view that the loader did not give, also those that were
     not added by ``index()``: limit it with ``filter`` or with the store's scope where the loader feeds only a part.
+    Processes may run it at once: where they load the same documents, or have filters or scopes that do not overlap,
+    exactly what they loaded is left. Loaders that differ over one view contradict each other, and each run deletes what
+    it was not given, whoever wrote it and when; the next run puts its own back.
 
     Args:
         vectorstore: The store that is indexed into.
