@@ -90,6 +90,22 @@ def test_no_passage_begins_or_ends_inside_a_number_a_dose_or_an_abbreviation(par
         assert not edges & set(range(match.start() + 1, match.end()))
 
 
+@pytest.mark.parametrize("whole", ["120/80", "2.5", "1,000", "2024-01-02", "10:30", "e\u0301", "👩🏽‍⚕️"])
+@pytest.mark.parametrize("max_tokens", range(1, 12))
+def test_a_run_without_a_space_is_cut_beside_its_numbers_and_characters(whole, max_tokens):
+    """As in text that is written without spaces, such as Chinese."""
+    text = f"血压{whole}毫米汞柱" * 30
+    edges = {edge for p in NoteSplitter(max_tokens, 0, characters).split(text) for edge in (p.start, p.end)}
+    for match in re.finditer(re.escape(whole), text):
+        assert not edges & set(range(match.start() + 1, match.end()))
+
+
+@pytest.mark.parametrize("max_tokens", [1, 2, 3])
+def test_no_passage_is_white_space_alone(max_tokens):
+    text = "x" * 150 + "2.5 mg  a. b"
+    assert all(p.text.strip() for p in NoteSplitter(max_tokens, 0, characters).split(text))
+
+
 def test_sections_are_named_and_never_mixed():
     text = "Seen on Monday.\n\nHPI:\nCough for 3 days. No fever.\n\nASSESSMENT AND PLAN\n"
     text += "Rest. PHYSICAL EXAM:\nGENERAL:\nWell.\n"

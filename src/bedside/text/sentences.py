@@ -30,7 +30,7 @@ _OPEN = _words(
     """
 )
 # Open only before a number: "No. 5", but "Smoker? No. Drinks"; "q. 4 h".
-_OPEN_BEFORE_NUMBER = _words("no nos q ch vol p pp gr grade sec")
+_OPEN_BEFORE_NUMBER = _words("no nos q ch vol p pp gr grade sec jan feb mar apr jun jul aug sep sept oct nov dec")
 _ROUTES = _words(
     "po iv im sc sq subq sl pr pv ng top inh prn bid tid qid qd qod qhs hs ac pc q daily per every p.o b.i.d"
 )
@@ -45,14 +45,36 @@ _BULLET = re.compile(r"[-*+•‣▪◦·–—o][ \t]|\(?(?:\d{1,3}|[A-Za-z])[.
 _LAST_WORD = re.compile(r"\S{0,40}\Z")
 _NEXT_WORD = re.compile(r"[A-Za-zµμ%.]{1,12}")
 
-_UNIT = _any_of(UNITS | {"meq", "tablets", "tablet", "capsules", "capsule"})
-_AMOUNT = r"\d[\d.,]*"
+_UNIT = _any_of(
+    UNITS
+    | _words(
+        """
+        µg µl µm µmol μg μl μm μmol meq tablet tablets capsule capsules ampule ampules vial vials tsp tbsp teaspoon
+        teaspoons tablespoon tablespoons c f fr french gauge dose doses feet degrees million billion thousand a.m p.m
+        """
+    )
+)
+_FRACTION = "[½⅓⅔¼¾⅛⅜⅝⅞]"
+# "1,000", "1 000", "1 1/2", "2½", "10^9"
+_AMOUNT = (
+    rf"(?:\d+(?:[.,]\d+)*(?:\s\d{{3}}(?!\d)){{0,3}}(?:\s\d/\d\d?(?!\d)|\s?{_FRACTION}|\^-?\d+)?|{_FRACTION})"
+    rf"(?:\s{{0,2}}(?:%|°(?:\s?[cf]\b)?|(?:{_UNIT})(?!\w))){{0,2}}"
+)
+_MONTH = (
+    "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)\b\.?"
+)
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _UNBROKEN = re.compile(
-    # A dose, range, ratio or value with the spaces inside it: "< 5.2 mg / kg / day", "5 - 10 ml", "120 / 80".
-    rf"(?:[<>=~±≤≥]\s?)?\b{_AMOUNT}(?:\s?(?:-|–|/|x|×|to)\s?{_AMOUNT}){{0,8}}"
-    rf"(?:\s?(?:%|(?:{_UNIT})\b)(?:\s?/\s?(?:{_UNIT})\b){{0,3}})?"
-    # An abbreviation with spaces after its dots ("b. i. d."), and one that asks for more together with it.
-    rf"|(?<![\w.])(?:[a-z]\.\s){{1,4}}[a-z]\.(?!\w)|\b(?:{_any_of(_OPEN)})\.\s?(?=\w)",
+    # A date with its month in letters.
+    rf"\b{_MONTH}\s{{1,2}}{_DAY}(?:,?\s{{1,2}}\d{{4}})?\b|\b{_DAY}\s{{1,2}}{_MONTH}(?:,?\s{{1,2}}\d{{4}}\b)?"
+    # A dose, range, ratio or value with the spaces inside it: "< 5.2 mg / kg / day", "5 mg - 10 mg", "120 / 80".
+    rf"|(?:[<>=~±≤≥]\s?)?\b{_AMOUNT}(?:\s{{0,2}}(?:-|–|/|x|×|to\b|per\b)\s{{0,2}}(?:{_AMOUNT}|(?:{_UNIT})\b)){{0,8}}"
+    # "5 ft 3 in", "7 lb 2 oz".
+    r"(?:(?<=ft|lb)\s{1,2}\d[\d.]*\s?(?:in|inch|inches|oz)\b)?"
+    # Initials, an abbreviation with spaces after its dots ("b. i. d."), and one that asks for more together with it.
+    r"|(?<![\w.])(?-i:[A-Z]\.\s{1,2}){1,4}(?=[^\W\d_])|(?<![\w.])(?:[a-z]\.\s){1,4}[a-z]\.(?!\w)"
+    rf"|\b(?:{_any_of(_OPEN)})\.\s{{0,2}}(?=\w)|\b(?:q\.?|(?:{_any_of(_OPEN_BEFORE_NUMBER)})\.)\s{{1,2}}(?=\d)",
     re.IGNORECASE,
 )
 _FINER = (re.compile(r"[\r\n]\s*"), re.compile(r"(?<=[;:.!?])\s+"), re.compile(r"(?<=,)\s+"), re.compile(r"\s+"))
