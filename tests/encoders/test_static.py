@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedside.encoders.static import SHIPPED, StaticEncoder, is_static, load_static
+from bedside.encoders.presets import STATIC
+from bedside.encoders.static import StaticEncoder, is_static, load_static
 from bedside.encoders.tensors import read_tensors, write_tensors
 from bedside.encoders.wordpiece import LibraryTokens, WordPiece, load_tokens
 from bedside.errors import InvalidInputError, InvalidModelError
@@ -63,7 +64,7 @@ def tiny_encoder(*, normalize: bool = True, seed: int = 3) -> StaticEncoder:
 def test_the_shipped_encoder_fulfils_the_protocol(shipped: StaticEncoder) -> None:
     """It has the name, the dimension and the methods that a collection asks for."""
     assert isinstance(shipped, Encoder)
-    assert shipped.name == SHIPPED
+    assert shipped.name == STATIC
     assert shipped.dimension == 256
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from bedside.collection import Collection
+from bedside.encoders.presets import STATIC
 from bedside.errors import EncoderRequired, NotACollectionError, ScopeRequired
 from bedside.formats.fields import exact_numbers
 from bedside.store.manifest import NAME, Manifest
@@ -28,7 +29,6 @@ Scope = Annotated[
     list[str] | None,
     typer.Option("--scope", help="KEY=VALUE, or KEY:=NUMBER for a whole number; once for each scope key."),
 ]
-STATIC = "bedside/static"
 Model = Annotated[
     str | None,
     typer.Option("--encoder", metavar="MODEL", help=f"Hub id or folder of the text encoder, or {STATIC}."),

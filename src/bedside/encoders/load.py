@@ -13,7 +13,7 @@ from bedside.encoders.checkpoint import Checkpoint, resolve
 from bedside.encoders.pair import PairedEncoder
 from bedside.encoders.pooling import Pooling
 from bedside.encoders.prepare import cache_folder, prepared
-from bedside.encoders.presets import preset_of
+from bedside.encoders.presets import STATIC, preset_of
 from bedside.encoders.remote import RemoteEncoder
 from bedside.encoders.settings import Overflow, folder_settings, whole_number
 from bedside.encoders.static import is_static, load_static
@@ -21,7 +21,6 @@ from bedside.encoders.transformer import TransformerEncoder
 from bedside.errors import InvalidInputError
 from bedside.types import Encoder
 
-STATIC = "bedside/static"
 _REMOTE = "openai:"
 
 

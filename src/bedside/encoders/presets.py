@@ -13,6 +13,9 @@ from bedside.encoders.checkpoint import BIO_CLINICALBERT
 from bedside.encoders.pooling import Pooling
 from bedside.errors import InvalidInputError
 
+STATIC = "bedside/static"
+"""The name of the static encoder that comes with Bedside."""
+
 
 @dataclass(frozen=True)
 class Preset:

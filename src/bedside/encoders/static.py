@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from bedside.encoders.awaitable import AsyncMethods
 from bedside.encoders.checkpoint import read_json
 from bedside.encoders.pooling import unit
+from bedside.encoders.presets import STATIC
 from bedside.encoders.progress import progress
 from bedside.encoders.tensors import read_tensors, write_tensors
 from bedside.encoders.texts import checked_texts
@@ -28,7 +29,6 @@ from bedside.encoders.wordpiece import Tokens, load_tokens
 from bedside.errors import InvalidInputError, InvalidModelError
 from bedside.types import Matrix
 
-SHIPPED = "bedside/static"
 WEIGHTS_FILE = "model.safetensors"
 _BLOCK = 8192  # tokens summed at once: 8 MB at 256 dimensions; 2,048 to 32,768 were within 10 %
 _LONG = 4096  # tokens from which a text is counted first, so that its memory is bounded by the vocabulary
@@ -225,7 +225,7 @@ def load_static(folder: str | Path | None = None, *, normalize: bool | None = No
         weights=tensors.get("weights"),
         mapping=tensors.get("mapping"),
         normalize=bool(config.get("normalize", False)) if normalize is None else normalize,
-        name=SHIPPED if folder is None else path.name,
+        name=STATIC if folder is None else path.name,
         config=config,
     )
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from bedside.encoders.awaitable import AsyncMethods
 from bedside.encoders.pooling import unit
-from bedside.encoders.static import SHIPPED
+from bedside.encoders.presets import STATIC
 from bedside.encoders.texts import checked_texts
 from bedside.errors import InvalidInputError, InvalidVectorError
 from bedside.types import Document, Matrix, Vector
@@ -119,7 +119,7 @@ class WordVectors(AsyncMethods, WordTable):
             >>> vectors.nearest("warfarin", 1)  # doctest: +SKIP
             [Neighbour(word='coumadin', score=0.7694...)]
         """
-        source = SHIPPED_FOLDER if path == SHIPPED else Path(path).expanduser()
+        source = SHIPPED_FOLDER if path == STATIC else Path(path).expanduser()
         files, kind = locate(source, format)
         folder = default_folder() if cache is None else Path(cache)
         found = stored(files, kind, folder, lambda writer: read(files, kind, writer))
