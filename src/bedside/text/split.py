@@ -58,8 +58,8 @@ class NoteSplitter:
 
     A passage never crosses a section heading (see :func:`bedside.text.sections.find_headings`); a section too long for
     one passage is cut between sentences, a sentence too long for one passage between lines, clauses, phrases or words,
-    in this order. Numbers, doses, dates and abbreviations stay whole; only a run of over 100 characters without a place to
-    cut is cut anywhere, beside its numbers. A heading without text of its own goes with the section after it.
+    in this order. Numbers, doses, dates and abbreviations stay whole; only a run of over 100 characters without a place
+    to cut is cut anywhere, beside its numbers. A heading without text of its own goes with the section after it.
 
     Passages come in the order of the note; together they are the whole note, white space included: each begins where
     the last one ended, or before that where they overlap. Splitting takes time linear in the note's length.
