@@ -32,7 +32,7 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     │   ├── InvalidModelError (ValueError)    the folder is not a usable checkpoint
     │   ├── ProviderError (ConnectionError)   a remote provider refused, failed, or answered what cannot be used
     │   └── TextTooLongError (ValueError)     over ``max_length`` tokens with ``overflow="error"``
-    └── MissingExtraError (ImportError)       an optional dependency is not installed
+    └── MissingExtraError (ImportError)       an optional dependency is not installed, or an old one
 """
 
 from __future__ import annotations
@@ -200,11 +200,11 @@ class TextTooLongError(EncoderError, ValueError):
 
 
 class MissingExtraError(BedsideError, ImportError):
-    """An optional dependency is not installed; the message carries the pip line."""
+    """An optional dependency is not installed, or in a release that does not serve; the message carries the pip line."""
 
-    def __init__(self, package: str, extra: str) -> None:
-        self.package, self.extra = package, extra
-        super().__init__(f'{package} is not installed. It comes with: pip install "bedside[{extra}]"', name=package)
+    def __init__(self, package: str, extra: str, problem: str = "is not installed") -> None:
+        self.package, self.extra, self.problem = package, extra, problem
+        super().__init__(f'{package} {problem}. It comes with: pip install "bedside[{extra}]"', name=package)
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        return type(self), (self.package, self.extra)
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        return type(self), (self.package, self.extra, self.problem)

@@ -15,6 +15,7 @@ from mcp.client import Client
 from mcp.client.stdio import stdio_client
 
 from bedside import Collection
+from command_line import bedside
 
 READING = {"list_collections", "stats", "search", "get", "count", "facets"}
 
@@ -40,6 +41,20 @@ async def refused(client, tool: str, **arguments) -> str:
     answer = await client.call_tool(tool, arguments)
     assert answer.is_error
     return answer.content[0].text
+
+
+def test_an_old_release_of_the_library_is_named_with_the_one_that_is_needed(root, tmp_path):
+    """Where mcp 1.x is installed, one line says so, and how to get what is needed."""
+    old = tmp_path / "old"
+    (old / "mcp" / "server").mkdir(parents=True)
+    (old / "mcp" / "__init__.py").touch()
+    (old / "mcp" / "server" / "__init__.py").write_text("class FastMCP: ...\n")
+    (old / "mcp-1.28.1.dist-info").mkdir()
+    (old / "mcp-1.28.1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: mcp\nVersion: 1.28.1\n")
+    said = bedside("mcp", root, code=1, environment={"PYTHONPATH": str(old)})
+    assert said == (
+        'bedside: mcp 1.28.1 is installed, and mcp>=2 is needed. It comes with: pip install "bedside[mcp]"\n'
+    )
 
 
 async def test_a_chatbot_finds_what_it_can_cite(root):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, requires, version
 
 from bedside.errors import MissingExtraError
 
@@ -16,7 +17,8 @@ def needs(extra: str) -> Iterator[None]:
         extra: The extra of the ``bedside`` distribution that brings the package.
 
     Raises:
-        MissingExtraError: a module imported inside the block is not installed.
+        MissingExtraError: a module imported inside the block is not installed, or lacks what is imported from it; then
+            the message names the release that is there and the one that is needed.
 
     Example:
         >>> with needs("transformers"):
@@ -24,5 +26,22 @@ def needs(extra: str) -> Iterator[None]:
     """
     try:
         yield
-    except ModuleNotFoundError as error:
-        raise MissingExtraError((error.name or "a dependency").partition(".")[0], extra) from error
+    except MissingExtraError:
+        raise
+    except ImportError as error:
+        package, inside, _ = (error.name or "a dependency").partition(".")
+        if isinstance(error, ModuleNotFoundError) and not inside:
+            raise MissingExtraError(package, extra) from error
+        raise MissingExtraError(package, extra, _another_release(package, extra)) from error
+
+
+def _another_release(package: str, extra: str) -> str:
+    """Say which release is there and which is asked for, as far as their metadata tell."""
+    try:
+        found = version(package)
+    except PackageNotFoundError:
+        found = "of an unknown release"
+    listed = [line.replace(" ", "") for line in requires("bedside") or []]
+    needed = [line.partition(";")[0] for line in listed if line.endswith(f"extra=='{extra}'")]
+    asked = next((name for name in needed if name.startswith((f"{package}>", f"{package}="))), "another release")
+    return f"{found} is installed, and {asked} is needed"
