@@ -200,7 +200,7 @@ class TextTooLongError(EncoderError, ValueError):
 
 
 class MissingExtraError(BedsideError, ImportError):
-    """An optional dependency is not installed, or in a release that does not serve; the message carries the pip line."""
+    """An optional dependency is not installed, or too old a release of it; the message carries the pip line."""
 
     def __init__(self, package: str, extra: str, problem: str = "is not installed") -> None:
         self.package, self.extra, self.problem = package, extra, problem
