@@ -123,7 +123,14 @@ def test_a_python_object_in_a_langchain_dump_is_refused_with_its_place(tmp_path)
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        (lambda text: text[:200], UnreadableFileError, r"dump\.json, line \d+, column \d+: not JSON"),
+        (lambda text: text[:200], UnreadableFileError, r"dump\.json: after record 0: the file ends too soon"),
+        (lambda text: text[:-2], UnreadableFileError, r"dump\.json: after record 4: the file ends too soon"),
+        (lambda text: text + "}", UnreadableFileError, r"dump\.json: after record 4: expected nothing more"),
+        (
+            lambda text: text.replace('"f": 0.5', '"f": 0.5.5'),
+            UnreadableFileError,
+            r"dump\.json, record 1, line \d+, column \d+: not JSON",
+        ),
         (lambda text: text.replace('"id": "id-1"', '"id": "id-0"'), UnreadableFileError, "is not the key"),
         (lambda text: text.replace('"id-1": {', '"id-0": {'), UnreadableFileError, "the same key twice"),
         (lambda text: text.replace('"f": 0.5', '"f": NaN'), UnreadableFileError, "NaN is not JSON"),
@@ -132,8 +139,13 @@ def test_a_python_object_in_a_langchain_dump_is_refused_with_its_place(tmp_path)
             UnreadableFileError,
             r"record 4\.text: expected a str",
         ),
-        (lambda text: "[" * 100_000, UnreadableFileError, "nested too deeply"),
-        (lambda text: "[]", UnreadableFileError, "expected an object, got list"),
+        (
+            lambda text: text.replace('"f": 0.5', '"f": ' + "[" * 100_000 + "]" * 100_000),
+            UnreadableFileError,
+            "record 1: nested too deeply",
+        ),
+        (lambda text: "[" * 100_000, UnreadableFileError, r"dump\.json: byte 0: expected an object"),
+        (lambda text: "[]", UnreadableFileError, r"dump\.json: byte 0: expected an object"),
     ],
 )
 def test_a_damaged_dump_is_refused_with_its_place(tmp_path, change, error, says):

@@ -155,20 +155,21 @@ def _without(payload: dict[str, Any], key: str) -> tuple[str, dict[str, Any]]:
 
 
 def load_json(path: Path) -> Any:
-    """Parse a JSON file, refusing what JSON readers differ in: NaN, infinities and a key given twice."""
+    """Parse a small JSON file; see :func:`parse_json`."""
     try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        refuse(f"{path.name}, byte {error.start}", "not UTF-8")
+        data = path.read_bytes()
     except OSError as error:
         refuse(path.name, f"cannot be read: {error.strerror}")
-    return parse_json(text, path.name)
+    return parse_json(data, path.name)
 
 
-def parse_json(text: str, where: str) -> Any:
-    """Parse JSON text; see :func:`load_json`."""
+def parse_json(data: bytes | str, where: str) -> Any:
+    """Parse JSON, refusing what JSON readers differ in: NaN, infinities and a key given twice."""
     try:
+        text = data if isinstance(data, str) else data.decode("utf-8")
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
+    except UnicodeDecodeError as error:
+        refuse(f"{where}, byte {error.start}", "not UTF-8")
     except json.JSONDecodeError as error:
         refuse(f"{where}, line {error.lineno}, column {error.colno}", f"not JSON: {error.msg}")
     except (_NotStrictError, RecursionError) as error:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from bedside.errors import InvalidDocumentError, InvalidVectorError, UnreadableFileError
-from bedside.formats.stores.common import Records, kind, load_json, mapping, refuse
+from bedside.formats.json_parts import parts_of
+from bedside.formats.stores.common import Records, kind, mapping, parse_json, refuse
 from bedside.store.files import replace_file
 from bedside.types import Document
 
@@ -19,7 +20,7 @@ _ESCAPED = "__lc_escaped__"
 
 
 def read_langchain(path: str | os.PathLike[str]) -> Iterator[Document]:
-    """Yield the documents of an ``InMemoryVectorStore`` dump, in its order.
+    """Yield the documents of an ``InMemoryVectorStore`` dump, in its order, reading one at a time.
 
     Args:
         path: The file that ``InMemoryVectorStore.dump`` wrote.
@@ -31,16 +32,20 @@ def read_langchain(path: str | os.PathLike[str]) -> Iterator[Document]:
     """
     name = Path(path).name
     records = Records()
-    for key, value in mapping(load_json(Path(path)), name).items():
-        where = f"{name}, record {len(records) + 1}"
-        record = mapping(value, where)
-        if record.get("id") != key:
-            refuse(f"{where}.id", "is not the key it stands at")
-        text = record.get("text")
-        if not isinstance(text, str):
-            refuse(f"{where}.text", f"expected a string, got {kind(text)}")
-        metadata = _plain(record.get("metadata") or {}, f"{where}.metadata")
-        yield records.document(where, key, record.get("vector"), metadata, text, is_split=True)
+    with parts_of(Path(path)) as parts:
+        for key in parts.children(b"{", records=True):
+            where = f"{name}, record {len(records) + 1}"
+            yield _document(records, where, key, mapping(parse_json(parts.value(), where), where))
+
+
+def _document(records: Records, where: str, key: str, record: dict[str, Any]) -> Document:
+    if record.get("id") != key:
+        refuse(f"{where}.id", "is not the key it stands at")
+    text = record.get("text")
+    if not isinstance(text, str):
+        refuse(f"{where}.text", f"expected a string, got {kind(text)}")
+    metadata = _plain(record.get("metadata") or {}, f"{where}.metadata")
+    return records.document(where, key, record.get("vector"), metadata, text, is_split=True)
 
 
 def write_langchain(path: str | os.PathLike[str], documents: Iterable[Document]) -> int:

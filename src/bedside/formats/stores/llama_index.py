@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bedside.errors import BedsideWarning
-from bedside.formats.stores.common import Records, choose, from_node, load_json, mapping, refuse
+from bedside.formats.json_parts import parts_of
+from bedside.formats.stores.common import Records, choose, from_node, mapping, parse_json, refuse
 from bedside.types import Document
 
 _SUFFIX = "vector_store.json"
@@ -25,6 +27,8 @@ def read_llama_index(path: str | os.PathLike[str], *, namespace: str | None = No
 
     The file of a ``SimpleVectorStore`` holds no texts: read alone it gives documents of vectors and metadata.
 
+    Vectors and nodes are in two files. Memory holds one of each, and for every node its id and its place in the file.
+
     Args:
         path: The folder, or the vector store's file.
         namespace: Which vector store of the folder; needed only where several hold vectors.
@@ -38,42 +42,94 @@ def read_llama_index(path: str | os.PathLike[str], *, namespace: str | None = No
     if folder.is_file():
         yield from _vectors_alone(folder)
         return
-    file, vectors = _vector_store(folder, namespace)
-    nodes = mapping(load_json(folder / "docstore.json"), "docstore.json").get("docstore/data") or {}
+    file = _vector_store(folder, namespace)
+    docstore = _Values(folder / "docstore.json", "docstore/data")
     records = Records()
-    for id, vector in vectors.items():
-        if id not in nodes:
-            refuse("docstore.json", f"lacks the node of the vector that is number {len(records) + 1} in {file}")
-        where = f"docstore.json, node {len(records) + 1}"
-        text, metadata = from_node(mapping(nodes[id], where).get("__data__"), where)
-        yield records.document(f"{file}, vector {len(records) + 1}", id, vector, metadata, text, is_split=True)
-    if left := len(set(nodes) - set(vectors)):
+    with docstore.open():
+        for id, vector in _vectors(file):
+            number = len(records) + 1
+            if id not in docstore:
+                refuse("docstore.json", f"lacks the node of the vector that is number {number} in {file.name}")
+            where = f"docstore.json, node {number}"
+            text, metadata = from_node(mapping(docstore.read(id, where), where).get("__data__"), where)
+            yield records.document(f"{file.name}, vector {number}", id, vector, metadata, text, is_split=True)
+    if left := len(docstore) - len(records):
         message = f"docstore.json: {left} nodes have no vector and were left out"
         warnings.warn(message, BedsideWarning, stacklevel=2)
 
 
-def _vector_store(folder: Path, namespace: str | None) -> tuple[str, dict[str, Any]]:
-    """The file that is meant, and its vectors by node id."""
+def _vectors_alone(file: Path) -> Iterator[Document]:
+    metadata = _Values(file, "metadata_dict")
+    records = Records()
+    with metadata.open():
+        for id, vector in _vectors(file):
+            where = f"{file.name}, vector {len(records) + 1}"
+            held = mapping(metadata.read(id, where) or {}, f"{where}.metadata") if id in metadata else {}
+            kept = {key: value for key, value in held.items() if key not in _COPIES}
+            yield records.document(where, id, vector, kept, is_split=True)
+
+
+def _vector_store(folder: Path, namespace: str | None) -> Path:
+    """The vector store's file that is meant."""
     stores = {file.name.removesuffix(_SUFFIX).removesuffix("__"): file for file in folder.glob(f"*{_SUFFIX}")}
     if not stores:
         refuse(folder.name, f"expected a LlamaIndex storage folder with a file *{_SUFFIX}")
-    vectors = {name: _embeddings(load_json(file), file.name) for name, file in stores.items()}
-    filled = [name for name in vectors if vectors[name]] or list(vectors)[:1]
-    chosen = choose(namespace, filled, folder.name, "namespace")
-    return stores[chosen].name, vectors[chosen]
+    filled = [name for name, file in stores.items() if next(_vectors(file), None)] or list(stores)[:1]
+    return stores[choose(namespace, filled, folder.name, "namespace")]
 
 
-def _embeddings(raw: Any, where: str) -> dict[str, Any]:
-    return mapping(mapping(raw, where).get("embedding_dict"), f"{where}: embedding_dict")
+def _vectors(file: Path) -> Iterator[tuple[str, Any]]:
+    """The vectors of a vector store's file by id, one at a time."""
+    found = False
+    with parts_of(file) as parts:
+        for key in parts.children(b"{"):
+            if key != "embedding_dict":
+                parts.skip()
+                continue
+            found = True
+            for number, id in enumerate(parts.children(b"{", records=True), 1):
+                yield id, parse_json(parts.value(), f"{file.name}, vector {number}")
+    if not found:
+        refuse(f"{file.name}: embedding_dict", "missing")
 
 
-def _vectors_alone(file: Path) -> Iterator[Document]:
-    raw = load_json(file)
-    vectors = _embeddings(raw, file.name)
-    metadata = mapping(raw.get("metadata_dict") or {}, f"{file.name}: metadata_dict")
-    records = Records()
-    for id, vector in vectors.items():
-        where = f"{file.name}, vector {len(records) + 1}"
-        held = mapping(metadata.get(id) or {}, f"{where}.metadata")
-        kept = {key: value for key, value in held.items() if key not in _COPIES}
-        yield records.document(where, id, vector, kept, is_split=True)
+class _Values:
+    """An object in a JSON file, of which memory holds the keys and where in the file each value stands.
+
+    Two files that were written together are joined by it, in whatever order they hold the same ids.
+
+    Args:
+        file: Is read once, and every value parsed, so that damage is found before the first is asked for.
+        member: The key of the object in the file; where it is missing or null, there are no values.
+    """
+
+    def __init__(self, file: Path, member: str) -> None:
+        self._file = file
+        self._places: dict[str, tuple[int, int]] = {}
+        with parts_of(file) as parts:
+            for key in parts.children(b"{"):
+                if key != member or parts.peek() == b"n":
+                    parts.skip()
+                    continue
+                for id in parts.children(b"{", records=True):
+                    value = parts.value()
+                    parse_json(value, f"{file.name}, {member}, value {len(self._places) + 1}")
+                    self._places[id] = parts.start, len(value)
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Hold the file open for :meth:`read`."""
+        with self._file.open("rb") as self._source:
+            yield
+
+    def read(self, id: str, where: str) -> Any:
+        """One value; ``where`` is its place, for errors."""
+        start, length = self._places[id]
+        self._source.seek(start)
+        return parse_json(self._source.read(length), where)

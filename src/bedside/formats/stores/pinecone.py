@@ -6,14 +6,16 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bedside.errors import BedsideWarning
-from bedside.formats.stores.common import Records, kind, load_json, mapping, refuse
+from bedside.formats.json_parts import parts_of
+from bedside.formats.stores.common import Records, mapping, parse_json, refuse
 from bedside.types import Document
 
 
 def read_pinecone(path: str | os.PathLike[str], *, text_key: str | None = None) -> Iterator[Document]:
-    """Yield the documents of a Pinecone JSON file, in its order.
+    """Yield the documents of a Pinecone JSON file, in its order, reading one at a time.
 
     ``vectors`` is the list that ``upsert`` takes and ``query`` and ``list`` return pages of, or the object by id that
     ``fetch`` returns. Sparse values are not brought over, because words are counted anew from the texts; a warning
@@ -29,16 +31,26 @@ def read_pinecone(path: str | os.PathLike[str], *, text_key: str | None = None) 
         DuplicateIdError: The same id twice.
     """
     name = Path(path).name
-    raw = mapping(load_json(Path(path)), name).get("vectors")
-    vectors = list(raw.values()) if isinstance(raw, dict) else raw
-    if not isinstance(vectors, list):
-        refuse(f"{name}: vectors", f"expected a list or an object, got {kind(raw)}")
     records, sparse = Records(text_key), 0
-    for i, item in enumerate(vectors):
-        where = f"{name}: vectors[{i}]"
-        vector = mapping(item, where)
+    for where, vector in _vectors(Path(path)):
         sparse += bool(vector.get("sparseValues") or vector.get("sparse_values"))
         yield records.document(where, vector.get("id"), vector.get("values"), vector.get("metadata") or {})
     if sparse:
         message = f"{name}: the sparse values of {sparse} vectors were left out: words are counted from the texts"
         warnings.warn(message, BedsideWarning, stacklevel=2)
+
+
+def _vectors(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The place and the object of each vector."""
+    found = False
+    with parts_of(path) as parts:
+        for key in parts.children(b"{"):
+            if key != "vectors":
+                parts.skip()
+                continue
+            found = True
+            for i, _ in enumerate(parts.children(records=True)):
+                where = f"{path.name}: vectors[{i}]"
+                yield where, mapping(parse_json(parts.value(), where), where)
+    if not found:
+        refuse(f"{path.name}: vectors", "missing; expected a list or an object")

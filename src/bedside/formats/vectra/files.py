@@ -7,7 +7,8 @@ sometimes metadata in ``<id>.json`` or ``<id>.pb``. The ``.pb`` metadata files h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from bedside.errors import UnreadableFileError
+from bedside.formats.json_parts import parts_of
 from bedside.formats.vectra import protobuf
 
 SUFFIXES = (".json", ".pb")
@@ -40,14 +42,6 @@ class Item:
     vector: NDArray[np.float64]
     norm: float | None
     metadata_file: str | None = None
-
-
-@dataclass(frozen=True)
-class Index:
-    """An index file: its items in order, and the metadata keys that it keeps in it (none: all)."""
-
-    items: list[Item]
-    indexed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,17 +71,19 @@ class Folder:
             refuse(path.name, f"not a vectra folder: {reason}")
         self.suffix = found[0]
 
-    def index(self) -> Index:
-        """The index file."""
+    def items(self) -> Iterator[Item]:
+        """Yield the items of the index file in order; memory holds one."""
         name = f"index{self.suffix}"
-        return _index(name, self._read(name, protobuf.index))
+        raw = self._json_items(name) if self.suffix == ".json" else self._protobuf_items(name)
+        for i, item in enumerate(raw):
+            yield _item(item, f"{name}: items[{i}]")
 
     def catalog(self) -> Catalog | None:
         """The catalog, or ``None`` where the folder is an index of items only."""
         name = f"catalog{self.suffix}"
         if not (self.path / name).exists():
             return None
-        return _catalog(name, self._read(name, protobuf.catalog))
+        return _catalog(name, self._json(name) if self.suffix == ".json" else self._protobuf_catalog(name))
 
     def metadata(self, item: Item) -> dict[str, Any]:
         """All metadata of an item, from its side-car file where it has one."""
@@ -116,20 +112,36 @@ class Folder:
         except OSError as error:
             refuse(name, f"cannot be read: {error.strerror}")
 
-    def _read(self, name: str, decode: Callable[[bytes], Any]) -> Any:
-        """The file as JSON has it: ``decode`` makes the same objects of protobuf."""
-        if self.suffix == ".json":
-            return self._json(name)
+    def _json_items(self, name: str) -> Iterator[Any]:
+        found = False
+        with parts_of(self.path / name) as parts:
+            for key in parts.children(b"{"):
+                if key == "items":
+                    found = True
+                    for i, _ in enumerate(parts.children(b"[", records=True)):
+                        yield _parsed(parts.value(), f"{name}: items[{i}]")
+                elif key == "metadata_config":
+                    _check_config(_parsed(parts.value(), f"{name}: {key}"), f"{name}: {key}")
+                else:
+                    parts.skip()
+        if not found:
+            refuse(f"{name}: items", "missing")
+
+    def _protobuf_items(self, name: str) -> Iterator[Any]:
         try:
-            return decode(self._bytes(name))
-        except ValueError as error:
-            refuse(name, f"not protobuf of vectra's schema: {error}")
+            file = (self.path / name).open("rb")
+        except OSError as error:
+            refuse(name, f"cannot be read: {error.strerror}")
+        with file, _of_schema(name):
+            yield from protobuf.items(file)
+
+    def _protobuf_catalog(self, name: str) -> Any:
+        data = self._bytes(name)
+        with _of_schema(name):
+            return protobuf.catalog(data)
 
     def _json(self, name: str) -> Any:
-        try:
-            return orjson.loads(self._bytes(name))
-        except orjson.JSONDecodeError as error:
-            refuse(name, f"not JSON that can be stored: {error}")
+        return _parsed(self._bytes(name), name)
 
 
 def refuse(where: str, reason: str) -> NoReturn:
@@ -148,13 +160,28 @@ def is_plain(name: str) -> bool:
     return Path(name).name == name and "\\" not in name and "\0" not in name and name not in (".", "..")
 
 
-def _index(name: str, raw: Any) -> Index:
-    config = _object(_object(raw, name).get("metadata_config") or {}, f"{name}: metadata_config")
-    indexed = _strings(config.get("indexed") or [], f"{name}: metadata_config.indexed")
-    items = raw.get("items")
-    if not isinstance(items, list):
-        refuse(f"{name}: items", f"expected a list, got {_kind(items)}")
-    return Index([_item(item, f"{name}: items[{i}]") for i, item in enumerate(items)], indexed)
+@contextmanager
+def _of_schema(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        refuse(name, f"not protobuf of vectra's schema: {error}")
+
+
+def _parsed(data: bytes, where: str) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        refuse(where, f"not JSON that can be stored: {error}")
+
+
+def _check_config(config: Any, where: str) -> None:
+    """Refuse a ``metadata_config`` that is damaged; what it says is already done to the items."""
+    indexed = _object(config or {}, where).get("indexed") or []
+    if not isinstance(indexed, list):
+        refuse(f"{where}.indexed", f"expected a list of strings, got {_kind(indexed)}")
+    for i, key in enumerate(indexed):
+        _string(key, f"{where}.indexed[{i}]")
 
 
 def _item(raw: Any, where: str) -> Item:
@@ -205,12 +232,6 @@ def _string(value: Any, where: str) -> str:
     if not isinstance(value, str):
         refuse(where, f"expected a string, got {_kind(value)}")
     return value
-
-
-def _strings(value: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        refuse(where, f"expected a list of strings, got {_kind(value)}")
-    return tuple(_string(item, f"{where}[{i}]") for i, item in enumerate(value))
 
 
 def _string_map(value: Any, where: str) -> dict[str, str]:

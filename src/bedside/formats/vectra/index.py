@@ -61,7 +61,7 @@ class VectraIndex:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._folder = Folder(Path(path))
-        self.items: Sequence[Item] = self._folder.index().items
+        self.items: Sequence[Item] = list(self._folder.items())
 
     def ids(self, filter: Mapping[str, Any] | None = None) -> list[str]:
         """The ids of the items that vectra selects, in its order.

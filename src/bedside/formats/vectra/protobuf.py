@@ -14,8 +14,9 @@ A map is a repeated message of key 1 and value 2. Every reader here raises :clas
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +26,16 @@ from bedside.formats.vectra import wire
 _MAPS = {3: "uriToId", 4: "idToUri", 5: "uriToHash"}
 
 
-def index(data: bytes) -> dict[str, Any]:
-    """Decode an ``IndexData``; each vector is a float32 array."""
-    indexed: list[str] = []
-    items: list[dict[str, Any]] = []
-    for number, value in _fields(data, "index"):
+def items(file: BinaryIO) -> Iterator[dict[str, Any]]:
+    """Decode the items of an ``IndexData`` one by one; each vector is a float32 array."""
+    count = 0
+    for number, value in _read(file, "index"):
         if number == 2:
-            indexed += [_utf8(text, "indexed") for field, text in _fields(value, "metadata_config") if field == 1]
+            for field, text in _fields(value, "metadata_config"):
+                _utf8(text if field == 1 else b"", "indexed")
         elif number == 3:
-            items.append(_item(value, f"items[{len(items)}]"))
-    return {"metadata_config": {"indexed": indexed}, "items": items}
+            yield _item(value, f"items[{count}]")
+            count += 1
 
 
 def catalog(data: bytes) -> dict[str, dict[str, str]]:
@@ -146,8 +147,13 @@ def _floats(data: bytes, where: str) -> NDArray[np.float32]:
 
 
 def _fields(data: Any, where: str) -> list[tuple[int, Any]]:
+    return list(_read(BytesIO(_bytes(data, where)), where))
+
+
+def _read(message: BinaryIO, where: str) -> Iterator[tuple[int, Any]]:
     try:
-        return [(number, value) for number, _, value in wire.fields(_bytes(data, where))]
+        for number, _, value in wire.fields(message):
+            yield number, value
     except wire.WireError as error:
         raise ValueError(f"{where}: {error}") from None
 

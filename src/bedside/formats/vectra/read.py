@@ -40,7 +40,7 @@ class Source:
 
 
 def read_documents(path: str | os.PathLike[str], *, text_key: str | None = None) -> Iterator[Document]:
-    """Yield each item of a vectra folder as a document with its vector, in the index's order.
+    """Yield each item of a vectra folder as a document with its vector, in the index's order, reading one at a time.
 
     An item of a document index is a chunk. Its text is cut from its document, and its metadata has, in place of
     ``startPos`` and the inclusive ``endPos`` in UTF-16 code units, ``start`` and ``end`` as Python counts, and
@@ -60,10 +60,11 @@ def read_documents(path: str | os.PathLike[str], *, text_key: str | None = None)
         DuplicateIdError: Two items with one id.
     """
     folder = Folder(Path(path))
-    index, catalog = folder.index(), folder.catalog()
+    catalog = folder.catalog()
     chunks = _Chunks(folder, catalog or Catalog())
     seen: set[str] = set()
-    for i, item in enumerate(index.items):
+    dimension: int | None = None
+    for i, item in enumerate(folder.items()):
         where = f"index{folder.suffix}: items[{i}]"
         if item.id in seen:
             raise DuplicateIdError(f"{where}.id: given to two items")
@@ -72,7 +73,8 @@ def read_documents(path: str | os.PathLike[str], *, text_key: str | None = None)
         is_chunk = catalog is not None and "documentId" in metadata
         text, metadata = chunks.cut(metadata, where) if is_chunk else _take_text(metadata, text_key, where)
         wide: Any = item.vector
-        vector = check_vector(wide, f"{where}.vector", len(index.items[0].vector))
+        vector = check_vector(wide, f"{where}.vector", dimension)
+        dimension = len(vector)
         yield Document(text, metadata, _id(item, where), vector)
     chunks.refuse_unread()
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
+
+from bedside.formats.fields import MAX_RECORD
 
 Value: TypeAlias = "int | bytes"
 """A varint as an int; every other field as its bytes."""
@@ -20,48 +22,52 @@ class WireError(ValueError):
     """Bytes that are no message; it says at which byte."""
 
 
-def fields(message: bytes) -> Iterator[tuple[int, int, Value]]:
-    """Yield each field's number, wire type and value, in the order written.
+def fields(message: BinaryIO) -> Iterator[tuple[int, int, Value]]:
+    """Yield each field's number, wire type and value, in the order written; memory holds one field.
 
     Raises:
-        WireError: The bytes are no message: cut off, or of an unknown wire type. It says at which byte.
+        WireError: The bytes are no message: cut off, or of an unknown wire type, or a field is longer than 64 MiB. It
+            says at which byte.
 
     Example:
-        >>> list(fields(bytes.fromhex("0896011203616263")))
+        >>> from io import BytesIO
+        >>> list(fields(BytesIO(bytes.fromhex("0896011203616263"))))
         [(1, 0, 150), (2, 2, b'abc')]
     """
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
+    while first := message.read(1):
+        tag = _varint(message, first)
         number, kind = tag >> 3, tag & 7
         if number == 0:
-            raise WireError(f"byte {at}: field number 0")
+            raise WireError(f"byte {message.tell()}: field number 0")
         if kind == VARINT:
-            value, at = _varint(message, at)
-            yield number, kind, value
-            continue
-        if kind == DELIMITED:
-            length, at = _varint(message, at)
+            yield number, kind, _varint(message)
+        elif kind == DELIMITED:
+            yield number, kind, _taken(message, _varint(message))
         elif kind in _FIXED:
-            length = _FIXED[kind]
+            yield number, kind, _taken(message, _FIXED[kind])
         else:
-            raise WireError(f"byte {at}: wire type {kind} is not one of proto3's")
-        if at + length > len(message):
-            raise WireError(f"byte {at}: a field of {length} bytes, and only {len(message) - at} are left")
-        yield number, kind, message[at : at + length]
-        at += length
+            raise WireError(f"byte {message.tell()}: wire type {kind} is not one of proto3's")
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
+def _taken(message: BinaryIO, length: int) -> bytes:
+    found = message.read(min(length, MAX_RECORD))
+    if len(found) < length:
+        reason = "are left" if length <= MAX_RECORD else "are read"
+        raise WireError(f"byte {message.tell()}: a field of {length} bytes, and only {len(found)} {reason}")
+    return found
+
+
+def _varint(message: BinaryIO, read: bytes = b"") -> int:
+    """The number that comes next, of whose bytes the first may have been read."""
     value = 0
     for place in range(10):
-        if at + place >= len(message):
-            raise WireError(f"byte {at}: cut off inside a number")
-        byte = message[at + place]
-        value |= (byte & 0x7F) << (7 * place)
-        if byte < 0x80:
-            return value, at + place + 1
-    raise WireError(f"byte {at}: a number of more than ten bytes")
+        byte = read if read and not place else message.read(1)
+        if not byte:
+            raise WireError(f"byte {message.tell()}: cut off inside a number")
+        value |= (byte[0] & 0x7F) << (7 * place)
+        if byte[0] < 0x80:
+            return value
+    raise WireError(f"byte {message.tell()}: a number of more than ten bytes")
 
 
 def varint(value: int) -> bytes:
