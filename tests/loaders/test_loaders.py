@@ -11,6 +11,8 @@ import zipfile
 import docx
 import pypdf
 import pytest
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from bedside import Collection, Document
@@ -92,6 +94,18 @@ def test_text_in_another_encoding_is_read_where_it_is_named_and_refused_where_no
         list(read(data, "old.txt", encoding="klingon"))
 
 
+@pytest.mark.parametrize("marked", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("named", ["latin-1", "utf-16-le"])
+def test_a_byte_order_mark_is_believed_before_the_encoding_that_is_named(marked, named):
+    (document,) = read("Größe".encode(marked), "old.txt", encoding=named)
+    assert document.text == "Größe"
+
+
+def test_text_that_speaks_of_files_is_text():
+    for text in ("The %PDF- marker.", "A <meta charset=klingon> in prose.", "{curly} and <5 mg"):
+        assert one(text.encode(), "a.txt").text == text
+
+
 def test_markdown_is_its_own_text():
     document = one(b"# Plan\n\n* rest\n", "plan.md")
     assert (document.text, document.metadata["type"]) == ("# Plan\n\n* rest\n", "markdown")
@@ -114,6 +128,17 @@ def test_html_is_read_in_the_encoding_it_declares():
     assert one(page.encode("cp1252")).text == "38,5 °C"
 
 
+def test_a_piece_of_html_is_known_by_its_suffix():
+    assert one(b"Walk <b>daily</b> &amp; rest.", "page.HTM").text == "Walk daily & rest."
+
+
+@pytest.mark.parametrize(
+    ("declared", "data"), [("ISO-8859-1", b"It\x92s"), ("us-ascii", b"It\x92s"), ("utf-16", "It’s".encode())]
+)
+def test_html_means_by_its_declaration_what_browsers_take_it_for(declared, data):
+    assert one(f'<meta charset="{declared}"><p>'.encode() + data, "page.html").text == "It’s"
+
+
 def test_a_pdf_is_its_pages_with_form_feeds_between_them():
     document = one(pdf("Cough for 3 days.", "", "Rest."), "scan")
     assert document.text == "Cough for 3 days.\f\fRest."
@@ -131,6 +156,32 @@ def test_a_docx_is_its_body_in_order():
     assert document.metadata == {"source": "letter", "type": "docx"}
 
 
+def test_a_docx_loses_no_text_that_a_reader_sees():
+    """Insertions that wait to be accepted, form fields, links, text boxes, nested tables; once, and nothing deleted."""
+    document = docx.Document()
+    space = nsdecls("w")
+    box = "<w:txbxContent><w:p><w:r><w:t>box</w:t></w:r></w:p></w:txbxContent>"
+    for xml in (
+        f"<w:p {space}><w:pPr><w:tabs><w:tab w:val='left' w:pos='7'/></w:tabs></w:pPr><w:r><w:t>Takes </w:t></w:r>"
+        "<w:ins><w:r><w:t>aspirin</w:t></w:r></w:ins><w:del><w:r><w:delText>warfarin</w:delText></w:r></w:del></w:p>",
+        f"<w:sdt {space}><w:sdtContent><w:p><w:r><w:t>field</w:t></w:r></w:p></w:sdtContent></w:sdt>",
+        f"<w:p {space}><w:sdt><w:sdtContent><w:r><w:t>choice</w:t></w:r></w:sdtContent></w:sdt>"
+        "<w:hyperlink><w:r><w:tab/><w:t>link</w:t></w:r></w:hyperlink></w:p>",
+        f"<w:p {space} xmlns:mc='http://schemas.openxmlformats.org/markup-compatibility/2006'><w:r><w:t>beside</w:t>"
+        f"<mc:AlternateContent><mc:Choice>{box}</mc:Choice><mc:Fallback>{box}</mc:Fallback></mc:AlternateContent></w:r></w:p>",
+    ):
+        document.element.body.insert(-1, parse_xml(xml))
+    table = document.add_table(2, 2)
+    table.cell(0, 0).merge(table.cell(0, 1)).text = "Labs"
+    table.cell(1, 0).text = "K"
+    table.cell(1, 1).add_table(1, 1).cell(0, 0).text = "4.1"
+    out = io.BytesIO()
+    document.save(out)
+    assert one(out.getvalue()).text.split("\n") == [
+        *("Takes aspirin", "field", "choice\tlink", "beside", "box", "Labs", "K\t4.1")
+    ]
+
+
 def test_the_rows_of_a_table_are_documents_with_the_other_cells_as_metadata():
     data = 'id;Section;section;Text\r\n7;HPI;x;"Cough;\r\n3 days"\r\n8;PLAN;y;Rest\r\n9;PLAN;y;\r\n'
     assert list(read(data.encode(), "rows.csv")) == [
@@ -145,6 +196,11 @@ def test_the_rows_of_a_table_are_documents_with_the_other_cells_as_metadata():
             "rows.csv#8",
         ),
     ]
+
+
+def test_white_space_around_the_names_of_columns_and_empty_lines_before_them_are_nothing():
+    document = one(b"\r\n id; Text \r\n7;Cough, dry\r\n", "rows.csv")
+    assert (document.id, document.text) == ("rows.csv#7", "Cough, dry")
 
 
 def test_a_table_without_a_text_column_gives_each_row_as_lines():
@@ -196,6 +252,39 @@ def test_an_attachment_is_read_in_the_encoding_that_it_names():
     resource = reference("d1", "38,5 °C".encode("latin-1"))
     resource["content"][0]["attachment"]["contentType"] = "text/plain; charset=iso-8859-1"
     assert one(json.dumps(resource).encode()).text == "38,5 °C"
+
+
+@pytest.mark.parametrize("kind", ["text/plain; charset=ISO-8859-1; format=flowed", 'Text/Plain;Charset="iso-8859-1"'])
+def test_an_attachment_names_its_encoding_as_mail_does(kind):
+    resource = reference("a", "Größe".encode("latin-1"))
+    resource["content"][0]["attachment"]["contentType"] = kind
+    assert one(json.dumps(resource).encode()).text == "Größe"
+
+
+def test_an_attachment_that_says_it_is_html_is_read_as_such():
+    resource = reference("a", b"Rest &amp; <b>walk</b>.")
+    resource["content"][0]["attachment"]["contentType"] = "text/html; charset=utf-8"
+    assert one(json.dumps(resource).encode()).text == "Rest & walk."
+
+
+def test_a_picture_among_the_attachments_takes_no_text_along():
+    resource = reference("a", b"\xff\xd8\xff\xe0\x00", b"Rest.")
+    resource["content"][0]["attachment"]["contentType"] = "image/jpeg"
+    assert one(json.dumps(resource).encode()).text == "Rest."
+
+
+def test_a_report_whose_form_is_empty_gives_its_conclusion():
+    report = {"resourceType": "DiagnosticReport", "id": "r", "presentedForm": [{"data": ""}], "conclusion": "Normal."}
+    assert one(json.dumps(report).encode()).text == "Normal."
+
+
+def test_what_a_resource_lacks_or_has_of_a_wrong_type_is_passed_over():
+    for fields in (
+        {"content": None, "subject": [1], "type": "x", "docStatus": {}},
+        {"content": {"attachment": 1}, "id": 5, "status": ["current"]},
+        {"content": [None, {}, {"attachment": None}, {"attachment": {"url": "x"}}]},
+    ):
+        assert list(read(json.dumps({"resourceType": "DocumentReference", **fields}).encode(), "a.json")) == []
 
 
 def test_a_note_that_begins_as_json_does_is_text():
@@ -259,6 +348,10 @@ HOSTILE = {
     "binary": bytes(range(256)),
     "picture": b"\x89PNG\r\n\x1a\n\x00\x00",
     "xml": b"<?xml version='1.0'?><ClinicalDocument/>",
+    "xml without a prologue": b"<ClinicalDocument xmlns='urn:hl7-org:v3'><text>Cough</text></ClinicalDocument>",
+    "rtf": rb"{\rtf1\ansi Cough\par}",
+    "old word": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 512,
+    "short.csv with ids": b"text,id\nCough\n",
     "rows.csv of uneven rows": b"a,b\n1,2\n1,2,3\n",
     "quotes.csv": b'a,b\n1,"2\n',
     "twice.csv": b"a,a\n1,2\n",

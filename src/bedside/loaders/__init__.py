@@ -8,8 +8,9 @@
     with Collection.open("ward.bedside") as notes:
         notes.add_notes(load("letters/2024-03-01.pdf", root="letters"))
 
-Only CSV and Markdown, which nothing in them gives away, are known by their suffix. A file that is damaged, encrypted,
-of another kind or made to do harm raises :class:`bedside.errors.UnreadableFileError`, which names it.
+Only CSV, Markdown and HTML without a frame, which nothing in them gives away, are known by their suffix. A file that is
+damaged, encrypted, of another kind or made to do harm raises :class:`bedside.errors.UnreadableFileError`, which names
+it.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ def load(
     Args:
         path: A file, or a folder as :func:`files` walks it.
         root: What ``source`` is relative to; ``None`` is the folder given, or the one the file lies in.
-        encoding: Of files that are plain text, HTML or CSV. ``None`` takes UTF-8, and UTF-16 or UTF-32 with their byte
-            order mark, and what an HTML page declares; anything else is refused, since a guess corrupts text silently.
+        encoding: Of files that are plain text, HTML or CSV and have no byte order mark, which is believed before it.
+            ``None`` takes UTF-8, and what an HTML page declares; anything else is refused, since a guess corrupts text
+            silently.
 
     Raises:
         UnreadableFileError: A file cannot be read as what it is; the message names it.

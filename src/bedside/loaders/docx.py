@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bedside.errors import MissingExtraError, UnreadableFileError
@@ -17,6 +17,9 @@ MAX_UNPACKED = 256 << 20
 """The most that a file's parts may have unpacked, 256 MiB: a page of text unpacks to some 10 KB."""
 MAX_PARTS = 10_000
 """The most parts of a file: one for each picture, some dozen else."""
+# ECMA-376 part 1, 17.13.5 and 17.3.3: struck out, moved away, a drawing's twin for old programs, list of tab stops.
+_UNSEEN = frozenset(("del", "moveFrom", "Fallback", "pPr", "rPr"))
+_SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 
 
 def documents(content: Content, text: str) -> Iterator[Document]:  # noqa: ARG001 - DOCX is not text
@@ -53,15 +56,42 @@ def _check_zip(content: Content) -> None:
 
 
 def _blocks(document: Any) -> Iterator[str]:
-    for block in document.iter_inner_content():
-        if hasattr(block, "rows"):
-            for row in block.rows:
-                yield "\t".join(" ".join(cell.text.split()) for cell in row.cells)
+    """Yield the paragraphs and the rows of tables, those within fields of a form among them."""
+    styles = {style.style_id: str(style.name) for style in document.styles}
+    for block in _within(document.element.body, {"p", "tbl"}):
+        if _tag(block) == "tbl":
+            for row in _within(block, {"tr"}):
+                cells = _within(row, {"tc"})
+                yield "\t".join(" ".join(" ".join(map(_text, _within(cell, {"p"}))).split()) for cell in cells)
         else:
-            yield _heading(block) + block.text
+            yield _heading(block, styles) + _text(block)
 
 
-def _heading(paragraph: Any) -> str:
-    style = str(getattr(paragraph.style, "name", ""))
+def _within(element: Any, wanted: set[str]) -> Iterator[Any]:
+    """Yield what is ``wanted`` inside an element, at any depth, in order, but not within another one of it."""
+    waiting = list(element)[::-1]
+    while waiting:
+        node = waiting.pop()
+        if _tag(node) in wanted:
+            yield node
+        elif _tag(node) not in _UNSEEN:
+            waiting.extend(list(node)[::-1])
+
+
+def _text(paragraph: Any) -> str:
+    """Return what a reader sees of a paragraph: what was put in and not yet accepted too, text boxes as lines."""
+    text = ""
+    for node in _within(paragraph, {*_SIGNS, "t", "p"}):
+        text += "\n" + _text(node) if _tag(node) == "p" else _SIGNS.get(_tag(node)) or node.text or ""
+    return text
+
+
+def _tag(node: Any) -> str:
+    """Return an element's name without its namespace; a comment in the XML has none."""
+    return node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
+
+
+def _heading(paragraph: Any, styles: Mapping[str, str]) -> str:
+    style = styles.get(paragraph.style or "", "")
     level = style.removeprefix("Heading ")
-    return f"\n{'#' * int(level)} " if level != style and level.isdigit() and paragraph.text.strip() else ""
+    return f"\n{'#' * int(level)} " if level != style and level.isdigit() and _text(paragraph).strip() else ""

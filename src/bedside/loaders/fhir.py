@@ -9,6 +9,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from email.message import Message
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
     from bedside.loaders.content import Content
 
 _KINDS = ("DocumentReference", "DiagnosticReport")
+_TEXTLESS = ("image/", "audio/", "video/", "application/dicom")
 
 
 def documents(content: Content, text: str) -> Iterator[Document]:
     """Yield the attachments that carry their data; a report without any gives its conclusion or its narrative.
 
-    What is marked ``entered-in-error`` is left out, and so are attachments that are only linked to. Metadata:
-    ``resource`` (``DocumentReference/7``), ``status``, ``date``, ``subject`` and ``title``, as far as they are there.
+    What is marked ``entered-in-error`` is left out, and so are attachments that are only linked to and those that say
+    that they are pictures or sound. Metadata: ``resource`` (``DocumentReference/7``), ``status``, ``date``, ``subject``
+    and ``title``, as far as they are there.
     """
     for number, resource in enumerate(_resources(content, _parsed(content, text)), 1):
         if "entered-in-error" in (resource.get("status"), resource.get("docStatus")):
@@ -77,7 +80,7 @@ def _texts(content: Content, resource: Mapping[str, Any], named: str) -> Iterato
         attachments = [_dict(_dict(item).get("attachment")) for item in _list(resource.get("content"))]
     else:
         attachments = [_dict(item) for item in _list(resource.get("presentedForm"))]
-    held = [attachment for attachment in attachments if isinstance(attachment.get("data"), str)]
+    held = [item for item in attachments if _str(item.get("data")) and not _type(item)[0].startswith(_TEXTLESS)]
     for attachment in held:
         yield _str(attachment.get("title")), _attached(content, attachment, named)
     if not held:
@@ -92,8 +95,16 @@ def _attached(content: Content, attachment: Mapping[str, Any], named: str) -> st
         data = base64.b64decode("".join(attachment["data"].split()), validate=True)
     except (binascii.Error, ValueError):
         raise replace(content, source=part).refused("the attachment's data is not base64") from None
-    _, _, charset = _str(attachment.get("contentType")).partition("charset=")
-    return text_of(type(content)(data, part, charset.strip(' "') or None))
+    kind, charset = _type(attachment)
+    return text_of(type(content)(data, part, charset, is_html=kind in ("text/html", "application/xhtml+xml")))
+
+
+def _type(attachment: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return media type and charset as they are said to be."""
+    header = Message()
+    header["Content-Type"] = "".join(_str(attachment.get("contentType")).splitlines())
+    charset = header.get_param("charset")
+    return header.get_content_type(), charset if isinstance(charset, str) and charset else None
 
 
 def _narrative(content: Content, resource: Mapping[str, Any]) -> str:

@@ -28,16 +28,18 @@ def documents(content: Content, text: str) -> Iterator[Document]:
     rows = list(_rows(content, text))
     if not rows:
         return
-    (_, names), *body = rows
+    (_, written_names), *body = rows
+    names = [name.strip() for name in written_names]
     if len(set(names)) < len(names) or not all(names):
         raise content.refused("line 1: expected a different name for each column")
+    for line, row in body:
+        if len(row) != len(names):
+            raise content.refused(f"line {line}: expected {len(names)} cells, got {len(row)}")
     column = next((i for wanted in _TEXT for i, name in enumerate(names) if name.lower() == wanted), None)
     ids = [row[names.index("id")] for _, row in body] if "id" in names else []
     if not all(ids) or len(set(ids)) < len(ids):
         ids = []
-    for number, (line, row) in enumerate(body, 1):
-        if len(row) != len(names):
-            raise content.refused(f"line {line}: expected {len(names)} cells, got {len(row)}")
+    for number, (_, row) in enumerate(body, 1):
         cells = dict(zip(names, row, strict=True))
         written = "\n".join(f"{name}: {value}" for name, value in cells.items() if value.strip())
         kept = {
@@ -51,7 +53,7 @@ def documents(content: Content, text: str) -> Iterator[Document]:
 
 def _rows(content: Content, text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that are not empty, each with the number of its last line."""
-    header = text.partition("\n")[0]
+    header = text.lstrip("\r\n").partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
     try:
         yield from csv_rows(io.StringIO(text, newline=""), delimiter)
