@@ -99,6 +99,23 @@ def test_a_file_that_cannot_be_read_is_reported_keeps_what_was_stored_of_it_and_
         assert sync(ward, notes).of("replaced") == ["a.txt"]
 
 
+def test_what_cannot_be_listed_is_not_taken_for_deleted(ward):
+    """A path too long for the system stands in for a folder without permission or on a disk that fails."""
+    long = "n" * 200
+    (ward / long).mkdir()
+    (ward / long / "c.txt").write_text("PLAN: Rest.")
+    (ward / f"{long}.txt").write_text("PLAN: Walk.")
+    with Collection.open() as notes:
+        sync(ward, notes)
+        before = held(notes)
+        (ward / "a.txt").write_text("HPI: Fever.")
+        found = sync(str(ward) + "/deep/.." * ((3_950 - len(str(ward))) // 8), notes, name="ward")
+        assert set(found.failed) == {long, f"{long}.txt"}
+        assert all("File name too long" in reason for reason in found.failed.values())
+        assert (found.of("replaced"), found.of("deleted")) == (["a.txt"], [])
+        assert held(notes) == {**before, "a.txt": "HPI: Fever."}
+
+
 def test_a_file_whose_notes_are_refused_does_not_take_others_along(ward):
     """The record stands where the first passage of a.txt must go."""
     with Collection.open() as notes:
@@ -149,6 +166,15 @@ def test_a_collection_within_its_own_folder_is_not_read_as_notes(ward):
     with Collection.open(ward / "notes.bedside") as notes:
         assert set(sync(ward, notes).files) == {"a.txt", "rows.csv", "deep/b.md"}
         assert set(sync(ward, notes).files.values()) == {"unchanged"}
+
+
+def test_no_collection_in_the_folder_is_read_as_notes_whatever_its_path_looks_like(ward, tmp_path):
+    (tmp_path / "link").symlink_to(ward)
+    with Collection.open(ward / "other.bedside") as other:
+        other.add_note("PLAN: Rest.", id="of-another-patient")
+    with Collection.open(ward / "notes.bedside") as notes:
+        assert set(sync(tmp_path / "link", notes).files) == {"a.txt", "deep/b.md", "rows.csv"}
+        assert sync(tmp_path / "link", notes).of("unchanged") == ["a.txt", "rows.csv", "deep/b.md"]
 
 
 def test_a_pass_that_is_told_to_stop_stops_before_the_next_files(ward):

@@ -20,6 +20,7 @@ from bedside.errors import (
     MissingExtraError,
     ProviderError,
     ScopeError,
+    UnreadableFileError,
     WriteFailedError,
 )
 from bedside.loaders import files, load
@@ -48,7 +49,8 @@ class SyncReport:
 
     Attributes:
         files: What became of each file, by its path relative to the folder.
-        failed: Why a file could not be taken up; what was stored of it before is still there.
+        failed: Why a file, or a folder with all in it, could not be taken up; what was stored of it before is still
+            there.
     """
 
     files: Mapping[str, FileChange] = field(default_factory=dict)
@@ -94,13 +96,15 @@ def sync(
     mark = name or root.resolve().name
     chosen = None if paths is None else [path.strip("/") for path in paths]
     known = {file: ids for file, ids in _known(collection, mark).items() if _is_within(file, chosen)}
-    there = [file for file in _files(root, collection) if _is_within(file, chosen)]
-    report = SyncReport({}, {})
+    failed: dict[str, str] = {}
+    every = [file.relative_to(root).as_posix() for file in files(root, onerror=_noted(root, failed))]
+    there = [file for file in every if _is_within(file, chosen)]
+    report = SyncReport({}, failed)
     for batch in _batches(there):
         if stop is not None and stop.is_set():
             return report
         report = _joined(report, _taken_up(_Pass(root, collection, mark, known, splitter, encoding), batch))
-    gone = sorted(known.keys() - there)
+    gone = sorted(file for file in known.keys() - there if not _is_within(file, list(failed)))
     if gone:
         add_notes(collection, [], instead_of=[id for file in gone for id in known[file]])
     return _joined(report, SyncReport(dict.fromkeys(gone, "deleted")))
@@ -245,13 +249,9 @@ def _known(collection: Records, mark: str) -> dict[str, set[str]]:
     return known
 
 
-def _files(root: Path, collection: Records) -> Iterator[str]:
-    """Yield the folder's files, those of the collection itself left out where it lies in there."""
-    own = collection._engine.path
-    own = None if own is None else own.absolute()
-    for file in files(root):
-        if own is None or not file.is_relative_to(own):
-            yield file.relative_to(root).as_posix()
+def _noted(root: Path, failed: dict[str, str]) -> Callable[[UnreadableFileError], None]:
+    """Return what notes under ``failed`` the folders that cannot be listed: what is in them is not gone."""
+    return lambda error: failed.update({Path(error.file).relative_to(root).as_posix(): str(error)})
 
 
 def _is_within(file: str, paths: Sequence[str] | None) -> bool:

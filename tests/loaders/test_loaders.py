@@ -386,7 +386,7 @@ def test_a_page_nested_without_end_ends():
 
 def test_a_folder_is_walked_in_order_without_what_is_hidden_unfinished_or_a_link(tmp_path):
     ward = tmp_path / "ward"
-    for name in ("b.txt", "a/c.txt", ".git/x.txt", ".hidden", "~$d.docx", "e.txt.part", "f.txt~", "a/d.md"):
+    for name in ("b.txt", "a/c.txt", ".git/x.txt", ".hidden", "~$d.docx", "#b.txt#", "e.txt.part", "f.txt~", "a/d.md"):
         (ward / name).parent.mkdir(parents=True, exist_ok=True)
         (ward / name).write_text(name)
     (tmp_path / "secret.txt").write_text("secret")
@@ -397,6 +397,14 @@ def test_a_folder_is_walked_in_order_without_what_is_hidden_unfinished_or_a_link
     assert next(load(ward / "a/c.txt", root=ward)).id == "a/c.txt"
     with pytest.raises(UnreadableFileError, match="outside"):
         list(load(ward / "b.txt", root=ward / "a"))
+
+
+def test_a_folder_that_is_none_is_named(tmp_path):
+    with pytest.raises(UnreadableFileError, match="gone: No such file"):
+        list(files(tmp_path / "gone"))
+    told = []
+    assert list(files(tmp_path / "gone", onerror=told.append)) == []
+    assert [error.file for error in told] == [(tmp_path / "gone").as_posix()]
 
 
 def test_a_file_that_is_gone_or_too_large_is_named(tmp_path):

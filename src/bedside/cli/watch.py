@@ -37,17 +37,21 @@ def add_notes(
     from bedside.loaders import files
     from bedside.loaders import load as read
 
-    failed = 0
+    failed: list[UnreadableFileError] = []
+
+    def refused(error: UnreadableFileError) -> None:
+        failed.append(error)
+        typer.echo(one_line(f"failed {error}"), err=True)
+
     with _opened(path, encoder, scope) as collection:
         view = _view(collection, scope)
         for source in sources:
-            for file in files(source) if source.is_dir() else [source]:
+            for file in files(source, onerror=refused) if source.is_dir() else [source]:
                 try:
                     root = source if source.is_dir() else source.parent
                     changes = view.add_notes(read(file, root=root, encoding=encoding))
                 except UnreadableFileError as error:
-                    failed += 1
-                    typer.echo(one_line(f"failed {error}"), err=True)
+                    refused(error)
                     continue
                 for id, change in changes.items():
                     _print(change, id, json)

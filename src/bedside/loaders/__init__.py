@@ -16,11 +16,13 @@ it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bedside.errors import UnreadableFileError
 from bedside.loaders.content import MAX_BYTES, Content, documents_of
+from bedside.store.manifest import FORMAT, NAME
 from bedside.types import Document
 
 __all__ = ["MAX_BYTES", "files", "load", "read"]
@@ -56,8 +58,9 @@ def load(
         [Document(text='HPI: Cough.', metadata={'source': 'visit.txt', 'type': 'text'}, id='visit.txt')]
     """
     path = Path(path)
-    base = Path(root) if root is not None else path if path.is_dir() else path.parent
-    for file in files(path) if path.is_dir() else [path]:
+    is_folder = os.path.isdir(path)  # noqa: PTH112 - says no where pathlib raises; reading it then names the error
+    base = Path(root) if root is not None else path if is_folder else path.parent
+    for file in files(path) if is_folder else [path]:
         yield from read(_bytes(file), _relative(file, base), encoding=encoding)
 
 
@@ -66,24 +69,60 @@ def read(data: bytes, source: str, *, encoding: str | None = None) -> Iterator[D
     return documents_of(Content(data, source, encoding))
 
 
-def files(folder: str | os.PathLike[str]) -> Iterator[Path]:
+def files(
+    folder: str | os.PathLike[str], *, onerror: Callable[[UnreadableFileError], None] | None = None
+) -> Iterator[Path]:
     """Yield the files of a folder and its subfolders in the order of their names.
 
-    Hidden files and folders, files that editors and copying programs have not finished (``~$…``, ``.part``, ``.tmp``,
-    …) and symbolic links are left out.
+    Hidden files and folders, files that editors and copying programs have not finished (``~$…``, ``#…#``, ``.part``,
+    ``.tmp``, …), symbolic links and the folders of Bedside's own collections are left out.
+
+    Args:
+        folder: The folder.
+        onerror: Called for each folder that cannot be listed, and the rest is yielded; ``None`` raises.
+
+    Raises:
+        UnreadableFileError: A folder cannot be listed; the message names it.
     """
-    root = Path(folder)
-    for parent, folders, names in os.walk(root):
+
+    def refused(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError) and Path(error.filename) != Path(folder):
+            return  # it was there a moment ago
+        named = UnreadableFileError(Path(error.filename).as_posix(), error.strerror or type(error).__name__)
+        if onerror is None:
+            raise named from error
+        onerror(named)
+
+    for parent, folders, names in os.walk(folder, onerror=refused):
+        if NAME in names and _is_collection(Path(parent, NAME)):
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            file = Path(parent, name)
-            if is_wanted(name) and not file.is_symlink() and file.is_file():
-                yield file
+        yield from (Path(parent, name) for name in sorted(names) if is_wanted(name) and _is_plain(Path(parent, name)))
 
 
 def is_wanted(name: str) -> bool:
     """Whether a file of this name is one that :func:`files` yields."""
-    return not name.startswith((".", "~$")) and not name.lower().endswith((*_PARTIAL, "~"))
+    saved = name.startswith("#") and name.endswith("#")  # by Emacs, of a file that is being written
+    return not saved and not name.startswith((".", "~$")) and not name.lower().endswith((*_PARTIAL, "~"))
+
+
+def _is_collection(manifest: Path) -> bool:
+    try:
+        with manifest.open("rb") as file:
+            return FORMAT.encode() in file.read(1 << 16)
+    except OSError:
+        return False
+
+
+def _is_plain(file: Path) -> bool:
+    """Whether a name is that of a file proper; where that cannot be told, reading it says why."""
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def _bytes(file: Path) -> bytes:
