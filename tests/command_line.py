@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 
@@ -39,7 +40,9 @@ def json_lines(records):
 def on_terminal(*arguments, columns=80, **environment):
     """Run one command on a terminal of its own, and return what it showed, bold or not."""
     pty = pytest.importorskip("pty")
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
     shown, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))  # tqdm does not ask COLUMNS
     process = subprocess.Popen(
         [sys.executable, "-m", "bedside.cli", *map(str, arguments)],
         stdin=terminal, stdout=terminal, stderr=terminal,

@@ -8,7 +8,10 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from bedside import Collection, Document
+from checkpoints import minilm_folder
 from command_line import LINES, bedside, json_lines, on_terminal
 
 
@@ -38,6 +41,13 @@ def test_people_get_tables_and_programs_get_lines(tmp_path):
     assert lines[3].endswith("w" * 1_000)
     hits = on_terminal("search", ward, "chest", "--mode", "sparse", columns=40)
     assert re.search(r"score +.*id +.*text", hits)
+
+
+@pytest.mark.slow
+def test_an_export_says_on_a_terminal_that_it_goes_on(tmp_path):
+    """The export of a real network takes longer than two seconds, in which the seconds are counted."""
+    said = on_terminal("export-model", minilm_folder(), tmp_path / "made", BEDSIDE_CACHE=str(tmp_path / "cache"))
+    assert re.search(r"exporting onnx-float32: [\d.]+s", said)
 
 
 def test_a_reader_that_leaves_early_ends_a_command_without_a_word(tmp_path):

@@ -221,9 +221,11 @@ def test_int8_asks_to_be_made_from_texts(published: Path, backend: str) -> None:
 @pytest.mark.slow
 @needs_nncf
 def test_openvino_int8_is_calibrated_on_the_texts_and_close_to_float32(
-    published: Path, bert: TransformerEncoder, tmp_path: Path
+    published: Path, bert: TransformerEncoder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Standard output stays the program's own: the calibration's progress bars go to standard error."""
     made = export_model(published, tmp_path / "int8", backend="openvino", dtype="int8", texts=NOTES)
+    assert capsys.readouterr().out == ""
     vectors = load_encoder(made.folder, backend="openvino", dtype="int8").encode_documents(NOTES)
     assert made.fidelity is not None
     assert made.fidelity.lowest_cosine > 0.99

@@ -19,6 +19,7 @@ from filelock import FileLock
 from bedside.encoders.checkpoint import EXPORTED, SAFE_WEIGHTS, read_json
 from bedside.encoders.extras import needs
 from bedside.encoders.prepare import MANIFEST, building, cache_folder, file_hashes, sha256, verify, write_manifest
+from bedside.encoders.progress import waiting
 from bedside.errors import InvalidInputError, InvalidModelError
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ def _cached(folder: Path, name: str, build: Callable[[Path, Path], None]) -> Pat
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with FileLock(f"{target}.lock"):
             if not _whole(target):
-                with building(target) as new:
+                with building(target) as new, waiting(f"exporting {name}"):
                     write_artefact(folder, new, build)
                 log.info("exported %s to %s", folder, target)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -27,6 +28,25 @@ def progress(total: int | None, what: str, unit: str) -> Iterator[Callable[[int]
         return
     with bar_type(total=total, desc=what, unit=unit, unit_scale=True, delay=2.0, disable=None, leave=False) as bar:
         yield bar.update
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show the seconds that one long call of another library takes, which cannot say how far it is."""
+    done = threading.Event()
+
+    def tick(step: Callable[[int], object]) -> None:
+        while not done.wait(1):
+            step(1)
+
+    with progress(None, what, "s") as step:
+        ticking = threading.Thread(target=tick, args=[step], daemon=True)
+        ticking.start()
+        try:
+            yield
+        finally:
+            done.set()
+            ticking.join()
 
 
 @cache

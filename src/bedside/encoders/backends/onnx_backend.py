@@ -20,6 +20,7 @@ from bedside.encoders.backends.common import check_dtype
 from bedside.encoders.backends.untracked import untracked_import
 from bedside.encoders.extras import needs
 from bedside.encoders.pooling import Pooling, pool
+from bedside.encoders.progress import waiting
 from bedside.errors import InvalidInputError, InvalidModelError
 from bedside.types import Matrix
 
@@ -82,15 +83,16 @@ def quantise(source: Path, target: Path, batches: Sequence[Any]) -> None:  # noq
     model = onnx.load(artefact(source, "onnx", "float32", build) / MODEL)
     # torch's exporter has inferred shapes and folded constants: saying so spares a warning through the root logger.
     onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
-    quantization.quantize_dynamic(
-        model,
-        target / MODEL,
-        op_types_to_quantize=["MatMul", "Gather"],
-        per_channel=True,
-        reduce_range=True,
-        weight_type=quantization.QuantType.QInt8,
-        extra_options={"MatMulConstBOnly": True},
-    )
+    with waiting("quantising"):
+        quantization.quantize_dynamic(
+            model,
+            target / MODEL,
+            op_types_to_quantize=["MatMul", "Gather"],
+            per_channel=True,
+            reduce_range=True,
+            weight_type=quantization.QuantType.QInt8,
+            extra_options={"MatMulConstBOnly": True},
+        )
 
 
 class OnnxBackend:

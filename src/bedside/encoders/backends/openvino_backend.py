@@ -7,8 +7,10 @@ made on request only, see :func:`bedside.encoders.export.export_model`.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,9 @@ def quantise(source: Path, target: Path, batches: Sequence[tuple[NDArray[np.int6
     nncf = untracked_import("nncf", "export")
     nncf.set_log_level(logging.ERROR)
     data = nncf.Dataset([{"input_ids": ids, "attention_mask": mask} for ids, mask in batches])
-    model = nncf.quantize(_graph(source), data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(batches))
+    network = _graph(source)
+    with redirect_stdout(sys.stderr):  # its progress bars, which would go into what the program prints
+        model = nncf.quantize(network, data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(batches))
     ov.save_model(model, target / MODEL, compress_to_fp16=False)
 
 
