@@ -7,7 +7,8 @@ wrote, chooses candidates, ranks them and reads the winners from the log.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -126,6 +127,38 @@ class Collection(Records):
         except BaseException:
             storage.close()
             raise
+
+    @classmethod
+    @contextmanager
+    def filling(cls, path: str | os.PathLike[str], **options: Any) -> Iterator[Collection]:
+        """Open a collection for a block that fills it; if the block fails and nothing is in it, it was never there.
+
+        A collection that :meth:`open` created stays, empty, when what was to fill it is refused. Here the folder is
+        removed again, unless the collection was there before or another process is writing to it.
+
+        Args:
+            path: The folder.
+            **options: Those of :meth:`open`.
+
+        Raises:
+            BedsideError: Those of :meth:`open`.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> folder = pathlib.Path(tempfile.mkdtemp())
+            >>> _ = (folder / "notes.jsonl").write_text('{"text": "BP 120/80.", "vector": [0.6, 0.8]}')
+            >>> with Collection.filling(folder / "ward") as notes:
+            ...     notes.import_from(folder / "notes.jsonl")
+            1
+        """
+        collection = cls.open(path, **options)
+        try:
+            yield collection
+        except BaseException:
+            collection._engine.undo_creation()
+            raise
+        finally:
+            collection.close()
 
     def scoped(self, **scope: str | int) -> ScopedCollection:
         """Return the part of the collection that belongs to one scope, with the same verbs.

@@ -70,6 +70,11 @@ class Live:
         """Refuse: a deep copy would close this one's files when it is thrown away."""
         raise TypeError("an open collection cannot be copied or pickled: open its folder once more")
 
+    def undo_creation(self) -> None:
+        """Close, and where opening this created the collection and it is still empty, leave nothing of it."""
+        self.close()
+        self._storage.undo_creation()
+
     def close(self) -> None:
         """Let go of the files; later calls raise :class:`CollectionClosedError`."""
         with self._writing:

@@ -26,6 +26,7 @@ from bedside.errors import (
     UnreadableFileError,
 )
 from bedside.formats import FORMATS, detect_format
+from bedside.formats.stores import write_langchain
 
 OURS = ["json", "jsonl", "csv", "parquet", "arrow", "numpy"]
 SUFFIXES = {"numpy": ".npy"}
@@ -286,6 +287,86 @@ def test_a_file_that_is_refused_leaves_no_empty_collection(tmp_path):
     assert "expected one of" in run("import", tmp_path / "new", tmp_path / "in", "--format", "xls", code=1)
     assert "no such file" in run("import", tmp_path / "new", tmp_path / "none", code=1).lower()
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize(
+    ("records", "scope", "error"),
+    [
+        ([*(GOOD % i for i in range(1000)), '{"id": "z", "text": "x"}'], {}, EncoderRequired),
+        ([GOOD % 1], {"patient": "A"}, ScopeMismatch),
+        ([GOOD % 1, GOOD % 1], {}, DuplicateIdError),
+        ([GOOD % 1, '{"id": "2", "text": "x", "vector": [1]}'], {}, InvalidVectorError),
+    ],
+)
+def test_records_that_a_new_collection_refuses_leave_none_behind(tmp_path, records, scope, error):
+    (tmp_path / "in").write_text("\n".join(records))
+    with pytest.raises(error), Collection.filling(tmp_path / "a" / "new") as notes:
+        (notes.scoped(**scope) if scope else notes).import_from(tmp_path / "in")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize("command", ["import", "add", "migrate"])
+def test_commands_whose_records_a_new_collection_refuses_leave_none_behind(tmp_path, command):
+    write_langchain(tmp_path / "in", [Document("x", {}, "1", [1.0, 2.0])])
+    if command != "migrate":
+        (tmp_path / "in").write_text(GOOD % 1)
+    paths = [tmp_path / "a" / "new", tmp_path / "in"]
+    paths = paths[::-1] if command == "migrate" else paths
+    assert "patient" in run(command, *paths, "--scope-key", "patient", code=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_failed_filling_removes_only_what_it_made_itself(tmp_path):
+    def fail(path, with_it=lambda notes: None):
+        with pytest.raises(DuplicateIdError), Collection.filling(path, scope_keys=["patient"]) as notes:
+            with_it(notes)
+            notes.scoped(patient="A").add([Document("x", {}, "1", [1, 2])] * 2)
+        assert notes._engine.closed
+
+    made = tmp_path / "a" / "b"
+    fail(made)
+    assert not made.parent.exists()
+    tmp_path.joinpath("empty").mkdir()
+    fail(tmp_path / "empty")
+    assert list(tmp_path.joinpath("empty").iterdir()) == []
+    fail(made, lambda notes: made.joinpath("mine.txt").write_text("x"))
+    assert sorted(file.name for file in made.iterdir()) == [
+        "log-000001.jsonl",
+        "manifest.json",
+        "mine.txt",
+        "write.lock",
+    ]
+    made.joinpath("mine.txt").unlink()
+    fail(made)
+    with Collection.open(made) as notes:  # was there before the last one failed, and so stays
+        assert notes.scope_keys == ("patient",)
+        notes.scoped(patient="A").add([Document("x", {}, "1", [1, 2])])
+    fail(made)
+    fail(tmp_path / "other", lambda notes: notes.scoped(patient="A").add([Document("x", {}, "kept", [1, 2])]))
+    for path, id in ((made, "1"), (tmp_path / "other", "kept")):
+        with Collection.open(path) as notes:
+            assert [document.id for document in notes.scoped(patient="A")] == [id]
+
+
+def test_a_failed_filling_leaves_a_collection_that_another_process_is_writing_to(tmp_path):
+    writing = (
+        "import sys, bedside\n"
+        "with bedside.Collection.open(sys.argv[1]) as notes, notes._engine._storage.writing():\n"
+        "    print('writing', flush=True)\n"
+        "    sys.stdin.read()\n"
+        "with bedside.Collection.open(sys.argv[1]) as notes:\n"
+        "    notes.add([bedside.Document('x', {}, '1', [1, 2])])\n"
+    )
+    with pytest.raises(KeyboardInterrupt), Collection.filling(tmp_path / "c"):
+        other = subprocess.Popen(
+            [sys.executable, "-c", writing, tmp_path / "c"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert other.stdout.readline() == b"writing\n"
+        raise KeyboardInterrupt
+    other.communicate(timeout=60)
+    assert other.returncode == 0
+    with Collection.open(tmp_path / "c") as notes:
+        assert len(notes) == 1
 
 
 def many(folder, count=5_000):

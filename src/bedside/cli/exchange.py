@@ -22,7 +22,6 @@ from bedside.cli.options import (
 )
 from bedside.collection import Collection
 from bedside.errors import NotACollectionError
-from bedside.formats.exchange import read_records
 from bedside.store.manifest import NAME
 
 _FORMAT_OUT = "json, jsonl, csv, parquet, arrow, numpy, vectra or langchain; by default the suffix tells."
@@ -75,23 +74,12 @@ def import_(
 ) -> None:
     """Add the documents of a file as one transaction, all or none; creates the collection where there is none."""
     options: dict[str, Any] = {} if text_key is None else {"text_key": text_key}
-    read_through(path, file, format, options)
+    file.stat()
     values = parse_scope(scope)
-    with Collection.open(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection:
+    with Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection:
         records = collection.scoped(**values) if values else collection
         added = records.import_from(file, format=format, **options)
     say(f"{added} documents added", {"added": added}, json=json)
-
-
-def read_through(path: Path, source: Path, format: str | None, options: dict[str, Any]) -> None:
-    """Read ``source`` once before a collection is made at ``path``: one that is refused must leave no empty collection.
-
-    A pipe can be read only once and is left alone.
-    """
-    source.stat()
-    if not (path / NAME).is_file() and (source.is_file() or source.is_dir()):
-        for _ in read_records(source, format, **options):
-            pass
 
 
 COMMANDS = {"init": init, "export": export, "import": import_}

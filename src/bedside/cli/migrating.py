@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from bedside.cli.exchange import read_through
 from bedside.cli.options import CollectionPath, Json, Model, Scope, load, parse_scope, say
 from bedside.collection import Collection
 from bedside.formats.stores.migration import READERS, store_of
@@ -52,9 +51,8 @@ def migrate_command(
     chosen["vector_key" if name == "lancedb" else "vector_name"] = vector_name
     options: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
     store_of(source, name, options)
-    read_through(path, source, name, options)
     values = parse_scope(scope)
-    with Collection.open(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection:
+    with Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection:
         records = collection.scoped(**values) if values else collection
         added = records.import_from(source, format=name, **options)
     say(f"{added} documents added", {"added": added}, json=json)

@@ -61,7 +61,7 @@ def add(
     """
     added = 0
     with (
-        Collection.open(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection,
+        Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection,
         shell_hints(path, "a vector in each line"),
         progress(None, "add", "document") as advance,
     ):

@@ -62,6 +62,10 @@ class Storage(Protocol):
         """Let go of files."""
         ...
 
+    def undo_creation(self) -> None:
+        """After :meth:`close`: where this object created the collection and it is still empty, leave nothing of it."""
+        ...
+
 
 class MemoryStorage:
     """A collection that ends with the process."""
@@ -100,6 +104,9 @@ class MemoryStorage:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def undo_creation(self) -> None:
+        """There is nothing that stays."""
+
 
 class DiskStorage:
     """A folder: ``manifest.json``, the log it names, ``write.lock``, and ``cache/``, which anybody may delete."""
@@ -112,6 +119,7 @@ class DiskStorage:
         self._lock_timeout = lock_timeout
         self._seen: tuple[int, ...] = ()
         self._id = ""
+        self._created: list[Path] | None = None  # folders that were made for the collection, if it was made here
         self._load()
         self.log = self._open_log()
 
@@ -129,11 +137,15 @@ class DiskStorage:
         """
         if path.exists() and not path.is_dir():
             raise NotACollectionError(f"{path} is a file; a Bedside collection is a folder")
+        created: list[Path] | None = None
         if not (path / NAME).exists():
             if read_only:
                 raise NotACollectionError(f"{path} holds no Bedside collection, and read_only=True creates none")
-            cls._create(path, new, lock_timeout)
-        return cls(path, read_only=read_only, lock_timeout=lock_timeout)
+            missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+            created = missing if cls._create(path, new, lock_timeout) else None
+        storage = cls(path, read_only=read_only, lock_timeout=lock_timeout)
+        storage._created = created
+        return storage
 
     @classmethod
     def write_new(cls, path: Path, manifest: Manifest, records: Iterable[dict[str, Any]]) -> None:
@@ -156,7 +168,8 @@ class DiskStorage:
     @staticmethod
     def _create(
         path: Path, new: Callable[[], Manifest], lock_timeout: float, records: Iterable[dict[str, Any]] | None = None
-    ) -> None:
+    ) -> bool:
+        """Create a collection; returns False where another process has just done so."""
         foreign = [p.name for p in path.iterdir() if not _is_ours_and_empty(p)] if path.exists() else []
         if foreign and NAME not in foreign:  # where it is there now, another process has just created it
             raise NotACollectionError(
@@ -168,7 +181,7 @@ class DiskStorage:
                 if (path / NAME).exists():
                     if records is not None:
                         raise NotACollectionError(f"{path}: another process has just created a collection here")
-                    return
+                    return False
                 manifest = new()
                 log = Log(DiskFile(path / manifest.log, writable=True, create=True))
                 start = log.start()
@@ -176,6 +189,7 @@ class DiskStorage:
                     log.append(start, records)
                 log.close()
                 replace_file(path / NAME, [manifest.to_bytes()])
+        return True
 
     @contextmanager
     def writing(self, timeout: float | None = None) -> Iterator[None]:
@@ -226,6 +240,20 @@ class DiskStorage:
     def close(self) -> None:
         """Let go of the log."""
         self.log.close()
+
+    def undo_creation(self) -> None:
+        """Remove the collection and the folders made for it, unless it was there, has a record or is being written."""
+        if self._created is None:
+            return
+        with contextlib.suppress(LockTimeoutError, CollectionClosedError), self.writing(timeout=0):
+            files = list(self._folder.iterdir())
+            if all(file.name == NAME or _is_ours_and_empty(file) for file in files):
+                for file in sorted(files, key=lambda file: file.name != NAME):  # without its manifest it is none
+                    with contextlib.suppress(PermissionError):  # Windows: the lock file, which its release removes
+                        file.unlink()
+        for folder in self._created:
+            with contextlib.suppress(OSError):  # somebody has put something else into it
+                folder.rmdir()
 
     def _load(self) -> None:
         seen = _signature(self._folder / NAME)
