@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import pickle
 import shutil
@@ -150,6 +151,15 @@ def test_another_architecture_predicts_through_transformers(published: Path, tmp
     with torch.inference_mode():
         expected = network(torch.tensor([ids])).logits[0, ids.index(model.mask_id)].softmax(-1).max().item()
     assert model.predict(TEXT)[0][0].score == pytest.approx(expected, rel=1e-4)
+
+
+async def test_coroutines_answer_as_the_methods_do_and_at_once(model: MaskedLanguageModel) -> None:
+    filled, surprise = await asyncio.gather(
+        model.apredict(f"pain in the {model.mask_token}", top_k=2, targets=["chest", "knee"]),
+        model.apseudo_perplexity("chest pain"),
+    )
+    assert filled == model.predict(f"pain in the {model.mask_token}", top_k=2, targets=["chest", "knee"])
+    assert surprise == model.pseudo_perplexity("chest pain")
 
 
 def test_close_and_pickle_leave_the_weights_behind_and_change_no_answer(model: MaskedLanguageModel) -> None:

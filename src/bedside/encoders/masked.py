@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import threading
@@ -156,6 +157,16 @@ class MaskedLanguageModel:
             raise InvalidInputError(f"text: expected at least one token and no {self.mask_token}")
         questions = [self._question([*ids[:i], self.mask_id, *ids[i + 1 :]], i, token) for i, token in enumerate(ids)]
         return math.exp(-float(np.mean(self._answers(questions))))
+
+    async def apredict(
+        self, text: str, *, top_k: int = 5, targets: Sequence[str] | None = None
+    ) -> list[list[Prediction]]:
+        """As :meth:`predict`, without blocking the event loop."""
+        return await asyncio.to_thread(self.predict, text, top_k=top_k, targets=targets)
+
+    async def apseudo_perplexity(self, text: str) -> float:
+        """As :meth:`pseudo_perplexity`, without blocking the event loop."""
+        return await asyncio.to_thread(self.pseudo_perplexity, text)
 
     def close(self) -> None:
         """Release the weights; the next call loads them again."""
