@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import string
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from bedside.encoders.distill import Recipe, distill, new_vocabulary, quantize, spread
+from bedside.encoders.load import load_encoder
+from bedside.encoders.presets import PRESETS
 from bedside.encoders.static import StaticEncoder, load_static
 from bedside.encoders.wordpiece import WordPiece
 from bedside.errors import InvalidInputError, InvalidModelError
@@ -171,5 +174,39 @@ def test_wrong_arguments_are_named(teacher: Path, tmp_path: Path) -> None:
         distill(teacher, CORPUS, recipe=Recipe(dimension=0))
     with pytest.raises(InvalidInputError, match="dimension=64"):
         distill(teacher, CORPUS, recipe=Recipe(dimension=64))
-    with pytest.raises(InvalidModelError, match=r"tokenizer\.json"):
+    with pytest.raises(InvalidModelError, match=r"config\.json is missing"):
         distill(tmp_path, CORPUS)
+    with pytest.raises(InvalidInputError, match="teacher: expected a transformer"):
+        distill("bedside/static", CORPUS)
+    with pytest.raises(InvalidInputError, match="preset 'clinical': expected one of"):
+        distill("preset:clinical", CORPUS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"pooling": "cls"}, "has pooling='cls'"),
+        ({"pooling": "first-last-mean"}, "has pooling='first-last-mean'"),
+        ({"document_prompt": "passage: "}, "has pooling='mean' and a document prompt"),
+    ],
+)
+def test_a_teacher_whose_vectors_are_made_otherwise_is_refused(
+    teacher: Path, tmp_path: Path, settings: dict[str, str], said: str
+) -> None:
+    """Token vectors add up to a mean of hidden states: of another vector they would learn something else."""
+    load_encoder(teacher, **settings).save(tmp_path / "saved")
+    with pytest.raises(InvalidInputError, match=said):
+        distill(tmp_path / "saved", CORPUS, recipe=SMALL)
+
+
+def test_a_preset_is_distilled_as_its_model_is(
+    teacher: Path, made: StaticEncoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A preset's name stands for its hub id, here of a folder of that name, and for its pooling."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("minilm", "sapbert"):
+        shutil.copytree(teacher, tmp_path / PRESETS[name].model)
+    again = distill("preset:minilm", CORPUS, pairs=PAIRS, vocabulary=["Atenolol"], recipe=SMALL)
+    assert again.fingerprint == made.fingerprint
+    with pytest.raises(InvalidInputError, match="has pooling='cls'"):
+        distill("preset:sapbert", CORPUS, recipe=SMALL)

@@ -76,7 +76,6 @@ def distill(
     json: Json = False,
 ) -> None:
     """Make a static encoder, which needs numpy alone, from a transformer and a corpus."""
-    from bedside.encoders import prepare
     from bedside.encoders.distill import distill_files
     from bedside.encoders.ranking import Recipe
 
@@ -87,9 +86,7 @@ def distill(
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
         allowed = ", ".join(f"{name} ({type(value).__name__})" for name, value in asdict(Recipe()).items())
         raise typer.BadParameter(f"expected a JSON object of {allowed}", param_hint="--recipe") from None
-    encoder = distill_files(
-        prepare(model), folder, corpus=corpus, pairs=pairs, vocabulary=vocabulary, recipe=chosen, note=note
-    )
+    encoder = distill_files(model, folder, corpus=corpus, pairs=pairs, vocabulary=vocabulary, recipe=chosen, note=note)
     facts = {"folder": str(folder), "name": encoder.name, "dimension": encoder.dimension}
     say(f"{folder} holds {encoder.name}: {encoder.dimension} dimensions", facts, json=json)
 

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from bedside.encoders.pooling import unit
 from bedside.encoders.ranking import Recipe, tune
 from bedside.encoders.static import StaticEncoder
-from bedside.encoders.teacher import Teacher
+from bedside.encoders.teacher import Teacher, teacher_folder
 from bedside.encoders.texts import checked_texts
 from bedside.encoders.wordpiece import WordPiece
 from bedside.errors import InvalidInputError
@@ -59,8 +59,8 @@ def distill(
     threads it differs by rounding.
 
     Args:
-        teacher: Folder of a BERT-type encoder with ``tokenizer.json`` (WordPiece), mean pooling, in Hugging Face
-            layout; :func:`bedside.encoders.prepare` makes one from any checkpoint.
+        teacher: A BERT-type encoder with ``tokenizer.json`` (WordPiece) and mean pooling: a folder, a hub id or
+            ``"preset:NAME"``.
         corpus: Passages; a few ten thousand sentences of the field. The teacher reads each once; empty ones are left
             out.
         pairs: Texts that belong together (question and passage, term and definition) for the tuning.
@@ -72,8 +72,9 @@ def distill(
         An encoder ready to use and to :meth:`~bedside.encoders.static.StaticEncoder.save`.
 
     Raises:
-        InvalidInputError: no corpus with a word in it, something else than lists of strings, or a dimension beyond the
-            teacher's.
+        InvalidInputError: no corpus with a word in it, something else than lists of strings, a dimension beyond the
+            teacher's, or a teacher with another pooling than the mean or with a document prompt.
+        ModelNotFoundError: the teacher is nowhere to be found.
         InvalidModelError: the teacher's tokenizer is not BERT's, or its network cannot be read.
         MissingExtraError: torch or transformers is not installed.
 
@@ -83,7 +84,7 @@ def distill(
     """
     recipe = recipe or Recipe()
     corpus, vocabulary = checked_texts(corpus), checked_texts(vocabulary)
-    reader = Teacher(Path(teacher))
+    reader = Teacher(teacher_folder(teacher))
     corpus = [text for text in corpus if reader.tokens.has_words(text)]
     if not corpus:
         raise InvalidInputError("corpus: expected at least one passage with a word in it")
@@ -230,7 +231,7 @@ def _is_european(c: str) -> bool:
 
 
 def distill_files(
-    teacher: Path,
+    teacher: str | Path,
     folder: Path,
     *,
     corpus: Path,
@@ -255,8 +256,9 @@ def distill_files(
     """
     texts = {"corpus": corpus, "pairs": pairs, "vocabulary": vocabulary}
     lines = {name: [] if path is None else path.read_text("utf-8").splitlines() for name, path in texts.items()}
+    source = teacher_folder(teacher)
     encoder = distill(
-        teacher,
+        source,
         lines["corpus"],
         pairs=[_pair(line, number) for number, line in enumerate(lines["pairs"], 1)],
         vocabulary=[word for line in lines["vocabulary"] for word in line.split()],
@@ -267,7 +269,7 @@ def distill_files(
     provenance = {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "note": note,
-        "teacher": {path.name: _digest(path) for path in sorted(teacher.glob("*.safetensors"))},
+        "teacher": {path.name: _digest(path) for path in sorted(source.glob("*.safetensors"))},
         "texts": {path.name: _digest(path) for path in texts.values() if path is not None},
         "libraries": {name: version(name) for name in ("bedside", "numpy", "torch", "transformers")},
         "fingerprint": encoder.fingerprint,

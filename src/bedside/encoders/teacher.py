@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bedside.encoders.checkpoint import read_json
 from bedside.encoders.extras import needs
+from bedside.encoders.prepare import prepare
+from bedside.encoders.presets import STATIC, preset_of
 from bedside.encoders.progress import progress
+from bedside.encoders.settings import folder_settings
 from bedside.encoders.wordpiece import from_description
-from bedside.errors import InvalidModelError
+from bedside.errors import InvalidInputError, InvalidModelError
 from bedside.types import Matrix
 
 _BATCH_TOKENS = 2048
+
+
+def teacher_folder(model: str | os.PathLike[str]) -> Path:
+    """Find a teacher and return its local folder.
+
+    Args:
+        model: A folder, a hub id or ``"preset:NAME"``.
+
+    Raises:
+        InvalidInputError: its vectors are no means of its last hidden states over the text alone, which is all that
+            token vectors can learn; or it is no transformer.
+        ModelNotFoundError: nowhere to be found.
+        InvalidModelError: it is no usable checkpoint.
+    """
+    if model == STATIC:
+        raise InvalidInputError(f"teacher: expected a transformer; {STATIC} is what one makes")
+    known = preset_of(model)
+    folder = prepare(model if known is None else known.model)
+    settings = folder_settings(folder, **({} if known is None else known.settings()))
+    if settings.pooling != "mean" or settings.document_prompt:
+        raise InvalidInputError(
+            f"teacher: expected one with pooling='mean' and without a document prompt; {folder.name} has "
+            f"pooling={settings.pooling!r}{' and a document prompt' if settings.document_prompt else ''}"
+        )
+    return folder
 
 
 class Teacher:
