@@ -450,6 +450,20 @@ def test_a_closed_collection_says_so(notes):
             call(notes)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["", 7, b"notes", ["notes"], "a\0b", "new/" + "n" * 300, "new/" + "é" * 200, "new/" + "n/" * 3_000, "new/\ud800"],
+)
+def test_a_path_that_no_folder_can_have_is_refused_and_nothing_is_made(tmp_path, monkeypatch, path) -> None:
+    """A name too long, of another type or with a character that file systems do not take is named as the argument."""
+    monkeypatch.chdir(tmp_path)
+    for act in (Collection.open, Collection.open().copy_to):
+        with pytest.raises(InvalidInputError, match=r"^path: ") as raised:
+            act(path)
+        assert len(str(raised.value)) < 200
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_a_collection_or_an_empty_place_can_be_opened(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "full").mkdir()

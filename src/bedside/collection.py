@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bedside.arguments import check_encoder, check_scope_keys, check_seconds
+from bedside.arguments import check_encoder, check_folder, check_scope_keys, check_seconds
 from bedside.engine import Engine
 from bedside.errors import InvalidInputError, ScopeMismatch, ScopeRequired
 from bedside.index.sparse import SparseIndex
@@ -95,8 +95,7 @@ class Collection(Records):
             ScopeMismatch: It was created with other scope keys.
             InvalidInputError: It was created with other ``sparse`` settings, or an argument is none of the above.
         """
-        if path == "":
-            raise InvalidInputError("path: expected a folder, or None for memory, got an empty str")
+        folder = None if path is None else check_folder(path)
         keys = check_scope_keys(scope_keys)
         check_encoder(encoder)
         check_seconds("lock_timeout", lock_timeout)
@@ -111,8 +110,8 @@ class Collection(Records):
 
         storage: Storage = (
             MemoryStorage(new())
-            if path is None
-            else DiskStorage.open(Path(path).absolute(), new, read_only=read_only, lock_timeout=lock_timeout)
+            if folder is None
+            else DiskStorage.open(folder, new, read_only=read_only, lock_timeout=lock_timeout)
         )
         try:
             if keys and keys != storage.manifest.scope_keys:
@@ -223,8 +222,9 @@ class Collection(Records):
 
         Raises:
             NotACollectionError: The folder is not empty.
+            InvalidInputError: ``path`` is no path that a folder can have.
         """
-        self._engine.copy_to(Path(path))
+        self._engine.copy_to(check_folder(path))
 
     def close(self) -> None:
         """Let go of files and memory; later calls raise :class:`CollectionClosedError`. May be called twice."""
