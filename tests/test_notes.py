@@ -168,6 +168,23 @@ def test_what_is_no_note_is_refused_by_name_and_nothing_is_stored(notes, note):
     assert len(notes) == 0
 
 
+@pytest.mark.parametrize("given", ["PLAN: Rest.", Document("PLAN: Rest.", id="a"), None, 5])
+def test_what_is_no_list_of_notes_is_refused(notes, given):
+    with pytest.raises(InvalidDocumentError, match="notes: expected an iterable of Document"):
+        notes.add_notes(given)
+
+
+def test_what_is_no_splitter_is_refused(notes):
+    with pytest.raises(InvalidInputError, match="splitter: expected a NoteSplitter, got int"):
+        notes.add_note(NOTE, id="a", splitter=256)
+
+
+def test_passages_fit_what_the_encoder_says_it_reads_whatever_kind_of_integer_that_is(notes):
+    notes.encoder.max_length = np.int64(20)
+    notes.add_note(NOTE, id="a")
+    assert all(estimate_tokens([passage.text])[0] <= 20 for passage in notes.get(filter={}))
+
+
 def test_one_id_twice_in_a_call_is_refused(notes):
     with pytest.raises(DuplicateIdError):
         notes.add_notes([Document("PLAN: Walk.", id="b"), Document("PLAN: Rest.", id="b")])
@@ -379,6 +396,40 @@ def test_the_tokens_are_those_of_the_counter_that_is_given(meaning):
         assert hit.context(max_tokens=2, count_tokens=words_and_two) == ""
         with pytest.raises(InvalidInputError, match="max_tokens"):
             hit.context(max_tokens=-1)
+
+
+def test_what_was_not_found_as_notes_and_what_counts_no_tokens_is_refused_by_name(meaning):
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_note(NOTE, id="v1")
+        hits = notes.search_notes("stroke")
+        for wrong in (notes.search("stroke"), None, [hits], ["stroke"]):
+            with pytest.raises(InvalidInputError, match="what search_notes returned, got"):
+                context(wrong, max_tokens=50)
+        for counter in (len, 5, lambda texts: [None] * len(texts), lambda texts: [1.5] * len(texts)):
+            with pytest.raises(InvalidInputError, match="count_tokens: expected a function"):
+                context(hits, max_tokens=50, count_tokens=counter)
+        with pytest.raises(InvalidInputError, match=r"max_tokens: .* got None"):
+            context(hits, max_tokens=None)
+        assert context(iter(hits), max_tokens=50) == context(hits, max_tokens=50) == context(hits[0], max_tokens=50)
+
+
+def test_a_large_budget_is_filled_without_trying_every_passage_by_itself(meaning):
+    """A note of a thousand passages is rendered some dozen times, not once for each of them."""
+    text = "".join(f"DAY {n}:\r\n" + "Slept well; no pain, BP 120/80. " * 4 + "\n" for n in range(1_000))
+    rendered = []
+
+    def counted(texts):
+        rendered.extend(texts)
+        return estimate_tokens(texts)
+
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_note(text, id="stay")
+        (hit,) = notes.search_notes("blood pressure")
+        assert hit.context(max_tokens=10**9, count_tokens=counted) == text.rstrip()
+        assert len(rendered) < 40
+        half = hit.context(max_tokens=20_000, count_tokens=counted)
+        assert 19_000 < estimate_tokens([half])[0] <= 20_000
+        assert len(rendered) < 120
 
 
 def words_and_two(texts):

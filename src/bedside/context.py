@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 from bedside.arguments import check_count
-from bedside.text.split import CountTokens, NoteSplitter, estimate_tokens
+from bedside.errors import InvalidInputError
+from bedside.text.split import CountTokens, NoteSplitter, checked_counter
 from bedside.types import Hit, Metadata
 
 __all__ = ["GAP", "NoteHit", "context"]
@@ -42,7 +44,7 @@ class NoteHit:
 
 
 def context(
-    hits: Sequence[NoteHit],
+    hits: Iterable[NoteHit],
     *,
     max_tokens: int,
     count_tokens: CountTokens | None = None,
@@ -66,23 +68,46 @@ def context(
         The text; empty where not even a word fits.
 
     Raises:
-        InvalidInputError: ``max_tokens`` is not a natural number.
+        InvalidInputError: ``max_tokens`` is not a natural number, ``hits`` are no notes, or ``count_tokens`` does not
+            return one number for each text.
     """
     check_count("max_tokens", max_tokens)
-    count = count_tokens or estimate_tokens
-    chosen: list[_Piece] = []
-    text, misses = "", 0
-    for piece in _by_worth(hits):
-        for candidate in [piece] if chosen else _ever_shorter(piece, max_tokens, count):
-            longer = _rendered(hits, [*chosen, candidate], name_sources)
-            if next(iter(count([longer]))) <= max_tokens:
-                text, misses = longer, 0
-                chosen.append(candidate)
-                break
-        misses += piece not in chosen
+    if max_tokens is None:
+        raise InvalidInputError("max_tokens: expected an int of at least 0, got None")
+    notes, count = _checked(hits), checked_counter(count_tokens)
+
+    def fits(pieces: Sequence[_Piece]) -> bool:
+        return count([_rendered(notes, pieces, name_sources)])[0] <= max_tokens
+
+    pieces = _by_worth(notes)
+    chosen = pieces[: _fitting(pieces, fits)]
+    misses = 0
+    for piece in pieces[len(chosen) :]:
+        shorter = [piece] if chosen else _ever_shorter(piece, max_tokens, count)
+        fitting = next((candidate for candidate in shorter if fits([*chosen, candidate])), None)
+        if fitting is not None:
+            chosen.append(fitting)
+        misses = misses + 1 if fitting is None else 0
         if misses == _PATIENCE:
             break
-    return text
+    return _rendered(notes, chosen, name_sources)
+
+
+def _checked(hits: object) -> list[NoteHit]:
+    given = list(hits) if isinstance(hits, Iterable) else [hits]
+    notes = [hit for hit in given if isinstance(hit, NoteHit)]
+    if len(notes) < len(given):
+        wrong = next(type(hit).__name__ for hit in given if not isinstance(hit, NoteHit))
+        raise InvalidInputError(f"hits: expected a list of what search_notes returned, got {wrong}")
+    return notes
+
+
+def _fitting(pieces: Sequence[_Piece], fits: Callable[[Sequence[_Piece]], bool]) -> int:
+    """Return how many pieces from the first on fit together, found by doubling and halving."""
+    most = 1
+    while most < len(pieces) and fits(pieces[:most]):
+        most *= 2
+    return bisect_left(range(1, min(most, len(pieces)) + 1), True, key=lambda number: not fits(pieces[:number]))
 
 
 class _Piece(NamedTuple):

@@ -17,13 +17,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import orjson
 
 from bedside.arguments import check_texts
 from bedside.context import NoteHit, context
-from bedside.errors import BrokenNoteError, InvalidDocumentError
+from bedside.errors import BrokenNoteError, InvalidDocumentError, InvalidInputError
 from bedside.filters.parse import parse
 from bedside.records import Record, check_documents, check_id
 from bedside.search import make_plan
@@ -61,7 +62,7 @@ def default_splitter(records: Records) -> NoteSplitter:
     """
     encoder = records.encoder
     longest = getattr(encoder, "max_length", None)
-    tokens = min(MAX_TOKENS, longest) if isinstance(longest, int) else MAX_TOKENS
+    tokens = min(MAX_TOKENS, int(longest)) if isinstance(longest, Integral) else MAX_TOKENS
     return NoteSplitter(tokens, count_tokens=getattr(encoder, "count_tokens", None))
 
 
@@ -76,7 +77,11 @@ def add_notes(
         splitter: How they are cut.
         instead_of: Notes that are deleted in the same transaction, unless they are among ``notes``.
     """
-    scope, splitter = records._scope_key(), splitter or default_splitter(records)
+    scope, splitter = records._scope_key(), default_splitter(records) if splitter is None else splitter
+    if not isinstance(splitter, NoteSplitter):
+        raise InvalidInputError(f"splitter: expected a NoteSplitter, got {type(splitter).__name__}")
+    if isinstance(notes, str | Document) or not isinstance(notes, Iterable):
+        raise InvalidDocumentError(f"notes: expected an iterable of Document, got {type(notes).__name__}")
     checked = check_documents([_checked(note, i) for i, note in enumerate(notes)], records.scope_keys, scope)
     stored = _passages(records, [record.id for record in checked])
     wanted = {record.id: _hash(record.text, splitter) for record in checked}

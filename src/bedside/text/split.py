@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from operator import index
 from typing import Any, NamedTuple, TypeAlias
 from unicodedata import category
 
@@ -13,7 +14,7 @@ from bedside.errors import InvalidInputError
 from bedside.text.sections import Section, split_sections
 from bedside.text.sentences import LEVELS, Span, sentences, split_finer
 
-__all__ = ["CountTokens", "NoteSplitter", "Passage", "estimate_tokens"]
+__all__ = ["CountTokens", "NoteSplitter", "Passage", "checked_counter", "estimate_tokens"]
 
 CountTokens: TypeAlias = Callable[[list[str]], Sequence[int]]
 """Counts the tokens of each of several texts, as an encoder's ``count_tokens`` does."""
@@ -72,7 +73,7 @@ class NoteSplitter:
         count_tokens: Counts tokens, such as an encoder's ``count_tokens``; ``None`` is :func:`estimate_tokens`.
 
     Raises:
-        InvalidInputError: A number is out of its range.
+        InvalidInputError: A number is out of its range, or ``count_tokens`` cannot be called.
 
     Example:
         >>> for passage in NoteSplitter().split("HPI: Cough for 3 days. PLAN: Rest."):
@@ -87,6 +88,7 @@ class NoteSplitter:
         self.max_tokens = _check_int("max_tokens", max_tokens, 1, None)
         self.overlap = _check_int("overlap", max_tokens // 8 if overlap is None else overlap, 0, max_tokens)
         self._count_tokens = count_tokens or estimate_tokens
+        self._counts = checked_counter(count_tokens)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -129,11 +131,30 @@ class NoteSplitter:
             raise InvalidInputError(f"max_tokens: expected more than {special}, the encoder's special tokens alone")
         return self.max_tokens - special, lambda texts: [max(1, count - special) for count in self._counts(texts)]
 
-    def _counts(self, texts: list[str]) -> list[int]:
-        counts = [int(count) for count in self._count_tokens(texts)]
+
+def checked_counter(count_tokens: CountTokens | None) -> Callable[[list[str]], list[int]]:
+    """Return what counts tokens, and refuses counts that are not one number for each text.
+
+    Raises:
+        InvalidInputError: ``count_tokens`` cannot be called; the counter raises it too.
+    """
+    chosen = estimate_tokens if count_tokens is None else count_tokens
+    if not callable(chosen):
+        raise InvalidInputError(f"count_tokens: expected a function, got {type(chosen).__name__}")
+
+    def count(texts: list[str]) -> list[int]:
+        given = chosen(texts)
+        try:
+            counts = [index(number) for number in given]
+        except TypeError:
+            raise InvalidInputError(
+                "count_tokens: expected a function from a list of texts to a list of as many ints"
+            ) from None
         if len(counts) != len(texts):
             raise InvalidInputError(f"count_tokens: expected {len(texts)} counts for as many texts, got {len(counts)}")
         return counts
+
+    return count
 
 
 class _Piece(NamedTuple):
