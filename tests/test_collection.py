@@ -229,8 +229,19 @@ def test_many_queries_are_answered_as_each_alone(notes):
     queries = ["chest pain", "HbA1c"]
     assert notes.search(queries) == [notes.search(q) for q in queries]
     vectors = notes.encoder.encode_queries(queries)
-    assert notes.search(queries, vector=vectors, mode="dense") == [notes.search(vector=v) for v in vectors]
+    assert notes.search(queries, vectors=vectors, mode="dense") == [notes.search(vector=v) for v in vectors]
     assert notes.search([]) == []
+
+
+def test_many_vectors_are_answered_as_each_alone(notes):
+    """An array ``[n, d]`` or a list of vectors, without a text, gives one answer for each row."""
+    vectors = notes.encoder.encode_queries(["chest pain", "HbA1c", "infarction"])
+    for options in ({}, {"top_k": 2, "filter": {"day": 2}}, {"group_by": "day"}, {"diversity": 0.5, "explain": True}):
+        alone = [notes.search(vector=vector, **options) for vector in vectors]
+        assert notes.search(vectors=vectors, **options) == alone
+        assert notes.search(vectors=vectors.tolist(), **options) == alone
+    assert notes.search(vectors=vectors[:1]) == [notes.search(vector=vectors[0])]
+    assert notes.search(vectors=[]) == notes.search(vectors=vectors[:0]) == notes.search([], vectors=[]) == []
 
 
 def test_without_an_encoder_texts_are_found_by_words_alone(tmp_path):
@@ -422,7 +433,15 @@ BAD_CALLS = [
     (lambda c: c.search(vector=[1.0] * 16, mode="sparse"), InvalidInputError, "needs query="),
     (lambda c: c.search(vector=[1.0] * 3), InvalidVectorError, "16"),
     (lambda c: c.search(vector=[0.0] * 16), InvalidVectorError, "zero"),
-    (lambda c: c.search(["a", "b"], vector=np.ones((1, 16))), InvalidInputError, "each of 2"),
+    (lambda c: c.search(["a", "b"], vectors=np.ones((1, 16))), InvalidInputError, "each of 2"),
+    (lambda c: c.search(["a"], vector=[1.0] * 16), InvalidInputError, "vector= is for one query"),
+    (lambda c: c.search("a", vectors=np.ones((1, 16))), InvalidInputError, "vectors= for a list of texts"),
+    (lambda c: c.search(vector=[1.0] * 16, vectors=np.ones((1, 16))), InvalidInputError, "vector= is for one query"),
+    (lambda c: c.search(vector=np.ones((2, 16))), InvalidVectorError, "vector: expected vectors of shape"),
+    (lambda c: c.search(vectors=np.ones(16)), InvalidVectorError, "vectors: expected vectors of shape"),
+    (lambda c: c.search(vectors=np.ones((2, 3))), InvalidVectorError, "vectors: expected dimension 16"),
+    (lambda c: c.search(vectors=np.ones((2, 16)), mode="hybrid"), InvalidInputError, "needs query="),
+    (lambda c: c.search([], vectors=np.ones((2, 16))), InvalidInputError, "each of 0"),
     (lambda c: c.scoped(patient_id="A"), BedsideError, "created without scope_keys"),
 ]
 
@@ -636,7 +655,7 @@ def test_many_queries_share_one_product_and_answer_alike(rng):
     vectors = rng.normal(size=(70, 24)).astype(np.float32)
     texts = [f"word{i % 9}" for i in range(70)]
     for options in ({"mode": "dense"}, {}, {"filter": {"i": {"$gt": 100}}}):
-        together = notes.search(texts, vector=vectors, **options)
+        together = notes.search(texts, vectors=vectors, **options)
         assert together == [notes.search(t, vector=v, **options) for t, v in zip(texts, vectors, strict=True)]
 
 

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from bedside.arguments import SearchOptions, check_count, check_ids, check_path, check_selection, check_texts
 from bedside.engine import Engine
 from bedside.errors import InvalidInputError
@@ -196,14 +198,24 @@ class CoreVerbs(ABC):
 
     @overload
     def search(
-        self, query: list[str] | tuple[str, ...], *, vector: Matrix | None = None, **options: Unpack[SearchOptions]
+        self,
+        query: list[str] | tuple[str, ...],
+        *,
+        vectors: Matrix | Sequence[VectorLike] | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> list[list[Hit]]: ...
+
+    @overload
+    def search(
+        self, *, vectors: Matrix | Sequence[VectorLike], **options: Unpack[SearchOptions]
     ) -> list[list[Hit]]: ...
 
     def search(
         self,
         query: str | list[str] | tuple[str, ...] | None = None,
         *,
-        vector: Matrix | VectorLike | None = None,
+        vector: VectorLike | None = None,
+        vectors: Matrix | Sequence[VectorLike] | None = None,
         top_k: int = 10,
         filter: FilterDict | None = None,
         mode: Mode | None = None,
@@ -221,7 +233,8 @@ class CoreVerbs(ABC):
 
         Args:
             query: A text, or several for one answer each.
-            vector: The query's vector, float32 ``[d]`` (``[n, d]`` beside several texts), instead of encoding the text.
+            vector: The query's vector, float32 ``[d]``, instead of encoding the text, or alone.
+            vectors: The vectors of several queries, float32 ``[n, d]``, beside their texts or alone; one answer each.
             top_k: How many hits at most. Fewer is a valid answer.
             filter: Only documents that satisfy it are ranked.
             mode: ``"hybrid"``, ``"dense"`` or ``"sparse"``. ``None`` uses what the question offers: hybrid for a text,
@@ -240,11 +253,11 @@ class CoreVerbs(ABC):
             explain: Fill in :attr:`Hit.explanation`.
 
         Returns:
-            Hits, or a list of hits for each of several queries. Ties go to the earlier document.
+            Hits, or a list of hits for each of several texts or vectors. Ties go to the earlier document.
 
         Raises:
             InvalidInputError: An argument is out of its range, or the mode needs what was not given or is not stored.
-            InvalidVectorError: The query's vector has the wrong dimension, is not finite, or zero.
+            InvalidVectorError: A query's vector has the wrong dimension or shape, is not finite, or zero.
             EncoderRequired: A text must be encoded and there is no encoder.
             FilterError: The filter does not parse.
             ScopeRequired: The collection has scope keys and this is not a scoped view.
@@ -256,11 +269,15 @@ class CoreVerbs(ABC):
             ['BP 160/95']
         """
         scope = self._scope_key()
-        several = query is not None and not isinstance(query, str)
+        one = isinstance(query, str) or (query is None and vectors is None)
         texts = check_texts([query] if isinstance(query, str) else query)
-        vectors = None if vector is None else self._check_query_vectors(vector, len(texts) if several else None)
+        if (vectors if one else vector) is not None:
+            raise InvalidInputError("search: vector= is for one query, vectors= for a list of texts, or alone")
+        given = self._check_query_vectors(vector, vectors)
+        if not one and query is not None and given is not None and len(given) != len(texts):
+            raise InvalidInputError(f"vectors: expected one for each of {len(texts)} queries, got {len(given)}")
         plan = make_plan(
-            self._natural_mode(texts, vectors) if mode is None else mode,
+            self._natural_mode(texts, given) if mode is None else mode,
             top_k=top_k,
             offset=offset,
             alpha=alpha,
@@ -271,15 +288,15 @@ class CoreVerbs(ABC):
             explain=explain,
             group_by=group_by,
         )
-        if several and not texts:
+        if not one and not texts and (given is None or not len(given)):
             return []
-        if not texts and (vectors is None or plan.mode != "dense"):
+        if not texts and (given is None or plan.mode != "dense"):
             raise InvalidInputError(f"search: mode {plan.mode!r} needs query=, dense alone needs query= or vector=")
         if ids is not None:
             ids = check_ids(ids)
-        answers = self._engine.search(scope, parse(filter), ids, plan, texts, vectors)
+        answers = self._engine.search(scope, parse(filter), ids, plan, texts, given)
         hits = [[_hit(ranked, document, filter, self.scope) for ranked, document in answer] for answer in answers]
-        return hits if several else hits[0]
+        return hits[0] if one else hits
 
     def _natural_mode(self, texts: Sequence[str], vectors: Matrix | None) -> Mode:
         if not texts:
@@ -287,13 +304,17 @@ class CoreVerbs(ABC):
         without_vectors = self.dimension == 0 or (self.dimension is None and vectors is None and self.encoder is None)
         return "sparse" if without_vectors else "hybrid"
 
-    def _check_query_vectors(self, vector: Matrix | VectorLike, count: int | None) -> Matrix:
-        """Return one vector for each query: ``[d]`` for one text (``count`` None), ``[count, d]`` beside several."""
-        several = count is not None
-        vectors = check_vectors(vector if several else [vector], "vector", self.dimension or None)  # type: ignore[arg-type]
-        if several and len(vectors) != count:
-            raise InvalidInputError(f"vector: expected one for each of {count} queries, got {len(vectors)}")
-        return vectors
+    def _check_query_vectors(
+        self, vector: VectorLike | None, vectors: Matrix | Sequence[VectorLike] | None
+    ) -> Matrix | None:
+        """Return the query vectors as ``[n, d]``, one row for ``vector``; no vectors are no rows."""
+        if vector is not None:
+            return check_vectors([vector], "vector", self.dimension or None)
+        if vectors is None:
+            return None
+        if isinstance(vectors, Sequence) and not vectors:
+            return np.zeros((0, 1), dtype=np.float32)
+        return check_vectors(vectors, "vectors", self.dimension or None)
 
     def __contains__(self, id: object) -> bool:
         scope = self._scope_key()

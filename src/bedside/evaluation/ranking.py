@@ -168,7 +168,7 @@ def search_run(
     for start in range(0, len(ids), _BATCH):
         part = slice(start, start + _BATCH)
         chosen = None if vectors is None else vectors[part]
-        answers = collection.search(texts[part], vector=chosen, top_k=top_k, **options)
+        answers = collection.search(texts[part], vectors=chosen, top_k=top_k, **options)
         run.update((id, [hit.id for hit in hits]) for id, hits in zip(ids[part], answers, strict=True))
     return run
 
