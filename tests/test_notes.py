@@ -413,6 +413,15 @@ def test_what_was_not_found_as_notes_and_what_counts_no_tokens_is_refused_by_nam
         assert context(iter(hits), max_tokens=50) == context(hits, max_tokens=50) == context(hits[0], max_tokens=50)
 
 
+def test_a_counter_that_rounds_down_to_nothing_is_one(meaning):
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_note("PLAN: " + "stroke" * 50, id="v1")
+        (hit,) = notes.search_notes("plan", mode="sparse")
+        for budget in range(6):
+            text = hit.context(max_tokens=budget, count_tokens=lambda texts: [len(text) // 9 for text in texts])
+            assert len(text) // 9 <= budget
+
+
 def test_a_large_budget_is_filled_without_trying_every_passage_by_itself(meaning):
     """A note of a thousand passages is rendered some dozen times, not once for each of them."""
     text = "".join(f"DAY {n}:\r\n" + "Slept well; no pain, BP 120/80. " * 4 + "\n" for n in range(1_000))

@@ -147,7 +147,7 @@ def _headings(note: NoteHit) -> dict[int, str | None]:
 def _ever_shorter(piece: _Piece, max_tokens: int, count: CountTokens) -> Iterator[_Piece]:
     """Yield a passage whole, then less and less of its beginning."""
     yield piece
-    room, special = max_tokens, max(count(["a"])) - 1
+    room, special = max_tokens, max(0, count(["a"])[0] - 1)
     while room > special:
         for passage in NoteSplitter(room, 0, count).split(piece.text)[:1]:
             yield piece._replace(text=passage.text, end=piece.start + passage.end)
