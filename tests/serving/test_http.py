@@ -19,7 +19,7 @@ import schemathesis
 from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 
-from bedside import Collection, Document
+from bedside import Collection, Document, load_encoder
 from bedside.serving import Limits, Service
 from bedside.serving.http import create_app
 from serving_server import bearer, problem, serving
@@ -233,6 +233,68 @@ async def test_more_requests_than_may_wait_are_turned_away_and_the_next_is_serve
                 problem(await client.post("/count", json={}), 503, "TooBusyError")
             assert (await begun).json() == {"ids": ["late"]}
             assert (await client.post("/count", json={})).json() == {"count": 3}
+
+
+class Gated:
+    """An encoder whose fingerprint, which opening a collection asks for, is told only while a gate is open."""
+
+    def __init__(self):
+        self._encoder = load_encoder("bedside/static")
+        self.gate = threading.Event()
+        self.asked = threading.Event()
+        self.gate.set()
+
+    @property
+    def fingerprint(self):
+        self.asked.set()
+        assert self.gate.wait(60)
+        return self._encoder.fingerprint
+
+    def __getattr__(self, name):
+        return getattr(self._encoder, name)
+
+
+async def test_while_a_collection_is_opened_for_many_callers_others_are_answered(root):
+    shutil.copytree(root / "guidelines", root / "large")
+    encoder = Gated()
+    with closing(Service(root, encoder=encoder, limits=Limits(running=2))) as service:
+        transport = httpx.ASGITransport(create_app(service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1/v1/collections") as client:
+            encoder.gate.clear()
+            waiting = [asyncio.create_task(client.post("/large/count", json={})) for _ in range(4)]
+            try:
+                assert await asyncio.to_thread(encoder.asked.wait, 30)
+                answered = await asyncio.wait_for(client.get("/ward"), 30)
+                assert answered.json()["scope_keys"] == ["patient_id"]
+                assert not any(asked.done() for asked in waiting)
+            finally:
+                encoder.gate.set()
+            assert [(await asked).json() for asked in waiting] == [{"count": 2}] * 4
+
+
+async def test_bodies_that_together_are_too_large_are_turned_away_and_the_room_is_given_back(root):
+    size = 2_000
+    with closing(Service(root, limits=Limits(body=size, bodies=2 * size))) as service:
+        transport = httpx.ASGITransport(create_app(service))
+        ended = asyncio.Event()
+
+        async def slow():
+            yield b'{"filter": null'
+            yield b" " * (size - 100)
+            await ended.wait()
+            yield b"}"
+
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            place, kind = "/v1/collections/guidelines/count", {"content-type": "application/json"}
+            for _ in range(3):
+                ended.clear()
+                begun = [asyncio.create_task(client.post(place, content=slow(), headers=kind)) for _ in range(2)]
+                await asyncio.sleep(0.1)
+                assert (await client.get("/health")).is_success
+                full = await client.post(place, content=b" " * 1_000, headers=kind)
+                assert "too many bytes" in problem(full, 503, "TooBusyError")
+                ended.set()
+                assert [(await asked).json() for asked in begun] == [{"count": 2}] * 2
 
 
 def test_a_server_that_is_told_to_end_answers_what_has_begun_and_then_ends(root):

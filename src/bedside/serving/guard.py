@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,6 +21,17 @@ OPEN = frozenset({"/health", "/openapi.json"})
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
+class _RefusedError(Exception):
+    """A request that is turned away: status, title, detail."""
+
+
+@dataclass
+class _Share:
+    """The bytes of one request's body that are in memory."""
+
+    size: int = 0
+
+
 class Guard:
     """ASGI middleware that turns away what should not reach the application.
 
@@ -30,8 +43,8 @@ class Guard:
         hosts: Names by which the server may be addressed, without ports; ``None``: any.
         identify: Returns what a bearer token opens, the empty one included, or ``None`` where it is unknown. The
             answer is put into the request's state as ``access``.
-        limits: Of a body's bytes, whether or not it says how long it is, of seconds until it is there, and of requests
-            at once: each may hold a body in memory.
+        limits: Of a body's bytes, whether or not it says how long it is, of the bytes of all bodies that are in memory
+            at once, of seconds until a body is there, and of requests at once.
     """
 
     def __init__(
@@ -41,61 +54,72 @@ class Guard:
         self.hosts = hosts
         self.identify = identify
         self.body = limits.body
+        self.bodies = max(limits.bodies, limits.body)
         self.seconds = limits.seconds
         self.most = limits.running + limits.waiting
-        self._inside = 0
+        self._inside = self._held = 0
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Check a request and pass it on with its whole body."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-        elif self._inside >= self.most:
-            await _refuse(send, 503, "TooBusyError", "too many requests at once; try again later")
-        else:
-            self._inside += 1
+            return
+        with self._share() as share:
             try:
-                await self._checked(scope, receive, send)
-            finally:
-                self._inside -= 1
+                body = await self._checked(scope, receive, share)
+            except _RefusedError as refused:
+                await _refuse(send, *refused.args)
+            else:
+                await self.app(scope, _once(body, receive), send)
 
-    async def _checked(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    @contextmanager
+    def _share(self) -> Iterator[_Share]:
+        share = _Share()
+        self._inside += 1
+        try:
+            yield share
+        finally:
+            self._inside -= 1
+            self._held -= share.size
+
+    async def _checked(self, scope: MutableMapping[str, Any], receive: Receive, share: _Share) -> bytes:
+        """Return the body of a request that may go on, or raise."""
+        if self._inside > self.most:
+            raise _RefusedError(503, "TooBusyError", "too many requests at once; try again later")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
         if self.hosts is not None and without_port(host) not in self.hosts:
-            await _refuse(send, 421, "HostNotAllowed", "the Host header names another machine than this server's")
-            return
+            raise _RefusedError(421, "HostNotAllowed", "the Host header names another machine than this server's")
         if "origin" in headers and headers["origin"].partition("://")[2] != host:
-            await _refuse(send, 403, "OriginNotAllowed", "requests from web pages of another origin are refused")
-            return
+            raise _RefusedError(403, "OriginNotAllowed", "requests from web pages of another origin are refused")
         scheme, _, token = headers.get("authorization", "").partition(" ")
         access = self.identify(token.strip() if scheme.lower() == "bearer" else "")
         if access is None and scope["path"] not in OPEN:
-            await _refuse(send, 401, "TokenRequired", "give a known token: Authorization: Bearer …")
-            return
+            raise _RefusedError(401, "TokenRequired", "give a known token: Authorization: Bearer …")
         scope.setdefault("state", {})["access"] = access
-        too_large = f"the body is larger than {self.body} bytes"
-        if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > self.body:
-            await _refuse(send, 413, "BodyTooLarge", too_large)
-            return
+        length = headers.get("content-length", "0")
+        self._check_size(int(length) if length.isdecimal() else 0)
         try:
-            body = await asyncio.wait_for(self._whole(receive), self.seconds)
+            return await asyncio.wait_for(self._whole(receive, share), self.seconds)
         except (TimeoutError, asyncio.TimeoutError):
-            await _refuse(send, 408, "BodyTooSlow", f"the body was not there within {self.seconds:g} seconds")
-            return
-        if body is None:
-            await _refuse(send, 413, "BodyTooLarge", too_large)
-            return
-        await self.app(scope, _once(body, receive), send)
+            late = f"the body was not there within {self.seconds:g} seconds"
+            raise _RefusedError(408, "BodyTooSlow", late) from None
 
-    async def _whole(self, receive: Receive) -> bytes | None:
-        """Return the body, or None as soon as it is too large."""
-        parts, size, more = [], 0, True
+    def _check_size(self, size: int) -> None:
+        if size > self.body:
+            raise _RefusedError(413, "BodyTooLarge", f"the body is larger than {self.body} bytes")
+
+    async def _whole(self, receive: Receive, share: _Share) -> bytes:
+        """Return the body; raise as soon as it is too large, or there is no room for it beside the others."""
+        parts, more = [], True
         while more:
             message = await receive()
             part = message.get("body", b"")
-            size += len(part)
-            if size > self.body:
-                return None
+            share.size += len(part)
+            self._held += len(part)
+            self._check_size(share.size)
+            if self._held > self.bodies:
+                raise _RefusedError(503, "TooBusyError", "too many bytes in requests at once; try again later")
             parts.append(part)
             more = message.get("more_body", False)
         return b"".join(parts)

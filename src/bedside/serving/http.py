@@ -18,7 +18,7 @@ from bedside import __version__, errors
 from bedside.serving import models
 from bedside.serving.access import Access, Token, access_of
 from bedside.serving.guard import Guard
-from bedside.serving.pool import Pool, TooBusyError, TooSlowError
+from bedside.serving.pool import Doors, Pool, TooBusyError, TooSlowError
 from bedside.serving.service import NAME_PATTERN, Service, is_name
 
 log = logging.getLogger(__name__)
@@ -118,6 +118,7 @@ def _caller(bearer: HTTPBearer | None) -> Callable[..., Access]:
 def _add_operations(app: FastAPI, service: Service, pool: Pool, caller: Callable[..., Access]) -> None:
     Caller = Annotated[Access, Depends(caller)]  # noqa: N806 - a type
     place = "/v1/collections/{name}"
+    run = Doors(pool, service).run
 
     @app.get("/health", operation_id="health", tags=["server"])
     async def health() -> dict[str, str]:
@@ -132,59 +133,57 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, caller: Callable
     @app.put(place, operation_id="create_collection", tags=["collections"])
     async def create(access: Caller, name: Name, body: models.CreateRequest) -> models.StatsModel:
         """Create an empty collection; nothing happens where it is there with the same scope keys."""
-        return _stats(await pool.run(partial(service.create, access, name, body.scope_keys)))
+        return _stats(await run(service.create, access, name, body.scope_keys))
 
     @app.get(place, operation_id="stats", tags=["collections"])
     async def stats(access: Caller, name: Name) -> models.StatsModel:
         """Say what a collection is."""
-        return _stats(await pool.run(partial(service.stats, access, name)))
+        return _stats(await run(service.stats, access, name))
 
     @app.post(f"{place}/verify", operation_id="verify", tags=["collections"])
     async def verify(access: Caller, name: Name) -> models.Verified:
         """Read every line of the collection's log and compare checksums."""
-        return models.Verified(**asdict(await pool.run(partial(service.verify, access, name))))
+        return models.Verified(**asdict(await run(service.verify, access, name)))
 
     @app.post(f"{place}/add", operation_id="add", tags=["documents"])
     async def add(access: Caller, name: Name, body: models.AddRequest) -> models.Ids:
         """Add documents, replacing those with the same id; all or none. When this answers, they are on the disk."""
         documents = [document.to_document() for document in body.documents]
-        return models.Ids(ids=await pool.run(partial(service.add, access, name, body.scope, documents)))
+        return models.Ids(ids=await run(service.add, access, name, body.scope, documents))
 
     @app.post(f"{place}/get", operation_id="get", tags=["documents"])
     async def get(access: Caller, name: Name, body: models.GetRequest) -> models.Documents:
         """Return documents by id, by filter, or those that satisfy both."""
         options = body.model_dump(exclude={"scope"})
-        found = await pool.run(partial(service.get, access, name, body.scope, **options))
+        found = await run(service.get, access, name, body.scope, **options)
         return models.Documents(documents=[models.DocumentModel.of(document) for document in found])
 
     @app.post(f"{place}/search", operation_id="search", tags=["documents"])
     async def search(access: Caller, name: Name, body: models.SearchRequest) -> models.Hits:
         """Return the best documents for a query, best first."""
-        hits = await pool.run(partial(service.search, access, name, body.scope, body.query, **body.options()))
+        hits = await run(service.search, access, name, body.scope, body.query, **body.options())
         return models.Hits(hits=[models.HitModel.of(hit) for hit in hits])
 
     @app.post(f"{place}/count", operation_id="count", tags=["documents"])
     async def count(access: Caller, name: Name, body: models.CountRequest) -> models.Count:
         """Count documents."""
-        return models.Count(count=await pool.run(partial(service.count, access, name, body.scope, body.filter)))
+        return models.Count(count=await run(service.count, access, name, body.scope, body.filter))
 
     @app.post(f"{place}/facets", operation_id="facets", tags=["documents"])
     async def facets(access: Caller, name: Name, body: models.FacetsRequest) -> models.Facets:
         """Count documents by the values of a metadata key, the most frequent first."""
-        found = await pool.run(partial(service.facets, access, name, body.scope, body.key, body.filter))
+        found = await run(service.facets, access, name, body.scope, body.key, body.filter)
         return models.Facets(facets=[models.Facet(value=value, count=number) for value, number in found])
 
     @app.post(f"{place}/delete", operation_id="delete", tags=["documents"])
     async def delete(access: Caller, name: Name, body: models.Selection) -> models.Count:
         """Delete documents; their bytes stay in the log until it is compacted."""
-        work = partial(service.delete, access, name, body.scope, body.ids, body.filter)
-        return models.Count(count=await pool.run(work))
+        return models.Count(count=await run(service.delete, access, name, body.scope, body.ids, body.filter))
 
     @app.post(f"{place}/erase", operation_id="erase", tags=["documents"])
     async def erase(access: Caller, name: Name, body: models.Selection) -> models.Receipt:
         """Delete documents and leave no byte of them in any file of the collection."""
-        work = partial(service.erase, access, name, body.scope, body.ids, body.filter)
-        return models.Receipt(**asdict(await pool.run(work)))
+        return models.Receipt(**asdict(await run(service.erase, access, name, body.scope, body.ids, body.filter)))
 
 
 def _stats(stats: Any) -> models.StatsModel:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
-from bedside.serving.service import Limits
+from bedside.serving.access import Access
+from bedside.serving.service import Limits, Service
 
 T = TypeVar("T")
 
@@ -33,17 +35,28 @@ class Pool:
         self._unfinished = 0
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run ``work`` in a thread and return what it returns.
+        """Run ``work`` in a thread and return what it returns; raises what :meth:`start` and :meth:`wait` raise."""
+        return await self.wait(self.start(work))
+
+    def start(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Put ``work`` into the queue.
 
         Raises:
             TooBusyError: The queue is full; nothing was begun.
-            TooSlowError: The limit of time is over.
         """
         if self._unfinished >= self.limits.running + self.limits.waiting:
             raise TooBusyError("too many requests at once; try again later")
         self._unfinished += 1
         future = asyncio.get_running_loop().run_in_executor(self._threads, work)
         future.add_done_callback(self._finished)
+        return future
+
+    async def wait(self, future: asyncio.Future[T]) -> T:
+        """Return what the work of ``future`` returns; several may wait for one.
+
+        Raises:
+            TooSlowError: The limit of time is over.
+        """
         try:
             return await asyncio.wait_for(asyncio.shield(future), self.limits.seconds)
         except (TimeoutError, asyncio.TimeoutError):
@@ -59,3 +72,35 @@ class Pool:
         self._unfinished -= 1
         if not future.cancelled():
             future.exception()  # retrieved, so that the loop does not report what the caller no longer waits for
+
+
+class Doors:
+    """Lets requests in to collections: while one is first opened, a single thread is at work for all who wait for it.
+
+    Opening a large collection takes seconds, in which its callers would otherwise keep every thread from others.
+
+    Args:
+        pool: Where the work is done.
+        service: Whose verbs are run.
+    """
+
+    def __init__(self, pool: Pool, service: Service) -> None:
+        self._pool = pool
+        self._service = service
+        self._opening: dict[str, asyncio.Future[None]] = {}
+
+    async def run(self, verb: Callable[..., T], access: Access, name: str, *arguments: Any, **options: Any) -> T:
+        """Run a verb of the service on a collection.
+
+        Raises:
+            TooBusyError: The queue is full; nothing was begun.
+            TooSlowError: The limit of time is over, which counts anew for the verb once the collection is open.
+        """
+        if self._service.must_open(access, name):
+            await self._pool.wait(self._opening.get(name) or self._open(name))
+        return await self._pool.run(partial(verb, access, name, *arguments, **options))
+
+    def _open(self, name: str) -> asyncio.Future[None]:
+        future = self._opening[name] = self._pool.start(partial(self._service.open, name))
+        future.add_done_callback(lambda _: self._opening.pop(name, None))
+        return future

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from bedside.collection import Collection
 from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionError
@@ -33,6 +34,7 @@ class Limits:
 
     Attributes:
         body: Bytes of a request's body.
+        bodies: Bytes of all bodies that are in memory at once, at least one of the largest; more are turned away.
         documents: Documents that one request adds or returns, and ids it names.
         top_k: Hits, skipped ones included.
         seconds: Until a request is answered with an error; work that has begun goes on.
@@ -41,6 +43,7 @@ class Limits:
     """
 
     body: int = 32 * 2**20
+    bodies: int = 128 * 2**20
     documents: int = 1_000
     top_k: int = 1_000
     seconds: float = 60.0
@@ -96,6 +99,7 @@ class Service:
         self.limits = limits or Limits()
         self.read_only = read_only
         self._opened: dict[str, Collection] = {}
+        self._doors: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     def list_collections(self, access: Access) -> list[str]:
@@ -189,6 +193,15 @@ class Service:
         access.check_unbound("verify")
         return self._collection(access, name).verify()
 
+    def must_open(self, access: Access, name: str) -> bool:
+        """Tell whether this is a collection that the caller may see and that no request has opened yet."""
+        unopened = name not in self._opened and is_name(name) and access.sees(name)
+        return unopened and _is_collection(self.root / name)
+
+    def open(self, name: str) -> None:
+        """Open a collection before a request needs it."""
+        self._collection(Access(), name)
+
     def close(self) -> None:
         """Close every collection."""
         with self._lock:
@@ -212,7 +225,7 @@ class Service:
     def _collection(self, access: Access, name: str, scope_keys: Sequence[str] | None = None) -> Collection:
         """Return a collection, opened once; with ``scope_keys``, it is created where there is none."""
         folder = self._folder(access, name)
-        with self._lock:
+        with self._door(name):
             there = _is_collection(folder)
             if name in self._opened and not there:  # somebody removed the folder
                 self._opened.pop(name).close()
@@ -221,6 +234,11 @@ class Service:
             if name not in self._opened:
                 self._opened[name] = self._open(folder, scope_keys or ())
             return self._opened[name]
+
+    def _door(self, name: str) -> threading.Lock:
+        """The lock under which a collection is opened: its own, so that none waits for another's opening."""
+        with self._lock:
+            return self._doors.setdefault(name, threading.Lock())
 
     def _folder(self, access: Access, name: str) -> Path:
         if not is_name(name):
