@@ -290,9 +290,13 @@ def test_add_notes_adds_files_and_folders_and_names_what_it_cannot_read(ward, tm
     store = tmp_path / "store"
     (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7 half")
     (tmp_path / "old.txt").write_bytes("PLAN: 38,5 °C".encode("cp1252"))
-    done = run("add-notes", store, ward, tmp_path / "bad.pdf", tmp_path / "old.txt", code=1)
+    entry = '{"resourceType": "DiagnosticReport", "id": "a", "conclusion": "Normal."}'
+    (tmp_path / "again.json").write_text(f"{entry}\n{entry}")
+    sources = [tmp_path / "again.json", ward, tmp_path / "bad.pdf", tmp_path / "old.txt"]
+    done = run("add-notes", store, *sources, code=1)
     assert done.stdout.splitlines() == ["added a.txt", "added rows.csv#1", "added rows.csv#2", "added deep/b.md"]
-    assert [line.split(": ")[0] for line in done.stderr.splitlines()] == ["failed bad.pdf", "failed old.txt"]
+    told = [line.split(": ")[0].rpartition("/")[2].removeprefix("failed ") for line in done.stderr.splitlines()]
+    assert told == ["again.json", "bad.pdf", "old.txt"]
     done = run("add-notes", store, tmp_path / "old.txt", ward / "a.txt", "--encoding", "cp1252")
     assert done.stdout.splitlines() == ["added old.txt", "unchanged a.txt"]
     with Collection.open(store) as notes:

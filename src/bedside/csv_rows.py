@@ -40,10 +40,13 @@ def csv_records(lines: Iterable[str], delimiter: str = ",") -> Iterator[tuple[in
     """Yield the rows under the names of the first, each with the number of its last line.
 
     Raises:
-        csv.Error: As of :func:`csv_rows`, and where a row has another number of cells than the first.
+        csv.Error: As of :func:`csv_rows`, where a name is given twice, and where a row has another number of cells than
+            the first.
     """
     rows = csv_rows(lines, delimiter)
-    _, names = next(rows, (0, []))
+    first, names = next(rows, (0, []))
+    if len(set(names)) < len(names):
+        raise csv.Error(f"line {first}: expected a different name for each column")
     for line, row in rows:
         if len(row) != len(names):
             raise csv.Error(f"line {line}: expected {len(names)} cells as in the first line, got {len(row)}")

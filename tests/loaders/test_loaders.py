@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import os
 import zipfile
 
 import docx
@@ -397,6 +398,13 @@ def test_a_folder_is_walked_in_order_without_what_is_hidden_unfinished_or_a_link
     assert next(load(ward / "a/c.txt", root=ward)).id == "a/c.txt"
     with pytest.raises(UnreadableFileError, match="outside"):
         list(load(ward / "b.txt", root=ward / "a"))
+
+
+def test_a_file_whose_name_is_not_utf8_is_refused_by_name(tmp_path):
+    file = tmp_path / os.fsdecode(b"bad\xff.txt")
+    file.write_text("PLAN: Rest.")
+    with pytest.raises(UnreadableFileError, match="its name is not UTF-8"):
+        list(load(file))
 
 
 def test_a_folder_that_is_none_is_named(tmp_path):

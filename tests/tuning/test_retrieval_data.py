@@ -38,6 +38,7 @@ def test_jsonl_csv_tsv_and_rows_read_alike(tmp_path):
         ("p.csv", "question,positive\na?,A.\n", "unknown column 'question'"),
         ("p.csv", "query,positive\na?,A.,B.\n", "line 2: expected 2 cells"),
         ("p.csv", "query,positive\na?\n", "line 2: expected 2 cells"),
+        ("p.csv", "query,query\na?,A.\n", "line 1: expected a different name for each column"),
         ("p.csv", "query,positive\na?, \n", r"\[0\]: positive is empty"),
         ("p.txt", "x", ".jsonl, .csv or .tsv"),
     ],

@@ -11,7 +11,7 @@ import typer
 
 from bedside.cli.options import CollectionPath, Json, Model, Scope, load, one_line, parse_scope, print_json
 from bedside.collection import Collection
-from bedside.errors import UnreadableFileError
+from bedside.errors import DuplicateIdError, InvalidDocumentError, ScopeMismatch, UnreadableFileError
 from bedside.verbs import Records
 from bedside.watching import SyncReport, sync
 from bedside.watching import watch as keep
@@ -32,16 +32,16 @@ def add_notes(
 ) -> None:
     """Add files as notes: text, Markdown, HTML, PDF, DOCX, CSV rows, FHIR; creates the collection where there is none.
 
-    Each file is one transaction. A file that cannot be read is told on standard error, and the rest is added.
+    Each file is one transaction. A file that cannot be read or stored is told on standard error, and the rest is added.
     """
     from bedside.loaders import files
     from bedside.loaders import load as read
 
-    failed: list[UnreadableFileError] = []
+    failed: list[str] = []
 
-    def refused(error: UnreadableFileError) -> None:
-        failed.append(error)
-        typer.echo(one_line(f"failed {error}"), err=True)
+    def refused(reason: object) -> None:
+        failed.append(str(reason))
+        typer.echo(one_line(f"failed {reason}"), err=True)
 
     with _opened(path, encoder, scope) as collection:
         view = _view(collection, scope)
@@ -52,6 +52,9 @@ def add_notes(
                     changes = view.add_notes(read(file, root=root, encoding=encoding))
                 except UnreadableFileError as error:
                     refused(error)
+                    continue
+                except (InvalidDocumentError, DuplicateIdError, ScopeMismatch) as error:
+                    refused(f"{file}: {error}")
                     continue
                 for id, change in changes.items():
                     _print(change, id, json)

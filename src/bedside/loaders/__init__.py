@@ -138,6 +138,10 @@ def _bytes(file: Path) -> bytes:
 
 def _relative(file: Path, root: Path) -> str:
     try:
-        return file.absolute().relative_to(root.absolute()).as_posix()
+        name = file.absolute().relative_to(root.absolute()).as_posix()
+        name.encode()
+    except UnicodeEncodeError:
+        raise UnreadableFileError(file.as_posix(), "its name is not UTF-8, and would be its id; rename it") from None
     except ValueError:
         raise UnreadableFileError(file.as_posix(), f"lies outside of the root {root.as_posix()}") from None
+    return name
