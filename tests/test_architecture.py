@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "index": BOTTOM | {"filters", "rank", "records", "store", "text"},
     "search": BOTTOM | {"index", "rank"},
     "lines": BOTTOM | {"index", "records", "store"},
-    "maintenance": BOTTOM | {"store"},
+    "maintenance": BOTTOM | {"index", "store"},
     "live": BOTTOM | {"index", "lines", "store"},
     "engine": BOTTOM | {"filters", "index", "lines", "live", "maintenance", "records", "search", "store"},
     "core_verbs": BOTTOM | {"arguments", "engine", "filters", "maintenance", "records", "search"},

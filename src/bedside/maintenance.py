@@ -17,6 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from bedside.errors import CorruptLogError, NotACollectionError
+from bedside.index.dense import unit_rows
 from bedside.store.cache import remove_cache
 from bedside.store.files import refusals
 from bedside.store.log import EMPTY_LOG, Position
@@ -108,9 +109,7 @@ def traces_of(records: Iterable[Mapping[str, Any]]) -> set[bytes]:
             found |= {value.encode(), orjson.dumps(value)[1:-1]}
         if "vector" in record:
             vector = text_to_vector(record["vector"])
-            wide = vector.astype(np.float64)
-            unit = (wide / np.sqrt(wide @ wide)).astype(np.float32)
-            found |= {record["vector"].encode(), vector.tobytes(), unit.tobytes()}
+            found |= {record["vector"].encode(), vector.tobytes(), unit_rows(vector[None]).tobytes()}
     return {trace for trace in found if len(trace) >= _SHORTEST}
 
 

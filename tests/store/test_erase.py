@@ -84,7 +84,8 @@ def test_the_scan_of_these_tests_finds_every_trace_of_a_record_that_was_only_del
     with Collection.open(folder) as notes:
         notes.delete([gone.id])
         found = remains(folder, [gone], [kept])
-    unit = gone.vector / np.linalg.norm(gone.vector)
+    wide = gone.vector.astype(np.float64)
+    unit = (wide / np.linalg.norm(wide)).astype(np.float32)
     in_log = [gone.id, json.dumps(gone.text, ensure_ascii=False)[1:-1], gone.metadata["author"], gone.metadata["mrn"]]
     for trace in (*in_log, base64.b64encode(gone.vector.tobytes())[:16].decode()):
         assert (LOG, trace.encode()) in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -29,8 +30,8 @@ def needs(extra: str) -> Iterator[None]:
     except MissingExtraError:
         raise
     except ImportError as error:
-        package, inside, _ = (error.name or "a dependency").partition(".")
-        if isinstance(error, ModuleNotFoundError) and not inside:
+        package = (error.name or "a dependency").partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and sys.modules.get(package) is None:
             raise MissingExtraError(package, extra) from error
         raise MissingExtraError(package, extra, _another_release(package, extra)) from error
 

@@ -67,11 +67,7 @@ class DenseIndex:
 
     def extend(self, vectors: Matrix) -> None:
         """Append rows: ``[m, d]`` float32, finite and not zero; each is stored divided by its length."""
-        unit = np.empty(vectors.shape, np.float32)
-        for start in range(0, len(vectors), _UNIT_ROWS):
-            wide = vectors[start : start + _UNIT_ROWS].astype(np.float64)
-            wide /= np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
-            unit[start : start + len(wide)] = wide  # rounded once
+        unit = unit_rows(vectors)
         self._vectors.extend(unit)
         if self._sketch is not None:
             self._sketch.extend(unit)
@@ -221,6 +217,16 @@ class DenseIndex:
     def _error(self, weight: float) -> float:
         """Bound the rounding error of a float32 bound: Higham, Accuracy and Stability, §3.1, for unit vectors."""
         return float((weight * (self.dimension + 64) + 8) * 2.0**-24)
+
+
+def unit_rows(vectors: Matrix) -> Matrix:
+    """Return each row of ``[m, d]`` divided by its length, in float64 and rounded once to float32."""
+    out = np.empty(vectors.shape, np.float32)
+    for start in range(0, len(vectors), _UNIT_ROWS):
+        wide = vectors[start : start + _UNIT_ROWS].astype(np.float64)
+        wide /= np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
+        out[start : start + len(wide)] = wide
+    return out
 
 
 def _highest(bounds: NDArray[np.float32], k: int) -> Rows:
