@@ -312,10 +312,10 @@ def test_what_is_added_after_a_backup_was_put_back_under_an_open_collection_is_i
         if restored == "the folder":
             shutil.rmtree(folder)
             shutil.copytree(backup, folder)
-            assert list(model_of(reader)) == ["a", "b", "c"]
         else:
             shutil.copy(backup / "log-000001.jsonl", folder / "restored")
             (folder / "restored").replace(folder / "log-000001.jsonl")
+        assert list(model_of(reader)) == list(model_of(notes)) == ["a", "b", "c"], "reading notices it as well"
         notes.add([document("d", 1)])
         assert list(model_of(notes)) == ["a", "b", "c", "d"]
         notes.verify()

@@ -115,6 +115,7 @@ class DiskStorage:
         self.path: Path | None = path
         self.cache: Path | None = path / CACHE_NAME
         self._folder = path
+        self._manifest_path = path / NAME
         self._read_only = read_only
         self._lock_timeout = lock_timeout
         self._seen: tuple[int, ...] = ()
@@ -201,24 +202,25 @@ class DiskStorage:
         """
         if self._read_only:
             raise ReadOnlyError(f"{self._folder} is open for reading only; open it with read_only=False to write")
-        _signature(self._folder / NAME)  # a lock in a folder that is gone would create the folder
+        _signature(self._manifest_path)  # a lock in a folder that is gone would create the folder
         with _held(self._folder, self._lock_timeout if timeout is None else timeout):
             self._seen = ()  # a writer reads the manifest itself: what a clock and an inode say may be true of two
             yield
 
     def refresh(self) -> None:
         """Take over what other processes changed: ``manifest``, and ``log`` where it is another one than before."""
-        if _signature(self._folder / NAME) != self._seen:
+        # Where a backup was put in place of the folder or the log, the open log is a file that nobody else can see.
+        is_there = self.log.lies_at(self._folder / self.manifest.log)
+        if _signature(self._manifest_path) != self._seen or not is_there:
             self._load()
-            # Where a backup was put in place of the folder, the open log is a file that nobody else can see.
             if self.manifest.log != self.log.name or not self.log.lies_at(self._folder / self.manifest.log):
                 self.log = self._open_log()
 
     def save(self, manifest: Manifest) -> None:
         """Replace the manifest atomically."""
-        replace_file(self._folder / NAME, [manifest.to_bytes()])
+        replace_file(self._manifest_path, [manifest.to_bytes()])
         self.manifest = manifest
-        self._seen = _signature(self._folder / NAME)
+        self._seen = _signature(self._manifest_path)
 
     def prepare(self, records: Iterable[dict[str, Any]]) -> Log:
         """Put ``records`` into a new log as one transaction; nothing refers to it yet."""
@@ -256,7 +258,7 @@ class DiskStorage:
                 folder.rmdir()
 
     def _load(self) -> None:
-        seen = _signature(self._folder / NAME)
+        seen = _signature(self._manifest_path)
         found = self._read_manifest()
         if found.id != (self._id or found.id):
             raise CollectionClosedError(
@@ -265,7 +267,7 @@ class DiskStorage:
         self.manifest, self._id, self._seen = found, found.id, seen
 
     def _read_manifest(self) -> Manifest:
-        path = self._folder / NAME
+        path = self._manifest_path
         return Manifest.from_bytes(path.read_bytes(), str(path))
 
     def _open_log(self) -> Log:
