@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from langchain_bedside import BedsideRetriever, BedsideVectorStore, UnknownSearc
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 
+from bedside import Collection
 from bedside.errors import InvalidDocumentError, InvalidInputError
 
 
@@ -139,6 +141,44 @@ async def test_searches_run_beside_the_loop(notes: list[Document]) -> None:
     await store.asimilarity_search("x", filter=lambda _: threads.add(threading.get_ident()) is None)
     assert threads
     assert threading.get_ident() not in threads
+
+
+async def test_a_cancelled_add_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Whenever it is cancelled, its transaction is one, the store goes on, and its files are sound."""
+    store = BedsideVectorStore(DeterministicFakeEmbedding(size=16), tmp_path / "notes.bedside")
+    for turn in range(40):
+        texts = [f"{turn} {n}" for n in range(20)]
+        adding = asyncio.create_task(store.aadd_texts(texts, [{"turn": turn}] * 20))
+        await asyncio.sleep(turn * 0.0002)
+        adding.cancel()
+        await asyncio.wait([adding])
+    assert store.add_texts(["after"], [{"turn": "last"}], ids=["after"]) == ["after"]
+    store.close()  # waits for the thread that is writing
+    with Collection.open(tmp_path / "notes.bedside") as notes:
+        assert {count for _, count in notes.facets("turn")} <= {1, 20}
+        assert "after" in notes
+        notes.verify()
+
+
+async def test_an_add_that_is_cancelled_while_a_coroutine_embeds_writes_nothing() -> None:
+    """What a thread has begun goes on to its end; a coroutine is ended where it waits."""
+    embedding, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(OnlyAsync):
+        async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+            embedding.set()
+            await go_on.wait()
+            return await super().aembed_documents(texts)
+
+    store = BedsideVectorStore(Slow())
+    adding = asyncio.create_task(store.aadd_texts(["one"]))
+    await embedding.wait()
+    adding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+    go_on.set()
+    assert await store.acount() == 0
+    assert len(await store.aadd_texts(["one", "two"])) == await store.acount() == 2
 
 
 async def test_concurrent_calls_do_not_mix(store: BedsideVectorStore, notes: list[Document]) -> None:

@@ -167,6 +167,28 @@ def test_the_async_verbs_do_what_the_others_do(store: BedsideVectorStore, notes:
     asyncio.run(session())
 
 
+def test_a_cancelled_add_is_whole_or_not_at_all(tmp_path: Path, make_node: Callable[..., TextNode]) -> None:
+    """Whenever it is cancelled, its transaction is one, the store goes on, and its files are sound."""
+    store = BedsideVectorStore(tmp_path / "notes")
+
+    async def session() -> None:
+        for turn in range(30):
+            adding = asyncio.create_task(
+                store.async_add([make_node(f"{turn}-{n}", "pain", turn=turn) for n in range(9)])
+            )
+            await asyncio.sleep(turn * 0.0002)
+            adding.cancel()
+            await asyncio.wait([adding])
+        await store.async_add([make_node("after", "pain", turn="last")])
+
+    asyncio.run(session())
+    store.close()
+    with Collection.open(tmp_path / "notes") as notes:
+        assert {count for _, count in notes.facets("turn")} <= {1, 9}
+        assert "after" in notes
+        notes.verify()
+
+
 def test_the_event_loop_goes_on_while_a_query_runs(
     store: BedsideVectorStore, notes: list[TextNode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
