@@ -272,29 +272,56 @@ async def test_while_a_collection_is_opened_for_many_callers_others_are_answered
             assert [(await asked).json() for asked in waiting] == [{"count": 2}] * 4
 
 
-async def test_bodies_that_together_are_too_large_are_turned_away_and_the_room_is_given_back(root):
-    size = 2_000
-    with closing(Service(root, limits=Limits(body=size, bodies=2 * size))) as service:
-        transport = httpx.ASGITransport(create_app(service))
-        ended = asyncio.Event()
+async def slowly(body, ready):
+    """Give a body without its length, and its last byte only when it is ready."""
+    yield body[:-1]
+    await ready.wait()
+    yield body[-1:]
 
-        async def slow():
-            yield b'{"filter": null'
-            yield b" " * (size - 100)
-            await ended.wait()
-            yield b"}"
 
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            place, kind = "/v1/collections/guidelines/count", {"content-type": "application/json"}
-            for _ in range(3):
-                ended.clear()
-                begun = [asyncio.create_task(client.post(place, content=slow(), headers=kind)) for _ in range(2)]
+KIND = {"content-type": "application/json"}
+LARGE = b'{"filter": null' + b" " * 100_000 + b"}"
+
+
+def limited(root, **limits):
+    service = Service(root, limits=Limits(body=len(LARGE), bodies=2 * len(LARGE), **limits))
+    transport = httpx.ASGITransport(create_app(service))
+    return closing(service), httpx.AsyncClient(
+        transport=transport, base_url="http://127.0.0.1/v1/collections/guidelines", headers=KIND
+    )
+
+
+async def test_bodies_for_which_there_is_no_room_wait_unread_and_small_ones_pass(root):
+    service, client = limited(root)
+    ready = asyncio.Event()
+    with service:
+        async with client:
+            first = [asyncio.create_task(client.post("/count", content=slowly(LARGE, ready))) for _ in range(2)]
+            await asyncio.sleep(0.1)
+            others = [asyncio.create_task(client.post("/count", content=LARGE)) for _ in range(20)]
+            assert (await client.post("/count", json={})).json() == {"count": 2}
+            await asyncio.sleep(0.2)
+            assert not any(asked.done() for asked in first + others)
+            ready.set()
+            assert [(await asked).json() for asked in first + others] == [{"count": 2}] * 22
+
+
+async def test_a_body_for_which_there_is_no_room_in_time_is_turned_away_and_room_is_given_back(root):
+    service, client = limited(root, seconds=2)
+    ready = asyncio.Event()
+    add = json.dumps({"documents": [LATE]}).encode() + b" " * 90_000
+    with service:
+        async with client:
+            with FileLock(root / "guidelines" / "write.lock"):
+                held = [asyncio.create_task(client.post("/add", content=slowly(add, ready))) for _ in range(2)]
                 await asyncio.sleep(0.1)
-                assert (await client.get("/health")).is_success
-                full = await client.post(place, content=b" " * 1_000, headers=kind)
-                assert "too many bytes" in problem(full, 503, "TooBusyError")
-                ended.set()
-                assert [(await asked).json() for asked in begun] == [{"count": 2}] * 2
+                refused = asyncio.create_task(client.post("/count", content=LARGE))
+                await asyncio.sleep(1.2)
+                ready.set()
+                assert "no room" in problem(await refused, 503, "TooBusyError")
+                for asked in held:
+                    problem(await asked, 504, "TooSlowError")
+            assert (await client.post("/count", content=LARGE)).is_success
 
 
 def test_a_server_that_is_told_to_end_answers_what_has_begun_and_then_ends(root):

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any, TypeVar
 
 import orjson
 
 from bedside.serving.access import Access
 from bedside.serving.service import Limits
 
+T = TypeVar("T")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 OPEN = frozenset({"/health", "/openapi.json"})
 """Paths that need no token."""
+# A body that needs no room: the searches never wait for large ones, and as many as may be inside take 17 MB.
+_SMALL = 1 << 16
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
@@ -25,11 +26,23 @@ class _RefusedError(Exception):
     """A request that is turned away: status, title, detail."""
 
 
-@dataclass
-class _Share:
-    """The bytes of one request's body that are in memory."""
+class _Room:
+    """Bytes of memory that requests take before their bodies are read, each all it needs: none waits with half."""
 
-    size: int = 0
+    def __init__(self, free: int) -> None:
+        self._free = free
+        self._changed = asyncio.Event()
+
+    async def take(self, size: int) -> None:
+        """Wait until there is room."""
+        while self._free < size:
+            self._changed.clear()
+            await self._changed.wait()
+        self._free -= size
+
+    def give_back(self, size: int) -> None:
+        self._free += size
+        self._changed.set()
 
 
 class Guard:
@@ -54,36 +67,39 @@ class Guard:
         self.hosts = hosts
         self.identify = identify
         self.body = limits.body
-        self.bodies = max(limits.bodies, limits.body)
+        self._room = _Room(max(limits.bodies, limits.body))
         self.seconds = limits.seconds
         self.most = limits.running + limits.waiting
-        self._inside = self._held = 0
+        self._inside = 0
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Check a request and pass it on with its whole body."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        with self._share() as share:
-            try:
-                body = await self._checked(scope, receive, share)
-            except _RefusedError as refused:
-                await _refuse(send, *refused.args)
-            else:
-                await self.app(scope, _once(body, receive), send)
-
-    @contextmanager
-    def _share(self) -> Iterator[_Share]:
-        share = _Share()
+        taken = 0
         self._inside += 1
         try:
-            yield share
+            size = self._checked(scope)
+            await self._in_time(self._room.take(size), 503, "TooBusyError", "there was no room for the body")
+            taken = size
+            body = await self._in_time(self._whole(receive), 408, "BodyTooSlow", "the body was not there")
+        except _RefusedError as refused:
+            await _refuse(send, *refused.args)
+        else:
+            await self.app(scope, _once(body, receive), send)
         finally:
             self._inside -= 1
-            self._held -= share.size
+            self._room.give_back(taken)
 
-    async def _checked(self, scope: MutableMapping[str, Any], receive: Receive, share: _Share) -> bytes:
-        """Return the body of a request that may go on, or raise."""
+    async def _in_time(self, awaited: Awaitable[T], status: int, title: str, late: str) -> T:
+        try:
+            return await asyncio.wait_for(awaited, self.seconds)
+        except (TimeoutError, asyncio.TimeoutError):
+            raise _RefusedError(status, title, f"{late} within {self.seconds:g} seconds") from None
+
+    def _checked(self, scope: MutableMapping[str, Any]) -> int:
+        """Return the room that the body of a request needs, or raise where it may not go on."""
         if self._inside > self.most:
             raise _RefusedError(503, "TooBusyError", "too many requests at once; try again later")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -98,28 +114,24 @@ class Guard:
             raise _RefusedError(401, "TokenRequired", "give a known token: Authorization: Bearer …")
         scope.setdefault("state", {})["access"] = access
         length = headers.get("content-length", "0")
-        self._check_size(int(length) if length.isdecimal() else 0)
-        try:
-            return await asyncio.wait_for(self._whole(receive, share), self.seconds)
-        except (TimeoutError, asyncio.TimeoutError):
-            late = f"the body was not there within {self.seconds:g} seconds"
-            raise _RefusedError(408, "BodyTooSlow", late) from None
+        size = int(length) if length.isdecimal() else 0
+        self._check_size(size)
+        if "transfer-encoding" in headers:
+            return self.body
+        return size if size > _SMALL else 0
 
     def _check_size(self, size: int) -> None:
         if size > self.body:
             raise _RefusedError(413, "BodyTooLarge", f"the body is larger than {self.body} bytes")
 
-    async def _whole(self, receive: Receive, share: _Share) -> bytes:
-        """Return the body; raise as soon as it is too large, or there is no room for it beside the others."""
-        parts, more = [], True
+    async def _whole(self, receive: Receive) -> bytes:
+        """Return the body, or raise as soon as it is too large."""
+        parts, size, more = [], 0, True
         while more:
             message = await receive()
             part = message.get("body", b"")
-            share.size += len(part)
-            self._held += len(part)
-            self._check_size(share.size)
-            if self._held > self.bodies:
-                raise _RefusedError(503, "TooBusyError", "too many bytes in requests at once; try again later")
+            size += len(part)
+            self._check_size(size)
             parts.append(part)
             more = message.get("more_body", False)
         return b"".join(parts)

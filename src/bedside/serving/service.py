@@ -34,7 +34,7 @@ class Limits:
 
     Attributes:
         body: Bytes of a request's body.
-        bodies: Bytes of all bodies that are in memory at once, at least one of the largest; more are turned away.
+        bodies: Bytes of all bodies that are in memory at once, at least one of the largest; others wait unread.
         documents: Documents that one request adds or returns, and ids it names.
         top_k: Hits, skipped ones included.
         seconds: Until a request is answered with an error; work that has begun goes on.
