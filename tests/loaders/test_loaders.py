@@ -377,6 +377,34 @@ def test_a_note_longer_than_pythons_limit_of_a_cell_is_read_and_the_limit_stays_
         csv.field_size_limit(limit)
 
 
+@pytest.mark.parametrize("unit", ["<!--", "<?", "<!", "<![", "<a ", "</a", "<a b='", "&", "<![CDATA["])
+@pytest.mark.parametrize("end", ["", ">", "-->"])
+def test_a_page_of_what_is_never_closed_ends(unit, end):
+    """400 KB take a second; with quadratic time this test would not end."""
+    try:
+        assert len(list(read(f"<html>{unit * 100_000}{end}Rest.".encode(), "page.html"))) <= 1
+    except UnreadableFileError as error:
+        assert "damaged HTML" in str(error)
+
+
+def test_what_only_looks_like_markup_at_the_end_of_a_page_is_text():
+    assert one(b"<html><p>Potassium <3.5 <!-- or").text == "Potassium <3.5 <!-- or"
+
+
+def test_a_page_that_the_parser_rejects_is_refused_by_name():
+    with pytest.raises(UnreadableFileError, match="damaged HTML"):
+        one(b"<html><![a b>x")
+
+
+def test_a_pdf_whose_pages_unpack_to_more_than_a_chart_has_is_refused(monkeypatch):
+    from bedside.loaders import pdf as pdf_loader
+
+    monkeypatch.setattr(pdf_loader, "MAX_UNPACKED", 200)
+    assert one(pdf("Rest.", "Walk.")).metadata["pages"] == 2
+    with pytest.raises(UnreadableFileError, match="pages that unpack to over"):
+        one(pdf(*("Rest.",) * 9))
+
+
 def test_a_page_nested_without_end_ends():
     page = "<html><body>" + "<div>" * 3_000 + "Rest." + "</div>" * 3_000
     assert one(page.encode()).text == "Rest."

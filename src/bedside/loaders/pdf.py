@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MAX_PAGES = 5_000
 """More pages are refused: a chart has hundreds, and a page that says nothing costs time all the same."""
 
+MAX_UNPACKED = 256 << 20
+"""The most that the pages' contents may have unpacked, 256 MiB: a page of text has some 5 KB, a drawing a megabyte."""
+
 
 def documents(content: Content, text: str) -> Iterator[Document]:  # noqa: ARG001 - PDF is not text
     r"""Yield the whole file as one document, with the number of its ``pages``.
@@ -33,7 +36,13 @@ def documents(content: Content, text: str) -> Iterator[Document]:  # noqa: ARG00
             raise content.refused("encrypted with a password; store it without one")
         if len(reader.pages) > MAX_PAGES:
             raise content.refused(f"has over {MAX_PAGES} pages, the most that are read")
-        pages = [page.extract_text() for page in reader.pages]
+        pages, unpacked = [], 0
+        for page in reader.pages:
+            contents = page.get_contents()
+            unpacked += 0 if contents is None else len(contents.get_data())
+            if unpacked > MAX_UNPACKED:
+                raise content.refused(f"pages that unpack to over {MAX_UNPACKED >> 20} MiB, the most that is read")
+            pages.append(page.extract_text())
     except UnreadableFileError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file makes the parser fail anywhere, in any way
