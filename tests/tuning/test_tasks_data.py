@@ -159,6 +159,25 @@ def test_a_text_in_two_splits_is_leakage_whatever_its_case_and_blanks():
     assert "train[0]" in problem.message
 
 
+def test_a_question_asked_again_on_its_context_is_leakage_and_a_context_alone_is_warned_of():
+    """Another question on a note that was read gives no answer away; the same words elsewhere are another question."""
+    note, other = "Metformin 500 mg twice daily.", "Insulin at night."
+    train = [QaExample("Which drug?", note, (AnswerSpan("Metformin", 0),)), QaExample("How often?", note)]
+    test = [
+        QaExample("WHICH  drug?", note.upper()),
+        QaExample("How much?", note.replace(" ", "  ")),
+        QaExample("Which drug?", other),
+        QaExample("When?", other),
+    ]
+    problems = check_examples("qa", {"train": train, "test": test})
+    assert [(p.kind, p.where) for p in problems] == [("leakage", "test[0]"), ("shared-context", "test[1]")]
+    assert problems[1].message == "the same context as train[0], under another question"
+    with pytest.warns(BedsideWarning, match=r"test\[1\]: the same context as train\[0\]"):
+        refuse(problems[1:], [])
+    with pytest.warns(BedsideWarning), pytest.raises(InvalidInputError, match=r"the data has 1 problems: test\[0\]"):
+        refuse(problems, [])
+
+
 def test_one_text_with_two_labels_and_mixed_schemas_are_named():
     same = [TextExample("Same.", "treatment"), TextExample("Same.", "symptom")]
     assert kinds("classification", train=[*classified(), *same]) == ["conflict"]

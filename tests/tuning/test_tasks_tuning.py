@@ -171,6 +171,7 @@ def test_a_run_is_refused_before_it_trains(base, tmp_path):
         (outside, how(), "span-outside"),
         (tagged(), how(max_length=65), "max_length=65: this model takes 3 to 64"),
         (tagged(), how(early_stopping=2, holdout=0), "early_stopping: nothing is measured"),
+        (tagged(), how(precision="float16"), "precision='float16': only a GPU has it"),
         (tagged(), {"epochs": 1}, "settings: expected TaskSettings, got dict"),
         (tagged(), how(learning_rate=1e38, holdout=0), "diverged"),
     ):

@@ -129,7 +129,7 @@ def tune_encoder(
     with only_process(target):
         run = _open_run(target, source, _digest(facts, method, data, settings), resume=resume)
         with _nothing_left_of_a_refused(run):
-            mixed_precision(settings)
+            mixed_precision(settings.precision, settings.device)
             network = open_network(run / "base", settings, layers=settings.layers if method == "distill" else None)
             columns = _rows(run, method, data, settings, encoder, query_generator, cross_encoder)
         return _run(run, target, facts, method, network, columns, data, settings)

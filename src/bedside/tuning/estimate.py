@@ -74,7 +74,7 @@ def plan_tuning(
     """
     check_method(method)
     settings = check_settings(settings)
-    mixed_precision(settings)
+    mixed_precision(settings.precision, settings.device)
     source, _ = base_folder(base, revision=revision, local_files_only=local_files_only)
     data = gather(method, settings, pairs=pairs, triples=triples, corpus=corpus, held_out=held_out)
     with tempfile.TemporaryDirectory() as folder:

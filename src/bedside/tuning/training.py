@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bedside.encoders.extras import needs
 from bedside.errors import InvalidInputError
 from bedside.tuning.quiet import quiet_transformers
-from bedside.tuning.settings import Method, TuneSettings
+from bedside.tuning.settings import Method, Precision, TuneSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -137,11 +137,11 @@ def _arguments(method: Method, rows: int, settings: TuneSettings, folder: Path, 
         logging_steps=max(1, steps(rows, settings) // 20),
         report_to="none",
         dataloader_pin_memory=False,
-        **mixed_precision(settings),
+        **mixed_precision(settings.precision, settings.device),
     )
 
 
-def mixed_precision(settings: TuneSettings) -> dict[str, Any]:
+def mixed_precision(precision: Precision, device: str) -> dict[str, Any]:
     """Mixed precision by the library's names; float32 weights are kept either way.
 
     Raises:
@@ -150,13 +150,13 @@ def mixed_precision(settings: TuneSettings) -> dict[str, Any]:
     with needs("tuning"):
         import torch
 
-    chosen = settings.precision
-    gpu = settings.device != "cpu" and torch.cuda.is_available()
+    chosen = precision
+    gpu = device != "cpu" and torch.cuda.is_available()
     if chosen == "auto":
         native = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
         chosen = "bfloat16" if native else "float16" if gpu else "float32"
     if chosen == "float16" and not gpu:
-        raise InvalidInputError("precision='float16': only a GPU has it; expected 'auto', 'float32' or 'bfloat16'")
+        raise InvalidInputError("precision='float16': only a GPU has it; expected 'float32' or 'bfloat16'")
     return {"bf16": chosen == "bfloat16", "fp16": chosen == "float16"}
 
 

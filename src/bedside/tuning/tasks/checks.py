@@ -17,6 +17,8 @@ from bedside.tuning.tasks.examples import Kind, NerExample, QaExample, RelationE
 
 ALLOWABLE = ("leakage", "conflict", "empty-class", "one-example-class")
 """Kinds of problems that a caller may accept; every other kind has no meaning that could be learnt."""
+WARNED = ("shared-context",)
+"""Kinds that are warned of and never refused."""
 _SHOWN = 10
 
 
@@ -28,7 +30,8 @@ class Problem:
         kind: ``"no-examples"``, ``"empty-text"``, ``"label"``, ``"span-outside"``, ``"span-text"``, ``"overlap"``,
             ``"link"``, ``"one-class"``, or one of those that can be allowed: ``"leakage"`` (a text of another split),
             ``"conflict"`` (a text twice in the training data, labelled differently), ``"empty-class"`` (a class that
-            has no training example), ``"one-example-class"``.
+            has no training example), ``"one-example-class"``; or one that is only warned of, ``"shared-context"`` (a
+            context of another split, under another question).
         where: Split and position, such as ``train[3].entities[0]``.
         message: What is wrong there.
     """
@@ -69,11 +72,12 @@ def check_examples(kind: Kind, splits: Mapping[str, Sequence[Any]], labels: Sequ
 
 
 def refuse(problems: Sequence[Problem], allowed: Sequence[str]) -> None:
-    """Warn of the problems whose kind is allowed, and raise for the rest.
+    """Warn of the problems whose kind is allowed or only ever warned of, and raise for the rest.
 
     Raises:
         InvalidInputError: the first problems of each kind, and how many there are.
     """
+    allowed = [*allowed, *WARNED]
     for kind in dict.fromkeys(p.kind for p in problems if p.kind in allowed):
         warnings.warn(summary([p for p in problems if p.kind == kind]), BedsideWarning, stacklevel=3)
     left = [problem for problem in problems if problem.kind not in allowed]
@@ -98,7 +102,16 @@ def label_counts(kind: Kind, examples: Sequence[Any]) -> dict[str, int]:
 
 def text_key(example: Any) -> str:
     """What makes two examples the same text: blanks and case aside."""
-    return " ".join(example.text.casefold().split())
+    return _folded(example.text)
+
+
+def group_key(example: Any) -> str:
+    """What makes two examples belong together: their text, or their context under whatever question."""
+    return _folded(example.context) if isinstance(example, QaExample) else text_key(example)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _labels(example: Any, kind: Kind) -> tuple[str, ...]:
@@ -195,9 +208,14 @@ def _class_problems(kind: Kind, splits: Mapping[str, Sequence[Any]], labels: Seq
 
 def _repeated(splits: Mapping[str, Sequence[Any]]) -> Iterator[Problem]:
     seen: dict[str, tuple[str, int, Any]] = {}
+    groups: dict[str, tuple[str, int]] = {}
     for split, examples in splits.items():
         for i, example in enumerate(examples):
             first = seen.setdefault(text_key(example), (split, i, example))
+            group = groups.setdefault(group_key(example), (split, i))
+            if group[0] != split == first[0]:
+                place = f"{group[0]}[{group[1]}]"
+                yield Problem("shared-context", f"{split}[{i}]", f"the same context as {place}, under another question")
             if first[2] is example and first[:2] == (split, i):
                 continue
             place = f"{first[0]}[{first[1]}]"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bedside.errors import InvalidInputError
-from bedside.tuning.tasks.checks import Problem, check_examples, label_counts, text_key
+from bedside.tuning.tasks.checks import Problem, check_examples, group_key, label_counts
 from bedside.tuning.tasks.examples import Kind
 from bedside.tuning.tasks.reading import Source, read_examples
 from bedside.tuning.tasks.settings import TaskSettings
@@ -82,7 +82,7 @@ def hold_out(examples: Sequence[Any], kind: Kind, share: float, seed: int) -> tu
     """
     groups: dict[str, list[Any]] = {}
     for example in examples:
-        groups.setdefault(_group(example), []).append(example)
+        groups.setdefault(group_key(example), []).append(example)
     order = sorted(groups)
     random.Random(seed).shuffle(order)  # noqa: S311 - not a secret
     left, kept_back = Counter(label_counts(kind, examples)), set[str]()
@@ -95,8 +95,8 @@ def hold_out(examples: Sequence[Any], kind: Kind, share: float, seed: int) -> tu
             left -= Counter(own)
     if not kept_back:
         raise InvalidInputError("holdout: the training data has no text to spare; give valid=, or holdout=0")
-    train = [example for example in examples if _group(example) not in kept_back]
-    return train, [example for example in examples if _group(example) in kept_back]
+    train = [example for example in examples if group_key(example) not in kept_back]
+    return train, [example for example in examples if group_key(example) in kept_back]
 
 
 def digest(examples: Sequence[Any]) -> str:
@@ -105,7 +105,3 @@ def digest(examples: Sequence[Any]) -> str:
     for example in examples:
         hashed.update(json.dumps(asdict(example), sort_keys=True).encode() + b"\n")
     return hashed.hexdigest()
-
-
-def _group(example: Any) -> str:
-    return " ".join(example.context.casefold().split()) if hasattr(example, "context") else text_key(example)

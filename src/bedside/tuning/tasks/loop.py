@@ -19,6 +19,7 @@ from bedside.tuning.tasks.network import inputs, stacked, takes_types
 from bedside.tuning.tasks.settings import TaskSettings
 from bedside.tuning.tasks.task import Metrics, Task
 from bedside.tuning.tasks.tokens import Row
+from bedside.tuning.training import mixed_precision
 
 with needs("tuning"):
     import torch
@@ -257,8 +258,7 @@ def _arguments(settings: TaskSettings, folder: Path, *, measured: bool, primary:
         metric_for_best_model=primary if measured else None,
         greater_is_better=True if measured else None,
         restore_callback_states_from_checkpoint=True,
-        bf16=settings.precision == "bfloat16",
-        fp16=settings.precision == "float16",
+        **mixed_precision(settings.precision, settings.device),
         use_cpu=settings.device == "cpu",
         remove_unused_columns=False,
         label_names=["labels"],

@@ -35,7 +35,7 @@ class TaskSettings:
         early_stopping: Stop after so many measurements without a better one; ``None`` never does.
         keep_best: Return to the weights that measured best on the validation data.
         checkpoint_steps: Measure and save each so many steps; ``None`` does it after each epoch.
-        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"`` (mixed precision, where the device has it).
+        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"`` (mixed precision; float16 on a GPU only).
         gradient_checkpointing: Compute activations twice to keep fewer of them.
         device: ``"auto"`` takes a GPU where there is one, ``"cpu"`` never does.
         holdout: Share of the training texts kept back for validation where none is given; 0 keeps none.

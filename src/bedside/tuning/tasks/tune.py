@@ -29,6 +29,7 @@ from bedside.tuning.tasks.reading import Source
 from bedside.tuning.tasks.settings import TaskSettings, check_settings
 from bedside.tuning.tasks.task import Metrics, Spec, Task, class_weights
 from bedside.tuning.tasks.tokens import Row, TaskTokenizer
+from bedside.tuning.training import mixed_precision
 
 log = logging.getLogger(__name__)
 RUN_FILE = "run.json"
@@ -198,6 +199,7 @@ def set_up(base: str | os.PathLike[str], data: Data, settings: TaskSettings) -> 
     from bedside.tuning.tasks.loop import with_adapters
     from bedside.tuning.tasks.network import TorchNetwork, open_model
 
+    mixed_precision(settings.precision, settings.device)  # refused before anything is loaded
     if settings.early_stopping is not None and not data.valid:
         raise InvalidInputError("early_stopping: nothing is measured without validation data; give valid= or holdout")
     checkpoint = resolve(base)
