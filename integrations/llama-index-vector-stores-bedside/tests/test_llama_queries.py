@@ -225,6 +225,19 @@ def test_an_unknown_keyword_is_refused(ask: Callable[..., VectorStoreQueryResult
         ask(options={"filter": {"section": "HPI"}})
 
 
+@pytest.mark.parametrize("mode", CORE)
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("fusion", None), ("fusion", "rff"), ("fetch_k", 0), ("fetch_k", "9"), ("min_score", "0.5"), ("min_score", True)]
+    + [("mmr_threshold", value) for value in (2, "high", True)],
+)
+def test_a_wrong_option_is_named_whatever_the_mode(
+    ask: Callable[..., VectorStoreQueryResult], mode: Mode, name: str, wrong: Any
+) -> None:
+    with pytest.raises(InvalidInputError, match=f"{name}: expected"):
+        ask(mode=mode, options={name: wrong})
+
+
 def test_fusion_and_min_score_work_per_call(
     filled: BedsideVectorStore, ask: Callable[..., VectorStoreQueryResult], embed_model: BaseEmbedding
 ) -> None:

@@ -11,6 +11,7 @@ from llama_index.vector_stores.bedside.filters import to_filter
 from llama_index.vector_stores.bedside.nodes import REF_DOC_ID
 
 from bedside.errors import InvalidInputError
+from bedside.search import make_plan
 from bedside.types import FilterDict, Fusion
 
 __all__ = ["QueryOptions", "asks_only_filters", "check_query", "restriction", "search_arguments"]
@@ -35,12 +36,26 @@ class QueryOptions:
     fusion: Fusion = "weighted"
     min_score: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a wrong value in every mode, also in one that does not use it."""
+        _diversity(_first(self.mmr_threshold, _MMR_THRESHOLD))
+        make_plan(
+            "hybrid",
+            top_k=1,
+            offset=0,
+            alpha=None,
+            fusion=self.fusion,
+            fetch_k=self.fetch_k,
+            min_score=self.min_score,
+            diversity=None,
+        )
+
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> QueryOptions:
-        """Check the names of keyword arguments.
+        """Check keyword arguments.
 
         Raises:
-            InvalidInputError: One is unknown.
+            InvalidInputError: One is unknown or out of its range.
         """
         allowed = [field.name for field in fields(cls)]
         if unknown := sorted(set(given) - set(allowed)):
@@ -125,9 +140,14 @@ def _hybrid(query: VectorStoreQuery, options: QueryOptions) -> dict[str, Any]:
 
 def _mmr(query: VectorStoreQuery, options: QueryOptions) -> dict[str, Any]:
     threshold = _first(options.mmr_threshold, query.mmr_threshold, _MMR_THRESHOLD)
+    return {**_dense(query, options), "diversity": _diversity(threshold), "fetch_k": options.fetch_k}
+
+
+def _diversity(threshold: Any) -> float:
+    """Give the core's word for LlamaIndex' share of relevance."""
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise InvalidInputError(f"query: mmr_threshold: expected a number from 0 to 1, got {threshold!r}")
-    return {**_dense(query, options), "diversity": 1 - threshold, "fetch_k": options.fetch_k}
+    return 1 - threshold
 
 
 def _question(query: VectorStoreQuery) -> dict[str, Any]:
