@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bedside import Collection, Document
+from bedside import Collection, Document, watching
 from bedside.errors import InvalidInputError
 from bedside.watching import SyncReport, sync, watch
 
@@ -234,6 +234,24 @@ def test_what_changes_while_it_watches_is_taken_up_whatever_comes_at_once(ward):
             stop.set()
             thread.join(30)
         assert not thread.is_alive()
+
+
+def test_what_the_system_does_not_tell_of_is_taken_up_at_the_next_look(ward, tmp_path, monkeypatch):
+    """A file written through a link of it elsewhere stands in for a network drive, or lost events."""
+    monkeypatch.setattr(watching, "_LOOK", 0.1)
+    (tmp_path / "elsewhere.txt").write_text("PLAN: Rest.")
+    os.link(tmp_path / "elsewhere.txt", ward / "linked.txt")
+    stop = threading.Event()
+    with Collection.open() as notes:
+        thread = threading.Thread(target=watch, args=(ward, notes), kwargs={"stop": stop})
+        thread.start()
+        try:
+            until(lambda: held(notes).get("linked.txt") == "PLAN: Rest.")
+            (tmp_path / "elsewhere.txt").write_text("PLAN: Walk.")
+            until(lambda: held(notes).get("linked.txt") == "PLAN: Walk.")
+        finally:
+            stop.set()
+            thread.join(30)
 
 
 # -- the commands -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -40,6 +42,7 @@ _PASSING = (LockTimeoutError, ProviderError, WriteFailedError, OSError)
 _QUIET = 200  # ms without an event after which files that came together are taken together
 _TURN = 500  # ms between turns where nothing happens
 _RETRY = 10  # turns before what could not be read is tried again
+_LOOK = 30.0  # s before all files' times are looked at again, for what the system did not tell
 _log = logging.getLogger(__name__)
 
 
@@ -123,8 +126,9 @@ def watch(
     """Keep a collection equal to a folder until ``stop`` is set.
 
     It is made equal at the start, which catches up with what happened while nobody watched; from then on whatever
-    changes is taken up a moment later. What cannot be read, and what another writer or a full disk held up, is tried
-    again every few seconds and at its next change.
+    changes is taken up a moment later. Changes that the system does not tell of, as on a network drive, or thousands at
+    once, are noticed by the files' times and sizes within half a minute. What cannot be read, and what another writer
+    or a full disk held up, is tried again every few seconds and at its next change.
 
     Args:
         folder: As for :func:`sync`.
@@ -144,9 +148,11 @@ def watch(
         raise InvalidInputError(f"{folder}: expected a folder")
     waiting: set[str] | None = None  # None is everything
     failed: dict[str, str] = {}
+    untold = _Untold(root)
     for turn, touched in enumerate(_events(root, stopped), 1):
         if stopped.is_set():
             return
+        touched |= untold.now()
         if waiting is not None:
             waiting |= touched | (failed.keys() if turn % _RETRY == 0 else set())
             if not waiting:
@@ -183,6 +189,33 @@ def _events(root: Path, stop: Event) -> Iterator[set[str]]:
         ignore_permission_denied=True,
     ):
         yield {Path(path).relative_to(root).as_posix() for _, path in changes}
+
+
+class _Untold:
+    """Notices files that changed by their times and sizes, whether the system told of it or not."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._stamps: set[tuple[str, int, int, int]] = set()
+        self._due = 0.0
+
+    def now(self) -> set[str]:
+        """Return what changed since the last look; nothing where that was a moment ago."""
+        began = time.monotonic()
+        if began < self._due:
+            return set()
+        stamps = set(self._look())
+        changed = {stamp[0] for stamp in stamps ^ self._stamps}
+        self._stamps = stamps
+        ended = time.monotonic()
+        self._due = ended + max(_LOOK, 20 * (ended - began))  # a twentieth of the time at most, however slow the disk
+        return changed
+
+    def _look(self) -> Iterator[tuple[str, int, int, int]]:
+        for file in files(self._root, onerror=lambda _: None):
+            with suppress(OSError):  # gone a moment later
+                found = file.lstat()
+                yield file.relative_to(self._root).as_posix(), found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _news(found: SyncReport, failed: Mapping[str, str]) -> SyncReport:
