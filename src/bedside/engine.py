@@ -289,10 +289,10 @@ class Engine(Live):
         # What a first add decided that then failed binds nobody.
         bound = not is_first or self._position.line > 1 or self.manifest.encoder is not None
         dimension = self.manifest.dimension if bound else None
-        if dimension and 0 in found:
+        if 0 in found and (dimension or (dimension is None and len(found) > 1)):
             raise EncoderRequired(
-                "documents: the collection holds vectors and was opened without an encoder; give Document.vector, or "
-                "open it with encoder="
+                f"documents: {'the collection holds' if dimension else 'others of them have'} vectors, and no encoder "
+                "was given; give Document.vector, or open it with encoder="
             )
         wrong = found - {dimension} if dimension is not None else (found if len(found) > 1 else set())
         if wrong:

@@ -293,6 +293,7 @@ def test_a_file_that_is_refused_leaves_no_empty_collection(tmp_path):
     ("records", "scope", "error"),
     [
         ([*(GOOD % i for i in range(1000)), '{"id": "z", "text": "x"}'], {}, EncoderRequired),
+        ([GOOD % 1, '{"id": "z", "text": "x"}'], {}, EncoderRequired),
         ([GOOD % 1], {"patient": "A"}, ScopeMismatch),
         ([GOOD % 1, GOOD % 1], {}, DuplicateIdError),
         ([GOOD % 1, '{"id": "2", "text": "x", "vector": [1]}'], {}, InvalidVectorError),
