@@ -106,6 +106,16 @@ def test_no_passage_is_white_space_alone(max_tokens):
     assert all(p.text.strip() for p in NoteSplitter(max_tokens, 0, characters).split(text))
 
 
+@pytest.mark.parametrize("unseen", ["\u200b", "\ufeff", "\x00", "\ufffd", "\x0c\u00ad"])
+def test_what_nobody_sees_is_never_a_passage_of_its_own(unseen):
+    """An encoder that drops it has nothing to encode, and would refuse the whole note."""
+    text = f"{unseen}\nHPI: {unseen}\nPLAN: One two three.\n\n{unseen}\n\nFour five {unseen} six.\n\n{unseen}"
+    for max_tokens in range(1, 9):
+        passages = NoteSplitter(max_tokens, 0, words).split(text)
+        assert "".join(p.text for p in passages) == text
+        assert all(any(c.isalnum() for c in p.text) for p in passages)
+
+
 def test_sections_are_named_and_never_mixed():
     text = "Seen on Monday.\n\nHPI:\nCough for 3 days. No fever.\n\nASSESSMENT AND PLAN\n"
     text += "Rest. PHYSICAL EXAM:\nGENERAL:\nWell.\n"

@@ -28,6 +28,7 @@ HEADINGS = [
     ("# Visit\n\n## Plan ##\nRest.", ["Visit", "Plan"]),
     ("**Plan**\nRest.\n__Allergies:__\nNone.\n**Labs**:\nNone.", ["Plan", "Allergies", "Labs"]),
     ("Left knee\n---------\nSwollen.\r\nVisit\r\n=====\r\nNone.", ["Left knee", "Visit"]),
+    ("\ufeffHPI: Cough.\n\u200b \ufeffPLAN: Rest.", ["HPI", "PLAN"]),
     ("HPI: Cough. ALLERGIES: None. PLAN: Rest.", ["HPI", "ALLERGIES", "PLAN"]),
     ("HPI: Cough.\r\nPLAN: Rest.\rALLERGIES: None.", ["HPI", "PLAN", "ALLERGIES"]),
 ]

@@ -70,6 +70,7 @@ _ARTICLES = _words("a an the this")  # what begins with one is prose: "the diagn
 _SMALL = _words("a an and as at by for from in of on or the to with")
 
 _LINE = re.compile(r"[^\r\n]+")
+_INDENT = re.compile(r"\A[\s\ufeff\u200b]+")  # a byte order mark may stand anywhere that files were joined
 _LIMIT = 200  # characters of a line in which its heading must end
 _UNDERLINE = re.compile(r"\r?\n(?:={3,}|-{3,})[ \t]*(?=[\r\n]|\Z)")
 _MARKDOWN = re.compile(r"#{1,6}[ \t]+(?P<title>[^#\s].*?)[ \t]*#*[ \t]*:?[ \t]*")
@@ -154,7 +155,7 @@ def find_headings(text: str) -> list[Heading]:
 
 def _line_headings(text: str, line: re.Match[str]) -> Iterator[Heading]:
     written = line.group()
-    indent = len(written) - len(written.lstrip())
+    indent = len(written) - len(_INDENT.sub("", written, count=1))
     first = _first_heading(written[indent:_LIMIT], text, line)
     start = indent
     if first is not None:

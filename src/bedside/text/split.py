@@ -23,6 +23,8 @@ CountTokens: TypeAlias = Callable[[list[str]], Sequence[int]]
 # few and 15 % too many. Seven gave 2 % too few: a passage that does not fit its encoder is the worse mistake.
 _TOKEN = re.compile(r"[^\W\d_]{1,6}|\d{1,3}|[^\w\s]|_")
 _VERSION = 2
+# Spaces, controls, zero-width signs and the sign for what could not be decoded: encoders drop them all.
+_VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufffd]")
 _JOINERS = frozenset(
     "\u200d\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 )  # in emoji; variation selectors are marks
@@ -120,7 +122,7 @@ class NoteSplitter:
         pieces = _measured(text, spans, count)
         for cut in _CUTS:
             pieces = _refined(text, pieces, room, count, cut)
-        groups = _fitting(text, pieces, room, self.overlap, count)
+        groups = _fitting(text, _seen(text, pieces), room, self.overlap, count)
         return [_passage(text, group, stretches[group[0].owner].title) for group in groups]
 
     def _counter(self) -> tuple[int, _Count]:
@@ -174,7 +176,7 @@ def _stretches(text: str) -> list[Section]:
     """Return the sections, those without text of their own joined to the next one."""
     joined: list[Section] = []
     for section in split_sections(text):
-        if joined and not text[joined[-1].body : joined[-1].end].strip():
+        if joined and not _VISIBLE.search(text, joined[-1].body, joined[-1].end):
             section = replace(section, start=joined.pop().start)
         joined.append(section)
     return joined if text.strip() else []
@@ -199,6 +201,22 @@ def _refined(text: str, pieces: list[_Piece], room: int, count: _Count, cut: _Cu
     large = [piece for piece in pieces if piece.tokens > room]
     finer = _measured(text, [(p.owner, *span) for p in large for span in cut(text, (p.start, p.end), step)], count)
     return sorted([piece for piece in pieces if piece.tokens <= room] + finer)
+
+
+def _seen(text: str, pieces: list[_Piece]) -> list[_Piece]:
+    """Put what nobody sees, which some encoders refuse by itself, to the piece before or after it."""
+    joined: list[_Piece] = []
+    blank = False
+    for piece in pieces:
+        seen = _VISIBLE.search(text, piece.start, piece.end) is not None
+        if joined and joined[-1].owner == piece.owner and (blank or not seen):
+            before = joined.pop()
+            piece = piece._replace(start=before.start, tokens=before.tokens + piece.tokens)
+            blank = blank and not seen
+        else:
+            blank = not seen
+        joined.append(piece)
+    return joined
 
 
 def _lines_to_words(level: int) -> _Cut:
