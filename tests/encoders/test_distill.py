@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as arrays
 from bedside.encoders.distill import Recipe, distill, new_vocabulary, quantize, spread
 from bedside.encoders.load import load_encoder
 from bedside.encoders.presets import PRESETS
+from bedside.encoders.ranking import tune
 from bedside.encoders.static import StaticEncoder, load_static
 from bedside.encoders.wordpiece import WordPiece
 from bedside.errors import InvalidInputError, InvalidModelError
@@ -64,6 +65,31 @@ def test_the_vocabulary_keeps_to_its_bound(made: StaticEncoder) -> None:
     old = WordPiece({token: i for i, token in enumerate(["[UNK]", "a", "##b"])})
     new = new_vocabulary(old, ["rare rare often often often"] * 3, ["given"], Recipe(max_tokens=5))
     assert list(new.vocabulary) == ["[UNK]", "a", "##b", "given", "often"]
+
+
+def test_a_full_vocabulary_lets_go_of_pieces_that_the_texts_hardly_use() -> None:
+    """Rare pieces make room for words; the unknown token and pieces of one or two characters stay."""
+    old = WordPiece({token: i for i, token in enumerate(["[UNK]", "a", "##b", "used", "##less", "idle"])})
+    texts = ["used useful"] * 3 + ["useless"]
+    full = new_vocabulary(old, texts, [], Recipe(max_tokens=5))
+    assert list(full.vocabulary) == ["[UNK]", "a", "##b", "used", "useful"]
+    assert {"##less", "idle", "useful"} <= set(new_vocabulary(old, texts, [], Recipe()).vocabulary)
+
+
+def test_texts_of_one_pair_are_no_wrong_answers_for_another_that_shares_a_text(rng: np.random.Generator) -> None:
+    """Two pairs with the same question hold nothing to be told apart, so tuning leaves the vectors as they are."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    tokens = WordPiece({word: i for i, word in enumerate(["pain", "chest", "head"])})
+    rows = rng.standard_normal((3, 4)).astype(np.float32)
+    recipe = Recipe(dimension=4, epochs=3, teacher_weight=0.0)
+    tuned = tune(
+        rows, tokens, [("pain", "chest"), ("pain", "head")], ["pain", "chest"], np.eye(2, 4, dtype="f4"), recipe
+    )
+    assert np.allclose(tuned, rows / np.linalg.norm(rows, axis=1).mean(), atol=1e-6)
+    told_apart = tune(
+        rows, tokens, [("pain", "chest"), ("head", "head")], ["pain", "chest"], np.eye(2, 4, dtype="f4"), recipe
+    )
+    assert not np.allclose(tuned, told_apart, atol=1e-3)
 
 
 def test_the_same_arguments_give_the_same_encoder(teacher: Path, made: StaticEncoder) -> None:

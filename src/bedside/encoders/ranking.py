@@ -27,7 +27,8 @@ class Recipe:
     Attributes:
         dimension: Length of a vector, at most the teacher's.
         max_tokens: Tokens in the vocabulary; 35,000 at 256 dimensions are 10 MB.
-        min_count: Occurrences in the corpus from which a whole word joins the vocabulary.
+        min_count: Occurrences in corpus and pairs from which a whole word joins the vocabulary, and below which a
+            piece of the teacher's leaves a full one.
         max_length: Pieces of a passage that the teacher reads.
         sif: Smooth inverse frequency before tuning: a token of relative frequency p weighs ``sif / (sif + p)``.
         prior: How many occurrences the teacher's vector of the token alone counts for.
@@ -47,7 +48,7 @@ class Recipe:
     max_length: int = 80
     sif: float = 1e-3
     prior: float = 1.0
-    epochs: int = 8
+    epochs: int = 6
     batch: int = 1024
     learning_rate: float = 0.003
     temperature: float = 0.05
@@ -82,7 +83,8 @@ def tune(
         import torch
     torch.manual_seed(recipe.seed)
     chooser = random.Random(recipe.seed)  # noqa: S311 - nothing secret
-    sides = [(tokens(a), tokens(b)) for a, b in pairs]
+    names: dict[str, int] = {}
+    sides = [(tokens(a), tokens(b), *(names.setdefault(text, len(names)) for text in (a, b))) for a, b in pairs]
     sides = [side for side in sides if side[0] and side[1]]
     read = [(ids, vector) for ids, vector in zip(map(tokens, corpus), sentences, strict=True) if ids]
     table = torch.nn.Parameter(torch.tensor(rows / np.linalg.norm(rows, axis=1).mean()))
@@ -103,7 +105,9 @@ def tune(
             for start in range(0, len(sides) - batch + 1, batch):
                 chosen = sides[start : start + batch]
                 seen = chooser.sample(read, batch)
-                loss = _pair_loss(encode([a for a, _ in chosen]), encode([b for _, b in chosen]), recipe.temperature)
+                left, right, first, second = map(list, zip(*chosen, strict=True))
+                same = _shared(first) | _shared(second)
+                loss = _pair_loss(encode(left), encode(right), same, recipe.temperature)
                 target = torch.tensor(np.stack([vector for _, vector in seen]))
                 known = _teacher_loss(encode([ids for ids, _ in seen]), target, recipe.temperature)
                 optimizer.zero_grad(set_to_none=True)
@@ -116,11 +120,22 @@ def tune(
     return tuned
 
 
-def _pair_loss(left: Any, right: Any, temperature: float) -> Any:
-    """InfoNCE both ways (van den Oord et al. 2018): each text against the other side of its batch."""
+def _shared(names: Sequence[int]) -> Any:
+    """``[n, n]``: which other texts of the batch are the same one."""
     import torch
 
-    scores = left @ right.T / temperature
+    found = torch.tensor(names)
+    return (found[:, None] == found[None]) & ~torch.eye(len(found), dtype=torch.bool)
+
+
+def _pair_loss(left: Any, right: Any, same: Any, temperature: float) -> Any:
+    """InfoNCE both ways (van den Oord et al. 2018): each text against the other side of its batch.
+
+    A pair that shares a text with another (``same``) is no wrong answer for it.
+    """
+    import torch
+
+    scores = (left @ right.T / temperature).masked_fill(same, -1e4)
     own = torch.arange(len(scores))
     cross = torch.nn.functional.cross_entropy
     return (cross(scores, own) + cross(scores.T, own)) / 2
