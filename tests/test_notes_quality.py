@@ -32,6 +32,7 @@ def test_notes_are_found_with_the_static_encoder_as_well_as_was_measured(judged)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_notes_are_found_with_minilm_better_than_chunks_alone(judged):
     """Chunks with dense and sparse scores reached 0.838 before passages and whole notes were combined."""
     assert found(judged, load_encoder(minilm_folder())) >= 0.85

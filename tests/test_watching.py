@@ -150,6 +150,10 @@ def test_a_pass_over_some_paths_leaves_the_rest(ward):
         shutil.rmtree(ward / "deep")
         assert sync(ward, notes, paths=["deep"]).files == {"deep/b.md": "deleted"}
         assert sync(ward, notes, paths=["a.txt", "gone"]).files == {"a.txt": "replaced"}
+        assert sync(ward, notes, paths=["./a.txt", Path("gone")]).files == {"a.txt": "unchanged"}
+        for one in ("a.txt", Path("a.txt")):
+            with pytest.raises(InvalidInputError, match="paths: expected several paths"):
+                sync(ward, notes, paths=one)
 
 
 def test_a_scope_is_kept_equal_by_itself(ward):

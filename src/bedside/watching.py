@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from threading import Event
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -69,7 +69,7 @@ def sync(
     collection: Records,
     *,
     name: str | None = None,
-    paths: Iterable[str] | None = None,
+    paths: Iterable[str | os.PathLike[str]] | None = None,
     splitter: NoteSplitter | None = None,
     encoding: str | None = None,
     stop: Event | None = None,
@@ -90,14 +90,16 @@ def sync(
         stop: Set from another thread or a signal handler, it ends the pass after the files at hand.
 
     Raises:
-        InvalidInputError: The folder is none.
+        InvalidInputError: The folder is none, or ``paths`` is one path.
         MissingExtraError: ``bedside[loaders]`` is not installed, and a file needs it.
     """
     root = Path(folder).absolute()
     if not root.is_dir():
         raise InvalidInputError(f"{folder}: expected a folder")
     mark = name or root.resolve().name
-    chosen = None if paths is None else [path.strip("/") for path in paths]
+    if isinstance(paths, str | os.PathLike):
+        raise InvalidInputError(f"paths: expected several paths, got one {type(paths).__name__}; wrap it in [ ]")
+    chosen = None if paths is None else [PurePath(path).as_posix().strip("/") for path in paths]
     known = {file: ids for file, ids in _known(collection, mark).items() if _is_within(file, chosen)}
     failed: dict[str, str] = {}
     every = [file.relative_to(root).as_posix() for file in files(root, onerror=_noted(root, failed))]
