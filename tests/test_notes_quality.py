@@ -28,7 +28,7 @@ def found(judged, encoder) -> float:
 
 @pytest.mark.slow
 def test_notes_are_found_with_the_static_encoder_as_well_as_was_measured(judged):
-    assert found(judged, load_encoder("bedside/static")) >= 0.81
+    assert found(judged, load_encoder("bedside/static")) >= 0.80
 
 
 @pytest.mark.slow
