@@ -167,3 +167,11 @@ def test_reading_a_store_holds_a_few_records_and_not_the_file(tmp_path, name):
         tracemalloc.stop()
     assert next(wanted, None) is None
     assert peak < 3 * 2**20 + 600 * COUNT
+
+
+def test_one_member_is_taken_between_others_and_refused_where_it_is_missing():
+    parts = Parts(io.BytesIO(b'{"a": [1, {"b": 0}], "b": [2], "c": 3}'), "a.json")
+    assert [parts.value() for _ in parts.member("b")] == [b"[2]"]
+    parts.end()
+    with pytest.raises(UnreadableFileError, match=r"a\.json: b: missing"):
+        list(Parts(io.BytesIO(b'{"a": {"b": 0}}'), "a.json").member("b"))

@@ -213,3 +213,8 @@ def test_threads_share_one_tokenizer():
     shared = ClinicalTokenizer()
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(shared.tokenize, texts)) == [TOKENIZER.tokenize(text) for text in texts]
+
+
+@given(CLINICAL, CLINICAL)
+def test_what_stands_on_another_line_changes_no_term(a: str, b: str):
+    assert tokens(f"{a}\n{b}") == tokens(a) + tokens(b)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside.errors import BedsideWarning, InvalidInputError
+from bedside.tuning.options import settings_from
 from bedside.tuning.pairs import Pair, check_leakage, read_pairs, split_pairs
-from bedside.tuning.settings import TuneSettings, settings_from
+from bedside.tuning.settings import TuneSettings
 from bedside.tuning.unlabelled import damaged
 
 ROWS = [Pair("a?", "A."), Pair("b?", "B.", "A.")]
@@ -128,4 +129,4 @@ def test_settings_out_of_range_are_refused_by_name(wrong):
 
 def test_an_unknown_setting_is_refused_with_the_known_ones():
     with pytest.raises(InvalidInputError, match=r"unknown settings rate; there are epochs"):
-        settings_from({"rate": 1})
+        settings_from(TuneSettings, {"rate": 1})

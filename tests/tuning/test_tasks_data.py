@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bedside.errors import BedsideWarning, InvalidInputError
+from bedside.tuning.options import settings_from
 from bedside.tuning.tasks import (
     AnswerSpan,
     Link,
@@ -23,7 +24,6 @@ from bedside.tuning.tasks import (
 from bedside.tuning.tasks.checks import refuse
 from bedside.tuning.tasks.data import hold_out
 from bedside.tuning.tasks.reading import from_tags
-from bedside.tuning.tasks.settings import settings_from
 from task_examples import asked, classified, related, tagged
 
 
@@ -262,7 +262,7 @@ def test_numbers_of_numpy_are_numbers():
 )  # fmt: skip
 def test_settings_out_of_their_range_are_named(wrong):
     with pytest.raises(InvalidInputError, match=next(iter(wrong))):
-        settings_from(wrong)
+        settings_from(TaskSettings, wrong)
 
 
 def test_tags_and_words_must_be_as_many():

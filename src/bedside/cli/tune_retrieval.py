@@ -32,7 +32,8 @@ def retrieval(
     Files that the configuration names are looked for beside it. The same command goes on with an interrupted run.
     """
     from bedside.tuning import plan_tuning, tune_encoder  # they bring torch
-    from bedside.tuning.settings import settings_from
+    from bedside.tuning.options import settings_from
+    from bedside.tuning.settings import TuneSettings
 
     values = read_config(config, _FILES)
     given: dict[str, Any] = {name: values.pop(name) for name in _GIVEN if name in values}
@@ -41,7 +42,7 @@ def retrieval(
         raise InvalidInputError("method: gpl needs a question writer and a cross-encoder; call tune_encoder in Python")
     if missing := [name for name in ("base", "output") if name not in given and not (dry_run and name == "output")]:
         raise InvalidInputError(f"{config}: {missing[0]} is missing")
-    base, settings = given.pop("base"), settings_from(values)
+    base, settings = given.pop("base"), settings_from(TuneSettings, values)
     if dry_run:
         given.pop("output", None)
         _print_plan(plan_tuning(base, **given, settings=settings), json=json)

@@ -61,8 +61,9 @@ def _command(kind: Kind, does: str) -> Callable[..., None]:
 
 
 def _run(kind: Kind, given: dict[str, Any], *, dry_run: bool, json: bool) -> None:
+    from bedside.tuning.options import settings_from
     from bedside.tuning.tasks import plan_task  # they bring torch
-    from bedside.tuning.tasks.settings import settings_from
+    from bedside.tuning.tasks.settings import TaskSettings
     from bedside.tuning.tasks.tune import tune
 
     places = {name: given.pop(name) for name in _PLACES if name in given}
@@ -70,7 +71,7 @@ def _run(kind: Kind, given: dict[str, Any], *, dry_run: bool, json: bool) -> Non
     missing = [name.upper() for name in needed if name not in places]
     if missing:
         raise typer.BadParameter(f"give {' and '.join(missing)}, here or in --config")
-    settings = settings_from(given)
+    settings = settings_from(TaskSettings, given)
     output = places.pop("output", None)
     if dry_run:
         _print_plan(plan_task(kind, **places, settings=settings), json)

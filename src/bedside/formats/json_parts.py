@@ -100,6 +100,22 @@ class Parts:
             self._records = number if records else self._records
             found = self._take(b"," + closing)
 
+    def member(self, key: str) -> Iterator[None]:
+        """Yield once, where the value of ``key`` is to be taken from the object that comes next; skip the others.
+
+        Raises:
+            UnreadableFileError: The object is damaged, or has no such key.
+        """
+        found = False
+        for name in self.children(b"{"):
+            if name == key:
+                found = True
+                yield
+            else:
+                self.skip()
+        if not found:
+            raise UnreadableFileError(f"{self._file}: {key}", "missing")
+
     def skip(self) -> None:
         """Take the next value and refuse it if it is damaged; of a list or an object, memory holds one value of it."""
         if self.peek() in _CLOSING:

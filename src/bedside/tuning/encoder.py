@@ -22,9 +22,10 @@ from bedside.tuning.card import papers, record
 from bedside.tuning.folders import check_finite, new_folder, only_process
 from bedside.tuning.heldout import measure
 from bedside.tuning.network import base_folder, copy_base, open_network, save_network
+from bedside.tuning.options import check_settings
 from bedside.tuning.pairs import Pairs
 from bedside.tuning.rows import Columns, Corpus, Data, check_own_models, gather, prepare_rows, with_prompts
-from bedside.tuning.settings import Method, TuneSettings, check_method, check_settings
+from bedside.tuning.settings import Method, TuneSettings, check_method
 from bedside.tuning.training import mixed_precision, train
 from bedside.tuning.unlabelled import CrossEncoder, QueryGenerator
 from bedside.types import Encoder
@@ -118,7 +119,7 @@ def tune_encoder(
         >>> encoder = load_encoder(tuned.folder)  # doctest: +SKIP
     """
     check_method(method)
-    settings = check_settings(settings)
+    settings = check_settings(TuneSettings, settings)
     if method == "gpl":
         check_own_models(query_generator, cross_encoder)
     target = new_folder(output)

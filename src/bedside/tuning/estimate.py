@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bedside.tuning.network import base_folder, copy_base, open_network
+from bedside.tuning.options import check_settings
 from bedside.tuning.pairs import Pairs
 from bedside.tuning.rows import Corpus, Data, gather
-from bedside.tuning.settings import Method, TuneSettings, check_method, check_settings
+from bedside.tuning.settings import Method, TuneSettings, check_method
 from bedside.tuning.training import mixed_precision, steps
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def plan_tuning(
     Arguments and errors are those of :func:`bedside.tuning.tune_encoder`.
     """
     check_method(method)
-    settings = check_settings(settings)
+    settings = check_settings(TuneSettings, settings)
     mixed_precision(settings.precision, settings.device)
     source, _ = base_folder(base, revision=revision, local_files_only=local_files_only)
     data = gather(method, settings, pairs=pairs, triples=triples, corpus=corpus, held_out=held_out)

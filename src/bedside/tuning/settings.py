@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias, get_args
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 from bedside.errors import InvalidInputError
+from bedside.tuning.options import check_number, check_whole
 
 Method: TypeAlias = Literal["contrastive", "tsdae", "simcse", "gpl", "distill"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
@@ -82,56 +82,22 @@ class TuneSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "mini_batch", "heldout_queries", "heldout_documents", "layers"):
-            self._whole(name, 1)
+            check_whole(self, name, 1)
         for name in ("early_stopping", "checkpoint_steps", "lora_rank", "max_length"):
             if getattr(self, name) is not None:
-                self._whole(name, 1)
+                check_whole(self, name, 1)
         for name in ("seed", "negatives", "negatives_from"):
-            self._whole(name, 0)
+            check_whole(self, name, 0)
         for name in ("holdout", "deletion", "warmup"):
-            self._number(name, 1.0)
+            check_number(self, name, 1.0)
         for name in ("learning_rate", "weight_decay", "temperature"):
-            self._number(name, sys.float_info.max)
+            check_number(self, name, sys.float_info.max)
         if self.max_length is not None and self.max_length < 3:
             raise InvalidInputError(f"max_length={self.max_length}: two special tokens leave no room for a text")
         if self.temperature == 0 or self.holdout == 1 or self.deletion == 1:
             raise InvalidInputError("temperature must be above 0, holdout and deletion below 1")
         if self.precision not in get_args(Precision):
             raise InvalidInputError(f"precision={self.precision!r}: expected one of {', '.join(get_args(Precision))}")
-
-    def _whole(self, name: str, least: int) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InvalidInputError(f"{name}={value!r}: expected a whole number from {least}")
-
-    def _number(self, name: str, most: float) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
-            limits = f"from 0 to {most:g}" if most <= 1 else "of at least 0"
-            raise InvalidInputError(f"{name}={value!r}: expected a finite number {limits}")
-
-
-def settings_from(values: Mapping[str, Any]) -> TuneSettings:
-    """Make settings from the keys of a configuration file.
-
-    Raises:
-        InvalidInputError: an unknown key, or a value out of its range.
-    """
-    known = [field.name for field in fields(TuneSettings)]
-    if unknown := sorted(set(values) - set(known)):
-        raise InvalidInputError(f"unknown settings {', '.join(unknown)}; there are {', '.join(known)}")
-    return TuneSettings(**values)
-
-
-def check_settings(settings: object) -> TuneSettings:
-    """Those given, or the defaults for ``None``.
-
-    Raises:
-        InvalidInputError: something else, such as a mapping.
-    """
-    if settings is not None and not isinstance(settings, TuneSettings):
-        raise InvalidInputError(f"settings: expected TuneSettings, got {type(settings).__name__}")
-    return settings or TuneSettings()
 
 
 def check_method(method: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bedside.errors import BedsideWarning
 from bedside.formats.json_parts import parts_of
-from bedside.formats.stores.common import Records, mapping, parse_json, refuse
+from bedside.formats.stores.common import Records, mapping, parse_json
 from bedside.types import Document
 
 
@@ -42,15 +42,8 @@ def read_pinecone(path: str | os.PathLike[str], *, text_key: str | None = None) 
 
 def _vectors(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The place and the object of each vector."""
-    found = False
     with parts_of(path) as parts:
-        for key in parts.children(b"{"):
-            if key != "vectors":
-                parts.skip()
-                continue
-            found = True
+        for _ in parts.member("vectors"):
             for i, _ in enumerate(parts.children(records=True)):
                 where = f"{path.name}: vectors[{i}]"
                 yield where, mapping(parse_json(parts.value(), where), where)
-    if not found:
-        refuse(f"{path.name}: vectors", "missing; expected a list or an object")

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedside.encoders.checkpoint import BIO_CLINICALBERT
+from bedside.tuning.options import check_settings
 from bedside.tuning.tasks.checks import Problem
 from bedside.tuning.tasks.data import gather
 from bedside.tuning.tasks.examples import Kind
 from bedside.tuning.tasks.reading import Source
-from bedside.tuning.tasks.settings import TaskSettings, check_settings
+from bedside.tuning.tasks.settings import TaskSettings
 from bedside.tuning.tasks.tokens import Row
 from bedside.tuning.tasks.tune import Setup, set_up
 
@@ -78,7 +79,7 @@ def plan_task(
         InvalidInputError: the data cannot be read, or a setting is wrong.
         ModelNotFoundError, InvalidModelError: there is no such encoder.
     """
-    settings = check_settings(settings)
+    settings = check_settings(TaskSettings, settings)
     data = gather(kind, train, valid, test, settings)
     facts = data.facts()
     examples = {name: int(split["examples"]) for name, split in facts.items()}

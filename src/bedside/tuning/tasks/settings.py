@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from bedside.errors import InvalidInputError
+from bedside.tuning.options import check_number, check_whole, is_whole
 from bedside.tuning.tasks.checks import ALLOWABLE
 
 _PRECISIONS = ("float32", "bfloat16", "float16")
@@ -79,18 +80,17 @@ class TaskSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulation", "max_length", "max_answer_tokens"):
-            self._at_least_one(name)
+            check_whole(self, name, 1)
         for name in ("max_windows", "lora_rank", "early_stopping", "checkpoint_steps"):
             if getattr(self, name) is not None:
-                self._at_least_one(name)
+                check_whole(self, name, 1)
         for name in ("warmup", "holdout", "threshold"):
-            self._number(name, 0.0, 1.0)
+            check_number(self, name, 1.0)
         for name in ("learning_rate", "weight_decay"):
-            self._number(name, 0.0, sys.float_info.max)
-        if not _whole(self.overlap) or not 0 <= self.overlap < self.max_length:
+            check_number(self, name, sys.float_info.max)
+        if not is_whole(self.overlap) or not 0 <= self.overlap < self.max_length:
             raise InvalidInputError(f"overlap={self.overlap!r}: expected 0 to max_length - 1 = {self.max_length - 1}")
-        if not _whole(self.seed) or self.seed < 0:
-            raise InvalidInputError(f"seed={self.seed!r}: expected a whole number from 0")
+        check_whole(self, "seed", 0)
         if self.precision not in _PRECISIONS:
             raise InvalidInputError(f"precision={self.precision!r}: expected one of {', '.join(_PRECISIONS)}")
         if self.holdout == 1.0:
@@ -101,51 +101,9 @@ class TaskSettings:
             raise InvalidInputError(f"allow={unknown}: expected some of {', '.join(ALLOWABLE)}")
         self._check_weights()
 
-    def _at_least_one(self, name: str) -> None:
-        value = getattr(self, name)
-        if not _whole(value) or value < 1:
-            raise InvalidInputError(f"{name}={value!r}: expected a whole number from 1")
-
-    def _number(self, name: str, low: float, high: float) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            limits = f"from {low:g} to {high:g}" if high <= 1 else f"of at least {low:g}"
-            raise InvalidInputError(f"{name}={value!r}: expected a finite number {limits}")
-
     def _check_weights(self) -> None:
         given: Any = self.class_weights
         if given is None or given == "balanced":
             return
         if not isinstance(given, Mapping) or not all(isinstance(w, (int, float)) and w > 0 for w in given.values()):
             raise InvalidInputError("class_weights: expected 'balanced' or a positive number for each class named")
-
-
-def check_settings(settings: object) -> TaskSettings:
-    """Those given, or the defaults for ``None``.
-
-    Raises:
-        InvalidInputError: something else, such as a mapping.
-    """
-    if settings is not None and not isinstance(settings, TaskSettings):
-        raise InvalidInputError(f"settings: expected TaskSettings, got {type(settings).__name__}")
-    return settings or TaskSettings()
-
-
-def settings_from(values: Mapping[str, Any]) -> TaskSettings:
-    """Make settings from the keys of a configuration file.
-
-    Raises:
-        InvalidInputError: an unknown key, or a value out of its range.
-    """
-    known = [field.name for field in fields(TaskSettings)]
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise InvalidInputError(f"unknown settings {', '.join(unknown)}; there are {', '.join(known)}")
-    try:
-        return TaskSettings(**values)
-    except TypeError as error:
-        raise InvalidInputError(f"settings: a value has the wrong type ({error})") from error
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

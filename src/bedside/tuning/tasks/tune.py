@@ -21,12 +21,13 @@ from bedside.encoders.prepare import file_hashes, prepared
 from bedside.encoders.settings import positions
 from bedside.errors import InvalidInputError, InvalidModelError
 from bedside.tuning.folders import check_finite, new_folder, only_process
+from bedside.tuning.options import check_settings
 from bedside.tuning.tasks.checks import refuse
 from bedside.tuning.tasks.data import Data, gather
 from bedside.tuning.tasks.examples import Kind
 from bedside.tuning.tasks.load import TASKS
 from bedside.tuning.tasks.reading import Source
-from bedside.tuning.tasks.settings import TaskSettings, check_settings
+from bedside.tuning.tasks.settings import TaskSettings
 from bedside.tuning.tasks.task import Metrics, Spec, Task, class_weights
 from bedside.tuning.tasks.tokens import Row, TaskTokenizer
 from bedside.tuning.training import mixed_precision
@@ -177,7 +178,7 @@ def tune(
     settings: TaskSettings | None = None,
 ) -> TuningReport:
     """Tune the head of one kind of task; see :func:`tune_classifier`."""
-    began, settings = time.monotonic(), check_settings(settings)
+    began, settings = time.monotonic(), check_settings(TaskSettings, settings)
     target = new_folder(output)
     data = gather(kind, train, valid, test, settings)
     refuse(data.problems, settings.allow)
