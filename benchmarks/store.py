@@ -22,8 +22,8 @@ from typing import Any
 import orjson
 
 from bedside import Collection, Document
-from bedside.index.sparse import SparseIndex
-from bedside.rank import best
+from bedside.engines.embedded.index.bm25 import SparseIndex
+from bedside.search.rank import best
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import FilterDict
 from corpora import Rows, random_rows, real_rows

@@ -15,54 +15,6 @@ from bedside import errors
 
 SOURCE = Path(bedside.__file__).parent
 HEAVY = ["torch", "transformers", "sentence_transformers", "langchain_core", "llama_index", "tqdm", "hypothesis"]
-BOTTOM = {"errors", "types"}
-# What each part may import of the others; "*" is everything.
-MAY_IMPORT = {
-    "errors": set(),
-    "types": set(),
-    "store": BOTTOM,
-    "filters.tree": BOTTOM,
-    "filters.rules": BOTTOM | {"filters"},
-    "filters.parse": BOTTOM | {"filters"},
-    "text": BOTTOM,
-    "rank": BOTTOM,
-    "records": BOTTOM,
-    "arguments": BOTTOM | {"records"},
-    "index": BOTTOM | {"filters", "rank", "records", "store", "text"},
-    "search": BOTTOM | {"index", "rank"},
-    "lines": BOTTOM | {"index", "records", "store"},
-    "maintenance": BOTTOM | {"index", "store"},
-    "live": BOTTOM | {"index", "lines", "store"},
-    "engine": BOTTOM | {"filters", "index", "lines", "live", "maintenance", "records", "search", "store"},
-    "core_verbs": BOTTOM | {"arguments", "engine", "filters", "maintenance", "records", "search"},
-    "encoders": BOTTOM | {"text"},
-}
-NO_ENCODERS = {
-    "collection",
-    "notes",
-    "context",
-    "core_verbs",
-    "verbs",
-    "arguments",
-    "engine",
-    "live",
-    "lines",
-    "maintenance",
-    "search",
-    "index",
-    "filters",
-    "store",
-    "text",
-    "rank",
-    "records",
-}
-NOBODY_IMPORTS = {
-    *("evaluation", "formats", "words", "tuning", "cli", "clusters", "maps", "expansion", "serving"),
-    *("loaders", "watching"),
-}
-
-# A verb may hand over to such a part, inside of its function.
-DELEGATES = {"verbs": {"formats.exchange"}}
 
 
 def modules() -> dict[str, ast.Module]:
@@ -86,22 +38,39 @@ def imported(tree: ast.Module) -> set[str]:
     return names
 
 
-def part(module: str) -> str:
-    return module.split(".")[0]
+def circles(uses: dict[str, set[str]]) -> list[list[str]]:
+    """Return the groups of two and more nodes that lead to one another (Tarjan's strongly connected components)."""
+    order, low, stack, found = {}, {}, [], []
+
+    def visit(node: str) -> None:
+        order[node] = low[node] = len(order)
+        stack.append(node)
+        for other in uses.get(node, ()):
+            if other not in order:
+                visit(other)
+            if other in stack:
+                low[node] = min(low[node], low[other])
+        if low[node] == order[node]:
+            at = stack.index(node)
+            if len(stack) - at > 1:
+                found.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for node in uses:
+        if node not in order:
+            visit(node)
+    return found
 
 
-def test_imports_point_down():
-    for name, tree in modules().items():
-        used = imported(tree)
-        for rule in (name, part(name)):
-            if rule in MAY_IMPORT:
-                wrong = {u for u in used if part(u) not in MAY_IMPORT[rule] | {part(name)}}
-                assert not wrong, f"{name} imports {wrong}"
-        if part(name) in NO_ENCODERS:
-            assert not {u for u in used if part(u) == "encoders"}, name
-        if part(name) not in NOBODY_IMPORTS:
-            wrong = {u for u in used if part(u) in NOBODY_IMPORTS} - DELEGATES.get(name, set())
-            assert not wrong, f"{name} imports {wrong}"
+def at_import(tree: ast.Module) -> set[str]:
+    """Return the parts of bedside that a module imports when it is itself imported."""
+    return imported(ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], []))
+
+
+def test_no_two_files_import_one_another():
+    known = modules()
+    uses = {name: {u for u in at_import(tree) if u in known} for name, tree in known.items()}
+    assert circles(uses) == []
 
 
 def test_the_filter_language_needs_no_numpy():

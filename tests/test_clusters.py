@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bedside import Collection, Document
-from bedside.clusters import METHODS, NOISE, cluster_documents, cluster_vectors, cluster_words
+from bedside.analysis.clusters import METHODS, NOISE, cluster_documents, cluster_vectors, cluster_words
 from bedside.errors import InvalidInputError, ScopeMismatch, ScopeRequired
 from bedside.words import WordVectors
 

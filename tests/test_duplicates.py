@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bedside import Collection, Document
-from bedside.duplicates import duplicates, shingles
+from bedside.analysis.duplicates import duplicates, shingles
 from bedside.errors import InvalidInputError, ScopeRequired
 
 pytest.importorskip("datasketch", reason="datasketch is not installed")

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from bedside import Collection, Document
-from bedside.clusters import cluster_documents, cluster_words
+from bedside.analysis.clusters import cluster_documents, cluster_words
+from bedside.analysis.maps import map_documents, map_words, project
+from bedside.analysis.maps.colors import PALETTE, RAMP, label_values
 from bedside.errors import InvalidInputError, ScopeRequired
-from bedside.maps import map_documents, map_words, project
-from bedside.maps.colors import PALETTE, RAMP, label_values
 from bedside.words import WordVectors
 
 SECTIONS = ("HPI", "ROS", "PLAN")
@@ -195,7 +195,7 @@ def test_a_missing_library_names_its_extra(tmp_path):
     ):
         code = (
             f"import sys; sys.modules['{library}'] = None\n"
-            "from bedside import Collection, Document\nfrom bedside.maps import map_documents\n"
+            "from bedside import Collection, Document\nfrom bedside.analysis.maps import map_documents\n"
             "notes = Collection.open()\nnotes.add([Document('a', vector=[i, 1]) for i in range(9)])\n" + call
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)

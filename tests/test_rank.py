@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedside.rank import best, mmr, rrf
+from bedside.search.rank import best, mmr, rrf
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0, -1.0]), max_size=30), st.integers(1, 35))

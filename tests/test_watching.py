@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from bedside import Collection, Document, watching
+from bedside import Collection, Document
 from bedside.errors import InvalidInputError
-from bedside.watching import SyncReport, sync, watch
+from bedside.notes import sync as watching
+from bedside.notes.sync import SyncReport, sync, watch
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Any
 
 from bedside.arguments import check_encoder, check_folder, check_scope_keys, check_seconds
-from bedside.engine import Engine
+from bedside.engines.embedded.engine import Engine
+from bedside.engines.embedded.index.bm25 import SparseIndex
+from bedside.engines.embedded.log.manifest import EncoderRecord, Manifest, log_name
+from bedside.engines.embedded.log.storage import DiskStorage, MemoryStorage, Storage
+from bedside.engines.embedded.upkeep import VerifyReport
 from bedside.errors import InvalidInputError, ScopeMismatch, ScopeRequired
-from bedside.index.sparse import SparseIndex
-from bedside.maintenance import VerifyReport
 from bedside.records import ScopeKey, check_scope
-from bedside.store.manifest import EncoderRecord, Manifest, log_name
-from bedside.store.storage import DiskStorage, MemoryStorage, Storage
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Encoder
 from bedside.verbs import Records

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from bedside.arguments import SearchOptions, check_count, check_ids, check_path, check_selection, check_texts
-from bedside.engine import Engine
+from bedside.engines.embedded.engine import Engine
+from bedside.engines.embedded.upkeep import EraseReceipt
 from bedside.errors import InvalidInputError
 from bedside.filters.parse import parse
-from bedside.maintenance import EraseReceipt
 from bedside.records import ScopeKey, check_vectors
-from bedside.search import Ranked, make_plan
+from bedside.search.stages import Ranked, make_plan
 from bedside.types import (
     Document,
     Encoder,

@@ -10,9 +10,9 @@ from bedside.core_verbs import CoreVerbs
 from bedside.types import Document, FilterDict, Metadata, Mode, Vector
 
 if TYPE_CHECKING:
-    from bedside.annotate import Annotator
-    from bedside.duplicates import DuplicateGroup
-    from bedside.notes import NoteChange, NoteHit
+    from bedside.analysis.annotate import Annotator
+    from bedside.analysis.duplicates import DuplicateGroup
+    from bedside.notes.notes import NoteChange, NoteHit
     from bedside.text.split import NoteSplitter
 
 
@@ -30,7 +30,9 @@ class Records(CoreVerbs):
             MissingExtraError: ``bedside[cluster]`` is not installed.
             ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
-        from bedside.duplicates import duplicates  # it compares what `get` returns, and is one caller's in a thousand
+        from bedside.analysis.duplicates import (
+            duplicates,  # it compares what `get` returns, and is one caller's in a thousand
+        )
 
         return duplicates(self, threshold=threshold, filter=filter)
 
@@ -57,7 +59,7 @@ class Records(CoreVerbs):
             ScopeRequired: The collection has scope keys and this is not a scoped view.
             WriteFailedError: The disk refused; nothing was changed.
         """
-        from bedside.annotate import annotate
+        from bedside.analysis.annotate import annotate
 
         return annotate(self, task, key=key, filter=filter, **options)
 
@@ -80,7 +82,7 @@ class Records(CoreVerbs):
 
         A note with the text, metadata and splitter that it had is left as it is, and nothing of it is encoded. What
         is new is encoded before anything is replaced. Each passage carries the note's metadata and ``source_id``,
-        ``start``, ``end``, ``section`` and ``source_hash``; see :mod:`bedside.notes`.
+        ``start``, ``end``, ``section`` and ``source_hash``; see :mod:`bedside.notes.notes`.
 
         Args:
             notes: Documents with an id and without a vector; any iterable, read once.
@@ -96,7 +98,7 @@ class Records(CoreVerbs):
             DuplicateIdError: The same id twice in this call.
             ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
-        from bedside.notes import add_notes  # what is built on the verbs
+        from bedside.notes.notes import add_notes  # what is built on the verbs
 
         return add_notes(self, notes, splitter)
 
@@ -106,13 +108,13 @@ class Records(CoreVerbs):
         Raises:
             BrokenNoteError: Passages of it were deleted or replaced one by one.
         """
-        from bedside.notes import get_note
+        from bedside.notes.notes import get_note
 
         return get_note(self, id)
 
     def delete_note(self, id: str) -> bool:
         """Delete a note with all of its passages, as :meth:`delete` does; says whether there was one."""
-        from bedside.notes import delete_note
+        from bedside.notes.notes import delete_note
 
         return delete_note(self, id)
 
@@ -149,7 +151,7 @@ class Records(CoreVerbs):
             FilterError: The filter does not parse.
             ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
-        from bedside.notes import search_notes
+        from bedside.notes.notes import search_notes
 
         return search_notes(
             self, query, vector=vector, top_k=top_k, filter=filter, mode=mode, alpha=alpha, min_score=min_score

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bedside.engines.embedded.index import segments
+from bedside.engines.embedded.index.columns import Columns
+from bedside.engines.embedded.index.mask import mask
 from bedside.filters import parse
-from bedside.filters.mask import mask
-from bedside.index import segments
-from bedside.index.columns import Columns
 
 MISSING = object()
 BIG = 2**53

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bedside.engines.embedded.index import segments
+from bedside.engines.embedded.index.columns import Columns
+from bedside.engines.embedded.index.mask import mask
 from bedside.filters import parse
-from bedside.filters.mask import mask
-from bedside.index import segments
-from bedside.index.columns import Columns
 
 BIG = 2**53
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedside.index import blocks as module
-from bedside.index.dense import DenseIndex, Prior
-from bedside.index.sketch import Sketch
+from bedside.engines.embedded.index import blocks as module
+from bedside.engines.embedded.index.dense import DenseIndex, Prior
+from bedside.engines.embedded.index.sketch import Sketch
 
 
 def brute_force(index, query, k, allowed, weight=1.0, prior=None):

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bedside.engines.embedded.index import bm25 as module
+from bedside.engines.embedded.index.bm25 import SparseIndex
 from bedside.errors import FormatVersionError, InvalidInputError
-from bedside.index import sparse as module
-from bedside.index.sparse import SparseIndex
 from bedside.text.tokenizer import ClinicalTokenizer
 
 ROWS = st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=8), max_size=30)

@@ -7,7 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from bedside import Collection, Document, live
+from bedside import Collection, Document
+from bedside.engines.embedded import state as live
 from bedside.errors import CorruptLogError
 
 CACHE = "cache/index.bin"

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedside import Collection, Document, live
+from bedside import Collection, Document
+from bedside.engines.embedded import state as live
+from bedside.engines.embedded.upkeep import repair
 from bedside.errors import InvalidInputError, TracesRemainError
-from bedside.maintenance import repair
 
 DIMENSION = 12
 LOG = "log-000001.jsonl"

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside import Collection, Document
+from bedside.engines.embedded.log.seal import BrokenSealError, check, seal, text_to_vector, unseal, vector_to_text
 from bedside.errors import CorruptLogError, FormatVersionError, NotACollectionError
-from bedside.store.seal import BrokenSealError, check, seal, text_to_vector, unseal, vector_to_text
 
 LOG = "log-000001.jsonl"
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedside import Collection, Document
+from bedside.engines.embedded.upkeep import Loss, repair
 from bedside.errors import (
     CorruptLogError,
     EncoderMismatch,
@@ -21,7 +22,6 @@ from bedside.errors import (
     InvalidVectorError,
     NotACollectionError,
 )
-from bedside.maintenance import Loss, repair
 from store import crashes
 from store.children import document, model_of, run
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedside.engines.embedded.index.bm25 import SparseIndex
 from bedside.errors import FormatVersionError, InvalidInputError
-from bedside.index.sparse import SparseIndex
 from bedside.text.fold import fold
 from bedside.text.lexicon import NEGATIONS, STOP_WORDS
 from bedside.text.tokenizer import ClinicalTokenizer

@@ -21,8 +21,8 @@ from bedside.cli.options import (
     scoped,
 )
 from bedside.collection import Collection
+from bedside.engines.embedded.log.manifest import NAME
 from bedside.errors import NotACollectionError
-from bedside.store.manifest import NAME
 
 _FORMAT_OUT = "json, jsonl, csv, parquet, arrow, numpy, vectra or langchain; by default the suffix tells."
 

@@ -23,7 +23,7 @@ def draw(
     json: Json = False,
 ) -> None:
     """Draw the documents as points, near where their vectors are near; the file is made of notes."""
-    from bedside.maps import map_documents
+    from bedside.analysis.maps import map_documents
 
     wanted = parse_filter(filter)
     chosen: Any = method  # the map says which methods there are

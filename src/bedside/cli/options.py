@@ -16,9 +16,9 @@ from rich.table import Column, Table
 
 from bedside.collection import Collection
 from bedside.encoders.presets import STATIC
+from bedside.engines.embedded.log.manifest import NAME, Manifest
 from bedside.errors import EncoderRequired, NotACollectionError, ScopeRequired
 from bedside.formats.fields import exact_numbers
-from bedside.store.manifest import NAME, Manifest
 from bedside.types import Document, Encoder
 from bedside.verbs import Records
 

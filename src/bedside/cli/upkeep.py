@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from bedside.cli.options import CollectionPath, Json, load, one_line, reading, say, writing
+from bedside.engines.embedded.upkeep import RepairReport
+from bedside.engines.embedded.upkeep import repair as repair_folder
 from bedside.errors import InvalidInputError
-from bedside.maintenance import RepairReport
-from bedside.maintenance import repair as repair_folder
 
 
 def verify(path: CollectionPath, json: Json = False) -> None:

@@ -12,9 +12,9 @@ import typer
 from bedside.cli.options import CollectionPath, Json, Model, Scope, load, one_line, parse_scope, print_json
 from bedside.collection import Collection
 from bedside.errors import DuplicateIdError, InvalidDocumentError, ScopeMismatch, UnreadableFileError
+from bedside.notes.sync import SyncReport, sync
+from bedside.notes.sync import watch as keep
 from bedside.verbs import Records
-from bedside.watching import SyncReport, sync
-from bedside.watching import watch as keep
 
 Encoding = Annotated[
     str | None,

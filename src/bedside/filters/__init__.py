@@ -1,7 +1,7 @@
 """The filter language: a Mongo/Pinecone dict, parsed once into frozen nodes that each target reads.
 
 :func:`parse` is the only entry. :mod:`~bedside.filters.rules` says what each comparison accepts;
-:mod:`~bedside.filters.mask` answers a tree over the metadata postings. Nothing here but ``mask`` needs numpy.
+each engine answers a tree by one ``match`` of its own. Nothing here needs numpy.
 """
 
 from bedside.filters.parse import parse

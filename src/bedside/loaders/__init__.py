@@ -20,9 +20,9 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bedside.engines.embedded.log.manifest import FORMAT, NAME
 from bedside.errors import UnreadableFileError
 from bedside.loaders.content import MAX_BYTES, Content, documents_of
-from bedside.store.manifest import FORMAT, NAME
 from bedside.types import Document
 
 __all__ = ["MAX_BYTES", "files", "load", "read"]

@@ -14,10 +14,10 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from bedside.collection import Collection
+from bedside.engines.embedded.log.manifest import NAME
+from bedside.engines.embedded.upkeep import EraseReceipt, VerifyReport
 from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionError
-from bedside.maintenance import EraseReceipt, VerifyReport
 from bedside.serving.access import Access
-from bedside.store.manifest import NAME
 from bedside.types import Document, Encoder, FilterDict, Hit
 from bedside.verbs import Records
 

@@ -1,1 +1,1 @@
-"""The truth on disk: a sealed JSON Lines log, the manifest that names it, and the lock that orders writers."""
+"""Files that only their owner can read."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
 from bedside.errors import InvalidInputError
-from bedside.search import make_plan
+from bedside.search.stages import make_plan
 from bedside.types import Fusion, Mode
 from langchain_bedside.filters import Filter
 

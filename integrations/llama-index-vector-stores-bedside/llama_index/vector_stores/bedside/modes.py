@@ -11,7 +11,7 @@ from llama_index.vector_stores.bedside.filters import to_filter
 from llama_index.vector_stores.bedside.nodes import REF_DOC_ID
 
 from bedside.errors import InvalidInputError
-from bedside.search import make_plan
+from bedside.search.stages import make_plan
 from bedside.types import FilterDict, Fusion
 
 __all__ = ["QueryOptions", "asks_only_filters", "check_query", "restriction", "search_arguments"]

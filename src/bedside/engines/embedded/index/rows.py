@@ -16,13 +16,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from bedside.filters.mask import mask
+from bedside.engines.embedded.index.bm25 import SparseIndex
+from bedside.engines.embedded.index.columns import Columns
+from bedside.engines.embedded.index.dense import DenseIndex
+from bedside.engines.embedded.index.mask import mask
+from bedside.engines.embedded.log.log import Span
 from bedside.filters.tree import Node
-from bedside.index.columns import Columns
-from bedside.index.dense import DenseIndex
-from bedside.index.sparse import SparseIndex
 from bedside.records import ScopeKey
-from bedside.store.log import Span
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Metadata, Vector
 

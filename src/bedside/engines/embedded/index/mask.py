@@ -8,9 +8,9 @@ from operator import and_, or_
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.engines.embedded.index.columns import Columns
 from bedside.filters.rules import rule
 from bedside.filters.tree import And, Compare, Node, Not, Or
-from bedside.index.columns import Columns
 
 
 def mask(node: Node, columns: Columns) -> NDArray[np.bool_]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from bedside.engines.embedded.index.rows import Delete, Entry, Put
+from bedside.engines.embedded.log.log import Span
+from bedside.engines.embedded.log.seal import text_to_vector, vector_to_text
 from bedside.errors import InvalidDocumentError, InvalidVectorError
-from bedside.index.state import Delete, Entry, Put
 from bedside.records import Record, check_vectors
-from bedside.store.log import Span
-from bedside.store.seal import text_to_vector, vector_to_text
 from bedside.types import Document, Encoder, Matrix
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.annotate import write_back
+from bedside.analysis.annotate import write_back
 from bedside.encoders.extras import needs
 from bedside.encoders.pooling import unit
 from bedside.errors import InvalidInputError

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.engines.embedded.index.postings import Growing, Rows, Segment, build, merge
 from bedside.errors import FormatVersionError, InvalidInputError
-from bedside.index.postings import Growing, Rows, Segment, build, merge
 
 __all__ = ["SparseIndex", "SparseResult"]
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from bedside.clusters import NOISE, Clustering, Words, documents_of
+from bedside.analysis.clusters import NOISE, Clustering, Words, documents_of
+from bedside.analysis.maps.colors import label_values, value_at
+from bedside.analysis.maps.page import render_page
+from bedside.analysis.maps.picture import render_picture
+from bedside.analysis.maps.project import Projection, project
 from bedside.errors import InvalidInputError
-from bedside.maps.colors import label_values, value_at
-from bedside.maps.page import render_page
-from bedside.maps.picture import render_picture
-from bedside.maps.project import Projection, project
 from bedside.store.files import replace_file
 from bedside.types import Document, FilterDict, Matrix
 from bedside.verbs import Records
@@ -77,9 +77,9 @@ def map_documents(
 
     Args:
         records: A collection or a scoped view: nothing outside of it is on the map.
-        method: ``"pca"``, ``"tsne"`` or ``"umap"``; see :func:`bedside.maps.project`.
+        method: ``"pca"``, ``"tsne"`` or ``"umap"``; see :func:`bedside.analysis.maps.project`.
         color_by: A metadata key (dotted paths reach into objects), or what
-            :func:`bedside.clusters.cluster_documents` returned.
+            :func:`bedside.analysis.clusters.cluster_documents` returned.
         filter: Only documents that satisfy it.
         snippets: Keep the first 160 characters of each text for the page. Without it no text is in the files, but ids
             and labels still are.
@@ -118,7 +118,7 @@ def map_words(
         vectors: Word vectors.
         words: Which of them.
         method: As in :func:`map_documents`.
-        color_by: What :func:`bedside.clusters.cluster_words` returned, or word -> label.
+        color_by: What :func:`bedside.analysis.clusters.cluster_words` returned, or word -> label.
         title: One line above the map.
         seed: Of t-SNE and UMAP.
         **settings: More arguments for the method.

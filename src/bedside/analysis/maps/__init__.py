@@ -11,7 +11,7 @@ Example:
     ('HPI', '(none)')
 """
 
-from bedside.maps.make import Map, map_documents, map_words
-from bedside.maps.project import Projection, project
+from bedside.analysis.maps.make import Map, map_documents, map_words
+from bedside.analysis.maps.project import Projection, project
 
 __all__ = ["Map", "Projection", "map_documents", "map_words", "project"]

@@ -93,7 +93,7 @@ def duplicates(
 
     Example:
         >>> from bedside import Collection, Document
-        >>> from bedside.duplicates import duplicates
+        >>> from bedside.analysis.duplicates import duplicates
         >>> notes = Collection.open()
         >>> text = "seen today for follow up of hypertension, no new complaints, continue lisinopril"
         >>> _ = notes.add([Document(text, id="mon"), Document(text.upper() + ".", id="tue"), Document("flu", id="wed")])

@@ -26,7 +26,7 @@ from bedside.errors import (
     WriteFailedError,
 )
 from bedside.loaders import files, load
-from bedside.notes import add_notes
+from bedside.notes.notes import add_notes
 from bedside.types import Document
 
 if TYPE_CHECKING:

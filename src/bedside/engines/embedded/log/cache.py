@@ -19,9 +19,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
 from bedside.errors import WriteFailedError
 from bedside.store.files import make_private_folder, refusals, replace_file
-from bedside.store.seal import BrokenSealError, seal, unseal
 
 NAME = "index.bin"
 _MAGIC = b"BEDSIDE\x01"

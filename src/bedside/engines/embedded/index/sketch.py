@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.index.blocks import Blocks
+from bedside.engines.embedded.index.blocks import Blocks
 from bedside.types import Matrix, Vector
 
 SAMPLE = 4_096

@@ -17,13 +17,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from bedside import lines
+from bedside.engines.embedded.index.rows import Entry, Index
+from bedside.engines.embedded.log import codec as lines
+from bedside.engines.embedded.log.cache import read_cache, write_cache
+from bedside.engines.embedded.log.log import Log, Position
+from bedside.engines.embedded.log.manifest import Manifest
+from bedside.engines.embedded.log.storage import Storage
 from bedside.errors import BedsideError, CollectionClosedError, CorruptLogError, EncoderMismatch, EncoderRequired
-from bedside.index.state import Entry, Index
-from bedside.store.cache import read_cache, write_cache
-from bedside.store.log import Log, Position
-from bedside.store.manifest import Manifest
-from bedside.store.storage import Storage
 from bedside.types import Document, Encoder, Matrix
 
 CACHE_VERSION = 2

@@ -19,11 +19,11 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.engines.embedded.index.bm25 import SparseResult
+from bedside.engines.embedded.index.dense import DenseIndex, Prior
+from bedside.engines.embedded.index.rows import Candidates
 from bedside.errors import InvalidInputError
-from bedside.index.dense import DenseIndex, Prior
-from bedside.index.sparse import SparseResult
-from bedside.index.state import Candidates
-from bedside.rank import DEFAULT_ALPHA, RRF_K, Rows, Scores, best, mmr, rrf
+from bedside.search.rank import DEFAULT_ALPHA, RRF_K, Rows, Scores, best, mmr, rrf
 from bedside.types import Fusion, Mode, Vector
 
 FETCH_K = 100

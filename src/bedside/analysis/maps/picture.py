@@ -10,7 +10,7 @@ import numpy as np
 from bedside.encoders.extras import needs
 
 if TYPE_CHECKING:
-    from bedside.maps.make import Map
+    from bedside.analysis.maps.make import Map
 
 _NAMED = 60  # points; more would be names on names
 _LABEL_LENGTH = 40  # characters in the legend

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from bedside.engines.embedded.log.seal import BrokenSealError, check, seal, unseal
 from bedside.errors import CollectionClosedError, CorruptLogError
 from bedside.store.files import open_private, read_at, refusals
-from bedside.store.seal import BrokenSealError, check, seal, unseal
 
 VERSION = 1
 _HEADER = {"op": "open", "format": "bedside-log", "version": VERSION}

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
+from bedside.engines.embedded.log.log import DiskFile, Log, MemoryFile, Position
+from bedside.engines.embedded.log.manifest import NAME, Manifest
 from bedside.errors import (
     CollectionClosedError,
     LockTimeoutError,
@@ -19,8 +21,6 @@ from bedside.errors import (
     WriteFailedError,
 )
 from bedside.store.files import FILE_MODE, make_private_folder, refusals, replace_file, sync_folder
-from bedside.store.log import DiskFile, Log, MemoryFile, Position
-from bedside.store.manifest import NAME, Manifest
 
 LOCK_NAME = "write.lock"
 CACHE_NAME = "cache"

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.index.blocks import Blocks
-from bedside.index.sketch import SAMPLE, Sketch, learn_axes, prunes
-from bedside.rank import Rows, Scores, best
+from bedside.engines.embedded.index.blocks import Blocks
+from bedside.engines.embedded.index.sketch import SAMPLE, Sketch, learn_axes, prunes
+from bedside.search.rank import Rows, Scores, best
 from bedside.types import Matrix, Vector
 
 # A gathered row costs about four times a row of a whole scan.

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.engines.embedded.index.segments import Postings, Rows, Segment
 from bedside.filters.rules import SCALAR_TOKENS, Key, Rule, Token, fields, key_of
 from bedside.filters.tree import Scalar
-from bedside.index.segments import Postings, Rows, Segment
 
 Mask = NDArray[np.bool_]
 

@@ -16,14 +16,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from bedside.engines.embedded.index.dense import unit_rows
+from bedside.engines.embedded.log.cache import remove_cache
+from bedside.engines.embedded.log.log import EMPTY_LOG, Position
+from bedside.engines.embedded.log.manifest import NAME, Manifest
+from bedside.engines.embedded.log.seal import BrokenSealError, seal, text_to_vector, unseal
+from bedside.engines.embedded.log.storage import CACHE_NAME, DiskStorage
 from bedside.errors import CorruptLogError, NotACollectionError
-from bedside.index.dense import unit_rows
-from bedside.store.cache import remove_cache
 from bedside.store.files import refusals
-from bedside.store.log import EMPTY_LOG, Position
-from bedside.store.manifest import NAME, Manifest
-from bedside.store.seal import BrokenSealError, seal, text_to_vector, unseal
-from bedside.store.storage import CACHE_NAME, DiskStorage
 
 _SHORTEST = 8
 """Bytes of the shortest trace that is looked for: anything shorter occurs by chance."""

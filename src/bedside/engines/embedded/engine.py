@@ -12,7 +12,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import orjson
 
-from bedside import lines
+from bedside.engines.embedded.index.rows import Delete, Index
+from bedside.engines.embedded.log import codec as lines
+from bedside.engines.embedded.log.cache import remove_cache
+from bedside.engines.embedded.log.log import Position
+from bedside.engines.embedded.log.manifest import EncoderRecord, log_name, new_id
+from bedside.engines.embedded.log.seal import text_to_vector
+from bedside.engines.embedded.log.storage import DiskStorage
+from bedside.engines.embedded.state import Live
+from bedside.engines.embedded.upkeep import EraseReceipt, VerifyReport, scan, traces_of, without_shared
 from bedside.errors import (
     CorruptLogError,
     DuplicateIdError,
@@ -23,16 +31,8 @@ from bedside.errors import (
 )
 from bedside.filters.rules import fields, key_of
 from bedside.filters.tree import Node
-from bedside.index.state import Delete, Index
-from bedside.live import Live
-from bedside.maintenance import EraseReceipt, VerifyReport, scan, traces_of, without_shared
 from bedside.records import Record, ScopeKey, check_documents
-from bedside.search import Plan, Question, Ranked, firsts, rank
-from bedside.store.cache import remove_cache
-from bedside.store.log import Position
-from bedside.store.manifest import EncoderRecord, log_name, new_id
-from bedside.store.seal import text_to_vector
-from bedside.store.storage import DiskStorage
+from bedside.search.stages import Plan, Question, Ranked, firsts, rank
 from bedside.types import Document, Encoder, Matrix
 
 Found: TypeAlias = tuple[Ranked, Document]

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import orjson
 
 from bedside.arguments import check_texts
-from bedside.context import NoteHit, context
 from bedside.errors import BrokenNoteError, InvalidDocumentError, InvalidInputError
 from bedside.filters.parse import parse
+from bedside.notes.render import NoteHit
 from bedside.records import Record, check_documents, check_id
-from bedside.search import make_plan
+from bedside.search.stages import make_plan
 from bedside.text.split import NoteSplitter
 from bedside.types import Document, FilterDict, Hit, Mode, Vector
 
@@ -39,7 +39,6 @@ __all__ = [
     "NoteChange",
     "NoteHit",
     "add_notes",
-    "context",
     "default_splitter",
     "delete_note",
     "get_note",

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bedside.maps.make import Map
+    from bedside.analysis.maps.make import Map
 
 
 def render_page(chart: Map) -> bytes:
@@ -25,7 +25,7 @@ def render_page(chart: Map) -> bytes:
     }
     # "<" cannot stand in the data: "</script>" would end it.
     content = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    page = resources.files("bedside.maps").joinpath("map.html").read_text("utf-8")
+    page = resources.files("bedside.analysis.maps").joinpath("map.html").read_text("utf-8")
     before, after = page.split("/*DATA*/")
     title = html.escape(chart.title)
     whole = before.replace("/*TITLE*/", title) + content + after.replace("/*TITLE*/", title)

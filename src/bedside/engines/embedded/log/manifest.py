@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
+from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
 from bedside.errors import FormatVersionError, NotACollectionError
-from bedside.store.seal import BrokenSealError, seal, unseal
 from bedside.types import Encoder
 
 FORMAT = "bedside-collection"

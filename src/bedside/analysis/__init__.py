@@ -1,0 +1,1 @@
+"""What looks at a whole collection: annotation, clusters, duplicates and maps."""

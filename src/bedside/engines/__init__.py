@@ -1,0 +1,1 @@
+"""Where a collection lives: the protocols that an engine answers, and the engines."""

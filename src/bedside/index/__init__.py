@@ -1,1 +1,0 @@
-"""Indexes in memory: dense vectors, BM25 postings, metadata postings."""
