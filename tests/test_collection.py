@@ -255,13 +255,28 @@ def test_without_an_encoder_texts_are_found_by_words_alone(tmp_path):
         assert [h.text for h in notes.search("fever")] == ["no fever"]
 
 
+def test_an_encoder_that_a_collection_of_texts_would_not_use_is_refused_and_reembed_named(tmp_path):
+    with Collection.open(tmp_path / "c") as notes:
+        notes.add(["chest pain"])
+    with Collection.open(tmp_path / "c", encoder=HashEncoder()) as notes:
+        for use in (
+            lambda: notes.add(["angina"]),
+            lambda: notes.search("angina"),
+            lambda: notes.search_notes("angina"),
+        ):
+            with pytest.raises(EncoderMismatch, match="reembed"):
+                use()
+        assert [hit.text for hit in notes.search("pain", mode="sparse")] == ["chest pain"]
+        assert len(notes) == 1
+
+
 @pytest.mark.parametrize("options", [{"mode": "dense"}, {"mode": "hybrid"}, {"vector": np.ones(16)}, {"alpha": 1.0}])
 def test_a_collection_of_texts_alone_refuses_to_be_searched_by_vectors(tmp_path, options):
     """It would find nothing, or answer a hybrid question with BM25 alone."""
     with Collection.open(tmp_path / "c") as notes:
         notes.add(["chest pain"])
     with Collection.open(tmp_path / "c", encoder=HashEncoder()) as notes:
-        assert notes.search("pain")[0].dense is None
+        assert notes.search("pain", mode="sparse")[0].dense is None
         with pytest.raises(InvalidInputError, match="texts without vectors"):
             notes.search("pain", **{"mode": "hybrid", **options})
         with pytest.raises(InvalidInputError, match="texts without vectors"):

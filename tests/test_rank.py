@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedside.search.rank import best, mmr, rrf
+from bedside.search.rank import best, mmr
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0, -1.0]), max_size=30), st.integers(1, 35))
@@ -14,20 +14,6 @@ def test_best_is_a_stable_sort_cut_at_k(scores, k):
     rows = np.arange(len(scores))
     expected = sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:k]
     assert best(rows, np.array(scores, dtype=float), k).tolist() == expected
-
-
-@given(st.lists(st.permutations(range(6)).map(lambda p: p[:4]), min_size=1, max_size=3))
-def test_rrf_is_the_sum_of_reciprocal_ranks(rankings):
-    rows, scores = rrf([np.array(r) for r in rankings], [1.0] * len(rankings))
-    for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
-        parts = [1 / (61 + ranking.index(row)) for ranking in rankings if row in ranking]
-        assert abs(score - sum(parts)) < 1e-12
-    assert set(rows.tolist()) == {row for ranking in rankings for row in ranking}
-
-
-def test_rrf_of_nothing_is_nothing():
-    rows, scores = rrf([np.array([], dtype=np.int64)] * 2, [1.0, 1.0])
-    assert len(rows) == len(scores) == 0
 
 
 def naive_mmr(relevance, vectors, k, diversity):

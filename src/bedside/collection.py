@@ -1,56 +1,48 @@
-"""The collection: documents in, ranked documents out, over one log that is the truth.
+"""The collection: documents in, ranked documents out.
 
-``add`` checks, encodes, writes one transaction and lets the index take it over. ``search`` takes over what others
-wrote, chooses candidates, ranks them and reads the winners from the log.
+The path of the data: ``add`` checks, encodes and hands over; ``search`` checks, encodes, has the engine rank, and reads
+the winners. Where records live is the engine's business (:mod:`bedside.engines`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
-from bedside.arguments import check_encoder, check_folder, check_scope_keys, check_seconds
-from bedside.engines.embedded.engine import Engine
-from bedside.engines.embedded.index.bm25 import SparseIndex
-from bedside.engines.embedded.log.manifest import EncoderRecord, Manifest, log_name
-from bedside.engines.embedded.log.storage import DiskStorage, MemoryStorage, Storage
-from bedside.engines.embedded.upkeep import VerifyReport
+import numpy as np
+
+from bedside.arguments import check_encoder, check_scope_keys, check_selection, check_texts
+from bedside.encoding import Encoding, batches_of, reencoded
+from bedside.engines import open_engine
+from bedside.engines.protocol import Answer, EncoderRecord, Engine, EraseReceipt, Facts, Selection, VerifyReport
 from bedside.errors import InvalidInputError, ScopeMismatch, ScopeRequired
-from bedside.records import ScopeKey, check_scope
-from bedside.text.tokenizer import ClinicalTokenizer
-from bedside.types import Encoder
-from bedside.verbs import Records
+from bedside.filters.parse import parse
+from bedside.records import Record, ScopeKey, check_documents, check_scope, check_vectors
+from bedside.search.explain import explanation
+from bedside.search.options import SearchOptions
+from bedside.search.settings import SparseSettings
+from bedside.support.checks import check_int, check_key, check_number
+from bedside.support.paths import check_folder
+from bedside.types import Document, Encoder, FilterDict, Hit, Matrix, Metadata, Mode, Vector, VectorLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from bedside.analysis.annotate import Annotator
+    from bedside.analysis.duplicates import DuplicateGroup
+    from bedside.notes.notes import NoteChange, NoteHit
+    from bedside.search.options import SearchArguments
+    from bedside.text.split import NoteSplitter
 
 __all__ = ["Collection", "ScopedCollection", "SparseSettings"]
 
 
-@dataclass(frozen=True)
-class SparseSettings:
-    """How the sparse half of a new collection works; kept in its manifest.
-
-    Args:
-        stem: Reduce English words to their stems ("infarctions" finds "infarction").
-        k1: BM25's saturation of repeated terms; 1.2 as in Lucene.
-        b: BM25's weight of document length, 0 to 1; 0.75 as in Lucene.
-    """
-
-    stem: bool = True
-    k1: float = 1.2
-    b: float = 0.75
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what the manifest keeps; raises :class:`InvalidInputError` where no index could be made of it."""
-        index = SparseIndex(self.k1, self.b)
-        return {"tokenizer": ClinicalTokenizer(stem=self.stem).settings, "k1": index.k1, "b": index.b}
-
-
-class Collection(Records):
-    """A searchable set of documents, in memory or in a folder.
+class Collection:
+    """A searchable set of documents, in memory or in a folder; or one scope of it, with the same verbs.
 
     Open one with :meth:`open`. Several threads may share it, and several processes may open the same folder.
 
@@ -61,8 +53,10 @@ class Collection(Records):
         ['1']
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, encoding: Encoding, scope: ScopeKey | None = None) -> None:
         self._engine = engine
+        self._encoding = encoding
+        self._bound = scope
 
     @classmethod
     def open(
@@ -95,36 +89,31 @@ class Collection(Records):
             ScopeMismatch: It was created with other scope keys.
             InvalidInputError: It was created with other ``sparse`` settings, or an argument is none of the above.
         """
-        folder = None if path is None else check_folder(path)
         keys = check_scope_keys(scope_keys)
         check_encoder(encoder)
-        check_seconds("lock_timeout", lock_timeout)
+        check_number("lock_timeout", lock_timeout, 0)
         if sparse is not None and not isinstance(sparse, SparseSettings):
             raise InvalidInputError(f"sparse: expected SparseSettings, got {type(sparse).__name__}")
         settings = (sparse or SparseSettings()).to_json()
 
-        def new() -> Manifest:
+        def new() -> Facts:
             known = encoder.dimension if encoder is not None else None
             named = EncoderRecord.of(encoder)
-            return Manifest(log_name(1), settings, keys, known if named else None, named if known else None)
+            dimension, written = (known, named) if known and named else (None, None)
+            return Facts(sparse=settings, scope_keys=keys, dimension=dimension, encoder=written)
 
-        storage: Storage = (
-            MemoryStorage(new())
-            if folder is None
-            else DiskStorage.open(folder, new, read_only=read_only, lock_timeout=lock_timeout)
-        )
+        engine = open_engine(path, facts=new, read_only=read_only, lock_timeout=lock_timeout)
         try:
-            if keys and keys != storage.manifest.scope_keys:
+            facts = engine.facts
+            if keys and keys != facts.scope_keys:
                 raise ScopeMismatch(
-                    f"scope_keys: the collection was created with {list(storage.manifest.scope_keys)}, got {list(keys)}"
+                    f"scope_keys: the collection was created with {list(facts.scope_keys)}, got {list(keys)}"
                 )
-            if sparse is not None and settings != storage.manifest.sparse:
-                raise InvalidInputError(
-                    f"sparse: the collection was created with {storage.manifest.sparse}, got {settings}"
-                )
-            return cls(Engine(storage, encoder, read_only=read_only))
+            if sparse is not None and settings != facts.sparse:
+                raise InvalidInputError(f"sparse: the collection was created with {facts.sparse}, got {settings}")
+            return cls(engine, Encoding(encoder, lambda: engine.facts))
         except BaseException:
-            storage.close()
+            engine.close()
             raise
 
     @classmethod
@@ -154,12 +143,12 @@ class Collection(Records):
         try:
             yield collection
         except BaseException:
-            collection._engine.undo_creation()
+            collection._upkeep("undo_creation").undo_creation()
             raise
         finally:
             collection.close()
 
-    def scoped(self, **scope: str | int) -> ScopedCollection:
+    def scoped(self, **scope: str | int) -> Collection:
         """Return the part of the collection that belongs to one scope, with the same verbs.
 
         Nothing done through it can see, count, rank by, replace or delete a record of another scope.
@@ -171,7 +160,17 @@ class Collection(Records):
             ScopeRequired: A scope key is not named.
             ScopeMismatch: A name is no scope key, or a value is not a non-empty str or an int.
         """
-        return ScopedCollection(self._engine, check_scope(scope, self.scope_keys))
+        return type(self)(self._engine, self._encoding, check_scope(scope, self.scope_keys))
+
+    @property
+    def scope(self) -> Mapping[str, str | int]:
+        """The scope keys and values that every verb is bound to; empty in a whole collection."""
+        return {} if self._bound is None else dict(zip(self.scope_keys, self._bound, strict=True))
+
+    @property
+    def scope_keys(self) -> tuple[str, ...]:
+        """The metadata keys that divide the collection."""
+        return self._engine.facts.scope_keys
 
     @property
     def path(self) -> Path | None:
@@ -179,9 +178,524 @@ class Collection(Records):
         return self._engine.path
 
     @property
-    def scope(self) -> Mapping[str, str | int]:
-        """Empty: a whole collection is bound to no scope."""
-        return {}
+    def encoder(self) -> Encoder | None:
+        """The text encoder that was given."""
+        return self._encoding.encoder
+
+    @property
+    def dimension(self) -> int | None:
+        """Dimension of the vectors; ``None`` before it is known, 0 where texts are stored without vectors."""
+        known = self._engine.facts.dimension
+        return known if known is not None or self.encoder is None else self.encoder.dimension
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._engine.closed
+
+    # Writing
+
+    def add(self, documents: Iterable[Document | str]) -> list[str]:
+        """Add documents, replacing those whose id is already there, as one transaction.
+
+        Everything is checked, then encoded, then written; on any error nothing has changed. When the call returns,
+        the records are on the disk.
+
+        Args:
+            documents: Documents or bare texts; any iterable, read once. A text without a vector is encoded.
+
+        Returns:
+            The ids, in the order given; a document without one gets a random one.
+
+        Raises:
+            InvalidDocumentError: Id, text or metadata cannot be stored.
+            InvalidVectorError: Wrong dimension, not finite, or zero.
+            DuplicateIdError: The same id twice in this call.
+            ScopeRequired, ScopeMismatch: A record lacks a scope key, or names another scope than this view.
+            EncoderRequired: A text without a vector, and no encoder.
+            WriteFailedError: The disk refused.
+
+        Example:
+            >>> notes = Collection.open()
+            >>> notes.add([Document("Denies chest pain.", {"section": "ROS"}, id="n1", vector=[0.6, 0.8])])
+            ['n1']
+        """
+        records = self._checked(documents)
+        if records:
+            self._write(records)
+        return [record.id for record in records]
+
+    def add_batches(self, batches: Iterable[Sequence[Document | str]]) -> int:
+        """Add batch after batch of documents as one transaction; returns how many documents there were.
+
+        Memory holds one batch, the ids, and what the index takes. The batches become visible together. Other writers
+        wait from the first batch to the last, searches do not. On any error the collection is as before.
+
+        Raises:
+            BedsideError: As :meth:`add`; ``documents[i]`` is counted within the batch.
+        """
+        checked = (self._checked(batch) for batch in batches)
+        return self._engine.write(batches_of(checked, self._encoding)).added
+
+    def replace(
+        self,
+        documents: Iterable[Document | str],
+        *,
+        ids: Sequence[str] | None = None,
+        filter: FilterDict | None = None,
+    ) -> list[str]:
+        """Add documents in place of those that ``ids`` and ``filter`` select, in one transaction.
+
+        The new ones are checked and encoded before anything is removed; what is removed is chosen under the lock.
+
+        Returns:
+            The ids of what was added, in the order given.
+
+        Raises:
+            InvalidInputError: Neither ``ids`` nor ``filter``.
+            BedsideError: As :meth:`add`; nothing was removed.
+        """
+        chosen = self._selection(filter, check_selection("replace", ids, filter))
+        records = self._checked(documents)
+        self._write(records, chosen)
+        return [record.id for record in records]
+
+    def update(self, ids: Sequence[str], change: Callable[[Document], Document | None]) -> int:
+        """Replace documents by what ``change`` makes of them, in one transaction; returns how many.
+
+        ``change`` sees each as it is under the lock, with its vector, and returns ``None`` to leave it as it is.
+        Nothing is encoded: a document whose text changes keeps the vector that it returns.
+
+        Raises:
+            BedsideError: As :meth:`add`; nothing was changed.
+        """
+        selection = self._selection(None, check_selection("update", ids, None))
+
+        def changed(document: Document) -> Record | None:
+            new = change(document)
+            return None if new is None else self._checked([new])[0]
+
+        return self._engine.update(selection, changed)
+
+    def delete(self, ids: Sequence[str] | None = None, *, filter: FilterDict | None = None) -> int:
+        """Delete by id, by filter, or what satisfies both; as one transaction.
+
+        The records can no longer be found, but their bytes stay in the log until :meth:`Collection.compact`;
+        :meth:`erase` removes them at once.
+
+        Returns:
+            How many records were there to delete.
+
+        Raises:
+            InvalidInputError: Neither ``ids`` nor ``filter``. ``filter={}`` is everything, omission never is.
+        """
+        return self._engine.write([], self._selection(filter, check_selection("delete", ids, filter))).removed
+
+    def erase(self, ids: Sequence[str] | None = None, *, filter: FilterDict | None = None) -> EraseReceipt:
+        """Delete records and leave no byte of their text, vectors or metadata in any file of the collection.
+
+        The log is rewritten without them, cache and old log are deleted, and then every file in the folder is read in
+        search of traces. What lies outside of the folder is outside of this promise: backups and snapshots, copies and
+        exports, other processes' memory, and blocks that a file system or a solid-state disk has not yet overwritten.
+
+        Returns:
+            A receipt: what was erased, which files were scanned, and for how many traces.
+
+        Raises:
+            InvalidInputError: Neither ``ids`` nor ``filter``.
+            TracesRemainError: A file still holds traces, such as a damaged log that a repair kept.
+            WriteFailedError: The disk refused; the records are still there.
+        """
+        return self._engine.erase(self._selection(filter, check_selection("erase", ids, filter)))
+
+    def check(self, documents: Iterable[Document | str]) -> list[Record]:
+        """Check documents as :meth:`add` does, and write nothing; raises what :meth:`add` would."""
+        return self._checked(documents)
+
+    # Reading
+
+    def get(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        filter: FilterDict | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        include_vectors: bool = False,
+    ) -> list[Document]:
+        """Return documents.
+
+        Args:
+            ids: In the order asked; those that are not there are left out.
+            filter: In insertion order; ``{}`` is everything. With ``ids``, both must hold.
+            limit: At most so many.
+            offset: Skip so many first.
+            include_vectors: Fill in ``Document.vector``, float32 ``[d]``, bit for bit as it was given.
+
+        Raises:
+            InvalidInputError: Neither ``ids`` nor ``filter``.
+            FilterError: The filter does not parse.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+        """
+        chosen = check_selection("get", ids, filter)
+        check_int("limit", limit, optional=True)
+        check_int("offset", offset)
+        return list(self._engine.read(self._selection(filter, chosen), offset, limit, vectors=include_vectors))
+
+    def stream(self, *, filter: FilterDict | None = None, include_vectors: bool = False) -> Iterator[Document]:
+        """Yield documents one by one in insertion order, as they were when the iteration began.
+
+        Args:
+            filter: Only documents that satisfy it.
+            include_vectors: Fill in ``Document.vector``.
+        """
+        return self._engine.read(self._selection(filter), 0, None, vectors=include_vectors)
+
+    def count(self, filter: FilterDict | None = None) -> int:
+        """Count the documents that ``filter`` leaves; all of them without one."""
+        return self._engine.count(self._selection(filter))
+
+    def facets(self, key: str, *, filter: FilterDict | None = None) -> list[tuple[Any, int]]:
+        """Count the documents by the values of a metadata key, the most frequent value first.
+
+        Args:
+            key: A key, or a dotted path. A list counts once for each of its elements.
+            filter: Only documents that satisfy it are counted.
+
+        Returns:
+            Pairs of value and count: ``True`` and ``1`` are two values here and would be one key of a dict.
+
+        Example:
+            >>> notes = Collection.open()
+            >>> _ = notes.add([Document("a", {"s": "HPI"}), Document("b", {"s": "HPI"}), Document("c", {"s": "ROS"})])
+            >>> notes.facets("s")
+            [('HPI', 2), ('ROS', 1)]
+        """
+        check_key("key", key)
+        return self._engine.facets(self._selection(filter), key)
+
+    def scopes(self) -> list[tuple[dict[str, str | int], int]]:
+        """Return every scope that holds documents, and how many it holds, in the order of the scopes' values.
+
+        It is a verb of the whole collection: whoever holds it may see whose records there are.
+
+        Raises:
+            ScopeMismatch: This is a scoped view.
+
+        Example:
+            >>> notes = Collection.open(scope_keys=["patient_id"])
+            >>> _ = notes.add([Document("BP 120/80.", {"patient_id": "A"})])
+            >>> notes.scopes()
+            [({'patient_id': 'A'}, 1)]
+        """
+        self._check_whole("scopes")
+        found = sorted(self._engine.scopes(), key=lambda each: [(isinstance(v, str), v) for v in each[0]])
+        return [(dict(zip(self.scope_keys, key, strict=True)), count) for key, count in found]
+
+    # Searching
+
+    @overload
+    def search(
+        self,
+        query: str | None = None,
+        *,
+        vector: Vector | Sequence[float] | None = None,
+        **options: Unpack[SearchArguments],
+    ) -> list[Hit]: ...
+
+    @overload
+    def search(
+        self,
+        query: list[str] | tuple[str, ...],
+        *,
+        vectors: Matrix | Sequence[VectorLike] | None = None,
+        **options: Unpack[SearchArguments],
+    ) -> list[list[Hit]]: ...
+
+    @overload
+    def search(
+        self, *, vectors: Matrix | Sequence[VectorLike], **options: Unpack[SearchArguments]
+    ) -> list[list[Hit]]: ...
+
+    def search(
+        self,
+        query: str | list[str] | tuple[str, ...] | None = None,
+        *,
+        vector: VectorLike | None = None,
+        vectors: Matrix | Sequence[VectorLike] | None = None,
+        **options: Any,
+    ) -> list[Hit] | list[list[Hit]]:
+        """Return the best documents for a query, best first, at most ``top_k``.
+
+        Args:
+            query: A text, or several for one answer each.
+            vector: The query's vector, float32 ``[d]``, instead of encoding the text, or alone.
+            vectors: The vectors of several queries, float32 ``[n, d]``, beside their texts or alone; one answer each.
+            **options: The fields of :class:`bedside.search.options.SearchOptions`, such as ``top_k=5``,
+                ``filter={"section": "HPI"}``, ``mode="sparse"`` or ``explain=True``. ``mode=None`` uses what the
+                question offers: hybrid for a text, dense for a vector alone, sparse in a collection without vectors.
+
+        Returns:
+            Hits, or a list of hits for each of several texts or vectors. Ties go to the earlier document.
+
+        Raises:
+            InvalidInputError: An argument is out of its range, or the mode needs what was not given or is not stored.
+            InvalidVectorError: A query's vector has the wrong dimension or shape, is not finite, or zero.
+            EncoderRequired: A text must be encoded and there is no encoder.
+            FilterError: The filter does not parse.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+
+        Example:
+            >>> notes = Collection.open()
+            >>> _ = notes.add([Document("BP 120/80", vector=[1, 0]), Document("BP 160/95", vector=[0, 1])])
+            >>> [hit.text for hit in notes.search("160/95", mode="sparse")]
+            ['BP 160/95']
+        """
+        one = isinstance(query, str) or (query is None and vectors is None)
+        texts = check_texts([query] if isinstance(query, str) else query)
+        if (vectors if one else vector) is not None:
+            raise InvalidInputError("search: vector= is for one query, vectors= for a list of texts, or alone")
+        given = self._check_query_vectors(vector, vectors)
+        if not one and query is not None and given is not None and len(given) != len(texts):
+            raise InvalidInputError(f"vectors: expected one for each of {len(texts)} queries, got {len(given)}")
+        asked = SearchOptions.of(options)
+        asked = asked if asked.mode is not None else asked.with_mode(self.natural_mode(texts, given))
+        selection = self._selection(asked.filter, asked.ids)
+        if not one and not texts and (given is None or not len(given)):
+            return []
+        if not texts and (given is None or asked.halves != "dense"):
+            raise InvalidInputError(f"search: mode {asked.halves!r} needs query=, dense alone needs query= or vector=")
+        answers = self._encoding.with_current(lambda: self._ask(selection, asked, texts, given))
+        hits = [self._hits(asked, answer) for answer in answers]
+        return hits[0] if one else hits
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """Encode questions with the collection's encoder: float32 ``[n, d]``.
+
+        Raises:
+            EncoderRequired: The collection was opened without an encoder.
+        """
+        return self._encoding.queries(check_texts(texts))
+
+    def natural_mode(self, texts: Sequence[str], vectors: Matrix | None = None) -> Mode:
+        """Return the mode of a search that names none: what the question and the collection offer.
+
+        Raises:
+            EncoderMismatch: The collection holds texts without vectors, and was opened with an encoder.
+        """
+        if not texts:
+            return "dense"
+        if self.dimension == 0:
+            self._encoding.check_used()
+            return "sparse"
+        is_sparse = self.dimension is None and vectors is None and self.encoder is None
+        return "sparse" if is_sparse else "hybrid"
+
+    # What is built on these verbs
+
+    def duplicates(self, threshold: float = 0.8, *, filter: FilterDict | None = None) -> list[DuplicateGroup]:
+        """Return groups of documents whose texts are nearly the same, such as notes that were copied forward.
+
+        Args:
+            threshold: Least Jaccard similarity of the texts' five-word shingles, 0 to 1.
+            filter: Only documents that satisfy it are compared.
+
+        Raises:
+            MissingExtraError: ``bedside[cluster]`` is not installed.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+        """
+        from bedside.analysis.duplicates import (
+            duplicates,  # it compares what `get` returns, and is one caller's in a thousand
+        )
+
+        return duplicates(self, threshold=threshold, filter=filter)
+
+    def annotate(self, task: Annotator, *, key: str, filter: FilterDict | None = None, **options: Any) -> int:
+        """Predict labels, entities, answers or relations and write them into the metadata, as one transaction.
+
+        Texts, ids and vectors stay as they are, bit for bit, and nothing is encoded. In the order of insertion the
+        records count as added now. One that another writer changed or deleted while the task predicted is left out.
+
+        Args:
+            task: What :func:`bedside.tuning.load_task` opened, or any object with ``predict(texts, **options)`` and
+                ``as_metadata(result, key)``.
+            key: The metadata key to write: a label, or an object of texts by entity type (or relation), so that
+                ``{"findings.Problem": "chest pain"}`` filters. ``key_score`` or ``key_spans`` hold the rest. What
+                stands there is replaced.
+            filter: Only documents that satisfy it are annotated; those without text never are.
+            **options: Handed to ``predict``, such as ``question=`` or ``entities=``.
+
+        Returns:
+            How many documents were annotated.
+
+        Raises:
+            InvalidInputError: The key is empty, or one that divides the collection by scope.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+            WriteFailedError: The disk refused; nothing was changed.
+        """
+        from bedside.analysis.annotate import annotate
+
+        return annotate(self, task, key=key, filter=filter, **options)
+
+    def add_note(
+        self, text: str, *, id: str, metadata: Metadata | None = None, splitter: NoteSplitter | None = None
+    ) -> NoteChange:
+        """Add one note, or replace the one with its id; see :meth:`add_notes`.
+
+        Example:
+            >>> notes = Collection.open()
+            >>> notes.add_note("HPI: Cough for 3 days. PLAN: Rest.", id="visit-1")
+            'added'
+            >>> [(hit.id, hit.passages[0].metadata["section"]) for hit in notes.search_notes("cough")]
+            [('visit-1', 'HPI')]
+        """
+        return self.add_notes([Document(text, metadata or {}, id)], splitter=splitter)[id]
+
+    def add_notes(self, notes: Iterable[Document], *, splitter: NoteSplitter | None = None) -> dict[str, NoteChange]:
+        """Split notes into passages and add these, replacing notes whose ids are already there, as one transaction.
+
+        A note with the text, metadata and splitter that it had is left as it is, and nothing of it is encoded. What
+        is new is encoded before anything is replaced. Each passage carries the note's metadata and ``source_id``,
+        ``start``, ``end``, ``section`` and ``source_hash``; see :mod:`bedside.notes.notes`.
+
+        Args:
+            notes: Documents with an id and without a vector; any iterable, read once.
+            splitter: How they are cut; ``None`` makes passages of up to 256 of the encoder's own tokens that go by
+                section and sentence and overlap by 32.
+
+        Returns:
+            ``"added"``, ``"replaced"`` or ``"unchanged"`` for each id.
+
+        Raises:
+            InvalidDocumentError: A note has no id, no text but white space, a vector, or a passage's metadata key; or
+                a record that is no passage has an id that a passage needs.
+            DuplicateIdError: The same id twice in this call.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+        """
+        from bedside.notes.notes import add_notes  # what is built on the verbs
+
+        return add_notes(self, notes, splitter)
+
+    def get_note(self, id: str) -> Document | None:
+        """Return a note as it was added, its text character for character, or None where there is none.
+
+        Raises:
+            BrokenNoteError: Passages of it were deleted or replaced one by one.
+        """
+        from bedside.notes.notes import get_note
+
+        return get_note(self, id)
+
+    def delete_note(self, id: str) -> bool:
+        """Delete a note with all of its passages, as :meth:`delete` does; says whether there was one."""
+        from bedside.notes.notes import delete_note
+
+        return delete_note(self, id)
+
+    def search_notes(
+        self,
+        query: str,
+        *,
+        vector: Vector | Sequence[float] | None = None,
+        top_k: int = 10,
+        filter: FilterDict | None = None,
+        mode: Mode | None = None,
+        alpha: float | None = None,
+        min_score: float | None = None,
+    ) -> list[NoteHit]:
+        """Return the best notes for a query, best first, each with its passages.
+
+        A note's score is ``alpha`` times the cosine of its best passage plus ``1 - alpha`` times the BM25 score of all
+        its passages together, as a share of the highest that any note could have. Other records are never found.
+
+        Args:
+            query: The question.
+            vector: The query's vector, float32 ``[d]``, instead of encoding the question.
+            top_k: How many notes at most.
+            filter: Only passages that satisfy it count and come back; notes without any are left out. It sees the
+                note's metadata and the passage's, such as ``section``.
+            mode: ``"hybrid"``, ``"dense"`` or ``"sparse"``; ``None`` is sparse in a collection without vectors and
+                hybrid in every other one.
+            alpha: Weight of the cosine in a hybrid search, 0 to 1; ``None`` is 0.6.
+            min_score: Leave out notes below it.
+
+        Raises:
+            InvalidInputError: An argument is out of its range.
+            EncoderRequired: The question must be encoded and there is no encoder.
+            FilterError: The filter does not parse.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+        """
+        from bedside.notes.notes import search_notes
+
+        return search_notes(
+            self, query, vector=vector, top_k=top_k, filter=filter, mode=mode, alpha=alpha, min_score=min_score
+        )
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        filter: FilterDict | None = None,
+        include_vectors: bool = False,
+    ) -> int:
+        """Write records to a file, one by one, in insertion order; returns how many.
+
+        The file holds text in the clear, is readable by its owner only, and appears whole or not at all: it is written
+        in a hidden folder beside it, which only a killed process leaves there.
+
+        Args:
+            path: The file; what is there is replaced.
+            format: ``"json"``, ``"jsonl"``, ``"csv"``, ``"parquet"``, ``"arrow"``, ``"numpy"``, ``"vectra"`` or
+                ``"langchain"``; ``None`` goes by the suffix.
+            filter: Only records that satisfy it.
+            include_vectors: Write vectors too, bit for bit. Not by default: much of a text can be guessed from its
+                vector.
+
+        Raises:
+            InvalidInputError: The format is unknown, only read, or holds vectors and they were not asked for.
+            MissingExtraError: Parquet or Arrow without ``bedside[arrow]``.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+            WriteFailedError: The disk refused; what was there before is there still.
+
+        Example:
+            >>> import tempfile, pathlib
+            >>> notes, copy = Collection.open(), Collection.open()
+            >>> _ = notes.add([Document("BP 120/80", {"age": 71}, id="n1")])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     file = pathlib.Path(folder, "notes.csv")
+            ...     notes.export(file), copy.import_from(file)
+            (1, 1)
+        """
+        from bedside.formats.exchange import export_records
+
+        return export_records(self, path, format=format, filter=filter, include_vectors=include_vectors)
+
+    def import_from(self, path: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> int:
+        """Add the records of a file or of another program's store, as one transaction; returns how many.
+
+        Records are read, checked, encoded and written 1,000 at a time, and become visible together: whatever goes wrong
+        on the way, a damaged record at the end, a full disk or a killed process, the collection is as before. So no
+        second reading is needed to check first. Other writers wait until it is done; searches do not.
+
+        Args:
+            path: The file or folder.
+            format: A name of :data:`bedside.formats.FORMATS`; ``None`` goes by the content.
+            **options: Those of the store's reader, such as ``text_key=`` or ``allow_pickle=``.
+
+        Raises:
+            UnreadableFileError: Damaged, cut off or of no known format; names file and line or record.
+            InvalidDocumentError, InvalidVectorError, DuplicateIdError: A record cannot be stored; names the record.
+            ScopeRequired, ScopeMismatch: A record lacks a scope key, or names another scope than this view.
+            EncoderRequired: Records without vectors, a collection with vectors, and no encoder.
+            MissingExtraError: The format's library is not installed.
+            WriteFailedError: The disk refused.
+        """
+        from bedside.formats.exchange import import_records
+
+        return import_records(self, path, format=format, **options)
+
+    # Looking after the whole collection
 
     def compact(self) -> None:
         """Write a new log that holds only the living records; readers in other processes go on beside it.
@@ -189,7 +703,7 @@ class Collection(Records):
         Raises:
             WriteFailedError: The disk refused; the collection is as before.
         """
-        self._engine.compact()
+        self._upkeep("compact").compact()
 
     def verify(self) -> VerifyReport:
         """Read every line of the log and hold the index against it.
@@ -197,7 +711,8 @@ class Collection(Records):
         Raises:
             CorruptLogError: A line is damaged, missing, doubled or moved; ``bedside repair`` salvages the rest.
         """
-        return self._engine.verify()
+        report: VerifyReport = self._upkeep("verify").verify()
+        return report
 
     def reembed(self, encoder: Encoder, *, batch_size: int = 1_024) -> None:
         """Encode every text with another encoder and make it the collection's, atomically.
@@ -215,7 +730,10 @@ class Collection(Records):
         if encoder is None:
             raise InvalidInputError("encoder: expected what load_encoder returns, got None")
         check_encoder(encoder)
-        self._engine.reembed(encoder, batch_size)
+        check_int("batch_size", batch_size, 1)
+        self._upkeep("reembed").reembed(
+            lambda records: reencoded(records, encoder, batch_size), encoder, lambda: self._encoding.use(encoder)
+        )
 
     def copy_to(self, path: str | os.PathLike[str]) -> None:
         """Write all records, of every scope, into a new collection in another folder: a backup, or a way to disk.
@@ -224,19 +742,29 @@ class Collection(Records):
             NotACollectionError: The folder is not empty.
             InvalidInputError: ``path`` is no path that a folder can have.
         """
-        self._engine.copy_to(check_folder(path))
+        self._upkeep("copy_to").copy_to(check_folder(path))
 
     def close(self) -> None:
         """Let go of files and memory; later calls raise :class:`CollectionClosedError`. May be called twice."""
+        self._check_whole("close")
         self._engine.close()
 
     def __len__(self) -> int:
-        """Documents in all scopes together."""
-        return len(self._engine)
+        """Documents in all scopes together; in a scoped view those of its scope."""
+        if self._bound is None and self.scope_keys:
+            return sum(count for _, count in self._engine.scopes())
+        return self._engine.count(Selection(self._bound or ()))
 
     def __bool__(self) -> bool:
         """True: an empty collection is still a collection."""
         return True
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, str) and self._engine.count(self._selection(None, (id,))) > 0
+
+    def __iter__(self) -> Iterator[Document]:
+        """Yield the documents in insertion order, as they were when the iteration began."""
+        return self.stream()
 
     def __enter__(self) -> Collection:
         return self
@@ -247,42 +775,70 @@ class Collection(Records):
         self.close()
 
     def __repr__(self) -> str:
+        if self._bound is not None:  # without the scope's value, which may be a patient's
+            return f"Collection(scope_keys={list(self.scope_keys)}, scoped)"
         return f"Collection(path={str(self.path) if self.path else None!r}, scope_keys={list(self.scope_keys)})"
 
-    def _scope_key(self) -> ScopeKey:
-        if self.scope_keys:
+    # The few steps that the verbs share
+
+    def _selection(self, filter: FilterDict | None, ids: Sequence[str] | None = None) -> Selection:
+        """Return which records are meant; raise :class:`ScopeRequired` where the scope is not said."""
+        if self._bound is None and self.scope_keys:
             keys = ", ".join(f"{key}=…" for key in self.scope_keys)
             raise ScopeRequired(f"this collection is divided by scope: use collection.scoped({keys})")
-        return ()
+        return Selection(self._bound or (), parse(filter), None if ids is None else tuple(ids))
 
-    def _scope_to_fill(self) -> None:
-        return None
+    def _checked(self, documents: Iterable[Document | str]) -> list[Record]:
+        """Return documents as records, in the view's scope where there is one."""
+        return check_documents(documents, self.scope_keys, self._bound)
+
+    def _write(self, records: list[Record], remove: Selection | None = None) -> None:
+        """Encode and write, in place of what ``remove`` selects."""
+        self._encoding.with_current(lambda: self._engine.write([self._encoding.batch(records)], remove))
+
+    def _ask(
+        self, selection: Selection, options: SearchOptions, texts: Sequence[str], vectors: Matrix | None
+    ) -> list[Answer]:
+        """Encode the questions where the mode has a dense half, and have the engine rank."""
+        if vectors is None and options.halves != "sparse":
+            vectors = self._encoding.queries(texts)
+        return self._engine.search(selection, options, self._encoding.questions(texts, vectors))
+
+    def _hits(self, options: SearchOptions, answer: Answer) -> list[Hit]:
+        """Read the documents of an answer's rows."""
+        pool, question = answer.pool, answer.question
+        cosines, matches = answer.cosines(), answer.matches()
+        hits = []
+        for i, document in enumerate(answer.documents()):
+            cosine = None if cosines is None else float(cosines[i])
+            bm25 = None if matches is None else float(matches[i])
+            why = explanation(options, question, pool, i, cosine, bm25, self.scope) if options.explain else None
+            hits.append(Hit(document, float(pool.scores[i]), cosine, bm25, why))
+        return hits
+
+    def _check_query_vectors(
+        self, vector: VectorLike | None, vectors: Matrix | Sequence[VectorLike] | None
+    ) -> Matrix | None:
+        """Return the query vectors as ``[n, d]``, one row for ``vector``; no vectors are no rows."""
+        if vector is not None:
+            return check_vectors([vector], "vector", self.dimension or None)
+        if vectors is None:
+            return None
+        if isinstance(vectors, Sequence) and not vectors:
+            return np.zeros((0, 1), dtype=np.float32)
+        return check_vectors(vectors, "vectors", self.dimension or None)
+
+    def _check_whole(self, verb: str) -> None:
+        if self._bound is not None:
+            raise ScopeMismatch(f"{verb}: is a verb of the whole collection, and this is one scope of it")
+
+    def _upkeep(self, verb: str) -> Any:
+        """Return the engine for a verb that looks after all of it."""
+        self._check_whole(verb)
+        if not hasattr(self._engine, verb):
+            raise InvalidInputError(f"{verb}: the engine of this collection has no such verb")
+        return self._engine
 
 
-class ScopedCollection(Records):
-    """One scope of a collection; made by :meth:`Collection.scoped`."""
-
-    def __init__(self, engine: Engine, key: ScopeKey) -> None:
-        self._engine = engine
-        self._key = key
-
-    @property
-    def scope(self) -> Mapping[str, str | int]:
-        """The scope keys and their values."""
-        return dict(zip(self.scope_keys, self._key, strict=True))
-
-    def __len__(self) -> int:
-        return self.count()
-
-    def __bool__(self) -> bool:
-        """True: an empty scope is still a scope."""
-        return True
-
-    def __repr__(self) -> str:
-        return f"ScopedCollection(scope_keys={list(self.scope_keys)})"
-
-    def _scope_key(self) -> ScopeKey:
-        return self._key
-
-    def _scope_to_fill(self) -> ScopeKey:
-        return self._key
+ScopedCollection = Collection
+"""The name that release 0.1 had for a collection bound to a scope."""

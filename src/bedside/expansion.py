@@ -20,11 +20,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from bedside.collection import Collection
 from bedside.errors import InvalidInputError
 from bedside.text.fold import fold
 from bedside.text.synonyms import KINDS, Entry, Kind, Lexicon
 from bedside.types import Hit
-from bedside.verbs import Records
 
 __all__ = ["Expansion", "Kind", "Lexicon", "Offer", "expand", "search_expanded"]
 
@@ -175,7 +175,7 @@ def _check_query(query: object) -> None:
 
 
 def search_expanded(
-    records: Records,
+    records: Collection,
     expansion: Expansion,
     *,
     top_k: int = 10,

@@ -35,6 +35,13 @@ class Record(NamedTuple):
     vector: Vector | None
 
 
+class Delete(NamedTuple):
+    """A record that is to be removed, or was."""
+
+    id: str
+    scope: ScopeKey
+
+
 def check_documents(
     documents: Iterable[Document | str], scope_keys: Sequence[str], scope: ScopeKey | None
 ) -> list[Record]:

@@ -54,6 +54,7 @@ class Explanation:
         formula: The fusion arithmetic in words and numbers.
         filter: The filter that was applied, as given.
         scope: The scope that was applied.
+        signals: What else was added to the score, by name; ``dense``, ``sparse`` and these sum to it.
     """
 
     dense: float
@@ -62,6 +63,7 @@ class Explanation:
     formula: str
     filter: FilterDict | None
     scope: Mapping[str, Any]
+    signals: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

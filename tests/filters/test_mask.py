@@ -303,7 +303,7 @@ def test_a_filter_decodes_only_the_columns_it_touches(tmp_path: Path) -> None:
     columns.extend([{"b": 2}])
     state, arrays = columns.to_state()
     keys = arrays["keys"].copy()
-    keys[state["columns"]["a"][0][0] :] = 0
+    keys[state["columns"]["a"][0][0][0] :] = 0
     again = Columns.from_state(state, {**arrays, "keys": keys})
     assert rows({"a": 1}, again) == [0]
     with pytest.raises(ValueError, match=r"JSON|unexpected"):

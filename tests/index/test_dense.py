@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedside.engines.embedded.index import blocks as module
-from bedside.engines.embedded.index.dense import DenseIndex, Prior
+from bedside.engines.embedded.index.dense import DenseIndex
 from bedside.engines.embedded.index.sketch import Sketch
+from bedside.search.pool import Signal
 
 
 def brute_force(index, query, k, allowed, weight=1.0, prior=None):
@@ -62,7 +63,7 @@ def test_the_answer_is_that_of_brute_force(kind, n, d, k, share, weight, seed):
         index.extend(vectors[start : start + 77])
     allowed = rng.random(n) < share
     rows = np.flatnonzero(allowed & (rng.random(n) < 0.3))
-    prior = Prior(rows, rng.random(len(rows)) * 0.4) if weight != 1.0 else None
+    prior = Signal(rows, rng.random(len(rows)) * 0.4) if weight != 1.0 else None
     query = vectors[rng.integers(n)] if seed % 2 else rng.normal(size=d).astype(np.float32)
     top = index.top(query, k, allowed, weight, prior)
     expected_rows, expected_scores = brute_force(index, query, k, allowed, weight, prior)
@@ -90,7 +91,7 @@ def test_equal_vectors_of_different_length_tie_and_the_earlier_wins(rng):
     top = index.top(vector, 4, np.ones(4, bool))
     assert top.rows.tolist() == [0, 1, 2, 3]
     assert len(set(top.scores.tolist())) == 1
-    assert top.cosines[0] == pytest.approx(1.0, abs=1e-6)
+    assert top.scores[0] == pytest.approx(1.0, abs=1e-6)
 
 
 @settings(max_examples=80)
@@ -112,7 +113,7 @@ def test_pruning_with_any_axes_changes_nothing(kind, n, p, k, weight, seed):
         part.extend(vectors)
     allowed = rng.random(n) < rng.choice([0.1, 0.5, 1.0])
     rows = np.flatnonzero(allowed & (rng.random(n) < 0.3))
-    prior = Prior(rows, rng.random(len(rows)) * 0.4) if weight != 1.0 else None
+    prior = Signal(rows, rng.random(len(rows)) * 0.4) if weight != 1.0 else None
     for query in (vectors[rng.integers(n)], rng.normal(size=24).astype(np.float32)):
         plain, found = (part.top(query, k, allowed, weight, prior) for part in (index, pruned))
         assert found.rows.tolist() == plain.rows.tolist()

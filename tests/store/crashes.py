@@ -17,8 +17,8 @@ import numpy as np
 
 import bedside
 from bedside import Collection
+from bedside.engines.embedded import repair as maintenance
 from bedside.engines.embedded import state as live
-from bedside.engines.embedded import upkeep as maintenance
 from bedside.engines.embedded.log import log
 from bedside.errors import WriteFailedError
 from store.children import Model, answers, changed, document, forked, main, model_of, report, said

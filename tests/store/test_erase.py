@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedside import Collection, Document
+from bedside.engines.embedded import repair
 from bedside.engines.embedded import state as live
-from bedside.engines.embedded.upkeep import repair
 from bedside.errors import InvalidInputError, TracesRemainError
 
 DIMENSION = 12

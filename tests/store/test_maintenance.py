@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedside import Collection, Document
-from bedside.engines.embedded.upkeep import Loss, repair
+from bedside.engines.embedded.repair import Loss, repair
 from bedside.errors import (
     CorruptLogError,
     EncoderMismatch,

@@ -221,7 +221,7 @@ def test_a_vector_that_cannot_be_compared_is_refused(
 
 
 def test_an_unknown_keyword_is_refused(ask: Callable[..., VectorStoreQueryResult]) -> None:
-    with pytest.raises(InvalidInputError, match=r"\['filter'\]; allowed are \['mmr_threshold', 'fetch_k'"):
+    with pytest.raises(InvalidInputError, match=r"\['filter'\]; allowed are \['mmr_threshold', 'fusion', 'fetch_k'"):
         ask(options={"filter": {"section": "HPI"}})
 
 

@@ -10,7 +10,7 @@ from bedside.errors import InvalidInputError
 from bedside.types import Document, FilterDict
 
 if TYPE_CHECKING:
-    from bedside.verbs import Records
+    from bedside.collection import Collection
 
 
 class Annotator(Protocol):
@@ -25,8 +25,10 @@ class Annotator(Protocol):
         ...
 
 
-def annotate(records: Records, task: Annotator, *, key: str, filter: FilterDict | None = None, **options: Any) -> int:
-    """Predict on documents' texts and write the results into their metadata; see ``Records.annotate``."""
+def annotate(
+    records: Collection, task: Annotator, *, key: str, filter: FilterDict | None = None, **options: Any
+) -> int:
+    """Predict on texts and write the results into the metadata; see :meth:`bedside.Collection.annotate`."""
     given: object = key
     if not isinstance(given, str) or not given:
         raise InvalidInputError(f"key={key!r}: expected a metadata key")
@@ -43,9 +45,9 @@ def annotate(records: Records, task: Annotator, *, key: str, filter: FilterDict 
     return write_back(records, found)
 
 
-def write_back(records: Records, found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> int:
+def write_back(records: Collection, found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> int:
     """Add metadata to documents that still have the text it was found in, in one transaction: id -> text, metadata."""
-    return records._engine.update(records._scope_key(), list(found), _merger(found))
+    return records.update(list(found), _merger(found))
 
 
 def _merger(found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Callable[[Document], Document | None]:

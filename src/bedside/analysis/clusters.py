@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.analysis.annotate import write_back
+from bedside.collection import Collection
 from bedside.encoders.extras import needs
 from bedside.encoders.pooling import unit
 from bedside.errors import InvalidInputError
 from bedside.text.lexicon import NEGATIONS
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Document, FilterDict, Matrix, Vector
-from bedside.verbs import Records
 
 __all__ = ["Cluster", "Clustering", "Method", "cluster_documents", "cluster_vectors", "cluster_words", "documents_of"]
 
@@ -96,7 +96,7 @@ class Words(Protocol):
 
 
 def cluster_documents(
-    records: Records,
+    records: Collection,
     k: int | None = None,
     *,
     method: Method = "kmeans",
@@ -202,7 +202,7 @@ def cluster_vectors(
     return tried[best], scores[best]
 
 
-def documents_of(records: Records, filter: FilterDict | None = None) -> tuple[list[Document], Matrix]:
+def documents_of(records: Collection, filter: FilterDict | None = None) -> tuple[list[Document], Matrix]:
     """The documents that satisfy a filter, and their vectors ``[n, d]``.
 
     Raises:

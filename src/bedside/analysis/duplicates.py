@@ -13,11 +13,11 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from bedside.collection import Collection
 from bedside.encoders.extras import needs
 from bedside.errors import InvalidInputError
 from bedside.text.fold import fold
 from bedside.types import FilterDict
-from bedside.verbs import Records
 
 __all__ = ["DuplicateGroup", "DuplicatePair", "duplicates"]
 
@@ -63,7 +63,7 @@ class DuplicateGroup:
 
 
 def duplicates(
-    records: Records,
+    records: Collection,
     *,
     threshold: float = 0.8,
     measure: Measure = "jaccard",

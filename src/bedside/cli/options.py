@@ -20,7 +20,6 @@ from bedside.engines.embedded.log.manifest import NAME, Manifest
 from bedside.errors import EncoderRequired, NotACollectionError, ScopeRequired
 from bedside.formats.fields import exact_numbers
 from bedside.types import Document, Encoder
-from bedside.verbs import Records
 
 CollectionPath = Annotated[Path, typer.Argument(metavar="PATH", help="The collection's folder.")]
 Ids = Annotated[list[str] | None, typer.Option("--id", help="A document's id; may be repeated.")]
@@ -131,7 +130,7 @@ def manifest_of(path: Path) -> Manifest:
     return Manifest.from_bytes((path / NAME).read_bytes(), str(path / NAME))
 
 
-def scoped(collection: Collection, pairs: Sequence[str] | None) -> Records:
+def scoped(collection: Collection, pairs: Sequence[str] | None) -> Collection:
     """Return the part of the collection that ``--scope`` names; all of it where it has no scope keys."""
     scope = parse_scope(pairs)
     if scope:

@@ -14,7 +14,6 @@ from bedside.collection import Collection
 from bedside.errors import DuplicateIdError, InvalidDocumentError, ScopeMismatch, UnreadableFileError
 from bedside.notes.sync import SyncReport, sync
 from bedside.notes.sync import watch as keep
-from bedside.verbs import Records
 
 Encoding = Annotated[
     str | None,
@@ -106,7 +105,7 @@ def _opened(path: Path, encoder: str | None, scope: list[str] | None) -> Collect
     return Collection.open(path, encoder=load(encoder, path), scope_keys=list(parse_scope(scope)))
 
 
-def _view(collection: Collection, scope: list[str] | None) -> Records:
+def _view(collection: Collection, scope: list[str] | None) -> Collection:
     return collection.scoped(**parse_scope(scope)) if scope else collection
 
 

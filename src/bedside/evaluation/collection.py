@@ -15,7 +15,6 @@ from bedside.evaluation.search_tuning import tune_search
 from bedside.evaluation.significance import Comparison, compare
 from bedside.evaluation.summary import Summary
 from bedside.types import Document, Encoder, FilterDict, Mode
-from bedside.verbs import Records
 
 __all__ = ["evaluate_collection"]
 
@@ -24,7 +23,7 @@ _DEPTH = 100
 
 
 def evaluate_collection(
-    records: Records,
+    records: Collection,
     queries: Mapping[str, str] | None = None,
     judgments: Judgments | None = None,
     *,
@@ -121,7 +120,7 @@ def _searched(
             yield name, other
 
 
-def _possible(records: Records, modes: Sequence[Mode]) -> list[Mode]:
+def _possible(records: Collection, modes: Sequence[Mode]) -> list[Mode]:
     """BM25 alone where queries cannot be encoded or there are no vectors."""
     possible = [mode for mode in modes if mode == "sparse" or (records.encoder is not None and records.dimension)]
     if not possible:

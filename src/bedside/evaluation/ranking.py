@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from bedside.collection import Collection, ScopedCollection
+from bedside.collection import Collection
 from bedside.errors import InvalidInputError, MissingExtraError
 from bedside.types import Document, Matrix
 
@@ -138,7 +138,7 @@ def load_queries(
 
 
 def search_run(
-    collection: Collection | ScopedCollection,
+    collection: Collection,
     queries: Mapping[str, str],
     *,
     top_k: int = 100,

@@ -12,7 +12,7 @@ from bedside.collection import Collection, SparseSettings
 from bedside.errors import InvalidInputError
 from bedside.evaluation.ranking import Judgments, Report, evaluate, search_run
 from bedside.evaluation.significance import Comparison, compare
-from bedside.search.rank import DEFAULT_ALPHA
+from bedside.search.options import DEFAULT_ALPHA
 from bedside.types import Document, Encoder, Mode, Vector
 
 __all__ = ["SearchSettings", "SearchTuning", "tune_search"]

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from bedside.encoders.progress import progress
 from bedside.errors import BedsideError, EncoderRequired, InvalidInputError, ScopeError, UnreadableFileError
-from bedside.filters.parse import parse
 from bedside.formats.registry import detect_format, format_to_write, named_format
 from bedside.store.files import FILE_MODE, FOLDER_MODE, refusals, sync_folder
 from bedside.types import Document, FilterDict
 
 if TYPE_CHECKING:
-    from bedside.verbs import Records
+    from bedside.collection import Collection
 
 BATCH = 1_000
 """Records that are checked and encoded at once: 768 dimensions of them are 3 MB."""
@@ -27,7 +26,7 @@ _PLACE = re.compile(r"^documents\[(\d+)\]")
 
 
 def export_records(
-    records: Records,
+    records: Collection,
     path: str | os.PathLike[str],
     *,
     format: str | None = None,
@@ -44,7 +43,7 @@ def export_records(
     if target.is_dir() or (not chosen.replaces and target.exists()):
         raise InvalidInputError(f"{target.name} is already there: {chosen.name} writes to a new place only")
     count = records.count(filter)
-    found = records._engine.get(records._scope_key(), parse(filter), None, 0, None, vectors=include_vectors)
+    found = records.stream(filter=filter, include_vectors=include_vectors)
     written = 0
 
     def counted() -> Iterator[Document]:
@@ -65,12 +64,14 @@ def export_records(
     return written
 
 
-def import_records(records: Records, path: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> int:
+def import_records(
+    records: Collection, path: str | os.PathLike[str], *, format: str | None = None, **options: Any
+) -> int:
     """Read a file or a foreign store into a collection; see :meth:`bedside.Collection.import_from`."""
     source = Path(path)
     batches = _Batches(read_records(source, format, **options), source.name)
     try:
-        return records._engine.add_batches(batches, records._scope_to_fill())
+        return records.add_batches(batches)
     except (InvalidInputError, ScopeError, EncoderRequired) as error:
         if isinstance(error, UnreadableFileError) or not str(error).startswith("documents"):
             raise

@@ -24,15 +24,13 @@ import orjson
 
 from bedside.arguments import check_texts
 from bedside.errors import BrokenNoteError, InvalidDocumentError, InvalidInputError
-from bedside.filters.parse import parse
 from bedside.notes.render import NoteHit
-from bedside.records import Record, check_documents, check_id
-from bedside.search.stages import make_plan
+from bedside.records import Record, check_id
 from bedside.text.split import NoteSplitter
 from bedside.types import Document, FilterDict, Hit, Mode, Vector
 
 if TYPE_CHECKING:
-    from bedside.verbs import Records
+    from bedside.collection import Collection
 
 __all__ = [
     "ALPHA",
@@ -54,7 +52,7 @@ _OWN = ("source_id", "start", "end", "section", "source_hash")
 _IS_PASSAGE: FilterDict = {"source_hash": {"$exists": True}}
 
 
-def default_splitter(records: Records) -> NoteSplitter:
+def default_splitter(records: Collection) -> NoteSplitter:
     """Return the splitter that notes are cut with: 256 tokens, or what the encoder reads at once, where that is less.
 
     Tokens are the encoder's own where it has a ``count_tokens``.
@@ -66,7 +64,11 @@ def default_splitter(records: Records) -> NoteSplitter:
 
 
 def add_notes(
-    records: Records, notes: Iterable[Document], splitter: NoteSplitter | None = None, *, instead_of: Iterable[str] = ()
+    records: Collection,
+    notes: Iterable[Document],
+    splitter: NoteSplitter | None = None,
+    *,
+    instead_of: Iterable[str] = (),
 ) -> dict[str, NoteChange]:
     """Add notes or replace those that changed, in one transaction; see :meth:`bedside.Collection.add_notes`.
 
@@ -76,12 +78,12 @@ def add_notes(
         splitter: How they are cut.
         instead_of: Notes that are deleted in the same transaction, unless they are among ``notes``.
     """
-    scope, splitter = records._scope_key(), default_splitter(records) if splitter is None else splitter
+    splitter = default_splitter(records) if splitter is None else splitter
     if not isinstance(splitter, NoteSplitter):
         raise InvalidInputError(f"splitter: expected a NoteSplitter, got {type(splitter).__name__}")
     if isinstance(notes, str | Document) or not isinstance(notes, Iterable):
         raise InvalidDocumentError(f"notes: expected an iterable of Document, got {type(notes).__name__}")
-    checked = check_documents([_checked(note, i) for i, note in enumerate(notes)], records.scope_keys, scope)
+    checked = records.check([_checked(note, i) for i, note in enumerate(notes)])
     stored = _passages(records, [record.id for record in checked])
     wanted = {record.id: _hash(record.text, splitter) for record in checked}
     changes = {record.id: _change(record, wanted[record.id], stored.get(record.id)) for record in checked}
@@ -90,12 +92,11 @@ def add_notes(
     if changed or gone:
         pieces = [piece for record in changed for piece in _split(record, wanted[record.id], splitter)]
         _check_free(records, pieces)
-        named = parse(_of([*(record.id for record in changed), *gone]))
-        records._engine.replace(scope, named, None, pieces)
+        records.replace(pieces, filter=_of([*(record.id for record in changed), *gone]))
     return changes
 
 
-def get_note(records: Records, id: str) -> Document | None:
+def get_note(records: Collection, id: str) -> Document | None:
     """Return a note as it was added, or None; see :meth:`bedside.Collection.get_note`."""
     passages = _passages(records, [check_id(id, "id")]).get(id)
     if passages is None:
@@ -109,13 +110,13 @@ def get_note(records: Records, id: str) -> Document | None:
     return Document(text, _of_note(passages[0]), id)
 
 
-def delete_note(records: Records, id: str) -> bool:
+def delete_note(records: Collection, id: str) -> bool:
     """Delete a note; says whether there was one. See :meth:`bedside.Collection.delete_note`."""
     return records.delete(filter=_of([check_id(id, "id")])) > 0
 
 
 def search_notes(
-    records: Records,
+    records: Collection,
     query: str,
     *,
     vector: Vector | Sequence[float] | None,
@@ -131,25 +132,21 @@ def search_notes(
     by the note that holds them all. The words that two overlapping passages share count twice.
     """
     check_texts([query])
-    chosen = records._natural_mode([query], None) if mode is None else mode
-    if vector is None and chosen != "sparse":
-        vector = records._engine.encode_queries([query])[0]
-    vectors = None if vector is None else records._check_query_vectors(vector, None)
-    plan = make_plan(
-        chosen,
+    chosen = records.natural_mode([query]) if mode is None else mode
+    if vector is None and chosen in ("dense", "hybrid"):
+        vector = records.encode_queries([query])[0]
+    found = records.search(
+        query,
+        vector=vector,
         top_k=top_k,
-        offset=0,
+        filter=_and(_IS_PASSAGE, filter),
+        mode=chosen,
         alpha=ALPHA if alpha is None else alpha,
-        fusion="weighted",
-        fetch_k=None,
         min_score=min_score,
-        diversity=None,
         group_by="source_id",
         as_one="source_hash",
     )
-    allowed = _and(_IS_PASSAGE, filter)
-    (found,) = records._engine.search(records._scope_key(), parse(allowed), None, plan, [query], vectors)
-    ranked = {document.metadata["source_id"]: row.score for row, document in found}
+    ranked = {str(hit.metadata["source_id"]): hit.score for hit in found}
     if not ranked:
         return []
     named = _of(list(ranked))
@@ -162,7 +159,7 @@ def search_notes(
     ]
 
 
-def _scored(records: Records, query: str, vector: Any, mode: Mode, filter: FilterDict) -> dict[str, list[Hit]]:
+def _scored(records: Collection, query: str, vector: Any, mode: Mode, filter: FilterDict) -> dict[str, list[Hit]]:
     """Return the passages of some notes with their own scores, by note, best first."""
     every = records.search(query, vector=vector, top_k=max(1, records.count(filter)), filter=filter, mode=mode)
     if mode == "sparse":  # it leaves out what holds no word of the query
@@ -216,7 +213,7 @@ def _joined(passages: Sequence[Document]) -> str:
     return text
 
 
-def _check_free(records: Records, pieces: Sequence[Document]) -> None:
+def _check_free(records: Collection, pieces: Sequence[Document]) -> None:
     """Refuse to replace a record that is no passage and has a passage's id by chance."""
     for document in records.get([str(piece.id) for piece in pieces]):
         if not _is_passage(document):
@@ -225,7 +222,7 @@ def _check_free(records: Records, pieces: Sequence[Document]) -> None:
             )
 
 
-def _passages(records: Records, ids: Sequence[str]) -> dict[str, list[Document]]:
+def _passages(records: Collection, ids: Sequence[str]) -> dict[str, list[Document]]:
     """Return the passages of some notes, by note, in their order."""
     documents = records.get(filter=_of(ids)) if ids else []
     documents.sort(key=lambda document: (document.metadata["source_id"], document.metadata["start"]))

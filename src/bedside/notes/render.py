@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from bedside.arguments import check_count
 from bedside.errors import InvalidInputError
+from bedside.support.checks import check_int
 from bedside.text.split import CountTokens, NoteSplitter, checked_counter
 from bedside.types import Hit, Metadata
 
@@ -71,7 +71,7 @@ def context(
         InvalidInputError: ``max_tokens`` is not a natural number, ``hits`` are no notes, or ``count_tokens`` does not
             return one number for each text.
     """
-    check_count("max_tokens", max_tokens)
+    check_int("max_tokens", max_tokens, optional=True)
     if max_tokens is None:
         raise InvalidInputError("max_tokens: expected an int of at least 0, got None")
     notes, count = _checked(hits), checked_counter(count_tokens)

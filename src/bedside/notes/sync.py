@@ -30,8 +30,8 @@ from bedside.notes.notes import add_notes
 from bedside.types import Document
 
 if TYPE_CHECKING:
+    from bedside.collection import Collection
     from bedside.text.split import NoteSplitter
-    from bedside.verbs import Records
 
 __all__ = ["FileChange", "SyncReport", "sync", "watch"]
 
@@ -66,7 +66,7 @@ class SyncReport:
 
 def sync(
     folder: str | os.PathLike[str],
-    collection: Records,
+    collection: Collection,
     *,
     name: str | None = None,
     paths: Iterable[str | os.PathLike[str]] | None = None,
@@ -117,7 +117,7 @@ def sync(
 
 def watch(
     folder: str | os.PathLike[str],
-    collection: Records,
+    collection: Collection,
     *,
     stop: Event | None = None,
     report: Callable[[SyncReport], None] | None = None,
@@ -231,7 +231,7 @@ class _Pass:
     """What one pass works with."""
 
     root: Path
-    collection: Records
+    collection: Collection
     mark: str
     known: Mapping[str, set[str]]
     splitter: NoteSplitter | None
@@ -275,7 +275,7 @@ def _stored(run: _Pass, notes: Mapping[str, Sequence[Document]]) -> dict[str, Fi
     return found
 
 
-def _known(collection: Records, mark: str) -> dict[str, set[str]]:
+def _known(collection: Collection, mark: str) -> dict[str, set[str]]:
     """Return the ids of the notes that are stored of each file."""
     first = {"$and": [{"source_hash": {"$exists": True}}, {"folder": mark}, {"start": 0}]}
     known: dict[str, set[str]] = {}

@@ -1,11 +1,9 @@
-"""Ranking as pure functions: best rows, reciprocal rank fusion, maximal marginal relevance.
+"""Ranking as pure functions: best rows, maximal marginal relevance.
 
 Rows are insertion order, so "the lower row first" is the rule for ties everywhere.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +12,6 @@ from bedside.types import Matrix
 
 RRF_K = 60
 """The constant of Cormack, Clarke and Büttcher (SIGIR 2009), where ranks count from 1."""
-DEFAULT_ALPHA = 0.6
-"""Weight of the dense half: best or level with the best on all four development sets (see ``docs/benchmarks.md``)."""
 
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -30,30 +26,6 @@ def best(rows: Rows, scores: Scores, k: int) -> NDArray[np.int64]:
         chosen = np.arange(len(rows))
     order = np.lexsort((rows[chosen], -scores[chosen]))
     return chosen[order][:k]
-
-
-def rrf(rankings: Sequence[Rows], weights: Sequence[float], k: int = RRF_K) -> tuple[Rows, Scores]:
-    """Fuse rankings by reciprocal rank: ``score(row) = sum of weight / (k + rank)``, ranks from 1.
-
-    Args:
-        rankings: Rows, best first, each row at most once in a ranking.
-        weights: One for each ranking.
-        k: Damps the lead of the first ranks.
-
-    Returns:
-        Rows ascending, and the score of each.
-
-    Example:
-        >>> rows, scores = rrf([np.array([7, 3]), np.array([3])], [1.0, 1.0])
-        >>> rows.tolist(), [round(s, 4) for s in scores.tolist()]
-        ([3, 7], [0.0325, 0.0164])
-    """
-    rows, where = np.unique(np.concatenate([np.zeros(0, np.int64), *rankings]), return_inverse=True)
-    parts = [
-        np.zeros(0),
-        *(weight / (k + 1.0 + np.arange(len(r))) for r, weight in zip(rankings, weights, strict=True)),
-    ]
-    return rows, np.bincount(where, weights=np.concatenate(parts), minlength=len(rows)).astype(np.float64)
 
 
 def mmr(relevance: Scores, vectors: Matrix, k: int, diversity: float) -> list[int]:

@@ -15,11 +15,10 @@ from weakref import WeakValueDictionary
 
 from bedside.collection import Collection
 from bedside.engines.embedded.log.manifest import NAME
-from bedside.engines.embedded.upkeep import EraseReceipt, VerifyReport
+from bedside.engines.protocol import EraseReceipt, VerifyReport
 from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionError
 from bedside.serving.access import Access
 from bedside.types import Document, Encoder, FilterDict, Hit
-from bedside.verbs import Records
 
 # Device names that Windows takes for something else than a folder, whatever follows their first dot.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -216,7 +215,7 @@ class Service:
     def _check_ids(self, ids: Sequence[str] | None) -> None:
         self.limits.check("ids", len(ids or ()), self.limits.documents)
 
-    def _records(self, access: Access, name: str, scope: Scope) -> Records:
+    def _records(self, access: Access, name: str, scope: Scope) -> Collection:
         """Return the part of a collection that the request is about, never more than the caller may see."""
         collection = self._collection(access, name)
         bound = access.bound(scope, collection.scope_keys)

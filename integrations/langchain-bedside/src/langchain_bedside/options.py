@@ -1,62 +1,53 @@
-"""The keyword arguments that every search of the vector store takes."""
+"""The keyword arguments that every search of the vector store takes: the core's options under LangChain's names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
-from bedside.errors import InvalidInputError
-from bedside.search.stages import make_plan
-from bedside.types import Fusion, Mode
+from bedside.errors import InvalidInputError, UnknownOptionError
+from bedside.search.options import OPTIONS
+from bedside.search.options import SearchOptions as CoreOptions
+from bedside.support.checks import check_choice
+from bedside.types import Mode
 from langchain_bedside.filters import Filter
 
 __all__ = ["SearchOptions", "UnknownSearchArgumentError"]
 
-
-class UnknownSearchArgumentError(InvalidInputError, TypeError):
-    """A search was given a keyword argument that it does not know; the message lists those it knows."""
+UnknownSearchArgumentError = UnknownOptionError
+_RENAMED = {"mode": "retrieval_mode"}
+_SAID_OTHERWISE = ("top_k", "diversity", "filter", "explain")  # k, lambda_mult, and a filter of LangChain's kinds
+_NAMES = {
+    _RENAMED.get(name, name): name for name, option in OPTIONS.items() if option.surface and name not in _SAID_OTHERWISE
+}
+_ALLOWED = sorted([*_NAMES, "filter", "score_key"])
 
 
 @dataclass(frozen=True)
 class SearchOptions:
     """What can be said about a search, per store (its constructor) and per call (or in ``search_kwargs``).
 
+    Beside ``filter`` and ``score_key`` these are the core's options (``bedside.search.options``): ``retrieval_mode``,
+    ``alpha``, ``fusion``, ``fetch_k``, ``min_score``, ``offset``, ``ids`` and ``group_by``.
+
     Attributes:
-        retrieval_mode: ``"dense"`` ranks by cosine, ``"sparse"`` by BM25, ``"hybrid"`` by their weighted sum.
-        alpha: Weight of the dense half in hybrid search; ``None`` is the collection's default.
-        fusion: How hybrid search joins its halves.
+        core: The core's options; of its mode ``"dense"`` is LangChain's default.
         filter: A dict of Bedside's filter language, a ``StructuredQuery``, or a function of one ``Document``.
-        fetch_k: Size of the candidate pool of MMR and of RRF.
         score_key: The key of the returned documents' metadata that shall carry the score; ``None`` adds none.
 
     Raises:
-        InvalidInputError: A value is none of these; a filter is looked at by the search that uses it.
+        InvalidInputError: A value is out of its range; a filter is looked at by the search that uses it.
     """
 
-    retrieval_mode: Mode = "dense"
-    alpha: float | None = None
-    fusion: Fusion = "weighted"
+    core: CoreOptions = field(default_factory=lambda: CoreOptions(mode="dense"))
     filter: Filter | None = None
-    fetch_k: int | None = None
     score_key: str | None = None
 
     def __post_init__(self) -> None:
-        if self.retrieval_mode not in get_args(Mode):
-            allowed = ", ".join(get_args(Mode))
-            raise InvalidInputError(f"retrieval_mode: expected one of {allowed}; got {self.retrieval_mode!r}")
+        check_choice("retrieval_mode", self.core.mode, get_args(Mode))
         if self.score_key is not None and not isinstance(self.score_key, str):
             raise InvalidInputError(f"score_key: expected a metadata key or None, got {self.score_key!r}")
-        make_plan(
-            self.retrieval_mode,
-            top_k=1,
-            offset=0,
-            alpha=self.alpha,
-            fusion=self.fusion,
-            fetch_k=self.fetch_k,
-            min_score=None,
-            diversity=None,
-        )
 
     def updated(self, given: Mapping[str, Any]) -> SearchOptions:
         """Give these options with those of one call in place.
@@ -65,7 +56,22 @@ class SearchOptions:
             UnknownSearchArgumentError: A key is not an option.
             InvalidInputError: A value is out of its range.
         """
-        allowed = {field.name for field in fields(self)}
-        if unknown := sorted(set(given) - allowed):
-            raise UnknownSearchArgumentError(f"unknown search arguments {unknown}; allowed are {sorted(allowed)} and k")
-        return replace(self, **given)
+        if unknown := sorted(set(given) - set(_ALLOWED)):
+            raise UnknownSearchArgumentError(f"unknown search arguments {unknown}; allowed are {_ALLOWED} and k")
+        own = {name: value for name, value in given.items() if name not in _NAMES}
+        core = {_NAMES[name]: value for name, value in given.items() if name in _NAMES}
+        try:
+            return replace(self, core=replace(self.core, **core), **own)
+        except InvalidInputError as error:
+            raise _renamed(error) from None
+
+    def arguments(self, k: int, diversity: float | None) -> dict[str, Any]:
+        """Give the keyword arguments of the core's search, but for what the filter says."""
+        core = {name: getattr(self.core, name) for name in _NAMES.values()}
+        return {**core, "top_k": k, "diversity": diversity}
+
+
+def _renamed(error: InvalidInputError) -> InvalidInputError:
+    """Return an error about an option of the core under the name that it has here."""
+    name, colon, rest = str(error).partition(":")
+    return InvalidInputError(f"{_RENAMED.get(name, name)}{colon}{rest}")

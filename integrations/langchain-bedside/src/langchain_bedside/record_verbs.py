@@ -29,7 +29,7 @@ class RecordVerbs(VectorStore):
     """
 
     _embedding: Embeddings | None
-    _view: bedside.Collection | bedside.ScopedCollection
+    _view: bedside.Collection
 
     @override
     def add_documents(

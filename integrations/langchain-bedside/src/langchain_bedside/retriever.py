@@ -31,6 +31,7 @@ class BedsideRetriever(BaseRetriever):
         scope: The scope to search in, such as ``{"patient_id": "A"}``. Once a retriever or its store has one, a call
             cannot name another.
         score_key: The key of the passages' metadata that shall carry the score; ``None`` adds none.
+        search_kwargs: Other options of :class:`SearchOptions`, such as ``{"min_score": 0.3}``.
 
     Example:
         >>> from langchain_core.embeddings import DeterministicFakeEmbedding
@@ -50,6 +51,7 @@ class BedsideRetriever(BaseRetriever):
     filter: Any = None
     scope: dict[str, Any] | None = None
     score_key: str | None = None
+    search_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     @override
     def _get_relevant_documents(
@@ -73,4 +75,4 @@ class BedsideRetriever(BaseRetriever):
     def _arguments(self, given: dict[str, Any]) -> dict[str, Any]:
         """Give the search arguments: the fields that say something, and those of the call over them."""
         own = {name: getattr(self, name) for name in ("k", "retrieval_mode", "alpha", "filter", "score_key")}
-        return {name: value for name, value in own.items() if value is not None} | given
+        return self.search_kwargs | {name: value for name, value in own.items() if value is not None} | given

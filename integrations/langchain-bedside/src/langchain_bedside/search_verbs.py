@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from bedside.errors import InvalidInputError
 from bedside.types import VectorLike
 from langchain_bedside.convert import to_langchain, to_scored
 from langchain_bedside.encoder import aencode_query
-from langchain_bedside.filters import Filter, as_filter
+from langchain_bedside.filters import as_filter
 from langchain_bedside.options import SearchOptions
 from langchain_bedside.store_retriever import BedsideVectorStoreRetriever
 
@@ -31,13 +30,13 @@ Scored = list[tuple[Document, float]]
 class SearchVerbs(VectorStore):
     """What a store that has a view, an embedding model and default options can be asked.
 
-    Every search takes ``k`` and the fields of :class:`SearchOptions`; any other keyword argument raises
+    Every search takes ``k`` and the options of :class:`SearchOptions`; any other keyword argument raises
     :class:`UnknownSearchArgumentError`.
     """
 
     _embedding: Embeddings | None
     _options: SearchOptions
-    _view: bedside.Collection | bedside.ScopedCollection
+    _view: bedside.Collection
 
     def _search(
         self,
@@ -49,31 +48,24 @@ class SearchVerbs(VectorStore):
     ) -> Scored:
         if query is not None:
             check_texts([query])  # the core takes a list for several questions
-        narrowed = self._narrow(options.filter)
-        hits = self._view.search(
-            query,
-            vector=vector,
-            top_k=k,
-            mode=options.retrieval_mode,
-            alpha=options.alpha,
-            fusion=options.fusion,
-            fetch_k=options.fetch_k,
-            diversity=diversity,
-            **narrowed,
-        )
+        given = {**options.arguments(k, diversity), **self._narrow(options)}
+        hits = self._view.search(query, vector=vector, **given)
         return [to_scored(hit, options.score_key) for hit in hits]
 
     async def _asearch(self, query: str, k: int, options: SearchOptions, diversity: float | None = None) -> Scored:
         check_texts([query])
-        sparse = options.retrieval_mode == "sparse"
+        sparse = options.core.mode == "sparse"
         vector = None if sparse else await aencode_query(self._embedding, query)
         return await asyncio.to_thread(self._search, query, vector, k, options, diversity)
 
-    def _narrow(self, given: Filter | None) -> dict[str, Any]:
+    def _narrow(self, options: SearchOptions) -> dict[str, Any]:
         """Give the core's search arguments for a filter; a function becomes the ids of what it lets pass."""
+        given = options.filter
         if not callable(given):
             return {"filter": as_filter(given)}
-        return {"ids": [document.id for document in self._view.get(filter={}) if given(to_langchain(document))]}
+        passed = [str(document.id) for document in self._view.stream() if given(to_langchain(document))]
+        named = options.core.ids
+        return {"ids": passed if named is None else [id for id in named if id in set(passed)]}
 
     @override
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
@@ -115,7 +107,7 @@ class SearchVerbs(VectorStore):
             k: How many to give.
             fetch_k: How many to choose among.
             lambda_mult: 1 is relevance alone, 0 is difference alone.
-            **kwargs: Fields of :class:`SearchOptions`.
+            **kwargs: Options of :class:`SearchOptions`.
         """
         options = self._options.updated({**kwargs, "fetch_k": fetch_k})
         return _documents(self._search(query, None, k, options, _diversity(lambda_mult)))
@@ -165,7 +157,7 @@ class SearchVerbs(VectorStore):
 
     def _dense_options(self, given: Mapping[str, Any]) -> SearchOptions:
         """Give the options of a search by vector: there is no text that a sparse half could use."""
-        return replace(self._options, retrieval_mode="dense").updated(given)
+        return self._options.updated({"retrieval_mode": "dense", **given})
 
 
 def _documents(scored: Scored) -> list[Document]:

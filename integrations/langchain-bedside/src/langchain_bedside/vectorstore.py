@@ -28,7 +28,7 @@ Scope = Mapping[str, str | int]
 class BedsideVectorStore(RecordVerbs, SearchVerbs):
     """Documents on disk or in memory, found by meaning, by words, or by both, under filters and within a scope.
 
-    Searches take ``k`` and the fields of :class:`SearchOptions` as keyword arguments; any other is refused. Scores are
+    Searches take ``k`` and the options of :class:`SearchOptions` as keyword arguments; any other is refused. Scores are
     Python floats, higher is better: the cosine in dense mode, BM25 in sparse mode, and their weighted sum on a fixed
     scale in hybrid mode. Adding a document under an id that is there replaces it. Every error is a
     ``bedside.errors.BedsideError`` and leaves the collection as it was.
@@ -45,6 +45,7 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         alpha: The default weight of the dense half in hybrid search; ``None`` is the collection's own.
         fusion: How hybrid search joins its halves: ``"weighted"`` or ``"rrf"``.
         collection: An open collection to use instead of ``path``; it stays the caller's to close.
+        **options: Other defaults of every search, such as ``min_score=`` or ``filter=``; see :class:`SearchOptions`.
 
     Example:
         >>> from langchain_core.embeddings import DeterministicFakeEmbedding
@@ -66,9 +67,11 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         alpha: float | None = None,
         fusion: Fusion = "weighted",
         collection: bedside.Collection | None = None,
+        **options: Any,
     ) -> None:
         self._embedding = embedding
-        self._options = SearchOptions(retrieval_mode, alpha, fusion)
+        given = {"retrieval_mode": retrieval_mode, "alpha": alpha, "fusion": fusion, **options}
+        self._options = SearchOptions().updated(given)
         if scope is not None and not isinstance(scope, Mapping):
             raise InvalidInputError(f"scope: expected a dict such as {{'patient_id': 'A'}}, got {type(scope).__name__}")
         self._scope = dict(scope) if scope else None
@@ -99,15 +102,9 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         """
         if self._scope is not None and self._scope != scope:
             raise ScopeMismatch("scoped: this store has a scope already, and it is another one")
-        options = self._options
-        return type(self)(
-            self._embedding,
-            collection=self._collection,
-            scope=scope,
-            retrieval_mode=options.retrieval_mode,
-            alpha=options.alpha,
-            fusion=options.fusion,
-        )
+        view = type(self)(self._embedding, collection=self._collection, scope=scope)
+        view._options = self._options
+        return view
 
     def close(self) -> None:
         """Close the collection; every later call raises ``CollectionClosedError``."""

@@ -15,10 +15,10 @@ from bedside.analysis.maps.colors import label_values, value_at
 from bedside.analysis.maps.page import render_page
 from bedside.analysis.maps.picture import render_picture
 from bedside.analysis.maps.project import Projection, project
+from bedside.collection import Collection
 from bedside.errors import InvalidInputError
 from bedside.store.files import replace_file
 from bedside.types import Document, FilterDict, Matrix
-from bedside.verbs import Records
 
 SNIPPET = 160
 """Characters of a text that a map keeps."""
@@ -63,7 +63,7 @@ class Map:
 
 
 def map_documents(
-    records: Records,
+    records: Collection,
     *,
     method: Projection = "pca",
     color_by: str | Clustering | None = None,

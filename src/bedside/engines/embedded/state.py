@@ -1,54 +1,62 @@
 """The state of a collection that was opened: a log, the index derived from it, and the locks that keep the two in step.
 
 Two locks, always taken in this order: ``_writing`` (with the lock file) orders writers, ``_state`` guards the index for
-the moments in which it changes or a search takes its view of it. Encoding, disk writes and the dense scan hold neither
-``_state``, so searches go on beside them.
+the moments in which it changes or a search takes its view of it. Encoding, disk writes, the dense scan and the building
+of anything large hold neither ``_state``: a part of an index is built beside the index and then taken in, and a whole
+one is built beside the old one and put in its place. So no search waits for an import, a compaction, an erasure, or
+for what another process has just written.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from bedside.engines.embedded.index.rows import Entry, Index
-from bedside.engines.embedded.log import codec as lines
-from bedside.engines.embedded.log.cache import read_cache, write_cache
-from bedside.engines.embedded.log.log import Log, Position
+from bedside.engines.embedded.checkpoints import Checkpoints
+from bedside.engines.embedded.index.rows import Entry, Index, Put
+from bedside.engines.embedded.log.codec import Change
+from bedside.engines.embedded.log.log import Log, Position, Scan, Span
 from bedside.engines.embedded.log.manifest import Manifest
 from bedside.engines.embedded.log.storage import Storage
-from bedside.errors import BedsideError, CollectionClosedError, CorruptLogError, EncoderMismatch, EncoderRequired
-from bedside.types import Document, Encoder, Matrix
+from bedside.errors import BedsideError, CollectionClosedError, CorruptLogError
+from bedside.records import Delete, Record
+from bedside.support.fork import in_each_process
+from bedside.types import Document
 
-CACHE_VERSION = 2
-# Replaying so many records takes 0.1 s: less is not worth a file.
+CACHE_VERSION = 3
+# Replaying so many records takes 0.1 s: less is not worth a file when a collection is closed.
 _CACHE_AFTER = 1_000
+# Bytes of log after which what was derived from it is written down. Replaying them takes a second or two.
+CHECKPOINT_BYTES = 64 * 2**20
+# Entries, or bytes of log, that are applied at once while searches wait: a few hundredths of a second.
+BESIDE_ENTRIES = 256
+BESIDE_BYTES = 512 * 2**10
 _log = logging.getLogger(__name__)
 
 
-class Live:
+class State:
     """An index that always holds what the log holds, whoever wrote it; what reads and writes is built on this."""
 
-    def __init__(self, storage: Storage, encoder: Encoder | None, *, read_only: bool = False) -> None:
+    def __init__(self, storage: Storage, *, read_only: bool = False) -> None:
         self._storage = storage
         self._read_only = read_only
-        self.encoder = encoder
         self.closed = False
-        self._writing = threading.RLock()
-        self._state = threading.RLock()
         self._appending = False
-        self._check_encoder()
-        self._position = self._cached = Position()
+        self._catching_up: threading.Thread | None = None
+        self._failed: BaseException | None = None
+        self._checkpoints = Checkpoints(storage.cache)
+        in_each_process(self._make_locks)
         with self._state:
-            self._reset()
+            self._start(storage.log)
             self._load_cache()
-            self._refresh()
+            self._refresh(beside=False)
         if not read_only:
             self._tidy()
 
@@ -58,13 +66,9 @@ class Live:
         return self._storage.path
 
     @property
-    def manifest(self) -> Manifest:
-        """The facts the collection is read by."""
+    def facts(self) -> Manifest:
+        """What the collection is read by, as far as this process knows."""
         return self._storage.manifest
-
-    def __len__(self) -> int:
-        with self.reading() as index:
-            return len(index)
 
     def __reduce__(self) -> NoReturn:
         """Refuse: a deep copy would close this one's files when it is thrown away."""
@@ -87,152 +91,270 @@ class Live:
                 self._storage.close()
 
     @contextmanager
-    def reading(self) -> Iterator[Index]:
-        """Yield the index with everything that was committed by anyone; nothing changes meanwhile."""
-        self._check_open()
-        with self._state:
-            self._refresh()
-            yield self._index
+    def reading(self, *, fresh: bool = True) -> Iterator[Index]:
+        """Yield the index; nothing changes meanwhile.
 
-    def documents(self, rows: Iterable[int], log: Log, index: Index, *, vectors: bool = False) -> Iterator[Document]:
-        """Read rows from the log they belong to."""
-        for row in rows:
+        Args:
+            fresh: Wait until it holds everything that was committed by anyone. Otherwise what another process wrote in
+                bulk a moment ago may still be on its way, so that no search waits for it.
+        """
+        while True:
             self._check_open()
-            yield lines.document(log.read(index.span(row)), vectors=vectors)
-
-    def encode_queries(self, texts: Sequence[str]) -> Matrix:
-        """Encode questions."""
-        if self.encoder is None:
-            raise EncoderRequired(
-                "query: the collection was opened without an encoder; give vector=, or mode='sparse' for BM25 alone"
-            )
-        return self._encoded(self.encoder.encode_queries(texts), len(texts))
+            if fresh:
+                self._wait_for_the_rest()
+            with self._state:
+                self._check_open()
+                self._refresh(beside=not fresh)
+                if self._catching_up is None or not fresh:
+                    yield self._index
+                    return
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Take turns with other writers, and see what they wrote."""
         self._check_open()
         with self._writing, self._storage.writing():
-            with self._state:
-                self._refresh()
+            with self.reading():
+                pass
             yield
-
-    def _rewrite(self, records: Iterable[dict[str, Any]], manifest: Manifest, encoder: Encoder | None = None) -> None:
-        """Put ``records`` in place of everything, and start again from them."""
-        try:
-            log = self._storage.prepare(records)
-            with self._state:
-                self._storage.switch(log, manifest)
-                self.encoder = encoder or self.encoder
-                self._refresh()
-        finally:
-            self._storage.remove_strays()
-
-    def _encoded(self, vectors: Matrix, count: int) -> Matrix:
-        self._check_encoder()  # another process may have re-embedded the collection
-        return lines.check_encoded(vectors, count, self.manifest.dimension or None)
 
     def _check_open(self) -> None:
         if self.closed:
             raise CollectionClosedError("the collection is closed; open it again with Collection.open")
 
-    def _check_encoder(self) -> None:
-        """Refuse an encoder whose vectors would not belong with those that are there."""
-        if self.encoder is None:
-            return
-        stored, dimension = self.manifest.encoder, self.manifest.dimension
-        if stored and self.encoder.fingerprint not in (None, stored.fingerprint):
-            raise EncoderMismatch(
-                f"the collection holds vectors of {stored.name} ({stored.fingerprint}); it was opened with "
-                f"{self.encoder.name} ({self.encoder.fingerprint}). Open it with the same encoder and settings"
-            )
-        if dimension and self.encoder.dimension not in (None, dimension):
-            raise EncoderMismatch(
-                f"the collection holds vectors of dimension {dimension}; {self.encoder.name} makes dimension "
-                f"{self.encoder.dimension}"
-            )
+    def _make_locks(self) -> None:
+        """Make the locks; in a forked child, throw away what a thread of the parent may have left half done."""
+        state: threading.RLock | None = getattr(self, "_state", None)
+        half_done = state is not None and (not state.acquire(blocking=False) or self._appending)
+        self._writing, self._state = threading.RLock(), threading.RLock()
+        self._appending, self._catching_up = False, None
+        if half_done:
+            self._start(self._storage.log)
 
-    def _living(self, without: Collection[int] = ()) -> Iterator[dict[str, Any]]:
+    # Writing
+
+    def _append(self, changes: Iterable[Change]) -> int:
+        """Write changes as one transaction and let the index take them over; returns how many there were."""
+        log, start = self._storage.log, self._position
+        with self._state:
+            self._appending = True
+        try:
+            known: list[Change] | None = changes if isinstance(changes, list) else None
+            spans, end = log.append(start, changes)
+            if known is not None and len(known) <= BESIDE_ENTRIES:
+                entries = map(_entry, known, spans)
+                with self._state:
+                    self._apply(entries)
+                    self._moved_to(end)
+            else:
+                self._take_over(log, start, end)
+        finally:
+            self._appending = False
+        if end.offset - self._checkpoints.end.offset >= CHECKPOINT_BYTES:
+            self._save_cache()
+        return len(spans)
+
+    def _rewrite(self, changes: Iterable[Change], manifest: Manifest | None = None, then: Any = None) -> None:
+        """Put ``changes`` in place of everything: a new log, its index and its cache are made beside the old ones."""
+        try:
+            log, end = self._storage.prepare(changes)
+            new = replace(manifest or self.facts, log=log.name, committed=end)
+            index = Index(new.dimension, new.sparse)
+            index.apply(_entry(change, span) for span, change in log.changes(Position(), end))
+            checkpoints = self._checkpoints.of_another_log()
+            self._write_cache(checkpoints, new, index, end)
+            with self._state:
+                self._storage.switch(log, new)
+                self._checkpoints = checkpoints
+                self._swap(log, index, end)
+                if then is not None:
+                    then()
+        finally:
+            self._storage.remove_strays()
+
+    def _living(self, without: Collection[int] = ()) -> Iterator[Record]:
         """Return the living records as the log holds them, in insertion order."""
-        log, index = self._storage.log, self._index
+        log, index = self._log, self._index
         rows = np.flatnonzero(index.alive()).tolist()
         return (log.read(index.span(row)) for row in rows if row not in without)
 
-    def _verified(self, log: Log, start: Position) -> Position:
-        try:
-            return log.verify(start)
-        except CorruptLogError:
-            # A writer may just have cut off a dead one's rest: what is read from now on holds none of it.
-            return log.verify(start)
+    # Following the log
 
-    def _reset(self) -> None:
-        self._index = Index(self.manifest.dimension, self.manifest.sparse)
-        self._position = self._cached = Position()
-        self._indexed = self._storage.log  # set last: a reset that was interrupted is done again
+    def _start(self, log: Log) -> None:
+        """Begin with an empty index of a log."""
+        self._swap(log, Index(self.facts.dimension, self.facts.sparse), Position())
 
-    def _load_cache(self) -> None:
-        """Start from the cache where it is one of this log; the rest is replayed."""
-        if self._storage.cache is None or (found := read_cache(self._storage.cache, self._cache_key())) is None:
-            return
-        facts, arrays = found
-        position = Position(*facts["position"])
-        if self._storage.log.ends_at(position):
-            self._index.load(facts["state"], arrays)
-            self._position = self._cached = position
+    def _swap(self, log: Log, index: Index, position: Position) -> None:
+        self._index, self._log = index, log
+        self._moved_to(position)
 
-    def _refresh(self) -> None:
-        """Take over what other processes committed."""
+    def _moved_to(self, position: Position) -> None:
+        self._position, self._scan = position, Scan.after(position)
+
+    def _refresh(self, *, beside: bool) -> None:
+        """Take over what other processes committed; what takes long, ``beside`` searches and not before them."""
+        if self._failed is not None:
+            error, self._failed = self._failed, None
+            raise error
         self._storage.refresh()
-        if self._indexed is not self._storage.log:
-            self._reset()
-        self._check_encoder()
-        self._index.set_dimension(self.manifest.dimension)
-        if self._appending:
-            return  # what is new in the log is this process' own, and about to be applied
-        size = self._storage.log.size()
-        if size < self._position.offset:
-            raise CorruptLogError(self._storage.log.name, self._position.line, "the log is shorter than it was before")
-        if size > self._position.offset:
-            self._replay()
-
-    def _replay(self) -> None:
         log = self._storage.log
-        end = self._verified(log, self._position)
-        self._apply(
-            lines.stored_entry(record, span, self.manifest.scope_keys)
-            for span, record in log.records(self._position, end)
-        )
-        self._position = end
+        self._check_whole(log)
+        if self._appending or self._catching_up is not None:
+            return  # what is new in the log is this process' own, or on its way
+        if self._log is not log:
+            if beside and log.size() > BESIDE_BYTES:
+                self._catch_up(log)
+                return
+            self._start(log)
+            self._load_cache()
+        self._index.set_dimension(self.facts.dimension)
+        unread = log.size() - self._scan.offset
+        if unread < 0:
+            raise CorruptLogError(log.name, self._position.line, "the log is shorter than it was before")
+        if beside and unread > BESIDE_BYTES:
+            self._catch_up(log)
+        elif unread:
+            self._replay(log)
+
+    def _check_whole(self, log: Log) -> None:
+        committed = self.facts.committed
+        if committed is not None and log.name == self.facts.log and log.size() < committed.offset:
+            raise CorruptLogError(
+                log.name,
+                committed.line,
+                f"the log ends after {log.size()} bytes and {committed.offset} were committed when the collection was "
+                "last closed: it was cut off, as by a copy or a restore that was interrupted",
+            )
+
+    def _replay(self, log: Log) -> None:
+        """Apply what was committed since, here and now."""
+        self._scan = self._verified(log, self._scan)
+        end = self._scan.position
+        if end != self._position:
+            self._apply(_entry(change, span) for span, change in log.changes(self._position, end))
+            self._position = end
+
+    def _verified(self, log: Log, scan: Scan) -> Scan:
+        try:
+            return log.verify(scan)
+        except CorruptLogError:
+            # A writer may have cut off a dead one's rest, which this scan saw a part of; what is read now holds none.
+            return log.verify(Scan.after(scan.position))
 
     def _apply(self, entries: Iterable[Entry]) -> None:
         try:
             self._index.apply(entries)
         except BaseException:
-            self._reset()  # the log is the truth: the next call replays it
+            self._start(self._log)  # the log is the truth: the next call replays it
             raise
 
+    def _catch_up(self, log: Log) -> None:
+        """Have another thread take over what is new, so that searches go on with what is there."""
+        self._catching_up = threading.Thread(target=self._follow, args=(log,), name="bedside-follow", daemon=True)
+        self._catching_up.start()
+
+    def _follow(self, log: Log) -> None:
+        try:
+            if log is self._log:
+                scan = self._verified(log, self._scan)
+                self._take_over(log, self._position, scan.position, scan)
+            else:
+                index, position = self._loaded(log)
+                scan = self._verified(log, Scan.after(position))
+                index.apply(_entry(change, span) for span, change in log.changes(position, scan.position))
+                with self._state:
+                    if log is self._storage.log:
+                        self._swap(log, index, scan.position)
+                        self._scan = scan
+        except BaseException as error:  # noqa: BLE001 - raised by the next call, in the caller's own thread
+            self._failed = error
+        finally:
+            self._catching_up = None
+
+    def _wait_for_the_rest(self) -> None:
+        """Wait until another thread has taken over what it began with."""
+        thread = self._catching_up
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _take_over(self, log: Log, start: Position, end: Position, scan: Scan | None = None) -> None:
+        """Build the index of a stretch of the log beside the index, then take it in."""
+        base = self._index
+        part = base.beside()
+        if start != end:
+            part.apply(_entry(change, span) for span, change in log.changes(start, end))
+        try:
+            base.join(part)
+            with self._state:
+                if base is self._index:  # another process may have put another log in its place
+                    base.absorb(part)
+                    self._moved_to(end)
+                    self._scan = scan or self._scan
+            base.settle()
+        except BaseException:
+            with self._state:
+                if base is self._index:
+                    self._start(log)
+            raise
+
+    # Checkpoints
+
+    def _load_cache(self) -> None:
+        """Start from the cache where it is one of this log; the rest is replayed."""
+        index, position = self._loaded(self._log)
+        if position.offset:
+            self._swap(self._log, index, position)
+
+    def _loaded(self, log: Log) -> tuple[Index, Position]:
+        """Return the index and the position that the cache leads to; an empty one where it is not of this log."""
+        index = Index(self.facts.dimension, self.facts.sparse)
+        position = self._checkpoints.load(index, self._cache_key(self.facts, index), log)
+        if not position.offset:
+            index = Index(self.facts.dimension, self.facts.sparse)
+        return index, position
+
     def _tidy(self) -> None:
-        """Delete what killed writers left and bring the cache up to date; where another process writes, let it be."""
+        """Delete what killed writers left and note how far the log is committed, in the manifest and in the cache.
+
+        Where another process writes, it is left to that one.
+        """
         if self._storage.cache is None:
             return
         try:
             with self._storage.writing(timeout=0):
                 self._storage.remove_strays()
-                with self._state:
-                    self._refresh()
-                if self._position.line - self._cached.line >= _CACHE_AFTER:
-                    self._save_cache(self._storage.cache)
+                with self.reading():
+                    pass
+                if self._position.line - self._checkpoints.end.line >= _CACHE_AFTER:
+                    self._save_cache()
+                if self._position.line and self.facts.committed != self._position:
+                    self._storage.save(replace(self.facts, committed=self._position))
         except (BedsideError, OSError) as error:
             _log.info("left to another process or time: %s", type(error).__name__)
 
-    def _save_cache(self, folder: Path) -> None:
-        """Write the cache. The lock is held, so that it cannot bring back what an erasure just removed."""
-        state, arrays = self._index.to_state()
-        facts = {**self._cache_key(), "position": list(astuple(self._position)), "state": state}
-        write_cache(folder, facts, arrays)
-        self._cached = self._position
+    def _save_cache(self) -> None:
+        """Write what was derived since the last checkpoint.
 
-    def _cache_key(self) -> dict[str, Any]:
-        manifest = self.manifest
-        terms = self._index.tokenizer.fingerprint  # another release of the stemmer may make other terms
+        The writers' lock is held, so that it cannot bring back what an erasure just removed; searches go on.
+        """
+        self._write_cache(self._checkpoints, self.facts, self._index, self._position)
+
+    def _write_cache(self, checkpoints: Checkpoints, manifest: Manifest, index: Index, position: Position) -> None:
+        checkpoints.write(index, self._cache_key(manifest, index), position)
+
+    @staticmethod
+    def _cache_key(manifest: Manifest, index: Index) -> dict[str, Any]:
+        terms = index.tokenizer.fingerprint  # another release of the stemmer may make other terms
         return {"collection": manifest.id, "log": manifest.log, "terms": terms, "version": CACHE_VERSION}
+
+
+def _entry(change: Change, span: Span) -> Entry:
+    """Return what the index takes over of a change that lies at ``span``."""
+    if isinstance(change, Delete):
+        return change
+    return Put(change.id, change.scope, change.text, change.metadata, change.vector, span)
+
+
+def document(record: Record, *, vectors: bool = False) -> Document:
+    """Return a record as the document it was."""
+    return Document(record.text, record.metadata, record.id, record.vector if vectors else None)

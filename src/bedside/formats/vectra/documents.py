@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
 
-from bedside.arguments import check_count
 from bedside.formats.vectra.offsets import cut
+from bedside.support.checks import check_int
 
 _CONNECTOR = "\n\n...\n\n"
 _LOWEST_PEAK = 0.1
@@ -131,8 +131,8 @@ class VectraDocument:
             max_sections: At most, of each kind.
             overlapping_chunks: Mark gaps, and fill a section's room with the text around it.
         """
-        check_count("max_tokens", max_tokens)
-        check_count("max_sections", max_sections)
+        check_int("max_tokens", max_tokens, optional=True)
+        check_int("max_sections", max_sections, optional=True)
         if (length := self.length) <= max_tokens:
             return [VectraSection(self.text, length, 1.0, is_bm25=False)]
         return [
@@ -144,7 +144,7 @@ class VectraDocument:
 
     def render_all_sections(self, max_tokens: int) -> list[VectraSection]:
         """All hits in the document's order, packed into sections; a longer hit is cut into several."""
-        check_count("max_tokens", max_tokens)
+        check_int("max_tokens", max_tokens, optional=True)
         sections: list[VectraSection] = []
         packed: list[VectraChunk] = []
         tokens: list[int] = []

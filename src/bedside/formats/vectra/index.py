@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.arguments import check_count
 from bedside.errors import InvalidVectorError
 from bedside.formats.vectra.documents import CodeUnits, Tokenizer, VectraChunk, VectraDocument
 from bedside.formats.vectra.files import Folder, Item, norm
@@ -21,6 +20,7 @@ from bedside.formats.vectra.filter import matches
 from bedside.formats.vectra.keywords import bm25
 from bedside.formats.vectra.offsets import cut
 from bedside.formats.vectra.read import CHUNK_KEYS
+from bedside.support.checks import check_int
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class VectraIndex:
             InvalidInputError: A hybrid query with fewer than three chunks left, on which vectra fails too.
             InvalidVectorError: The vector is not a list of numbers.
         """
-        check_count("top_k", top_k)
+        check_int("top_k", top_k, optional=True)
         query, items = _vector(vector), self._selected(filter)
         length = norm(query)
         kept = _best([_cosine(query, length, item) for item in items], top_k)
@@ -130,7 +130,7 @@ class VectraIndex:
             InvalidVectorError: The vector is not a list of numbers.
             UnreadableFileError: The folder is no document index, or a file of it is damaged.
         """
-        check_count("max_documents", max_documents)
+        check_int("max_documents", max_documents, optional=True)
         found: dict[str, list[VectraChunk]] = {}
         for hit in self.query(vector, max_chunks, filter, text):
             if (place := _place(hit.metadata)) is not None:

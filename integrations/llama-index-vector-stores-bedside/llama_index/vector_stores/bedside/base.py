@@ -31,7 +31,7 @@ from llama_index.vector_stores.bedside.nodes import REF_DOC_ID, to_documents, to
 from llama_index.vector_stores.bedside.persisting import check_local, locate, save
 from typing_extensions import Self, override
 
-from bedside import Collection, Encoder, ScopedCollection
+from bedside import Collection, Encoder
 from bedside.errors import InvalidInputError, ScopeMismatch
 
 __all__ = ["BedsideVectorStore"]
@@ -77,7 +77,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
     read_only: bool = False
 
     _collection: Collection = PrivateAttr()
-    _view: Collection | ScopedCollection = PrivateAttr()
+    _view: Collection = PrivateAttr()
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
 
     @property
     @override
-    def client(self) -> Collection | ScopedCollection:
+    def client(self) -> Collection:
         """The collection, or the scope of it that this store is bound to, for what LlamaIndex has no word for."""
         return self._view
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
@@ -11,13 +11,16 @@ from llama_index.vector_stores.bedside.filters import to_filter
 from llama_index.vector_stores.bedside.nodes import REF_DOC_ID
 
 from bedside.errors import InvalidInputError
-from bedside.search.stages import make_plan
-from bedside.types import FilterDict, Fusion
+from bedside.search.options import OPTIONS, SearchOptions
+from bedside.types import FilterDict
 
 __all__ = ["QueryOptions", "asks_only_filters", "check_query", "restriction", "search_arguments"]
 
 _MMR_THRESHOLD = 0.5
 """What LlamaIndex uses where none is given."""
+_SAID_OTHERWISE = ("top_k", "filter", "mode", "alpha", "diversity", "ids", "explain")
+"""Options of the core for which ``VectorStoreQuery`` has words of its own, and the one that hits alone can carry."""
+_OPTIONS = [name for name, option in OPTIONS.items() if option.surface and name not in _SAID_OTHERWISE]
 
 
 @dataclass(frozen=True)
@@ -25,30 +28,17 @@ class QueryOptions:
     """What a query may say besides ``VectorStoreQuery``, as keywords or as a retriever's ``vector_store_kwargs``.
 
     Attributes:
+        core: The core's options that ``VectorStoreQuery`` has no word for: ``fetch_k`` (the pool of MMR and of rank
+            fusion), ``fusion``, ``min_score``, ``offset``, ``group_by``; see ``bedside.search.options``.
         mmr_threshold: 1 looks at relevance alone, 0 at difference alone; goes before that of the query.
-        fetch_k: The pool of MMR and of reciprocal rank fusion.
-        fusion: How hybrid modes join their halves: ``"weighted"`` or ``"rrf"``.
-        min_score: Leave out nodes below it, on the scale of the mode.
     """
 
+    core: SearchOptions = field(default_factory=SearchOptions)
     mmr_threshold: float | None = None
-    fetch_k: int | None = None
-    fusion: Fusion = "weighted"
-    min_score: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a wrong value in every mode, also in one that does not use it."""
         _diversity(_first(self.mmr_threshold, _MMR_THRESHOLD))
-        make_plan(
-            "hybrid",
-            top_k=1,
-            offset=0,
-            alpha=None,
-            fusion=self.fusion,
-            fetch_k=self.fetch_k,
-            min_score=self.min_score,
-            diversity=None,
-        )
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> QueryOptions:
@@ -57,10 +47,15 @@ class QueryOptions:
         Raises:
             InvalidInputError: One is unknown or out of its range.
         """
-        allowed = [field.name for field in fields(cls)]
+        allowed = ["mmr_threshold", *_OPTIONS]
         if unknown := sorted(set(given) - set(allowed)):
             raise InvalidInputError(f"query: unknown keyword arguments {unknown}; allowed are {allowed}")
-        return cls(**given)
+        core = {name: value for name, value in given.items() if name in _OPTIONS}
+        return cls(SearchOptions.of(core), given.get("mmr_threshold"))
+
+    def arguments(self) -> dict[str, Any]:
+        """Give the core's keyword arguments."""
+        return {name: getattr(self.core, name) for name in _OPTIONS}
 
 
 def search_arguments(query: VectorStoreQuery, options: QueryOptions) -> dict[str, Any]:
@@ -72,7 +67,7 @@ def search_arguments(query: VectorStoreQuery, options: QueryOptions) -> dict[str
     """
     filter, ids = restriction(query)
     chosen = _MODES[_mode(query)](query, options)
-    return {**chosen, "filter": filter, "ids": ids, "min_score": options.min_score}
+    return {**options.arguments(), **chosen, "filter": filter, "ids": ids}
 
 
 def check_query(query: object) -> None:
@@ -133,14 +128,13 @@ def _hybrid(query: VectorStoreQuery, options: QueryOptions) -> dict[str, Any]:
         "mode": "hybrid",
         "top_k": _first(query.hybrid_top_k, query.similarity_top_k),
         "alpha": query.alpha,
-        "fusion": options.fusion,
-        "fetch_k": _first(options.fetch_k, query.sparse_top_k),
+        "fetch_k": _first(options.core.fetch_k, query.sparse_top_k),
     }
 
 
 def _mmr(query: VectorStoreQuery, options: QueryOptions) -> dict[str, Any]:
     threshold = _first(options.mmr_threshold, query.mmr_threshold, _MMR_THRESHOLD)
-    return {**_dense(query, options), "diversity": _diversity(threshold), "fetch_k": options.fetch_k}
+    return {**_dense(query, options), "diversity": _diversity(threshold)}
 
 
 def _diversity(threshold: Any) -> float:

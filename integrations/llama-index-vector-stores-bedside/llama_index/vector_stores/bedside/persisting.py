@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from bedside import Collection, ScopedCollection
+from bedside import Collection
 from bedside.errors import InvalidInputError, NotACollectionError
 
 __all__ = ["check_local", "locate", "save"]
@@ -35,7 +35,7 @@ def check_local(fs: Any) -> None:
         raise InvalidInputError(f"fs: a collection is a folder on a local file system, got {type(fs).__name__}")
 
 
-def save(records: Collection | ScopedCollection, folder: Path | None, pointer: Path) -> None:
+def save(records: Collection, folder: Path | None, pointer: Path) -> None:
     """Make ``pointer`` lead to the collection, writing it out first where it is in memory.
 
     Args:
@@ -85,13 +85,13 @@ def _check_same(folder: Path | None, found: Path) -> None:
         raise NotACollectionError(f"{found}: is a folder; expected the name of a file to write")
 
 
-def _write_out(records: Collection | ScopedCollection, pointer: Path) -> Path:
+def _write_out(records: Collection, pointer: Path) -> Path:
     folder = pointer.with_name(f"{_prefix(pointer)}{uuid.uuid4().hex}")
-    if isinstance(records, Collection):
+    if not records.scope:
         records.copy_to(folder)
         return folder
     with Collection.open(folder, encoder=records.encoder, scope_keys=records.scope_keys) as copy:
-        copy.add(records.get(filter={}, include_vectors=True))
+        copy.add(records.stream(include_vectors=True))
     return folder
 
 

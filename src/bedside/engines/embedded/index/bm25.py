@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from itertools import islice
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bedside.engines.embedded.index.postings import Growing, Rows, Segment, build, merge
 from bedside.errors import FormatVersionError, InvalidInputError
+from bedside.search.pool import Matches, SparseResult
+from bedside.search.settings import check_bm25
 
-__all__ = ["SparseIndex", "SparseResult"]
+__all__ = ["SparseIndex"]
 
-_VERSION = 1
+_VERSION = 2
 _TAIL = 1 << 13  # tokens; the first search after an add builds the tail's postings, 0.5 ms when it is full
 _BLOCK = 1 << 22  # tokens sealed at once; bounds the working memory of a bulk load to about 100 MB
 # A segment is merged into its elder once it reaches a third of it: at most log3(postings / tail) segments.
@@ -26,45 +27,6 @@ _GROWTH = 3
 _SEGMENT_ARRAYS = ("terms", "starts", "rows", "counts")
 
 _Floats: TypeAlias = NDArray[np.float64]
-
-
-class _Matches(NamedTuple):
-    """The postings that a query met, with what each gives to its row; those of a row stand in query order."""
-
-    terms: Sequence[str]
-    which: NDArray[np.intp]
-    rows: Rows
-    scores: _Floats
-
-
-@dataclass(frozen=True)
-class SparseResult:
-    """The rows that hold at least one query term, and their BM25 scores.
-
-    Attributes:
-        rows: int64 ``[m]``, ascending; each is visible and scores above zero.
-        scores: float64 ``[m]``, BM25 in its own units.
-        bound: The most any document could score for this query: the sum of its known terms' idf, 0 without
-            any. A term is known when a visible row holds it.
-    """
-
-    rows: NDArray[np.int64]
-    scores: _Floats
-    bound: float
-    _matches: _Matches = field(repr=False)
-
-    def explain(self, row: int) -> dict[str, float]:
-        """Give each query term's part of the score of one row.
-
-        Args:
-            row: A row number; a row that is not among :attr:`rows` has no parts.
-
-        Returns:
-            Term -> part, in the order of the query, only for terms the row holds. The parts sum to the row's
-            score within 1e-9.
-        """
-        terms, which, rows, scores = self._matches
-        return {terms[which[i]]: float(scores[i]) for i in np.flatnonzero(rows == row)}
 
 
 class SparseIndex:
@@ -92,12 +54,10 @@ class SparseIndex:
     """
 
     def __init__(self, k1: float = 1.2, b: float = 0.75) -> None:
-        if not (_is_number(k1) and k1 >= 0):
-            raise InvalidInputError(f"k1: expected a finite number of at least 0, got {k1!r}")
-        if not (_is_number(b) and 0 <= b <= 1):
-            raise InvalidInputError(f"b: expected a number from 0 to 1, got {b!r}")
+        check_bm25(k1, b)
         self.k1, self.b = float(k1), float(b)
         self._terms = _Vocabulary()
+        self._first = 0  # row of its first text
         self._segments: list[Segment] = []
         self._lengths = Growing()
         self._length = 0
@@ -107,6 +67,36 @@ class SparseIndex:
     def __len__(self) -> int:
         """The number of rows."""
         return len(self._lengths)
+
+    def beside(self) -> SparseIndex:
+        """Return an empty index for the rows that follow, with the same terms; :meth:`absorb` takes it in."""
+        part = SparseIndex(self.k1, self.b)
+        part._terms, part._first = self._terms, self._first + len(self)
+        return part
+
+    def absorb(self, part: SparseIndex) -> None:
+        """Append what :meth:`beside` was filled with; the cost is that of copying the rows' lengths."""
+        self._seal_tail()
+        self._segments = [*self._segments, *part._all_segments()]
+        self._lengths.extend(part._lengths.view)
+        self._length += part._length
+
+    def settle(self) -> None:
+        """Merge segments; a reader meanwhile sees those of before."""
+        settled: list[Segment] = []
+        for segment in self._segments:
+            _push(settled, segment)
+        self._segments = settled
+
+    def since(self, row: int, terms: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Give the rows from ``row`` on, and the vocabulary from its ``terms``-th term on, as :meth:`to_state` does."""
+        segments = [part for segment in self._all_segments() if len((part := segment.since(row)).rows)]
+        return self._state(segments, self._lengths.view[row - self._first :], terms)
+
+    @property
+    def terms(self) -> int:
+        """How many terms are known."""
+        return len(self._terms)
 
     def extend(self, token_lists: Iterable[Sequence[str]]) -> None:
         """Append rows.
@@ -164,7 +154,7 @@ class SparseIndex:
         if visible is not None and groups is not None:
             total, rows = np.where(visible, total.take(groups), 0.0), np.full_like(rows, -1)
         found = np.flatnonzero(total > 0)  # on floats flatnonzero is 8 times slower
-        matches = _Matches(tuple(known), which, rows, scores)
+        matches = Matches(tuple(known), which, rows, scores)
         return SparseResult(found, total[found], float(idf[df > 0].sum()), matches)
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -174,9 +164,13 @@ class SparseIndex:
             A header for JSON and named arrays; :meth:`from_state` takes both back. The arrays are not copies
             and are valid until the index changes.
         """
-        segments = self._all_segments()
-        header = {"version": _VERSION, "k1": self.k1, "b": self.b, "tokens": self._length, "segments": len(segments)}
-        arrays: dict[str, NDArray[Any]] = {"lengths": self._lengths.view, "terms": self._terms.to_array()}
+        return self._state(self._all_segments(), self._lengths.view, 0)
+
+    def _state(
+        self, segments: Sequence[Segment], lengths: Rows, terms: int
+    ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        header = {"version": _VERSION, "k1": self.k1, "b": self.b, "segments": len(segments)}
+        arrays: dict[str, NDArray[Any]] = {"lengths": lengths, "terms": self._terms.to_array(terms)}
         for i, segment in enumerate(segments):
             arrays |= {f"{i}.{name}": getattr(segment, name) for name in _SEGMENT_ARRAYS}
         return header, arrays
@@ -198,16 +192,23 @@ class SparseIndex:
         if header.get("version") != _VERSION:
             raise FormatVersionError(f"sparse index version {header.get('version')!r}: this release reads {_VERSION}")
         index = cls(header["k1"], header["b"])
-        index._lengths = Growing(np.asarray(arrays["lengths"]))
-        index._length = header["tokens"]
-        index._terms = _Vocabulary(arrays["terms"])
-        for i in range(header["segments"]):
-            stored = (np.asarray(arrays[f"{i}.{name}"]) for name in _SEGMENT_ARRAYS)
-            index._segments.append(Segment(*stored))
+        index.load(header, arrays)
         return index
 
+    def load(self, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Append the rows that :meth:`to_state` or :meth:`since` gave; they follow those that are here."""
+        lengths = np.asarray(arrays["lengths"])
+        if len(self):
+            self._lengths.extend(lengths)
+        else:
+            self._lengths = Growing(lengths)
+        self._length += int(lengths.sum(dtype=np.int64))
+        self._terms.extend(arrays["terms"])
+        for i in range(header["segments"]):
+            self._segments.append(Segment(*(np.asarray(arrays[f"{i}.{name}"]) for name in _SEGMENT_ARRAYS)))
+
     def _append(self, terms: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
-        first = len(self)
+        first = self._first + len(self)
         rows = np.repeat(np.arange(first, first + len(lengths), dtype=np.int32), lengths)
         self._lengths.extend(lengths)
         self._length += len(terms)
@@ -216,16 +217,15 @@ class SparseIndex:
             self._tail_terms.extend(terms)
             self._tail_rows.extend(rows)
             return
-        if len(self._tail_terms):
-            self._push(build(self._tail_terms.view, self._tail_rows.view))
-            self._tail_terms, self._tail_rows = Growing(), Growing()
+        self._seal_tail()
         for start, end in _blocks(lengths):
-            self._push(build(terms[start:end], rows[start:end]))
+            _push(self._segments, build(terms[start:end], rows[start:end]))
 
-    def _push(self, segment: Segment) -> None:
-        while self._segments and len(self._segments[-1].rows) < _GROWTH * len(segment.rows):
-            segment = merge(self._segments.pop(), segment)
-        self._segments.append(segment)
+    def _seal_tail(self) -> None:
+        self._open_segment = None
+        if len(self._tail_terms):
+            _push(self._segments, build(self._tail_terms.view, self._tail_rows.view))
+            self._tail_terms, self._tail_rows = Growing(), Growing()
 
     def _all_segments(self) -> list[Segment]:
         """The sealed segments and one of the tail, built when it is first looked at."""
@@ -257,25 +257,25 @@ class SparseIndex:
         return norms
 
 
+def _push(segments: list[Segment], segment: Segment) -> None:
+    while segments and len(segments[-1].rows) < _GROWTH * len(segment.rows):
+        segment = merge(segments.pop(), segment)
+    segments.append(segment)
+
+
 class _Vocabulary(dict[str, int]):
     """Term -> number in order of first appearance."""
 
-    def __init__(self, stored: NDArray[np.uint8] | None = None) -> None:
-        super().__init__()
-        if stored is not None:
-            words = json.loads(stored.tobytes())
-            self.update(zip(words, range(len(words)), strict=True))
+    def extend(self, stored: NDArray[np.uint8]) -> None:
+        words = json.loads(stored.tobytes())
+        self.update(zip(words, range(len(self), len(self) + len(words)), strict=True))
 
     def __missing__(self, term: str) -> int:
         self[term] = number = len(self)
         return number
 
-    def to_array(self) -> NDArray[np.uint8]:
-        return np.frombuffer(json.dumps(list(self)).encode(), np.uint8)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.floating) and math.isfinite(value)
+    def to_array(self, first: int) -> NDArray[np.uint8]:
+        return np.frombuffer(json.dumps(list(islice(self, first, None))).encode(), np.uint8)
 
 
 def _summed(which: NDArray[np.intp], owners: Rows, counts: NDArray[Any]) -> tuple[NDArray[np.intp], Rows, NDArray[Any]]:

@@ -32,6 +32,10 @@ class _Column:
             for key in {key_of(element) for element in value}:
                 self.elements.add(key, row)
 
+    @property
+    def both(self) -> tuple[Postings, Postings]:
+        return self.values, self.elements
+
     def seal(self) -> None:
         self.values.seal()
         self.elements.seal()
@@ -51,7 +55,7 @@ class Columns:
     """
 
     def __init__(self) -> None:
-        self.n = 0
+        self.n = self.first = 0
         self._columns: dict[str, _Column] = {}
 
     def extend(self, metadatas: Iterable[Mapping[str, Any]]) -> None:
@@ -71,6 +75,26 @@ class Columns:
         for column in touched.values():
             column.seal()
 
+    def beside(self) -> Columns:
+        """Return empty columns for the rows that follow; :meth:`absorb` takes them in."""
+        part = Columns()
+        part.n = part.first = self.n
+        return part
+
+    def absorb(self, part: Columns) -> None:
+        """Append what :meth:`beside` was filled with."""
+        for path, column in part._columns.items():
+            mine = self._columns.setdefault(path, _Column())
+            mine.values.absorb(column.values.segments())
+            mine.elements.absorb(column.elements.segments())
+        self.n = part.n
+
+    def settle(self) -> None:
+        """Merge segments; a reader meanwhile sees those of before."""
+        for column in list(self._columns.values()):
+            column.values.settle()
+            column.elements.settle()
+
     def present(self, path: str) -> Mask:
         """The rows that have the path, whatever its value: bool ``[n]``, new."""
         column = self._columns.get(path)
@@ -85,6 +109,15 @@ class Columns:
             lengths = np.diff(values.offsets)
             numbers[values.rows] = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         return numbers
+
+    def scalar(self, path: str) -> Mask:
+        """The rows whose value at the path is neither a list nor an object: bool ``[n]``, new."""
+        column = self._columns.get(path)
+        if column is None:
+            return self._mask(())
+        whole = column.values.whole()
+        scalars = np.fromiter(map(_is_scalar, whole.ordered()), np.bool_)
+        return self._mask([whole.rows[np.repeat(scalars, np.diff(whole.offsets))]])
 
     def where(self, path: str, rule: Rule) -> Mask:
         """The rows whose value at the path satisfies a rule: bool ``[n]``, new."""
@@ -129,19 +162,25 @@ class Columns:
         """Give everything as a JSON-able dict and arrays, for :meth:`from_state`.
 
         Returns:
-            The dict: ``n``, and for each path the lengths of its pieces of the arrays, first for its values, then for
-            the elements of its lists. The arrays: ``keys`` uint8 (the distinct values as JSON), ``offsets`` int32,
+            The dict: ``n``, and for each path the lengths of its pieces of the arrays, for its values and for the
+            elements of its lists. The arrays: ``keys`` uint8 (the distinct values as JSON), ``offsets`` int32,
             ``rows`` int32.
         """
+        return self.since(0)
+
+    def since(self, row: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Give the rows from ``row`` on, as :meth:`to_state` does."""
         segments = {
-            path: [postings.whole() for postings in (column.values, column.elements) if postings]
+            path: [[Segment.merge(parts)] if (parts := postings.since(row)) else [] for postings in column.both]
             for path, column in self._columns.items()
         }
-        pieces = [(s.encoded(), s.offsets, s.rows) for column in segments.values() for s in column]
+        pieces = [(s.encoded(), s.offsets, s.rows) for both in segments.values() for found in both for s in found]
         lengths = iter([[len(array) for array in piece] for piece in pieces])
         state = {
-            "n": self.n,
-            "columns": {path: [next(lengths) for _ in column] for path, column in segments.items()},
+            "n": self.n - row,
+            "columns": {
+                path: [[next(lengths) for _ in found] for found in both] for path, both in segments.items() if any(both)
+            },
         }
         joined = zip(_ARRAYS, zip(*pieces, strict=True), strict=True) if pieces else ()
         arrays = {name: np.zeros(0, dtype) for name, dtype in _ARRAYS.items()}
@@ -157,19 +196,23 @@ class Columns:
             ValueError: The arrays are not as long as the dict says.
         """
         columns = cls()
-        columns.n = state["n"]
+        columns.load(state, arrays)
+        return columns
+
+    def load(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Append the rows that :meth:`to_state` or :meth:`since` gave; they follow those that are here."""
         sources = [np.asarray(arrays[name]) for name in _ARRAYS]
         ends = [0, 0, 0]
-        for path, pieces in state["columns"].items():
-            postings = []
-            for lengths in pieces:
-                starts, ends = ends, [end + length for end, length in zip(ends, lengths, strict=True)]
-                keys, offsets, rows = (s[a:b] for s, a, b in zip(sources, starts, ends, strict=True))
-                postings.append(Postings([Segment(keys, offsets, rows)]))
-            columns._columns[path] = _Column(*postings)
+        for path, both in state["columns"].items():
+            column = self._columns.setdefault(path, _Column())
+            for postings, pieces in zip(column.both, both, strict=True):
+                for lengths in pieces:
+                    starts, ends = ends, [end + length for end, length in zip(ends, lengths, strict=True)]
+                    keys, offsets, rows = (s[a:b] for s, a, b in zip(sources, starts, ends, strict=True))
+                    postings.absorb([Segment(keys, offsets, rows)])
         if ends != [len(source) for source in sources]:
             raise ValueError(f"column arrays: expected lengths {ends}, got {[len(source) for source in sources]}")
-        return columns
+        self.n += state["n"]
 
 
 _ARRAYS = {"keys": np.uint8, "offsets": np.int32, "rows": np.int32}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bedside.engines.embedded.index.blocks import Blocks
 from bedside.engines.embedded.index.sketch import SAMPLE, Sketch, learn_axes, prunes
+from bedside.search.pool import Signal, Top
 from bedside.search.rank import Rows, Scores, best
 from bedside.types import Matrix, Vector
 
@@ -38,15 +39,8 @@ _BATCH_FROM = 8
 _BATCH = 64
 
 
-class Prior(NamedTuple):
-    """What is added to a row's weighted cosine: float64 ``values`` for ``rows``, zero elsewhere."""
-
-    rows: Rows
-    values: Scores
-
-
-class Top(NamedTuple):
-    """Rows best first, with their scores and exact cosines."""
+class Exact(NamedTuple):
+    """Rows with their scores and exact cosines."""
 
     rows: Rows
     scores: Scores
@@ -67,7 +61,9 @@ class DenseIndex:
 
     def extend(self, vectors: Matrix) -> None:
         """Append rows: ``[m, d]`` float32, finite and not zero; each is stored divided by its length."""
-        unit = unit_rows(vectors)
+        self._append(unit_rows(vectors))
+
+    def _append(self, unit: Matrix) -> None:
         self._vectors.extend(unit)
         if self._sketch is not None:
             self._sketch.extend(unit)
@@ -89,7 +85,7 @@ class DenseIndex:
         return np.clip(out, -1.0, 1.0)
 
     def top(
-        self, query: Vector, k: int, allowed: NDArray[np.bool_], weight: float = 1.0, prior: Prior | None = None
+        self, query: Vector, k: int, allowed: NDArray[np.bool_], weight: float = 1.0, prior: Signal | None = None
     ) -> Top:
         """Return the ``k`` best rows by ``weight * cosine + prior``, exactly.
 
@@ -103,7 +99,7 @@ class DenseIndex:
         return self._winners(query, self._upper(query, allowed), k, weight, prior)
 
     def top_many(
-        self, queries: Matrix, k: int, allowed: NDArray[np.bool_], weight: float, priors: Sequence[Prior | None]
+        self, queries: Matrix, k: int, allowed: NDArray[np.bool_], weight: float, priors: Sequence[Signal | None]
     ) -> list[Top]:
         """Answer many queries ``[q, d]`` as :meth:`top` answers each; many of them share one matrix product."""
         if len(queries) < _BATCH_FROM or np.count_nonzero(allowed) < _GATHER_BELOW * len(allowed):
@@ -121,6 +117,19 @@ class DenseIndex:
         """Return what :meth:`from_arrays` takes back."""
         sketch = {} if self._sketch is None else self._sketch.to_arrays()
         return {"vectors": self._vectors.whole(), **{f"sketch.{name}": array for name, array in sketch.items()}}
+
+    def since(self, row: int) -> dict[str, NDArray[Any]]:
+        """Return the unit vectors from ``row`` on, for :meth:`load`."""
+        return {"vectors": self.vectors(np.arange(row, len(self)))}
+
+    def load(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Append what :meth:`since` gave."""
+        self._append(arrays["vectors"])
+
+    def absorb(self, part: DenseIndex) -> None:
+        """Append the rows of another index. A search meanwhile sees the rows that it knows of, and no more."""
+        for _, block in part._vectors.parts(len(part)):
+            self._append(block)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> DenseIndex:
@@ -171,7 +180,7 @@ class DenseIndex:
         upper: tuple[Rows | None, NDArray[np.float32]],
         k: int,
         weight: float,
-        prior: Prior | None,
+        prior: Signal | None,
     ) -> Top:
         """Return the ``k`` best rows, given bounds from above on their cosines."""
         rows, bounds = upper
@@ -191,10 +200,10 @@ class DenseIndex:
             places = np.flatnonzero(bounds > -np.inf)
         found = self._scored(query, places if rows is None else rows[places], weight, prior)
         order = best(found.rows, found.scores, k)
-        return Top(found.rows[order], found.scores[order], found.cosines[order])
+        return Top(found.rows[order], found.scores[order])
 
     def _narrowed(
-        self, query: Vector, places: Rows, rows: Rows | None, least: float, weight: float, prior: Prior | None
+        self, query: Vector, places: Rows, rows: Rows | None, least: float, weight: float, prior: Signal | None
     ) -> Rows:
         """Drop places that a sketch could not rule out and a float32 product can; float64 is for the few left."""
         if len(places) < _NARROW_FROM:
@@ -210,9 +219,9 @@ class DenseIndex:
             return self._vectors.dot(unit, int(rows[-1]) + 1)[rows]
         return self._vectors.dot_some(unit, rows)
 
-    def _scored(self, query: Vector, rows: Rows, weight: float, prior: Prior | None) -> Top:
+    def _scored(self, query: Vector, rows: Rows, weight: float, prior: Signal | None) -> Exact:
         cosines = self.cosines(query, rows)
-        return Top(rows, weight * cosines + _prior_of(prior, rows), cosines)
+        return Exact(rows, weight * cosines + _prior_of(prior, rows), cosines)
 
     def _error(self, weight: float) -> float:
         """Bound the rounding error of a float32 bound: Higham, Accuracy and Stability, §3.1, for unit vectors."""
@@ -248,8 +257,5 @@ def _unit(query: Vector) -> Scores:
     return np.asarray(wide / np.sqrt(wide @ wide))
 
 
-def _prior_of(prior: Prior | None, rows: Rows) -> Scores | float:
-    if prior is None or not len(prior.rows):
-        return 0.0
-    at = np.minimum(np.searchsorted(prior.rows, rows), len(prior.rows) - 1)
-    return np.where(prior.rows[at] == rows, prior.values[at], 0.0)
+def _prior_of(prior: Signal | None, rows: Rows) -> Scores | float:
+    return 0.0 if prior is None else prior.at(rows)

@@ -30,6 +30,14 @@ class Segment:
         held = self.terms[np.minimum(places, len(self.terms) - 1)] == terms
         return list(map(slice, self.starts[places].tolist(), self.starts[places + held].tolist()))
 
+    def since(self, row: int) -> Segment:
+        """Return the postings of the rows from ``row`` on."""
+        kept = self.rows >= row
+        ends = np.append(0, np.cumsum(kept))[self.starts]
+        sizes = np.diff(ends)
+        held = sizes > 0
+        return Segment(self.terms[held], np.append(0, np.cumsum(sizes[held])), self.rows[kept], self.counts[kept])
+
 
 class Growing:
     """An int32 array that grows at its end at constant cost per element; its start is not copied until then."""

@@ -7,8 +7,8 @@ writes and replay both go through :meth:`Index.apply`.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -21,8 +21,9 @@ from bedside.engines.embedded.index.columns import Columns
 from bedside.engines.embedded.index.dense import DenseIndex
 from bedside.engines.embedded.index.mask import mask
 from bedside.engines.embedded.log.log import Span
-from bedside.filters.tree import Node
-from bedside.records import ScopeKey
+from bedside.engines.protocol import Selection
+from bedside.filters.rules import fields
+from bedside.records import Delete, ScopeKey
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Metadata, Vector
 
@@ -43,27 +44,7 @@ class Put(NamedTuple):
     span: Span
 
 
-class Delete(NamedTuple):
-    """A record that was removed."""
-
-    id: str
-    scope: ScopeKey
-
-
 Entry: TypeAlias = Put | Delete
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """The rows of one search, as ``[n]`` masks.
-
-    Attributes:
-        visible: The corpus: what the scope may see. Statistics are counted over it and nothing else.
-        allowed: The part of it that the filter and the ids leave.
-    """
-
-    visible: Mask
-    allowed: Mask
 
 
 class Index:
@@ -79,7 +60,9 @@ class Index:
         self._offsets = array("q")
         self._lengths = array("q")
         self._count = 0
-        self._groups: tuple[str, str, NDArray[np.int32]] | None = None
+        self._first = 0  # the number of its first row
+        self._gone: set[tuple[ScopeKey, str]] = set()  # what a part replaces or deletes of the rows before it
+        self._groups: tuple[str, NDArray[np.int64]] | None = None
         self.set_dimension(dimension)
 
     def __len__(self) -> int:
@@ -89,12 +72,47 @@ class Index:
     @property
     def rows(self) -> int:
         """Rows ever put, the dead ones included."""
-        return len(self._alive)
+        return self._first + len(self._alive)
 
-    @property
-    def scopes(self) -> list[ScopeKey]:
-        """Scopes that hold records."""
-        return [scope for scope, ids in self._ids.items() if ids]
+    def scopes(self) -> list[tuple[ScopeKey, int]]:
+        """Return the scopes that hold records, and how many each holds."""
+        return [(scope, len(ids)) for scope, ids in self._ids.items() if ids]
+
+    def beside(self) -> Index:
+        """Return an empty index for the rows that follow this one's last; :meth:`absorb` takes it in.
+
+        Both share the tokenizer and the vocabulary, so one writer at a time may fill a part.
+        """
+        part = copy(self)
+        part.sparse, part.columns = self.sparse.beside(), self.columns.beside()
+        part.dense = None if self.dense is None else DenseIndex(self.dense.dimension)
+        part._ids, part._alive, part._offsets, part._lengths = {}, bytearray(), array("q"), array("q")
+        part._count, part._first, part._gone, part._groups = 0, self.rows, set(), None
+        return part
+
+    def join(self, part: Index) -> None:
+        """Take in the vectors of a part: the long half of :meth:`absorb`, which searches need not wait for."""
+        if self.dense is None:
+            self.dense = part.dense
+        elif part.dense is not None:
+            self.dense.absorb(part.dense)
+
+    def absorb(self, part: Index) -> None:
+        """Take in a part that :meth:`beside` made and :meth:`join` took the vectors of, all its rows at once."""
+        for scope, id in part._gone:
+            self._kill(scope, id)
+        self.sparse.absorb(part.sparse)
+        self.columns.absorb(part.columns)
+        for mine, other in ((self._alive, part._alive), (self._offsets, part._offsets), (self._lengths, part._lengths)):
+            mine += other  # type: ignore[operator]
+        for scope, ids in part._ids.items():
+            self._ids.setdefault(scope, {}).update(ids)
+        self._count += part._count
+
+    def settle(self) -> None:
+        """Merge what was taken in; searches go on with what was there before."""
+        self.sparse.settle()
+        self.columns.settle()
 
     def apply(self, entries: Iterable[Entry]) -> None:
         """Take over what was written, in order."""
@@ -103,10 +121,10 @@ class Index:
             self._extend(puts)
             row = self.rows - len(puts)
             for entry in batch:
-                self._kill(entry)
+                self._kill(entry.scope, entry.id)
                 if isinstance(entry, Put):
                     self._ids.setdefault(entry.scope, {})[entry.id] = row
-                    self._alive[row] = 1
+                    self._alive[row - self._first] = 1
                     self._count += 1
                     row += 1
 
@@ -121,11 +139,13 @@ class Index:
         if self.dense is not None and puts:
             self.dense.extend(np.stack([put.vector for put in puts if put.vector is not None]))
 
-    def _kill(self, entry: Entry) -> None:
-        row = self._ids.get(entry.scope, {}).pop(entry.id, None)
+    def _kill(self, scope: ScopeKey, id: str) -> None:
+        row = self._ids.get(scope, {}).pop(id, None)
         if row is not None:
-            self._alive[row] = 0
+            self._alive[row - self._first] = 0
             self._count -= 1
+        elif self._first:
+            self._gone.add((scope, id))
 
     def set_dimension(self, dimension: int | None) -> None:
         """Make room for vectors of the dimension that the first record decides; until there is one, it may change."""
@@ -143,49 +163,93 @@ class Index:
             for id, row in ids.items():
                 yield (scope, id), self.span(row)
 
-    def groups(self, key: str, member: str) -> NDArray[np.int32]:
-        """Number the groups of rows that have the metadata key ``member`` and one value of ``key``: int32 ``[n]``.
+    def groups(self, key: str, read: Callable[[int], Mapping[str, Any]]) -> NDArray[np.int64]:
+        """Number the groups of rows that have one value of ``key``: int64 ``[n]``; a row without it is its own group.
 
-        Rows of no group have -1. They are kept until the next put: numbering 1,000,000 rows takes 0.2 s.
+        Lists and objects are one group where they are equal, which only their records can tell. The numbers are kept
+        until the next put: numbering 1,000,000 rows takes 0.2 s.
+
+        Args:
+            key: A metadata key, or a dotted path.
+            read: Returns the metadata of a row.
         """
-        if self._groups is None or self._groups[:2] != (key, member) or len(self._groups[2]) != self.rows:
-            numbers = np.where(self.columns.present(member), self.columns.groups(key), np.int32(-1))
-            self._groups = (key, member, numbers)
-        return self._groups[2]
+        if self._groups is None or self._groups[0] != key or len(self._groups[1]) != self.rows:
+            values = self.columns.groups(key).astype(np.int64)
+            numbers = np.where(values < 0, self.rows + np.arange(self.rows), values)
+            kinds: dict[bytes, int] = {}
+            for row in np.flatnonzero(~self.columns.scalar(key) & (values >= 0) & self.alive()).tolist():
+                value = fields(read(row))[key]
+                numbers[row] = kinds.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), -1 - len(kinds))
+            self._groups = (key, numbers)
+        return self._groups[1]
+
+    def members(self, key: str) -> Mask:
+        """Say which rows have a metadata key, whatever its value: bool ``[n]``."""
+        return self.columns.present(key)
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the whole index as a JSON value and arrays; the arrays are not copies."""
-        scopes = [(scope, list(ids)) for scope, ids in self._ids.items() if ids]
-        sparse, sparse_arrays = self.sparse.to_state()
-        columns, column_arrays = self.columns.to_state()
-        rows = [row for scope, _ in scopes for row in self._ids[scope].values()]
+        return self._state(0, self.sparse.to_state(), self.columns.to_state(), self._dense_arrays(0))
+
+    def since(self, row: int, terms: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return what was put from ``row`` on, and which rows are alive by now; ``terms`` as in the sparse index."""
+        return self._state(row, self.sparse.since(row, terms), self.columns.since(row), self._dense_arrays(row))
+
+    def _state(
+        self,
+        row: int,
+        sparse: tuple[dict[str, Any], dict[str, NDArray[Any]]],
+        columns: tuple[dict[str, Any], dict[str, NDArray[Any]]],
+        dense: dict[str, NDArray[Any]],
+    ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        found = {scope: {id: at for id, at in ids.items() if at >= row} for scope, ids in self._ids.items()}
+        scopes = [(scope, list(ids)) for scope, ids in found.items() if ids]
+        rows = [at for scope, _ in scopes for at in found[scope].values()]
         arrays: dict[str, NDArray[Any]] = {
             "alive": np.frombuffer(bytes(self._alive), np.uint8),
-            "offsets": np.array(self._offsets, np.int64),
-            "lengths": np.array(self._lengths, np.int64),
+            "offsets": np.array(self._offsets[row:], np.int64),
+            "lengths": np.array(self._lengths[row:], np.int64),
             "ids": np.frombuffer(orjson.dumps(scopes), np.uint8),
             "rows": np.array(rows, np.int64),
-            **{f"sparse.{name}": array for name, array in sparse_arrays.items()},
-            **{f"columns.{name}": array for name, array in column_arrays.items()},
+            **{f"sparse.{name}": array for name, array in sparse[1].items()},
+            **{f"columns.{name}": array for name, array in columns[1].items()},
+            **{f"dense.{name}": array for name, array in dense.items()},
         }
-        if self.dense is not None:
-            arrays |= {f"dense.{name}": array for name, array in self.dense.to_arrays().items()}
-        return {"sparse": sparse, "columns": columns}, arrays
+        return {"first": row, "sparse": sparse[0], "columns": columns[0]}, arrays
+
+    def _dense_arrays(self, row: int) -> dict[str, NDArray[Any]]:
+        if self.dense is None:
+            return {}
+        return self.dense.since(row) if row else self.dense.to_arrays()
 
     def load(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what :meth:`to_state` gave, in place of everything; the arrays may be read-only memory maps."""
-        self.sparse = SparseIndex.from_state(state["sparse"], _named(arrays, "sparse."))
-        self.columns = Columns.from_state(state["columns"], _named(arrays, "columns."))
+        """Append what :meth:`to_state` or :meth:`since` gave, which follows what is here; memory maps serve."""
+        if state["first"] != self.rows:
+            raise ValueError(f"the rows begin at {state['first']}, expected {self.rows}")
+        self.sparse.load(state["sparse"], _named(arrays, "sparse."))
+        self.columns.load(state["columns"], _named(arrays, "columns."))
         dense = _named(arrays, "dense.")
-        self.dense = DenseIndex.from_arrays(dense) if dense else None
+        if dense and self.dense is not None and self.rows:
+            self.dense.load(dense)
+        else:
+            self.dense = DenseIndex.from_arrays(dense) if dense else None
         self._alive = bytearray(arrays["alive"])
-        self._offsets = array("q", arrays["offsets"].tobytes())
-        self._lengths = array("q", arrays["lengths"].tobytes())
+        self._offsets.frombytes(arrays["offsets"].tobytes())
+        self._lengths.frombytes(arrays["lengths"].tobytes())
         rows = iter(arrays["rows"].tolist())
-        self._ids = {
-            tuple(scope): dict(zip(ids, islice(rows, len(ids)), strict=True))
-            for scope, ids in orjson.loads(arrays["ids"].tobytes())
-        }
+        for scope, ids in orjson.loads(arrays["ids"].tobytes()):
+            mine = self._ids.setdefault(tuple(scope), {})
+            for id, row in zip(ids, islice(rows, len(ids)), strict=True):
+                mine.pop(id, None)  # a replaced record counts as added now
+                mine[id] = row
+
+    def drop_dead(self) -> None:
+        """Forget the ids of dead rows, after the last :meth:`load`."""
+        alive = self._alive
+        for scope, ids in self._ids.items():
+            if dead := [id for id, row in ids.items() if not alive[row]]:
+                for id in dead:
+                    del self._ids[scope][id]
         self._count = sum(map(len, self._ids.values()))
 
     def row(self, scope: ScopeKey, id: str) -> int | None:
@@ -209,16 +273,31 @@ class Index:
         out[np.fromiter(ids.values(), np.int64, len(ids))] = True
         return out
 
-    def candidates(self, scope: ScopeKey, node: Node | None, ids: Iterable[str] | None) -> Candidates:
-        """Return the rows that a search may see, and those of them that it may return."""
-        visible = allowed = self.visible(scope)
-        if node is not None:
-            allowed = allowed & mask(node, self.columns)
-        if ids is not None:
+    def allowed(self, selection: Selection, visible: Mask | None = None) -> Mask:
+        """Return the rows that a selection leaves of what its scope sees."""
+        allowed = self.visible(selection.scope) if visible is None else visible
+        if selection.node is not None:
+            allowed = allowed & mask(selection.node, self.columns)
+        if selection.ids is not None:
             named = np.zeros(self.rows, dtype=np.bool_)
-            named[[row for id in ids if (row := self.row(scope, id)) is not None]] = True
+            named[[row for id in selection.ids if (row := self.row(selection.scope, id)) is not None]] = True
             allowed = allowed & named
-        return Candidates(visible, allowed)
+        return allowed
+
+    def chosen(self, selection: Selection) -> list[int]:
+        """Return the selected rows: by id in the order asked, else in insertion order."""
+        allowed = self.allowed(selection)
+        if selection.ids is None:
+            rows: list[int] = np.flatnonzero(allowed).tolist()
+            return rows
+        found = [self.row(selection.scope, id) for id in selection.ids]
+        return [row for row in found if row is not None and allowed[row]]
+
+    def names(self, selection: Selection) -> list[str]:
+        """Return the ids of the selected records, each once."""
+        allowed = self.allowed(selection)
+        named = self.ids(selection.scope) if selection.ids is None else dict.fromkeys(selection.ids)
+        return [id for id in named if (row := self.row(selection.scope, id)) is not None and allowed[row]]
 
 
 def _named(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

@@ -59,6 +59,15 @@ class Segment:
         rows = np.concatenate([part.rows for part in parts])[np.argsort(ranks, kind="stable")]
         return cls(keys, _offsets(np.bincount(ranks, minlength=len(rank))), rows)
 
+    def since(self, row: int) -> Segment | None:
+        """Return the entries of the rows from ``row`` on; ``None`` where there are none."""
+        kept = self.rows >= row
+        if not kept.any():
+            return None
+        sizes = np.diff(np.append(0, np.cumsum(kept))[self.offsets])
+        keys = _sections(key for key, size in zip(self.ordered(), sizes.tolist(), strict=True) if size)
+        return Segment(keys, _offsets(sizes[sizes > 0]), self.rows[kept])
+
     def _per_row(self, rank: dict[Key, int]) -> Rows:
         ranks = np.fromiter((rank[key] for key in self.ordered()), np.int32)
         return np.repeat(ranks, np.diff(self.offsets))
@@ -153,21 +162,45 @@ class Postings:
         An entry is thus merged a number of times that grows with the logarithm of what there is, and a reader
         meets as few segments.
         """
-        if self._pending < TAIL:
-            return
-        self._segments.append(Segment.of(self._tail))
+        if self._pending >= TAIL:
+            self._close_tail()
+            self.settle()
+
+    def absorb(self, others: Sequence[Segment]) -> None:
+        """Append segments, all of whose rows are above those that are here; :meth:`settle` merges them."""
+        if others:
+            self._close_tail()
+            self._segments = [*self._segments, *others]
+
+    def settle(self) -> None:
+        """Merge segments; a reader meanwhile sees those of before."""
+        settled = list(self._segments)
+        for end in range(len(settled), 0, -1):
+            first, size = end - 1, len(settled[end - 1].rows)
+            while first and len(settled[first - 1].rows) <= 2 * size:
+                first -= 1
+                size += len(settled[first].rows)
+            if first < end - 1:
+                settled[first:end] = [Segment.merge(settled[first:end])]
+                break
+        self._segments = settled
+
+    def segments(self) -> list[Segment]:
+        """Everything as segments, the tail among them."""
+        return [*self._segments, *([Segment.of(self._tail)] if self._tail else [])]
+
+    def since(self, row: int) -> list[Segment]:
+        """The entries of the rows from ``row`` on, as segments."""
+        return [part for segment in self.segments() if (part := segment.since(row)) is not None]
+
+    def _close_tail(self) -> None:
+        if self._tail:
+            self._segments = [*self._segments, Segment.of(self._tail)]
         self._tail, self._pending = {}, 0
-        first = len(self._segments) - 1
-        size = len(self._segments[first].rows)
-        while first and len(self._segments[first - 1].rows) <= 2 * size:
-            first -= 1
-            size += len(self._segments[first].rows)
-        if first < len(self._segments) - 1:
-            self._segments[first:] = [Segment.merge(self._segments[first:])]
 
     def whole(self) -> Segment:
         """Everything as one segment; there must be something."""
-        parts = [*self._segments, *([Segment.of(self._tail)] if self._tail else [])]
+        parts = self.segments()
         return parts[0] if len(parts) == 1 else Segment.merge(parts)
 
     def rows(self) -> Iterator[Rows]:

@@ -1,8 +1,10 @@
-"""``cache/index.bin``: the derived index of a log up to one position, so that opening need not replay it.
+"""``cache/``: the derived index of a log up to one position, so that opening need not replay it.
 
-The file may be deleted at any time, and one that does not match, or is damaged, is passed over. Layout: eight bytes of
-magic, the length of the header (little-endian int64), the header as one sealed JSON line, then the arrays, each at a
-multiple of 64 bytes and named by the header with type, shape, offset and CRC-32. Arrays are views of a memory map.
+``log-000001-0.bin`` holds the index of the log ``log-000001.jsonl`` as it was at one checkpoint, and ``…-1.bin``,
+``…-2.bin`` and so on what came until the next ones. Files may be deleted at any time; one that does not follow what was
+read before it, or is damaged, is passed over, and so are those behind it. Layout of a file: eight bytes of magic, the
+length of the header (little-endian int64), the header as one sealed JSON line, then the arrays, each at a multiple of
+64 bytes and named by the header with type, shape, offset and CRC-32. Arrays are views of a memory map.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
 from bedside.errors import WriteFailedError
 from bedside.store.files import make_private_folder, refusals, replace_file
 
-NAME = "index.bin"
+SUFFIX = ".bin"
 _MAGIC = b"BEDSIDE\x01"
 _ALIGN = 64
 _log = logging.getLogger(__name__)
@@ -31,8 +33,8 @@ _log = logging.getLogger(__name__)
 Arrays = dict[str, NDArray[Any]]
 
 
-def write_cache(folder: Path, facts: Mapping[str, Any], arrays: Arrays) -> None:
-    """Write ``facts`` (JSON) and ``arrays``; where the disk refuses, log it and go on without a cache."""
+def write_cache(file: Path, facts: Mapping[str, Any], arrays: Arrays) -> bool:
+    """Write ``facts`` (JSON) and ``arrays``; where the disk refuses, log it, go on without a cache and say False."""
     table, offset = {}, 0
     for name, array in arrays.items():
         data = np.ascontiguousarray(array)
@@ -49,16 +51,18 @@ def write_cache(folder: Path, facts: Mapping[str, Any], arrays: Arrays) -> None:
             yield b"\0" * (_aligned(data.nbytes) - data.nbytes)
 
     try:
-        make_private_folder(folder)
-        replace_file(folder / NAME, chunks())
+        make_private_folder(file.parent)
+        replace_file(file, chunks())
     except (WriteFailedError, OSError) as error:
         _log.warning("the cache was not written, the next open replays the log: %s", error)
+        return False
+    return True
 
 
-def read_cache(folder: Path, facts: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays] | None:
+def read_cache(path: Path, facts: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays] | None:
     """Return the cache's facts and arrays if it holds all of ``facts`` and is whole, else None."""
     try:
-        with (folder / NAME).open("rb") as file:
+        with path.open("rb") as file:
             whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except (OSError, ValueError):
         return None
@@ -95,11 +99,18 @@ def remove_cache(folder: Path) -> None:
     Raises:
         WriteFailedError: The file system refused.
     """
-    with refusals(NAME, "the cache was not deleted"):
-        for name in (NAME, NAME + ".new"):
-            (folder / name).unlink(missing_ok=True)
+    with refusals(folder.name, "the cache was not deleted"):
+        for file in cache_files(folder):
+            file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.rmdir()
+
+
+def cache_files(folder: Path, *, without: str | None = None) -> list[Path]:
+    """Return the files of a cache, and what a killed writer left of one; ``without`` those of one log."""
+    kept = None if without is None else f"{Path(without).stem}-"
+    found = [*folder.glob(f"*{SUFFIX}"), *folder.glob(f"*{SUFFIX}.new")]
+    return [file for file in found if kept is None or not file.name.startswith(kept)]
 
 
 def _aligned(offset: int) -> int:

@@ -1,64 +1,165 @@
-"""Records as the log's lines, and back: the one place that knows a line's keys."""
+"""The lines of a log: the one place that knows their keys. Everything else sees records.
+
+::
+
+    {"op":"open","format":"bedside-log","version":1,"crc":"…"}
+    {"op":"put","id":"a","text":"…","metadata":{…},"vector":"…","crc":"…"}
+    {"op":"delete","id":"a","scope":["A"],"crc":"…"}
+    {"op":"commit","records":2,"chain":"…","at":"2026-11-30T08:30:00.000Z","actor":"dr.x","crc":"…"}
+
+A vector is base64 of little-endian float32. Keys that a reader does not know are ignored.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from datetime import datetime, timezone
+from typing import Any, NamedTuple, TypeAlias
 
-from bedside.engines.embedded.index.rows import Delete, Entry, Put
-from bedside.engines.embedded.log.log import Span
-from bedside.engines.embedded.log.seal import text_to_vector, vector_to_text
-from bedside.errors import InvalidDocumentError, InvalidVectorError
-from bedside.records import Record, check_vectors
-from bedside.types import Document, Encoder, Matrix
+import orjson
 
+from bedside.engines.embedded.log.seal import BrokenSealError, seal, text_to_vector, unseal, vector_to_text
+from bedside.records import Delete, Record
 
-def payload(change: Record | Delete) -> dict[str, Any]:
-    """Return what the log keeps of a change."""
-    if isinstance(change, Delete):
-        return {"op": "delete", "id": change.id, **({"scope": change.scope} if change.scope else {})}
-    vector = {} if change.vector is None else {"vector": vector_to_text(change.vector)}
-    return {"op": "put", "id": change.id, "text": change.text, "metadata": change.metadata, **vector}
+VERSION = 1
+HEADER = seal({"op": "open", "format": "bedside-log", "version": VERSION})
+"""The first line of every log."""
+COMMIT_ROOM = 1_024
+"""Bytes that a commit line is shorter than."""
+_HEADER_START, _COMMIT_START = b'{"op":"open"', b'{"op":"commit"'
+_OPERATION = re.compile(rb'^\{"op":"(put|delete|open|commit)"')
+_ID = re.compile(rb'^\{"op":"(put|delete)","id":"((?:[^"\\]|\\.)*)"')
+_JOINT = re.compile(rb'(?<="\})[^\n](?=\{"op":")', re.DOTALL)
 
-
-def entry(change: Record | Delete, span: Span) -> Entry:
-    """Return what the index takes over of a change that was written at ``span``."""
-    if isinstance(change, Delete):
-        return change
-    return Put(change.id, change.scope, change.text, change.metadata, change.vector, span)
+Change: TypeAlias = Record | Delete
+"""What a line of a transaction says."""
 
 
-def stored_entry(record: Mapping[str, Any], span: Span, scope_keys: Sequence[str]) -> Entry:
-    """Return what the index takes over of a record that was read from the log."""
-    if record["op"] == "delete":
-        return Delete(record["id"], tuple(record.get("scope", ())))
-    metadata = record["metadata"]
-    vector = text_to_vector(record["vector"]) if "vector" in record else None
-    return Put(record["id"], tuple(metadata[key] for key in scope_keys), record["text"], metadata, vector, span)
+class Commit(NamedTuple):
+    """The line that closes a transaction: how many lines it has, and the checksum of the log before it, as text."""
+
+    records: int
+    chain: str
 
 
-def reencoded(records: Iterator[dict[str, Any]], encoder: Encoder, batch_size: int) -> Iterator[dict[str, Any]]:
-    """Yield records with the vectors of another encoder; raises on a record without text."""
-    dimension = encoder.dimension
-    while batch := list(islice(records, batch_size)):
-        if empty := [record["id"] for record in batch if not record["text"].strip()]:
-            raise InvalidDocumentError(f"record {empty[0]!r}: has a vector but no text, and cannot be encoded anew")
-        vectors = check_encoded(encoder.encode_documents([r["text"] for r in batch]), len(batch), dimension)
-        dimension = vectors.shape[1]
-        for record, vector in zip(batch, vectors, strict=True):
-            yield {**record, "vector": vector_to_text(vector)}
+class Codec:
+    """Changes as lines, and back, for a collection divided by ``scope_keys``."""
+
+    def __init__(self, scope_keys: Sequence[str]) -> None:
+        self.scope_keys = tuple(scope_keys)
+
+    def encode(self, change: Change) -> bytes:
+        """Return the line of a change."""
+        if isinstance(change, Delete):
+            return seal({"op": "delete", "id": change.id, **({"scope": change.scope} if change.scope else {})})
+        vector = {} if change.vector is None else {"vector": vector_to_text(change.vector)}
+        return seal({"op": "put", "id": change.id, "text": change.text, "metadata": change.metadata, **vector})
+
+    def decode(self, line: bytes) -> Change:
+        """Return the change of a line whose checksum was compared before."""
+        return self._change(orjson.loads(line))
+
+    def opened(self, line: bytes) -> Change:
+        """Compare the checksum of a line and return its change.
+
+        Raises:
+            BrokenSealError: The line is not what was written.
+        """
+        try:
+            return self._change(unseal(line))
+        except (orjson.JSONDecodeError, KeyError) as error:
+            raise BrokenSealError(f"the line holds no record: {type(error).__name__}") from None
+
+    def _change(self, said: Mapping[str, Any]) -> Change:
+        if said["op"] == "delete":
+            return Delete(said["id"], tuple(said.get("scope", ())))
+        metadata = said["metadata"]
+        vector = text_to_vector(said["vector"]) if "vector" in said else None
+        return Record(said["id"], said["text"], metadata, tuple(metadata[key] for key in self.scope_keys), vector)
+
+    def traces(self, record: Record) -> Iterator[bytes]:
+        """Yield the forms, beside its text in JSON, in which a line holds a record's vector."""
+        if record.vector is not None:
+            yield vector_to_text(record.vector).encode()
 
 
-def check_encoded(vectors: Matrix, count: int, dimension: int | None) -> Matrix:
-    """Return an encoder's vectors for ``count`` texts, checked."""
-    checked = check_vectors(vectors, "the encoder's vectors", dimension)
-    if len(checked) != count:
-        raise InvalidVectorError(f"the encoder's vectors: expected {count} for as many texts, got {len(checked)}")
-    return checked
+def commit_line(records: int, chain: int, actor: str | None = None) -> bytes:
+    """Return the line that closes a transaction now."""
+    at = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    who = {} if actor is None else {"actor": actor}
+    return seal({"op": "commit", "records": records, "chain": f"{chain:08x}", "at": at, **who})
 
 
-def document(record: Mapping[str, Any], *, vectors: bool = False) -> Document:
-    """Return a record as the document it was."""
-    vector = text_to_vector(record["vector"]) if vectors and "vector" in record else None
-    return Document(record["text"], record["metadata"], record["id"], vector)
+def is_change(line: bytes) -> bool:
+    """Tell whether a line is one of a change, and not a header or a commit."""
+    return not line.startswith((_COMMIT_START, _HEADER_START))
+
+
+def as_commit(line: bytes) -> Commit | None:
+    """Return what a commit line says; ``None`` for any other line.
+
+    Raises:
+        BrokenSealError: The line is not what was written.
+    """
+    if not line.startswith(_COMMIT_START):
+        return None
+    try:
+        said = unseal(line)
+        return Commit(said["records"], said["chain"])
+    except (orjson.JSONDecodeError, KeyError) as error:
+        raise BrokenSealError(f"the line closes nothing: {type(error).__name__}") from None
+
+
+class Remains(NamedTuple):
+    """What can still be told of a line of a damaged log.
+
+    Attributes:
+        operation: ``"put"``, ``"delete"``, ``"open"``, ``"commit"`` or ``"unknown"``.
+        id: Of its record, where it can be read.
+        change: The whole change, where the line is not damaged.
+        commit: The whole commit, where the line is one and not damaged.
+        is_whole: Whether the line is as it was written.
+    """
+
+    operation: str
+    id: str | None
+    change: Change | None = None
+    commit: Commit | None = None
+    is_whole: bool = True
+
+
+def remains_of(codec: Codec, line: bytes) -> Iterator[Remains]:
+    """Yield what can be told of a line, or of two that a damaged line feed has joined."""
+    whole = _remains(codec, line)
+    if whole.is_whole:
+        yield whole
+        return
+    for part in _JOINT.split(line[:-1]):
+        found = _remains(codec, part + b"\n")
+        if found.is_whole or line.endswith(b"\n"):
+            yield found
+
+
+def _remains(codec: Codec, line: bytes) -> Remains:
+    kind = _OPERATION.match(line)
+    operation = kind[1].decode() if kind else "unknown"
+    if line == HEADER:
+        return Remains(operation, None)
+    try:
+        if operation == "commit":
+            return Remains(operation, None, commit=as_commit(line))
+        change = codec.opened(line)
+        return Remains(operation, change.id, change)
+    except BrokenSealError:
+        return Remains(operation, _readable_id(line), is_whole=False)
+
+
+def _readable_id(line: bytes) -> str | None:
+    if (match := _ID.match(line)) is None:
+        return None
+    try:
+        id: str = orjson.loads(b'"%b"' % match[2])
+    except orjson.JSONDecodeError:
+        return None
+    return id

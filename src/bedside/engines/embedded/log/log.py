@@ -11,24 +11,27 @@ import contextlib
 import os
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
-
-from bedside.engines.embedded.log.seal import BrokenSealError, check, seal, unseal
+from bedside.engines.embedded.log.codec import (
+    COMMIT_ROOM,
+    HEADER,
+    VERSION,
+    Change,
+    Codec,
+    as_commit,
+    commit_line,
+    is_change,
+)
+from bedside.engines.embedded.log.seal import BrokenSealError, check
 from bedside.errors import CollectionClosedError, CorruptLogError
+from bedside.records import Record
 from bedside.store.files import open_private, read_at, refusals
 
-VERSION = 1
-_HEADER = {"op": "open", "format": "bedside-log", "version": VERSION}
-EMPTY_LOG = seal(_HEADER)
-"""The first line of every log."""
-_COMMIT = b'{"op":"commit"'
 _CHUNK = 1 << 22
-_COMMIT_ROOM = 256  # a commit line has under 100 bytes
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,25 @@ class Position:
     offset: int = 0
     line: int = 0
     chain: int = 0
+
+
+@dataclass(frozen=True)
+class Scan:
+    """How far a reader has checked the lines: whole transactions, and the unfinished one behind them.
+
+    A reader that looks again goes on from here, so that it reads the unfinished transaction of another process once.
+    """
+
+    position: Position = Position()
+    offset: int = 0
+    line: int = 0
+    chain: int = 0
+    pending: int = 0
+
+    @classmethod
+    def after(cls, position: Position) -> Scan:
+        """Return a scan that has seen nothing behind ``position``."""
+        return cls(position, position.offset, position.line, position.chain)
 
 
 class Span(NamedTuple):
@@ -111,18 +133,30 @@ class DiskFile:
     def write(self, offset: int, chunks: Iterable[bytes]) -> None:
         """Put ``chunks`` in place of everything from ``offset`` on, and sync."""
         open_ = self._open()
-        with refusals(self.name, "nothing was committed"):
+        failed: list[OSError] = []
+
+        def made() -> Iterator[bytes]:
+            """Yield the chunks; what making them raises is the caller's, such as an encoder's ConnectionError."""
             try:
+                yield from chunks
+            except OSError as error:
+                failed.append(error)
+                raise
+
+        try:
+            with refusals(self.name, "nothing was committed"):
                 os.ftruncate(open_.fd, offset)
                 with self._lock, open(open_.fd, "wb", buffering=_CHUNK, closefd=False) as out:  # a descriptor
                     out.seek(offset)
-                    out.writelines(chunks)
+                    out.writelines(made())
                 os.fsync(open_.fd)
-            except BaseException:
-                # Nothing was acknowledged, and without its commit line a rest that cannot be cut off is ignored.
-                with contextlib.suppress(OSError):
-                    os.ftruncate(open_.fd, offset)
-                raise
+        except BaseException:
+            # Nothing was acknowledged, and without its commit line a rest that cannot be cut off is ignored.
+            with contextlib.suppress(OSError):
+                os.ftruncate(open_.fd, offset)
+            if failed:
+                raise failed[0] from None
+            raise
 
     def lies_at(self, path: Path) -> bool:
         """Tell whether ``path`` is this very file."""
@@ -145,8 +179,9 @@ class DiskFile:
 class Log:
     """Transactions in order, over the bytes of a :class:`DiskFile` or :class:`MemoryFile`."""
 
-    def __init__(self, file: DiskFile | MemoryFile) -> None:
+    def __init__(self, file: DiskFile | MemoryFile, codec: Codec) -> None:
         self._file = file
+        self.codec = codec
 
     @property
     def name(self) -> str:
@@ -159,11 +194,11 @@ class Log:
 
     def start(self) -> Position:
         """Write the header line of a new log and return the position after it."""
-        self._file.write(0, [EMPTY_LOG])
-        return Position(len(EMPTY_LOG), 1, zlib.crc32(EMPTY_LOG))
+        self._file.write(0, [HEADER])
+        return Position(len(HEADER), 1, zlib.crc32(HEADER))
 
-    def append(self, position: Position, records: Iterable[Mapping[str, Any]]) -> tuple[list[Span], Position]:
-        """Write ``records`` as one transaction at ``position`` and return where each lies and the position after.
+    def append(self, position: Position, changes: Iterable[Change]) -> tuple[list[Span], Position]:
+        """Write ``changes`` as one transaction at ``position`` and return where each lies and the position after.
 
         Anything after ``position`` is an unfinished transaction and is cut off. The caller holds the write lock.
 
@@ -178,31 +213,31 @@ class Log:
         def lines() -> Iterator[bytes]:
             nonlocal after
             offset, chain = position.offset, position.chain
-            for record in records:
-                line = seal(record)
+            for change in changes:
+                line = self.codec.encode(change)
                 spans.append(Span(offset, len(line)))
                 offset += len(line)
                 chain = zlib.crc32(line, chain)
                 yield line
-            commit = seal({"op": "commit", "records": len(spans), "chain": f"{chain:08x}"})
+            commit = commit_line(len(spans), chain)
             after = Position(offset + len(commit), position.line + len(spans) + 1, zlib.crc32(commit, chain))
             yield commit
 
         self._file.write(position.offset, lines())
         return spans, after
 
-    def verify(self, position: Position) -> Position:
-        """Check every line after ``position`` and return the position after the last whole transaction.
+    def verify(self, scan: Scan) -> Scan:
+        """Check every line that ``scan`` has not seen and return how far that leads.
 
         Raises:
             CorruptLogError: The log is damaged in a way that a cut-off write does not explain.
         """
-        offset, number, chain, pending = position.offset, position.line, position.chain, 0
-        for line in self._lines(position.offset):
-            number += 1
+        position, offset, number, chain, pending = scan.position, scan.offset, scan.line, scan.chain, scan.pending
+        for line in self._lines(offset):
             if not line.endswith(b"\n"):
-                self._refuse_damaged_end(line, number)
+                self._refuse_damaged_end(line, number + 1)
                 break
+            number += 1
             try:
                 check(line)
                 closes = _closes(line, number, chain, pending)
@@ -213,16 +248,16 @@ class Log:
             pending += 1
             if closes:
                 position, pending = Position(offset, number, chain), 0
-        return position
+        return Scan(position, offset, number, chain, pending)
 
-    def records(self, start: Position, end: Position) -> Iterator[tuple[Span, dict[str, Any]]]:
-        """Yield the records between two positions that :meth:`verify` returned, commit lines left out."""
+    def changes(self, start: Position, end: Position) -> Iterator[tuple[Span, Change]]:
+        """Yield the changes between two positions that :meth:`verify` found, and where they lie."""
         offset = start.offset
         for line in self._lines(start.offset, end.offset):
             span = Span(offset, len(line))
             offset += len(line)
-            if not line.startswith((_COMMIT, b'{"op":"open"')):
-                yield span, orjson.loads(line)
+            if is_change(line):
+                yield span, self.codec.decode(line)
 
     def lies_at(self, path: Path) -> bool:
         """Tell whether ``path`` is this log's file, and not one that was put in its place."""
@@ -232,23 +267,28 @@ class Log:
         """Tell whether a transaction of this log ends at ``position``, with the same history before it."""
         if position.offset > self.size():
             return False
-        before = self._file.read(max(0, position.offset - _COMMIT_ROOM), min(position.offset, _COMMIT_ROOM))
+        before = self._file.read(max(0, position.offset - COMMIT_ROOM), min(position.offset, COMMIT_ROOM))
         line = before[before.rfind(b"\n", 0, -1) + 1 :]
+        if line == HEADER:
+            return position == Position(len(HEADER), 1, zlib.crc32(HEADER))
         try:
-            commit = unseal(line)
-        except (BrokenSealError, orjson.JSONDecodeError):
+            commit = as_commit(line)
+        except BrokenSealError:
             return False
-        return commit["op"] == "commit" and zlib.crc32(line, int(commit["chain"], 16)) == position.chain
+        return commit is not None and zlib.crc32(line, int(commit.chain, 16)) == position.chain
 
-    def read(self, span: Span) -> dict[str, Any]:
+    def read(self, span: Span) -> Record:
         """Return one record.
 
         Raises:
             CorruptLogError: The line is not what was written.
         """
         try:
-            return unseal(self._file.read(span.offset, span.length))
-        except (BrokenSealError, orjson.JSONDecodeError) as error:
+            change = self.codec.opened(self._file.read(span.offset, span.length))
+            if isinstance(change, Record):
+                return change
+            raise BrokenSealError("the line holds no record")
+        except BrokenSealError as error:
             number = 1 + sum(1 for _ in self._lines(0, span.offset))
             raise CorruptLogError(self.name, number, str(error)) from None
 
@@ -280,12 +320,11 @@ class Log:
 def _closes(line: bytes, number: int, chain: int, pending: int) -> bool:
     """Tell whether ``line`` ends a transaction; raise :class:`BrokenSealError` where it does not fit the rest."""
     if number == 1:
-        if line != EMPTY_LOG:
+        if line != HEADER:
             raise BrokenSealError(f"not the first line of a Bedside log of version {VERSION}")
         return True
-    if not line.startswith(_COMMIT):
+    if (commit := as_commit(line)) is None:
         return False
-    commit = unseal(line)
-    if commit["records"] != pending or commit["chain"] != f"{chain:08x}":
+    if (commit.records, commit.chain) != (pending, f"{chain:08x}"):
         raise BrokenSealError("the transaction does not match its commit line: lines are missing, doubled or moved")
     return True

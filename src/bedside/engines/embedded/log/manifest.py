@@ -3,63 +3,36 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, astuple, dataclass, replace
 
 import orjson
 
+from bedside.engines.embedded.log.log import Position
 from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
+from bedside.engines.protocol import EncoderRecord, Facts
 from bedside.errors import FormatVersionError, NotACollectionError
-from bedside.types import Encoder
 
 FORMAT = "bedside-collection"
 VERSION = 1
 NAME = "manifest.json"
 
 
-@dataclass(frozen=True)
-class EncoderRecord:
-    """The encoder whose vectors a collection holds."""
-
-    name: str
-    fingerprint: str
-
-    @classmethod
-    def of(cls, encoder: Encoder | None) -> EncoderRecord | None:
-        """Return the record of an encoder, or None for one that cannot name itself."""
-        if encoder is None or encoder.fingerprint is None:
-            return None
-        return cls(encoder.name, encoder.fingerprint)
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The facts that decide how a collection is read.
+@dataclass(frozen=True, kw_only=True)
+class Manifest(Facts):
+    """The facts of a collection in a folder, and where its log is.
 
     Attributes:
         log: File name of the current log.
-        sparse: Tokenizer and BM25 settings.
-        scope_keys: Metadata keys that divide the collection, in order.
-        dimension: Of its vectors; ``None`` before the first record, 0 for a collection of texts without vectors.
-        encoder: ``None`` where vectors were given by hand or by an encoder that cannot name itself.
-        id: Of this collection, for caches and receipts; it says nothing about its content.
+        committed: How far the log had been committed when the collection was last closed or compacted: a log that ends
+            before it is damaged. ``None`` in a collection that was never closed since it was created.
     """
 
     log: str
-    sparse: Mapping[str, Any]
-    scope_keys: tuple[str, ...] = ()
-    dimension: int | None = None
-    encoder: EncoderRecord | None = None
-    id: str = field(default_factory=lambda: new_id())
+    committed: Position | None = None
 
-    def with_vectors(self, dimension: int, encoder: EncoderRecord | None) -> Manifest:
-        """Return this manifest with what the first vectors decide."""
-        return replace(self, dimension=dimension, encoder=self.encoder or encoder)
-
-    def with_log(self, log: str) -> Manifest:
-        """Return this manifest with another current log."""
-        return replace(self, log=log)
+    def with_facts(self, facts: Facts) -> Manifest:
+        """Return this manifest with other facts."""
+        return replace(self, dimension=facts.dimension, encoder=facts.encoder)
 
     def next_log(self) -> str:
         """Return the name of the log that follows the current one."""
@@ -67,11 +40,12 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the content of the file."""
-        return seal({"format": FORMAT, "version": VERSION, **asdict(self)})
+        known = {**asdict(self), "committed": None if self.committed is None else astuple(self.committed)}
+        return seal({"format": FORMAT, "version": VERSION, **known})
 
     @classmethod
     def from_bytes(cls, content: bytes, where: str) -> Manifest:
-        """Read the content of the file at ``where``.
+        """Read the content of the file at ``where``; keys that this release does not know are ignored.
 
         Raises:
             NotACollectionError: It is not a manifest, or it is damaged.
@@ -81,19 +55,23 @@ class Manifest:
             data = orjson.loads(content)
         except orjson.JSONDecodeError:
             data = None
-        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise NotACollectionError(f"{where} is not the manifest of a Bedside collection, or it is damaged")
-        if (version := data.pop("version", VERSION)) != VERSION:
+        if (version := data.get("version", VERSION)) != VERSION:
             raise FormatVersionError(f"{where} has format version {version}; this release reads version {VERSION}")
         try:
             unseal(content)
         except BrokenSealError as error:
             raise NotACollectionError(f"{where} is damaged: {error}") from None
-        del data["crc"]
-        encoder = data.pop("encoder")
+        encoder, committed = data["encoder"], data.get("committed")
         return cls(
-            **{**data, "scope_keys": tuple(data["scope_keys"])},
+            log=data["log"],
+            sparse=data["sparse"],
+            scope_keys=tuple(data["scope_keys"]),
+            dimension=data["dimension"],
             encoder=None if encoder is None else EncoderRecord(**encoder),
+            id=data["id"],
+            committed=None if committed is None else Position(*committed),
         )
 
 

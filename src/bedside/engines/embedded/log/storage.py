@@ -7,9 +7,13 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from bedside.engines.embedded.log.cache import cache_files
+from bedside.engines.embedded.log.codec import Change, Codec
 from bedside.engines.embedded.log.log import DiskFile, Log, MemoryFile, Position
 from bedside.engines.embedded.log.manifest import NAME, Manifest
 from bedside.errors import (
@@ -46,12 +50,12 @@ class Storage(Protocol):
         """Replace the manifest."""
         ...
 
-    def prepare(self, records: Iterable[dict[str, Any]]) -> Log:
-        """Put ``records`` into a new log as one transaction; nothing refers to it yet."""
+    def prepare(self, changes: Iterable[Change]) -> tuple[Log, Position]:
+        """Put ``changes`` into a new log as one transaction; nothing refers to it yet. Returns it and its end."""
         ...
 
     def switch(self, log: Log, manifest: Manifest) -> None:
-        """Make a prepared log the current one, together with ``manifest``."""
+        """Make a prepared log the current one, together with the manifest that names it."""
         ...
 
     def remove_strays(self) -> None:
@@ -75,7 +79,8 @@ class MemoryStorage:
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
-        self.log = Log(MemoryFile())
+        self._codec = Codec(manifest.scope_keys)
+        self.log = Log(MemoryFile(), self._codec)
 
     def writing(self, timeout: float | None = None) -> AbstractContextManager[None]:  # noqa: ARG002 # one signature
         """Nobody else can write: the collection's own lock is enough."""
@@ -88,11 +93,10 @@ class MemoryStorage:
         """Replace the manifest."""
         self.manifest = manifest
 
-    def prepare(self, records: Iterable[dict[str, Any]]) -> Log:
-        """Put ``records`` into a new log."""
-        log = Log(MemoryFile())
-        log.append(Position(), records)
-        return log
+    def prepare(self, changes: Iterable[Change]) -> tuple[Log, Position]:
+        """Put ``changes`` into a new log."""
+        log = Log(MemoryFile(), self._codec)
+        return log, log.append(Position(), changes)[1]
 
     def switch(self, log: Log, manifest: Manifest) -> None:
         """Make a prepared log the current one."""
@@ -149,8 +153,8 @@ class DiskStorage:
         return storage
 
     @classmethod
-    def write_new(cls, path: Path, manifest: Manifest, records: Iterable[dict[str, Any]]) -> None:
-        """Create a collection that holds ``records`` in ``path``; until all of them are there, it is none.
+    def write_new(cls, path: Path, manifest: Manifest, changes: Iterable[Change]) -> None:
+        """Create a collection that holds ``changes`` in ``path``; it becomes a collection once all are written.
 
         Raises:
             NotACollectionError: ``path`` is not a new or empty folder.
@@ -159,7 +163,7 @@ class DiskStorage:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise NotACollectionError(f"{path} is not empty; a copy needs a new or empty folder")
         try:
-            cls._create(path, lambda: manifest, 0, records)
+            cls._create(path, lambda: manifest, 0, changes)
         except BaseException:
             if not (path / NAME).exists():
                 for name in (manifest.log, LOCK_NAME):
@@ -168,7 +172,7 @@ class DiskStorage:
 
     @staticmethod
     def _create(
-        path: Path, new: Callable[[], Manifest], lock_timeout: float, records: Iterable[dict[str, Any]] | None = None
+        path: Path, new: Callable[[], Manifest], lock_timeout: float, changes: Iterable[Change] | None = None
     ) -> bool:
         """Create a collection; returns False where another process has just done so."""
         foreign = [p.name for p in path.iterdir() if not _is_ours_and_empty(p)] if path.exists() else []
@@ -176,20 +180,23 @@ class DiskStorage:
             raise NotACollectionError(
                 f"{path} has no {NAME} but holds {foreign[0]!r}: give an empty or new folder, or repair the collection"
             )
-        with refusals(str(path), "no collection was created"):
+        refused = partial(refusals, str(path), "no collection was created")
+        with refused():
             make_private_folder(path)
-            with _held(path, lock_timeout):
-                if (path / NAME).exists():
-                    if records is not None:
-                        raise NotACollectionError(f"{path}: another process has just created a collection here")
-                    return False
-                manifest = new()
-                log = Log(DiskFile(path / manifest.log, writable=True, create=True))
-                start = log.start()
-                if records is not None:
-                    log.append(start, records)
-                log.close()
-                replace_file(path / NAME, [manifest.to_bytes()])
+        with _held(path, lock_timeout):
+            if (path / NAME).exists():
+                if changes is not None:
+                    raise NotACollectionError(f"{path}: another process has just created a collection here")
+                return False
+            manifest = new()
+            with refused():
+                log = Log(DiskFile(path / manifest.log, writable=True, create=True), Codec(manifest.scope_keys))
+            end = log.start()
+            if changes is not None:
+                end = log.append(end, changes)[1]
+            log.close()
+            with refused():
+                replace_file(path / NAME, [replace(manifest, committed=end).to_bytes()])
         return True
 
     @contextmanager
@@ -222,21 +229,22 @@ class DiskStorage:
         self.manifest = manifest
         self._seen = _signature(self._manifest_path)
 
-    def prepare(self, records: Iterable[dict[str, Any]]) -> Log:
-        """Put ``records`` into a new log as one transaction; nothing refers to it yet."""
+    def prepare(self, changes: Iterable[Change]) -> tuple[Log, Position]:
+        """Put ``changes`` into a new log as one transaction; nothing refers to it yet."""
         name = self.manifest.next_log()
         with refusals(name, "nothing was changed"):
-            log = Log(DiskFile(self._folder / name, writable=True, create=True))
-            log.append(log.start(), records)
+            log = Log(DiskFile(self._folder / name, writable=True, create=True), Codec(self.manifest.scope_keys))
+        end = log.append(Position(), changes)[1]
+        with refusals(name, "nothing was changed"):
             sync_folder(self._folder)
-        return log
+        return log, end
 
     def switch(self, log: Log, manifest: Manifest) -> None:
         """Make a prepared log the current one: the replacement of the manifest is the moment.
 
         Readers in other processes keep the old file open until they notice.
         """
-        self.save(manifest.with_log(log.name))
+        self.save(manifest)
         self.log = log
 
     def close(self) -> None:
@@ -275,7 +283,7 @@ class DiskStorage:
         while True:
             name = self.manifest.log
             try:
-                return Log(DiskFile(self._folder / name, writable=not self._read_only))
+                return Log(DiskFile(self._folder / name, writable=not self._read_only), Codec(self.manifest.scope_keys))
             except FileNotFoundError:
                 self._load()
                 if self.manifest.log == name:
@@ -288,10 +296,11 @@ class DiskStorage:
     def remove_strays(self) -> None:
         """Delete logs that are not the current one, and what a killed writer left. The caller holds the write lock."""
         current = self._read_manifest().log  # as it is on the disk: another process may have switched to another log
-        for stray in [*self._folder.glob("log-*.jsonl"), *self._folder.rglob("*.new")]:
+        caches = cache_files(self._folder / CACHE_NAME, without=current)
+        for stray in [*self._folder.glob("log-*.jsonl"), *self._folder.rglob("*.new"), *caches]:
             if stray.name != current:
                 with contextlib.suppress(PermissionError):  # Windows: a reader still has it open
-                    stray.unlink()
+                    stray.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,0 +1,134 @@
+"""Texts as vectors, as far as a collection is concerned: which encoder, for what, and whether its vectors belong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+from bedside.engines.protocol import Batch, EncoderRecord, Facts
+from bedside.errors import (
+    EncoderMismatch,
+    EncoderRequired,
+    InvalidDocumentError,
+    InvalidVectorError,
+)
+from bedside.records import Record, check_vectors
+from bedside.search.pool import Question
+from bedside.types import Encoder, Matrix
+
+_T = TypeVar("_T")
+
+
+class Encoding:
+    """The encoder that a collection was opened with, shared by all of its views.
+
+    Args:
+        encoder: ``None`` where vectors are given by hand.
+        facts: Returns what the collection holds now.
+
+    Raises:
+        EncoderMismatch: The collection was written with another encoder.
+    """
+
+    def __init__(self, encoder: Encoder | None, facts: Callable[[], Facts]) -> None:
+        self.encoder = encoder
+        self._facts = facts
+        facts().check_encoder(encoder)
+
+    def batch(self, records: list[Record]) -> Batch:
+        """Return records, those that came without a vector encoded.
+
+        Raises:
+            EncoderMismatch: The collection holds texts without vectors, so that the encoder would not be used.
+        """
+        encoder = self.encoder
+        missing = [i for i, record in enumerate(records) if record.vector is None]
+        if encoder is None or not missing:
+            return Batch(records, EncoderRecord.of(encoder))
+        self.check_used()
+        vectors = self._checked(encoder, encoder.encode_documents([records[i].text for i in missing]), len(missing))
+        encoded = dict(zip(missing, vectors, strict=True))
+        made = [record._replace(vector=encoded[i]) if i in encoded else record for i, record in enumerate(records)]
+        return Batch(made, EncoderRecord.of(encoder))
+
+    def queries(self, texts: Sequence[str]) -> Matrix:
+        """Encode questions.
+
+        Raises:
+            EncoderRequired: There is no encoder.
+        """
+        encoder = self.encoder
+        if encoder is None:
+            raise EncoderRequired(
+                "query: the collection was opened without an encoder; give vector=, or mode='sparse' for BM25 alone"
+            )
+        return self._checked(encoder, encoder.encode_queries(list(texts)), len(texts))
+
+    def questions(self, texts: Sequence[str], vectors: Matrix | None) -> list[Question]:
+        """Return questions of texts, of vectors, or of both."""
+        count = len(texts) if vectors is None else len(vectors)
+        return [Question(texts[i] if texts else None, None if vectors is None else vectors[i]) for i in range(count)]
+
+    def use(self, encoder: Encoder) -> None:
+        """Go on with another encoder."""
+        self.encoder = encoder
+
+    def check_used(self) -> None:
+        """Refuse an encoder that a collection of texts without vectors would leave unused.
+
+        Raises:
+            EncoderMismatch: There is one.
+        """
+        if self.encoder is not None and self._facts().dimension == 0:
+            raise EncoderMismatch(
+                f"the collection holds texts without vectors, so {self.encoder.name} is not used: "
+                "Collection.reembed(encoder) makes the vectors, and mode='sparse' searches without them"
+            )
+
+    def with_current(self, work: Callable[[], _T]) -> _T:
+        """Do work that encodes; once more where another thread re-embedded the collection meanwhile."""
+        while True:
+            encoder = self.encoder
+            try:
+                done = work()
+            except (EncoderMismatch, InvalidVectorError):
+                if encoder is self.encoder:
+                    raise
+            else:
+                if encoder is self.encoder:
+                    return done
+
+    def _checked(self, encoder: Encoder, vectors: Matrix, count: int) -> Matrix:
+        facts = self._facts()  # another process may have re-embedded the collection
+        facts.check_encoder(encoder)
+        return check_encoded(vectors, count, facts.dimension or None)
+
+
+def reencoded(records: Iterator[Record], encoder: Encoder, batch_size: int) -> Iterator[Batch]:
+    """Yield records with the vectors of another encoder.
+
+    Raises:
+        InvalidDocumentError: A record has no text.
+    """
+    named, dimension = EncoderRecord.of(encoder), encoder.dimension
+    while batch := list(islice(records, batch_size)):
+        if empty := [record.id for record in batch if not record.text.strip()]:
+            raise InvalidDocumentError(f"record {empty[0]!r}: has a vector but no text, and cannot be encoded anew")
+        vectors = check_encoded(encoder.encode_documents([record.text for record in batch]), len(batch), dimension)
+        dimension = vectors.shape[1]
+        yield Batch([record._replace(vector=v) for record, v in zip(batch, vectors, strict=True)], named)
+
+
+def check_encoded(vectors: Matrix, count: int, dimension: int | None) -> Matrix:
+    """Return an encoder's vectors for ``count`` texts, checked."""
+    checked = check_vectors(vectors, "the encoder's vectors", dimension)
+    if len(checked) != count:
+        raise InvalidVectorError(f"the encoder's vectors: expected {count} for as many texts, got {len(checked)}")
+    return checked
+
+
+def batches_of(documents: Iterable[Sequence[Record]], encoding: Encoding) -> Iterator[Batch]:
+    """Yield lists of records encoded, one by one."""
+    for records in documents:
+        yield encoding.batch(list(records))

@@ -1,0 +1,307 @@
+"""What a collection asks of the place it lives in: the protocols that every engine answers, and their words.
+
+An engine stores checked records and finds them again. Everything that does not depend on where they lie stands above
+it, once: checking, encoding, and what is built on the verbs. The ranking stands above it too; an engine hands
+:func:`bedside.search.stages.answer` the candidates of a search. ``tests/engines`` says what an engine must do.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from bedside.errors import EncoderMismatch, EncoderRequired, InvalidVectorError
+from bedside.filters.tree import Node
+from bedside.records import Record, ScopeKey
+from bedside.search.options import SearchOptions
+from bedside.search.pool import Pool, Question, Signal
+from bedside.search.rank import Scores
+from bedside.types import Document, Encoder
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which records a verb is about: those of a scope that a filter and ids both leave.
+
+    Attributes:
+        scope: The scope; ``()`` in a collection without scope keys.
+        node: The filter; ``None`` leaves all.
+        ids: The ids; ``None`` leaves all.
+    """
+
+    scope: ScopeKey
+    node: Node | None = None
+    ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class EncoderRecord:
+    """The encoder whose vectors a collection holds."""
+
+    name: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, encoder: Encoder | None) -> EncoderRecord | None:
+        """Return the record of an encoder, or None for one that cannot name itself."""
+        if encoder is None or encoder.fingerprint is None:
+            return None
+        return cls(encoder.name, encoder.fingerprint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What decides how a collection is read.
+
+    Attributes:
+        sparse: Tokenizer and BM25 settings.
+        scope_keys: Metadata keys that divide the collection, in order.
+        dimension: Of its vectors; ``None`` before the first record, 0 for a collection of texts without vectors.
+        encoder: ``None`` where vectors were given by hand or by an encoder that cannot name itself.
+        id: Of this collection, for caches and receipts; it says nothing about its content.
+    """
+
+    sparse: Mapping[str, Any]
+    scope_keys: tuple[str, ...] = ()
+    dimension: int | None = None
+    encoder: EncoderRecord | None = None
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def check_encoder(self, encoder: Encoder | None) -> None:
+        """Refuse an encoder whose vectors would not belong with those that are there.
+
+        Raises:
+            EncoderMismatch: It is another encoder, or makes vectors of another dimension.
+        """
+        if encoder is None:
+            return
+        if self.encoder and encoder.fingerprint not in (None, self.encoder.fingerprint):
+            raise EncoderMismatch(
+                f"the collection holds vectors of {self.encoder.name} ({self.encoder.fingerprint}); it was opened "
+                f"with {encoder.name} ({encoder.fingerprint}). Open it with the same encoder and settings"
+            )
+        if self.dimension and encoder.dimension not in (None, self.dimension):
+            raise EncoderMismatch(
+                f"the collection holds vectors of dimension {self.dimension}; {encoder.name} makes dimension "
+                f"{encoder.dimension}"
+            )
+
+    def with_vectors(self, records: Sequence[Record], encoder: EncoderRecord | None, *, decided: bool) -> Any:
+        """Hold records against the facts, or let the first ones decide them; return the facts that hold then.
+
+        Args:
+            records: What is to be written, encoded.
+            encoder: What encoded them.
+            decided: Whether the dimension that the facts say binds these records: something was stored with it.
+
+        Raises:
+            EncoderRequired: Some lack a vector where the others, or the collection, have one.
+            InvalidVectorError: They have another dimension.
+        """
+        if encoder and self.encoder and encoder.fingerprint != self.encoder.fingerprint:
+            raise EncoderMismatch(f"the collection holds vectors of {self.encoder.name}, these are of {encoder.name}")
+        found = {0 if record.vector is None else len(record.vector) for record in records}
+        dimension = self.dimension if decided or self.encoder is not None else None
+        if 0 in found and (dimension or (dimension is None and len(found) > 1)):
+            raise EncoderRequired(
+                f"documents: {'the collection holds' if dimension else 'others of them have'} vectors, and no encoder "
+                "was given; give Document.vector, or open it with encoder="
+            )
+        wrong = found - {dimension} if dimension is not None else (found if len(found) > 1 else set())
+        if wrong:
+            allowed = (
+                "texts without vectors" if dimension == 0 else f"vectors of dimension {dimension or 'one and the same'}"
+            )
+            raise InvalidVectorError(f"documents: the collection takes {allowed}, got dimension {max(wrong)}")
+        if dimension is not None and (encoder is None or self.encoder is not None):
+            return self
+        return replace(self, dimension=max(found), encoder=self.encoder or (encoder if max(found) else None))
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write did.
+
+    Attributes:
+        added: How many records were put.
+        removed: How many were removed, those that were replaced by id left out.
+    """
+
+    added: int
+    removed: int
+
+
+@dataclass(frozen=True)
+class EraseReceipt:
+    """What :meth:`bedside.Collection.erase` removed, and where it looked for traces afterwards.
+
+    Attributes:
+        ids: Of the erased records, those included that were asked for by id and had been deleted before.
+        files: Every file of the collection, all of which were scanned, with its size in bytes. Empty in memory.
+        traces: How many byte strings of ids, texts, vectors and metadata were looked for, of earlier versions in the
+            log too; none was found. What is shorter than 8 bytes is not looked for: it occurs by chance.
+        shared: How many more were not looked for, because a surviving record, or the format itself, holds the same.
+    """
+
+    ids: tuple[str, ...]
+    files: Mapping[str, int]
+    traces: int
+    shared: int
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What :meth:`bedside.Collection.verify` read.
+
+    Attributes:
+        file: The log's name.
+        bytes: Its size, an unfinished transaction left out.
+        lines: Lines in it, each with its checksum.
+        records: Living records.
+        unfinished_bytes: What a killed writer left behind the last commit; the next write removes it.
+    """
+
+    file: str
+    bytes: int
+    lines: int
+    records: int
+    unfinished_bytes: int
+
+
+class Engine(Protocol):
+    """Where records are stored, with the scope and everything else as an argument; threads may share one."""
+
+    @property
+    def facts(self) -> Facts:
+        """What holds now, whoever decided it."""
+        ...
+
+    @property
+    def path(self) -> Path | None:
+        """The folder, or ``None`` where it lives elsewhere."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        ...
+
+    def write(self, batches: Iterable[Batch], remove: Selection | None = None) -> Written:
+        """Remove what ``remove`` selects and put the records of all batches, as one transaction.
+
+        What is removed is chosen under the writers' lock. Batches are taken one by one, so that memory holds one; an
+        error that one raises comes out as it is and leaves everything as it was.
+
+        Raises:
+            EncoderMismatch, EncoderRequired, InvalidVectorError: A batch does not fit the facts.
+            WriteFailedError: The disk refused.
+        """
+        ...
+
+    def update(self, selection: Selection, change: Callable[[Document], Record | None]) -> int:
+        """Replace the selected records by what ``change`` makes of them, as one transaction; returns how many.
+
+        ``change`` sees each as it is under the lock, with its vector, and returns ``None`` to leave it as it is.
+        """
+        ...
+
+    def read(self, selection: Selection, offset: int, limit: int | None, *, vectors: bool) -> Iterator[Document]:
+        """Yield documents as they were at the call: by id in the order asked, else in insertion order."""
+        ...
+
+    def count(self, selection: Selection) -> int:
+        """Count the selected records."""
+        ...
+
+    def facets(self, selection: Selection, key: str) -> list[tuple[Any, int]]:
+        """Count the selected records by the values of a metadata key, the most frequent first, ties by value."""
+        ...
+
+    def scopes(self) -> Iterator[tuple[ScopeKey, int]]:
+        """Yield every scope that holds records, and how many it holds."""
+        ...
+
+    def search(self, selection: Selection, options: SearchOptions, questions: Sequence[Question]) -> list[Answer]:
+        """Rank the selected records for each question, all in one consistent state."""
+        ...
+
+    def erase(self, selection: Selection) -> EraseReceipt:
+        """Remove the selected records and every trace of them, then look for what is left."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files; later calls raise :class:`CollectionClosedError`. May be called twice."""
+        ...
+
+
+class Upkeep(Protocol):
+    """What an engine may also do; one without a verb refuses it by name."""
+
+    def compact(self) -> None:
+        """Give up the room of what was deleted and replaced."""
+        ...
+
+    def verify(self) -> VerifyReport:
+        """Read everything and compare checksums and index."""
+        ...
+
+    def reembed(
+        self, batches: Callable[[Iterator[Record]], Iterator[Batch]], encoder: Encoder, then: Callable[[], None]
+    ) -> None:
+        """Put what ``batches`` makes of all records in place of them, atomically, and note the encoder.
+
+        ``then`` runs at the moment of the switch, before anyone sees the new vectors.
+        """
+        ...
+
+    def copy_to(self, path: Path) -> None:
+        """Write all records into a new collection in a folder."""
+        ...
+
+    def undo_creation(self) -> None:
+        """Close, and where opening this created the collection and it is still empty, leave nothing of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records that were encoded together.
+
+    Attributes:
+        records: Checked; each has a vector, or none has.
+        encoder: What encoded them, as far as it can name itself.
+    """
+
+    records: Sequence[Record]
+    encoder: EncoderRecord | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a question found: the question as it was scored, and its pool.
+
+    Attributes:
+        question: With its BM25.
+        pool: The page of rows, best first.
+    """
+
+    question: Question
+    pool: Pool
+
+    def documents(self) -> list[Document]:
+        """Read the documents of the pool's rows, in order."""
+        return self.pool.candidates.documents(self.pool.rows.tolist())
+
+    def cosines(self) -> Scores | None:
+        """Return the exact cosine of each row; ``None`` where there is no vector to compare."""
+        if self.question.vector is None or not self.pool.candidates.has_vectors:
+            return None
+        return self.pool.candidates.cosines(self.question.vector, self.pool.rows)
+
+    def matches(self) -> Scores | None:
+        """Return the BM25 score of each row, 0 for one without a query term; ``None`` where no text was asked."""
+        sparse = self.question.sparse
+        return None if sparse is None else Signal(sparse.rows, sparse.scores).at(self.pool.rows)

@@ -1,0 +1,42 @@
+"""How a score came about, in numbers that sum to it and in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bedside.search.options import SearchOptions
+from bedside.search.pool import Pool, Question
+from bedside.search.rank import RRF_K
+from bedside.types import Explanation
+
+
+def explanation(
+    options: SearchOptions,
+    question: Question,
+    pool: Pool,
+    at: int,
+    cosine: float | None,
+    bm25: float | None,
+    scope: Mapping[str, str | int],
+) -> Explanation:
+    """Return the explanation of the pool's row at position ``at``."""
+    parts = {name: float(values[at]) for name, values in pool.parts.items()}
+    dense, sparse = parts.pop("dense", 0.0), parts.pop("sparse", 0.0)
+    terms = {} if question.sparse is None else question.sparse.explain(int(pool.rows[at]))
+    formula = _formula(options, question, pool, at, cosine, bm25)
+    formula += "".join(f" {'-' if value < 0 else '+'} {name} {abs(value):.6f}" for name, value in parts.items())
+    return Explanation(dense, sparse, terms, formula, options.filter, scope, parts)
+
+
+def _formula(
+    options: SearchOptions, question: Question, pool: Pool, at: int, cosine: float | None, bm25: float | None
+) -> str:
+    if pool.places:
+        dense, sparse = (int(pool.places[half][at]) or None for half in ("dense", "sparse"))
+        return f"rrf of dense rank {dense} and sparse rank {sparse}, k {RRF_K}"
+    if "dense" not in pool.parts:
+        return f"bm25 {bm25 or 0.0:.6f}"
+    if options.halves == "dense":
+        return f"cosine {cosine or 0.0:.6f}"
+    alpha, bound = options.weight, 0.0 if question.sparse is None else question.sparse.bound
+    return f"{alpha:g} * cosine {cosine or 0.0:.6f} + {1 - alpha:g} * bm25 {bm25 or 0.0:.6f} / bound {bound:.6f}"

@@ -1,0 +1,228 @@
+"""The options of a search: the one list of them, from which every surface takes its own.
+
+A new option is one field of :class:`SearchOptions` and, for type checkers, its name and type in
+:class:`SearchArguments`. ``Collection.search``, both adapters, the command line, HTTP and MCP read names, defaults,
+ranges and help from the fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypedDict, get_args
+
+from bedside.errors import InvalidInputError, UnknownOptionError
+from bedside.records import check_id
+from bedside.support.checks import check_choice, check_flag, check_int, check_key, check_number
+from bedside.types import FilterDict, Fusion, Mode
+
+FETCH_K = 100
+"""Default pool of RRF and MMR: deeper pools changed nDCG@10 by under 0.001 on the development sets."""
+DEFAULT_ALPHA = 0.6
+"""Weight of the dense half: best or level with the best on all four development sets (see ``docs/benchmarks.md``)."""
+
+Kind = Literal["int", "number", "choice", "key", "flag", "ids", "filter"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """What surfaces need to know of an option beside its name and default.
+
+    Attributes:
+        help: One line for people.
+        kind: What its values are.
+        least: The lowest int or number.
+        most: The highest int or number.
+        choices: The allowed strings.
+        optional: Whether ``None`` is allowed.
+        surface: Whether other surfaces than Python offer it.
+    """
+
+    help: str
+    kind: Kind
+    least: int | None = None
+    most: int | None = None
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+    surface: bool = True
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise :class:`InvalidInputError` for a value that is wrong; a filter is parsed where the search is made."""
+        match self.kind:
+            case _ if self.optional and value is None:
+                pass
+            case "int":
+                check_int(name, value, self.least or 0, self.most, optional=self.optional)
+            case "number":
+                check_number(name, value, self.least, self.most, optional=self.optional)
+            case "choice":
+                check_choice(name, value, self.choices)
+            case "key":
+                check_key(name, value, optional=self.optional)
+            case "flag":
+                check_flag(name, value)
+            case "ids":
+                check_ids(value)
+
+
+def check_ids(ids: Iterable[object]) -> list[str]:
+    """Return a list of ids that can be ids."""
+    if isinstance(ids, str) or not isinstance(ids, Iterable):
+        raise InvalidInputError(f"ids: expected a list of str, got {type(ids).__name__}; wrap one id in [ ]")
+    return [check_id(id, f"ids[{i}]") for i, id in enumerate(ids)]
+
+
+def _about(kind: Kind, help: str, **limits: Any) -> dict[str, Option]:
+    return {"option": Option(help, kind, **limits)}
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How a search is made; the arguments are checked when it is.
+
+    Raises:
+        InvalidInputError: A value is out of its range.
+        UnknownOptionError: :meth:`of` was given a name that is no option.
+
+    Example:
+        >>> SearchOptions(top_k=3).mode, SearchOptions.of({"alpha": 0.3}).weight
+        (None, 0.3)
+    """
+
+    top_k: int = field(default=10, metadata=_about("int", "Hits at most; fewer is a valid answer.", least=1))
+    filter: FilterDict | None = field(
+        default=None, metadata=_about("filter", "Only documents whose metadata satisfy it are ranked.", optional=True)
+    )
+    mode: Mode | None = field(
+        default=None,
+        metadata=_about(
+            "choice",
+            "hybrid, dense or sparse; by default what the question offers.",
+            choices=get_args(Mode),
+            optional=True,
+        ),
+    )
+    alpha: float | None = field(
+        default=None,
+        metadata=_about(
+            "number", "Weight of the dense half of a hybrid search; 0.6 by default.", least=0, most=1, optional=True
+        ),
+    )
+    fusion: Fusion = field(
+        default="weighted",
+        metadata=_about(
+            "choice", "How a hybrid search joins its halves: by scores or by ranks.", choices=get_args(Fusion)
+        ),
+    )
+    fetch_k: int | None = field(
+        default=None, metadata=_about("int", "Pool of RRF and MMR; 100 by default.", least=1, optional=True)
+    )
+    min_score: float | None = field(
+        default=None, metadata=_about("number", "Leave out hits below it, on the scale of the mode.", optional=True)
+    )
+    diversity: float | None = field(
+        default=None,
+        metadata=_about(
+            "number",
+            "Maximal marginal relevance: 0 is relevance alone, 1 difference alone.",
+            least=0,
+            most=1,
+            optional=True,
+        ),
+    )
+    offset: int = field(default=0, metadata=_about("int", "Skip so many hits, for paging.", least=0))
+    ids: Sequence[str] | None = field(
+        default=None, metadata=_about("ids", "Only these documents are ranked.", optional=True)
+    )
+    group_by: str | None = field(
+        default=None,
+        metadata=_about(
+            "key",
+            "Return the best hit of each value of this metadata key only, such as one of each note.",
+            optional=True,
+        ),
+    )
+    explain: bool = field(default=False, metadata=_about("flag", "Say how each score came about."))
+    as_one: str | None = field(
+        default=None,
+        metadata=_about(
+            "key",
+            "BM25 reads those documents of a group that carry this metadata key as one text; needs group_by.",
+            surface=False,
+            optional=True,
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        for name, option in OPTIONS.items():
+            value = getattr(self, name)
+            option.check(name, value)
+            if option.kind == "int" and value is not None:
+                # As Python's int: what is computed from a numpy.int8 would overflow.
+                object.__setattr__(self, name, int(value))
+        if self.ids is not None:
+            object.__setattr__(self, "ids", list(self.ids))
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> SearchOptions:
+        """Return the options that keyword arguments name.
+
+        Raises:
+            UnknownOptionError: A name is no option; the message lists those that are.
+        """
+        if unknown := sorted(set(given) - set(OPTIONS)):
+            raise UnknownOptionError(f"search: unknown argument {unknown[0]!r}; allowed are {', '.join(OPTIONS)}")
+        return cls(**given)
+
+    def with_mode(self, mode: Mode) -> SearchOptions:
+        """Return these options with a mode."""
+        return replace(self, mode=mode)
+
+    @property
+    def depth(self) -> int:
+        """How many hits there must be before ``offset`` is skipped."""
+        return self.top_k + self.offset
+
+    @property
+    def fetched(self) -> int:
+        """The pool of RRF and MMR."""
+        return FETCH_K if self.fetch_k is None else self.fetch_k
+
+    @property
+    def pool(self) -> int:
+        """How many rows the ranking yields: MMR chooses among ``fetch_k``."""
+        return self.depth if self.diversity is None else max(self.depth, self.fetched)
+
+    @property
+    def weight(self) -> float:
+        """Alpha or its default; 0 is a value, only ``None`` stands for the default."""
+        return DEFAULT_ALPHA if self.alpha is None else float(self.alpha)
+
+    @property
+    def halves(self) -> Mode:
+        """The mode that is searched: a hybrid search with all the weight on one half has no other."""
+        if self.mode == "hybrid" and self.alpha in (0, 1):
+            return "dense" if self.alpha == 1 else "sparse"
+        return self.mode or "hybrid"
+
+
+OPTIONS: Mapping[str, Option] = {each.name: each.metadata["option"] for each in fields(SearchOptions)}
+"""Every option by name, in the order of :class:`SearchOptions`."""
+
+
+class SearchArguments(TypedDict, total=False):
+    """The options as keyword arguments, for type checkers alone; a test holds it against :class:`SearchOptions`."""
+
+    top_k: int
+    filter: FilterDict | None
+    mode: Mode | None
+    alpha: float | None
+    fusion: Fusion
+    fetch_k: int | None
+    min_score: float | None
+    diversity: float | None
+    offset: int
+    ids: Sequence[str] | None
+    group_by: str | None
+    explain: bool
+    as_one: str | None

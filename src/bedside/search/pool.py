@@ -1,0 +1,157 @@
+"""What goes through the ranking: questions, what an engine lets it ask, and the pool of rows that the stages change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.search.rank import Rows, Scores
+from bedside.types import Document, Matrix, Vector
+
+Mask = NDArray[np.bool_]
+
+
+class Signal(NamedTuple):
+    """A named part of the score before the cut: float64 ``values`` for ``rows`` (ascending), zero for every other."""
+
+    rows: Rows
+    values: Scores
+
+    def at(self, rows: Rows) -> Scores:
+        """Return the value of each of ``rows``."""
+        if not len(self.rows):
+            return np.zeros(len(rows))
+        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.where(self.rows[places] == rows, self.values[places], 0.0)
+
+
+class Top(NamedTuple):
+    """Rows best first, with their scores."""
+
+    rows: Rows
+    scores: Scores
+
+
+class Matches(NamedTuple):
+    """The postings that a query met, with what each gives to its row; those of a row stand in query order."""
+
+    terms: Sequence[str]
+    which: NDArray[np.intp]
+    rows: NDArray[np.int32]
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class SparseResult:
+    """The rows that hold at least one query term, and their BM25 scores.
+
+    Attributes:
+        rows: int64 ``[m]``, ascending; each is visible and scores above zero.
+        scores: float64 ``[m]``, BM25 in its own units.
+        bound: The most any document could score for this query: the sum of its known terms' idf, 0 without
+            any. A term is known when a visible row holds it.
+    """
+
+    rows: Rows
+    scores: Scores
+    bound: float
+    matches: Matches = field(repr=False)
+
+    def explain(self, row: int) -> dict[str, float]:
+        """Give each query term's part of the score of one row.
+
+        Args:
+            row: A row number; a row that is not among :attr:`rows` has no parts.
+
+        Returns:
+            Term -> part, in the order of the query, only for terms the row holds. The parts sum to the row's
+            score within 1e-9.
+        """
+        terms, which, rows, scores = self.matches
+        return {terms[which[i]]: float(scores[i]) for i in np.flatnonzero(rows == row)}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question.
+
+    Attributes:
+        text: What BM25 looks for; ``None`` where only a vector is given.
+        vector: float32 ``[d]``; ``None`` in a sparse search.
+        sparse: Its BM25 over the visible rows; the engine fills it in.
+    """
+
+    text: str | None
+    vector: Vector | None
+    sparse: SparseResult | None = None
+
+
+class Candidates(Protocol):
+    """The rows that one search may be answered with, in one consistent state of the engine."""
+
+    @property
+    def has_vectors(self) -> bool:
+        """False in a collection of texts without vectors."""
+        ...
+
+    def allows(self, rows: Rows) -> Mask:
+        """Say which of ``rows`` are among the candidates."""
+        ...
+
+    def top(self, vectors: Matrix, k: int, weight: float, signals: Sequence[Signal]) -> list[Top]:
+        """Return for each vector ``[q, d]`` the ``k`` best rows by ``weight * cosine + signal``, exactly."""
+        ...
+
+    def cosines(self, vector: Vector, rows: Rows) -> Scores:
+        """Return the exact cosine of each of ``rows``."""
+        ...
+
+    def vectors(self, rows: Rows) -> Matrix:
+        """Return the unit vectors of ``rows``, float32 ``[m, d]``."""
+        ...
+
+    def groups(self, rows: Rows) -> NDArray[np.int64]:
+        """Return the number of the group that each of ``rows`` belongs to, by the search's ``group_by``."""
+        ...
+
+    def without(self, groups: NDArray[np.int64]) -> Candidates:
+        """Return the candidates that are in none of ``groups``."""
+        ...
+
+    def documents(self, rows: Sequence[int]) -> list[Document]:
+        """Read rows, in the order given."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The rows that answer a question, best first.
+
+    Attributes:
+        rows: The engine's handles, int64 ``[m]``.
+        scores: float64 ``[m]``.
+        parts: What the scores are the sums of, by name, each float64 ``[m]``; within 1e-9.
+        candidates: What can be asked about the rows.
+        places: Of a rank fusion: the rank of each row in either half, from 1, and 0 where it is in none.
+    """
+
+    rows: Rows
+    scores: Scores
+    parts: Mapping[str, Scores]
+    candidates: Candidates
+    places: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def take(self, positions: Any) -> Pool:
+        """Return the pool of the rows at ``positions`` (indices, a mask or a slice), in that order."""
+        parts = {name: part[positions] for name, part in self.parts.items()}
+        places = {name: place[positions] for name, place in self.places.items()}
+        return Pool(self.rows[positions], self.scores[positions], parts, self.candidates, places)
+
+    def plus(self, name: str, values: Scores) -> Pool:
+        """Return the pool with one more part in its scores, in the order of the new scores."""
+        more = Pool(self.rows, self.scores + values, {**self.parts, name: values}, self.candidates, self.places)
+        return more.take(np.lexsort((self.rows, -more.scores)))

@@ -1,0 +1,66 @@
+"""Checks of arguments: each says what was expected and what was given, under the argument's name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, TypeGuard
+
+from bedside.errors import InvalidInputError
+
+
+def check_int(name: str, value: object, least: int = 0, most: int | None = None, *, optional: bool = False) -> None:
+    """Refuse what is not an int from ``least`` to ``most``; bools are none, numpy's integers are."""
+    if optional and value is None:
+        return
+    if not _is_int(value) or value < least or (most is not None and value > most):
+        allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise InvalidInputError(f"{name}: expected an int {allowed}{_or_none(optional)}, got {value!r}")
+
+
+def check_number(
+    name: str, value: object, least: float | None = None, most: float | None = None, *, optional: bool = False
+) -> None:
+    """Refuse what is not a number from ``least`` to ``most``; bools and NaN are none, numpy's numbers are."""
+    if optional and value is None:
+        return
+    if not _is_number(value) or (least is not None and value < least) or (most is not None and value > most):
+        raise InvalidInputError(f"{name}: expected a number{_range(least, most)}{_or_none(optional)}, got {value!r}")
+
+
+def check_choice(name: str, value: object, allowed: Sequence[str], *, optional: bool = False) -> None:
+    """Refuse what is not one of ``allowed``."""
+    if not (optional and value is None) and value not in allowed:
+        raise InvalidInputError(f"{name}: expected one of {', '.join(allowed)}; got {value!r}")
+
+
+def check_key(name: str, value: object, *, optional: bool = False) -> None:
+    """Refuse what is not a metadata key or a dotted path of them."""
+    if not (optional and value is None) and (not isinstance(value, str) or not value):
+        found = "an empty str" if value == "" else type(value).__name__
+        raise InvalidInputError(f"{name}: expected a metadata key{_or_none(optional)}, got {found}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Refuse what is not a bool."""
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{name}: expected True or False, got {value!r}")
+
+
+def _is_int(value: Any) -> TypeGuard[int]:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return not isinstance(value, bool) and isinstance(value, Real) and not math.isnan(value)
+
+
+def _range(least: float | None, most: float | None) -> str:
+    if most is not None:
+        return f" from {least:g} to {most:g}"
+    return "" if least is None else f" of at least {least:g}"
+
+
+def _or_none(optional: bool) -> str:
+    return " or None" if optional else ""
