@@ -15,11 +15,12 @@ from bedside import errors
 
 SOURCE = Path(bedside.__file__).parent
 HEAVY = ["torch", "transformers", "sentence_transformers", "langchain_core", "llama_index", "tqdm", "hypothesis"]
-BOTTOM = {"errors", "types"}
+BOTTOM = {"errors", "types", "support"}
 # What each part may import of the others; "*" is everything.
 MAY_IMPORT = {
     "errors": set(),
     "types": set(),
+    "support": {"errors", "types"},
     "store": BOTTOM,
     "filters.tree": BOTTOM,
     "filters.rules": BOTTOM | {"filters"},
