@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.annotate import write_back
-from bedside.encoders.extras import needs
 from bedside.encoders.pooling import unit
 from bedside.errors import InvalidInputError
+from bedside.support.extras import needs
 from bedside.text.lexicon import NEGATIONS
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Document, FilterDict, Matrix, Vector

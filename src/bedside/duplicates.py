@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidInputError
+from bedside.support.extras import needs
 from bedside.text.fold import fold
 from bedside.types import FilterDict
 from bedside.verbs import Records

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from bedside.errors import CorruptLogError, NotACollectionError
 from bedside.index.dense import unit_rows
 from bedside.store.cache import remove_cache
-from bedside.store.files import refusals
 from bedside.store.log import EMPTY_LOG, Position
 from bedside.store.manifest import NAME, Manifest
 from bedside.store.seal import BrokenSealError, seal, text_to_vector, unseal
 from bedside.store.storage import CACHE_NAME, DiskStorage
+from bedside.support.files import refusals
 
 _SHORTEST = 8
 """Bytes of the shortest trace that is looked for: anything shorter occurs by chance."""

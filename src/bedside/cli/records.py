@@ -36,8 +36,8 @@ from bedside.cli.options import (
     writing,
 )
 from bedside.collection import Collection
-from bedside.encoders.progress import progress
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
+from bedside.support.progress import progress
 from bedside.types import Document, Hit
 
 BATCH = 1_000

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from bedside.encoders.awaitable import AsyncMethods
-from bedside.encoders.progress import progress
 from bedside.encoders.texts import checked_texts
 from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongError
+from bedside.support.progress import progress
 from bedside.types import Encoder, Matrix
 
 DEFAULT_BYTES = 2 << 30

@@ -15,12 +15,12 @@ import numpy as np
 
 from bedside.encoders.checkpoint import BIO_CLINICALBERT, resolve
 from bedside.encoders.prepare import prepared
-from bedside.encoders.progress import progress
 from bedside.encoders.settings import folder_settings, positions, whole_number
 from bedside.encoders.texts import checked_texts
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.encoders.windows import batches, padded
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.progress import progress
 from bedside.types import Matrix
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from multiprocessing.queues import SimpleQueue
 
 import numpy as np
 
-from bedside.encoders.progress import progress
 from bedside.encoders.texts import checked_texts
 from bedside.encoders.transformer import TransformerEncoder
 from bedside.errors import InvalidInputError
+from bedside.support.progress import progress
 from bedside.types import Matrix
 
 _PORTIONS = 8  # per device: late ones finish together, and each is large enough to be sorted into full batches

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bedside.encoders.awaitable import AsyncMethods
-from bedside.encoders.extras import needs
-from bedside.encoders.progress import progress
 from bedside.encoders.texts import checked_texts, has_surrogate
 from bedside.errors import EncoderMismatch, InvalidInputError, ProviderError
+from bedside.support.extras import needs
+from bedside.support.progress import progress
 from bedside.types import Matrix
 
 _REQUEST_TOKENS = 100_000

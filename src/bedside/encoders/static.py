@@ -22,11 +22,11 @@ from bedside.encoders.awaitable import AsyncMethods
 from bedside.encoders.checkpoint import read_json
 from bedside.encoders.pooling import unit
 from bedside.encoders.presets import STATIC
-from bedside.encoders.progress import progress
 from bedside.encoders.tensors import read_tensors, write_tensors
 from bedside.encoders.texts import checked_texts
 from bedside.encoders.wordpiece import Tokens, load_tokens
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.progress import progress
 from bedside.types import Matrix
 
 WEIGHTS_FILE = "model.safetensors"

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bedside.encoders.checkpoint import read_json
-from bedside.encoders.extras import needs
 from bedside.encoders.texts import has_surrogate
 from bedside.errors import BedsideWarning, InvalidInputError, InvalidModelError
+from bedside.support.extras import needs
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

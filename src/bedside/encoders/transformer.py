@@ -24,13 +24,13 @@ from bedside.encoders.checkpoint import read_json
 from bedside.encoders.folders import save_encoder
 from bedside.encoders.pooling import unit
 from bedside.encoders.prepare import file_hashes
-from bedside.encoders.progress import progress
 from bedside.encoders.raw import warn_if_raw
 from bedside.encoders.settings import Settings, positions
 from bedside.encoders.texts import checked_texts
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.encoders.windows import batches, merge, padded, split
 from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongError
+from bedside.support.progress import progress
 from bedside.types import Matrix
 
 log = logging.getLogger(__name__)

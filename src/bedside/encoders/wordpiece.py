@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidModelError
+from bedside.support.extras import needs
 
 _CJK = (
     (0x4E00, 0x9FFF),

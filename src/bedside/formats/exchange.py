@@ -11,11 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bedside.encoders.progress import progress
 from bedside.errors import BedsideError, EncoderRequired, InvalidInputError, ScopeError, UnreadableFileError
 from bedside.filters.parse import parse
 from bedside.formats.registry import detect_format, format_to_write, named_format
-from bedside.store.files import FILE_MODE, FOLDER_MODE, refusals, sync_folder
+from bedside.support.files import FILE_MODE, FOLDER_MODE, refusals, sync_folder
+from bedside.support.progress import progress
 from bedside.types import Document, FilterDict
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from bedside.maps.colors import label_values, value_at
 from bedside.maps.page import render_page
 from bedside.maps.picture import render_picture
 from bedside.maps.project import Projection, project
-from bedside.store.files import replace_file
+from bedside.support.files import replace_file
 from bedside.types import Document, FilterDict, Matrix
 from bedside.verbs import Records
 

@@ -20,8 +20,8 @@ import orjson
 from numpy.typing import NDArray
 
 from bedside.errors import WriteFailedError
-from bedside.store.files import make_private_folder, refusals, replace_file
 from bedside.store.seal import BrokenSealError, seal, unseal
+from bedside.support.files import make_private_folder, refusals, replace_file
 
 NAME = "index.bin"
 _MAGIC = b"BEDSIDE\x01"

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from bedside.errors import CollectionClosedError, CorruptLogError
-from bedside.store.files import open_private, read_at, refusals
 from bedside.store.seal import BrokenSealError, check, seal, unseal
+from bedside.support.files import open_private, read_at, refusals
 
 VERSION = 1
 _HEADER = {"op": "open", "format": "bedside-log", "version": VERSION}

@@ -18,9 +18,9 @@ from bedside.errors import (
     StoreError,
     WriteFailedError,
 )
-from bedside.store.files import FILE_MODE, make_private_folder, refusals, replace_file, sync_folder
 from bedside.store.log import DiskFile, Log, MemoryFile, Position
 from bedside.store.manifest import NAME, Manifest
+from bedside.support.files import FILE_MODE, make_private_folder, refusals, replace_file, sync_folder
 
 LOCK_NAME = "write.lock"
 CACHE_NAME = "cache"
