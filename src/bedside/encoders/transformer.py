@@ -204,6 +204,14 @@ class TransformerEncoder(AsyncMethods):
         """
         return save_encoder(self.folder, folder, self.settings, self.calibration)
 
+    def forget(self, texts: Sequence[str]) -> int:
+        """Delete the vectors of these texts from the cache and say how many there were; 0 without a cache.
+
+        Raises:
+            TracesRemainError: see :meth:`bedside.encoders.cache.VectorCache.forget`.
+        """
+        return 0 if self.cache is None else self.cache.forget(texts)
+
     def close(self) -> None:
         """Release weights and vocabulary, also those of encoders calibrated from it; the next call loads them again."""
         with self._parts.lock:
