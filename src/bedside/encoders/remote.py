@@ -22,6 +22,7 @@ from bedside.encoders.awaitable import AsyncMethods
 from bedside.encoders.texts import checked_texts, has_surrogate
 from bedside.errors import EncoderMismatch, InvalidInputError, ProviderError
 from bedside.support.extras import needs
+from bedside.support.fork import in_each_process
 from bedside.support.progress import progress
 from bedside.types import Matrix
 
@@ -129,8 +130,7 @@ class RemoteEncoder(AsyncMethods):
         self._count_tokens = count_tokens or half_of_the_bytes
         self._dimension = dimensions
         self._api_key = api_key
-        self._lock = threading.Lock()
-        self._client = self._connected()
+        self._set_up()
 
     @property
     def name(self) -> str:
@@ -179,7 +179,8 @@ class RemoteEncoder(AsyncMethods):
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def _encode(self, texts: Sequence[str], prompt: str) -> Matrix:
         wanted = checked_texts(texts)
@@ -237,7 +238,7 @@ class RemoteEncoder(AsyncMethods):
             import openai
         extra = {} if self.dimensions is None else {"dimensions": self.dimensions}
         try:
-            answer = self._client.embeddings.create(
+            answer = self._connection().embeddings.create(
                 model=self.model if self.azure is None else self.azure.deployment,
                 input=[piece.content for piece in batch],
                 encoding_format="float",
@@ -277,7 +278,25 @@ class RemoteEncoder(AsyncMethods):
         return np.asarray(vectors / lengths[:, None], dtype=np.float32)
 
     def _where(self) -> str:
-        return f"{self.model} at {self._client.base_url.host}"
+        return f"{self.model} at {self._connection().base_url.host}"
+
+    def _set_up(self) -> None:
+        self._client: Any = None
+        self._inherited: list[Any] = []
+        in_each_process(self._part_from_parent)
+        self._connection()  # a key that is missing is said at once
+
+    def _part_from_parent(self) -> None:
+        """Share no connection: each process would read the other's answers."""
+        self._lock = threading.RLock()
+        self._inherited.append(self._client)  # kept: closing it might wait for a thread that is not here
+        self._client = None
+
+    def _connection(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = self._connected()
+            return self._client
 
     def _connected(self) -> Any:
         with needs("remote"):
@@ -297,12 +316,11 @@ class RemoteEncoder(AsyncMethods):
             raise InvalidInputError(f"{self.model}: no api_key= was given and {variable} is not set") from None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_client": None, "_lock": None, "_api_key": None}
+        return {**self.__dict__, "_client": None, "_inherited": [], "_lock": None, "_api_key": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._lock = threading.Lock()
-        self._client = self._connected()
+        self._set_up()
 
 
 def half_of_the_bytes(text: str) -> int:

@@ -26,6 +26,7 @@ from bedside.encoders.tensors import read_tensors, write_tensors
 from bedside.encoders.texts import checked_texts
 from bedside.encoders.wordpiece import Tokens, load_tokens
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.fork import in_each_process
 from bedside.support.progress import progress
 from bedside.types import Matrix
 
@@ -79,9 +80,12 @@ class StaticEncoder(AsyncMethods):
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        in_each_process(self._make_lock)
         self._rows: Matrix | None = None
         self._fingerprint: str | None = None
+
+    def _make_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"StaticEncoder({self.name!r}, dimension={self.dimension}, tokens={len(self.tokenizer.vocabulary)})"

@@ -8,7 +8,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,6 +29,7 @@ from bedside.encoders.texts import checked_texts
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.encoders.windows import batches, merge, padded, split
 from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongError
+from bedside.support.fork import in_each_process
 from bedside.support.progress import progress
 from bedside.types import Matrix
 
@@ -38,13 +38,16 @@ log = logging.getLogger(__name__)
 Runner: TypeAlias = Callable[[list[list[int]], int], Matrix]
 
 
-@dataclass
 class _Parts:
     """What is loaded at the first use and shared by the encoders that were calibrated from one."""
 
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    backend: Backend | None = None
-    tokenizer: TextTokenizer | None = None
+    def __init__(self) -> None:
+        in_each_process(self._make_lock)
+        self.backend: Backend | None = None
+        self.tokenizer: TextTokenizer | None = None
+
+    def _make_lock(self) -> None:
+        self.lock = threading.RLock()
 
 
 class TransformerEncoder(AsyncMethods):

@@ -18,6 +18,7 @@ from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionErr
 from bedside.maintenance import EraseReceipt, VerifyReport
 from bedside.serving.access import Access
 from bedside.store.manifest import NAME
+from bedside.support.fork import in_each_process
 from bedside.types import Document, Encoder, FilterDict, Hit
 from bedside.verbs import Records
 
@@ -99,6 +100,9 @@ class Service:
         self.limits = limits or Limits()
         self.read_only = read_only
         self._opened: dict[str, Collection] = {}
+        in_each_process(self._make_locks)
+
+    def _make_locks(self) -> None:
         self._doors: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
 

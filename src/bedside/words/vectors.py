@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +52,8 @@ class WordVectors(AsyncMethods, WordTable):
         >>> round(vectors.similarity("Fever", "pyrexia"), 2), vectors.similarity("fever", "zzz").known
         (0.99, False)
     """
+
+    _fingerprint: str | None = None
 
     def __init__(
         self,
@@ -129,10 +130,12 @@ class WordVectors(AsyncMethods, WordTable):
         made._set(found.words, table, found.average, name, found.digest, pooling)
         return made
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Names words, vectors and pooling: two with the same one give the same vectors."""
-        return f"words:{self._content}:{self.pooling.fingerprint}"
+        if self._fingerprint is None:
+            self._fingerprint = f"words:{self._content}:{self.pooling.fingerprint}"
+        return self._fingerprint
 
     def __repr__(self) -> str:
         return f"WordVectors({self.name!r}, {len(self)} words, dimension={self.dimension}, {self.pooling.method!r})"
@@ -173,7 +176,7 @@ class WordVectors(AsyncMethods, WordTable):
     def with_pooling(self, pooling: Method | WordPooling) -> WordVectors:
         """The same words with another pooling, such as one that :meth:`WordPooling.load` read; nothing is copied."""
         made = type(self).__new__(type(self))
-        made.__dict__.update({name: value for name, value in self.__dict__.items() if name != "fingerprint"})
+        made.__dict__.update({name: value for name, value in self.__dict__.items() if name != "_fingerprint"})
         made.pooling = self._fitting(pooling)
         return made
 
