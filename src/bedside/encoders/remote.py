@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bedside.encoders.awaitable import AsyncMethods
-from bedside.encoders.texts import checked_texts, has_surrogate
+from bedside.encoders.texts import checked_texts, has_surrogate, warn_of_unreadable
 from bedside.errors import EncoderMismatch, InvalidInputError, ProviderError
 from bedside.support.extras import needs
 from bedside.support.fork import in_each_process
@@ -28,6 +28,7 @@ from bedside.types import Matrix
 
 _REQUEST_TOKENS = 100_000
 """A third of what OpenAI takes in one request (300,000), and several requests share the wait."""
+_IN_PLACE_OF_NOTHING = "."
 _REQUEST_TEXTS = 2_048
 """What OpenAI and Azure take in one request."""
 
@@ -155,17 +156,19 @@ class RemoteEncoder(AsyncMethods):
         """Encode passages.
 
         Args:
-            texts: None of them empty or all spaces. Control characters, emoji and every script go to the server as
-                they are; what is longer than ``max_tokens`` is cut into pieces.
+            texts: Control characters, emoji and every script go to the server as they are; what is longer than
+                ``max_tokens`` is cut into pieces. In place of a blank text, which servers refuse, a full stop is sent.
 
         Returns:
             float32 ``[n, d]``, each of length 1, in the order given; ``[0, d]`` for no texts.
 
         Raises:
-            InvalidInputError: Not a list of strings; a text is empty or holds a lone surrogate. The message says which,
-                and nothing was sent.
+            InvalidInputError: Not a list of strings, or a lone surrogate. The message says where, and nothing was sent.
             ProviderError: The server refused, could not be reached, or answered what cannot be used.
             EncoderMismatch: Its vectors have another length than before.
+
+        Warns:
+            BedsideWarning: How many texts are blank.
         """
         return self._encode(texts, self.document_prompt)
 
@@ -185,10 +188,11 @@ class RemoteEncoder(AsyncMethods):
     def _encode(self, texts: Sequence[str], prompt: str) -> Matrix:
         wanted = checked_texts(texts)
         for i, text in enumerate(wanted):
-            if not text.strip():
-                raise InvalidInputError(f"texts[{i}]: expected a text that is not empty")
             if has_surrogate(text):
                 raise InvalidInputError(f"texts[{i}]: a lone surrogate, not valid Unicode text")
+        blank = sum(not text.strip() for text in wanted)
+        warn_of_unreadable(blank, len(wanted), f"the vector of {_IN_PLACE_OF_NOTHING!r}")
+        wanted = [text if text.strip() else _IN_PLACE_OF_NOTHING for text in wanted]
         pieces = [_Piece(i, *part) for i, text in enumerate(wanted) for part in self._parts(prompt + text)]
         batches = list(self._batches(pieces))
         if not batches:

@@ -25,7 +25,7 @@ from bedside.encoders.pooling import unit
 from bedside.encoders.prepare import file_hashes
 from bedside.encoders.raw import warn_if_raw
 from bedside.encoders.settings import Settings, positions
-from bedside.encoders.texts import checked_texts
+from bedside.encoders.texts import checked_texts, warn_of_unreadable
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.encoders.windows import batches, merge, padded, split
 from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongError
@@ -150,9 +150,13 @@ class TransformerEncoder(AsyncMethods):
             float32 ``[n, d]`` in the order given; ``[0, d]`` for no texts.
 
         Raises:
-            InvalidInputError: not a list of strings; a text without a token (empty, whitespace, control characters);
-                a lone surrogate. The message names the position. Nothing was encoded.
+            InvalidInputError: not a list of strings, or a lone surrogate. The message names the position. Nothing was
+                encoded.
             TextTooLongError: with ``overflow="error"``.
+
+        Warns:
+            BedsideWarning: how many texts have no known token: blank ones, whose vector is that of the special tokens
+                (and the prompt), and those of unknown ones.
         """
         return self._encode(texts, self.settings.document_prompt)
 
@@ -257,14 +261,13 @@ class TransformerEncoder(AsyncMethods):
         capacity = self.max_length - tokenizer.special_count
         if len(head) >= capacity:
             raise InvalidInputError(f"the prompt has {len(head)} tokens and leaves no room in {self.max_length}")
-        empty = [i for i, ids in enumerate(tokens) if len(ids) <= (len(head) if prompt else 0)]
-        if empty:
-            raise InvalidInputError(f"texts[{empty[0]}]: nothing to encode, the text has no token ({len(empty)} such)")
+        unreadable = sum(all(token == tokenizer.unknown_id for token in ids[len(head) :]) for ids in tokens)
+        warn_of_unreadable(unreadable, len(tokens), "the vector of the tokens that stand for nothing")
         self._check_lengths(tokens, capacity)
         rows, owners = [], []
         for i, ids in enumerate(tokens):
             for body in self._bodies(ids, head, capacity):
-                rows.append([*tokenizer.prefix, *body, *tokenizer.suffix])
+                rows.append([*tokenizer.prefix, *body, *tokenizer.suffix] or [tokenizer.pad_id])
                 owners.append(i)
         return rows, np.array(owners, dtype=np.intp)
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bedside.encoders.awaitable import AsyncMethods
-from bedside.encoders.pooling import unit
+from bedside.encoders.pooling import unit, with_direction
 from bedside.encoders.presets import STATIC
-from bedside.encoders.texts import checked_texts
+from bedside.encoders.texts import checked_texts, warn_of_unreadable
 from bedside.errors import InvalidInputError, InvalidVectorError
 from bedside.types import Document, Matrix, Vector
 from bedside.words import pooling as pooled
@@ -191,19 +191,22 @@ class WordVectors(AsyncMethods, WordTable):
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
         """Encode passages: float32 ``[n, d]`` of length 1, in the order given.
 
-        A text of which no word is known gets the average of all vectors. Emoji and control characters are no words; any
-        length is read.
+        A text without a known word (blank, emoji, another language) gets the average of all vectors. Any length is
+        read.
 
         Raises:
-            InvalidInputError: Not a list of strings, or a text without a word in it; the message names the position.
+            InvalidInputError: Not a list of strings.
+
+        Warns:
+            BedsideWarning: How many texts have no known word.
         """
         texts = checked_texts(texts)
-        out = np.empty((len(texts), self.dimension), dtype=np.float32)
+        out = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for i, text in enumerate(texts):
-            if not (words := words_of(text)):
-                raise InvalidInputError(f"texts[{i}]: nothing to encode, the text has no word")
-            found = self._pool(self.pooling, words)
-            out[i] = self.pooling.finish(self._average if found is None else found)
+            if (found := self._pool(self.pooling, words_of(text))) is not None:
+                out[i] = self.pooling.finish(found)
+        lost = with_direction(out, [self.pooling.finish(self._average), self._average])
+        warn_of_unreadable(lost, len(out), "the average of all vectors")
         return unit(out)
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
