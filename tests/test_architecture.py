@@ -15,10 +15,11 @@ from bedside import errors
 
 SOURCE = Path(bedside.__file__).parent
 HEAVY = ["torch", "transformers", "sentence_transformers", "langchain_core", "llama_index", "tqdm", "hypothesis"]
-BOTTOM = {"errors", "types", "support"}
+BOTTOM = {"errors", "remedies", "types", "support"}
 # What each part may import of the others; "*" is everything.
 MAY_IMPORT = {
-    "errors": set(),
+    "remedies": set(),
+    "errors": {"remedies"},
     "types": set(),
     "support": {"errors", "types"},
     "store": BOTTOM,

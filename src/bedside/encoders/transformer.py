@@ -29,6 +29,7 @@ from bedside.encoders.texts import checked_texts, warn_of_unreadable
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.encoders.windows import batches, merge, padded, split
 from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongError
+from bedside.remedies import Give
 from bedside.support.fork import in_each_process
 from bedside.support.progress import progress
 from bedside.types import Matrix
@@ -289,7 +290,8 @@ class TransformerEncoder(AsyncMethods):
         if long and self.settings.overflow == "error":
             raise TextTooLongError(
                 f"texts[{long[0]}] has {len(tokens[long[0]])} tokens, {capacity} fit ({len(long)} of {len(tokens)} "
-                'texts are too long); overflow="window" encodes them whole'
+                "texts are too long)",
+                remedies=[Give("overflow", "window", "to encode them whole")],
             )
         if long and self.settings.overflow == "truncate":
             log.warning("%d of %d texts were cut to %d tokens", len(long), len(tokens), capacity)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bedside.errors import BedsideError, EncoderRequired, InvalidInputError, ScopeError, UnreadableFileError
 from bedside.filters.parse import parse
 from bedside.formats.registry import detect_format, format_to_write, named_format
+from bedside.remedies import Give
 from bedside.support.files import FILE_MODE, FOLDER_MODE, refusals, sync_folder
 from bedside.support.progress import progress
 from bedside.types import Document, FilterDict
@@ -39,7 +40,8 @@ def export_records(
     chosen = format_to_write(target, format)
     if chosen.needs_vectors and not include_vectors:
         raise InvalidInputError(
-            f"{chosen.name} holds vectors, from which texts can be guessed: say include_vectors=True"
+            f"{chosen.name} holds vectors, from which texts can be guessed",
+            remedies=[Give("include_vectors", True, "to write them")],
         )
     if target.is_dir() or (not chosen.replaces and target.exists()):
         raise InvalidInputError(f"{target.name} is already there: {chosen.name} writes to a new place only")
