@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -68,6 +69,7 @@ def test_an_interrupted_add_keeps_its_transactions_and_ends_with_130(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "bedside.cli", "add", str(tmp_path / "c"), "-"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # nohup and `&` leave it ignored
     )  # fmt: skip
     process.stdin.write(json_lines({"text": f"note {i}"} for i in range(1_500)).encode())
     process.stdin.flush()

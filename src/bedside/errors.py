@@ -38,6 +38,11 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from bedside.remedies import Remedy, told
+
 __all__ = [
     "BedsideError",
     "BedsideWarning",
@@ -73,7 +78,21 @@ __all__ = [
 
 
 class BedsideError(Exception):
-    """The root of the tree: catches every error that Bedside raises on purpose."""
+    """The root of the tree: catches every error that Bedside raises on purpose.
+
+    Args:
+        *args: The sentence: what was wrong, and where.
+        remedies: What to do about it. ``str(error)`` tells them in the words of the surface that asks: as arguments in
+            Python, options in a shell, fields over HTTP; see :mod:`bedside.remedies`.
+        **named: For the builtin that the error also is.
+    """
+
+    def __init__(self, *args: object, remedies: Sequence[Remedy] = (), **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.remedies = tuple(remedies)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}{told(self.remedies)}"
 
 
 class BedsideWarning(UserWarning):
@@ -99,12 +118,12 @@ class DuplicateIdError(InvalidInputError):
 class UnreadableFileError(InvalidInputError):
     """A file to load is damaged, encrypted, made to do harm, or of a kind that is not read."""
 
-    def __init__(self, file: str, reason: str) -> None:
+    def __init__(self, file: str, reason: str, remedies: Sequence[Remedy] = ()) -> None:
         self.file, self.reason = file, reason
-        super().__init__(f"{file}: {reason}")
+        super().__init__(f"{file}: {reason}", remedies=remedies)
 
-    def __reduce__(self) -> tuple[type[UnreadableFileError], tuple[str, str]]:
-        return type(self), (self.file, self.reason)
+    def __reduce__(self) -> tuple[type[UnreadableFileError], tuple[str, str, Sequence[Remedy]]]:
+        return type(self), (self.file, self.reason, self.remedies)
 
 
 class UnknownOptionError(InvalidInputError, TypeError):

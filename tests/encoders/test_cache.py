@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
+import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bedside.encoders import CachedEncoder, TransformerEncoder, VectorCache, load_encoder
-from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongError
+from bedside.encoders import CachedEncoder, PairedEncoder, TransformerEncoder, VectorCache, load_encoder
+from bedside.errors import InvalidInputError, InvalidModelError, LockTimeoutError, TextTooLongError, TracesRemainError
+from forks import child_does
 
 
 class Counting:
@@ -50,10 +54,10 @@ def test_unchanged_text_is_encoded_once_whatever_the_order(cached: CachedEncoder
 def test_a_refused_text_is_named_by_its_position_among_all_texts_and_not_among_those_not_cached(
     published: Path, tmp_path: Path
 ) -> None:
-    for encoder in (load_encoder(published, cache=tmp_path / "a"), load_encoder("bedside/static", cache=tmp_path)):
-        encoder.encode_documents(["pain", "fever"])
-        with pytest.raises(InvalidInputError, match=r"texts\[2\]: nothing to encode"):
-            encoder.encode_documents(["pain", "fever", " "])
+    encoder = load_encoder(published, cache=tmp_path / "a")
+    encoder.encode_documents(["pain", "fever"])
+    with pytest.raises(InvalidInputError, match=r"texts\[2\]: a lone surrogate"):
+        encoder.encode_documents(["pain", "fever", "\ud800"])
     strict = load_encoder(published, cache=tmp_path / "b", overflow="error", max_length=10)
     strict.encode_documents(["pain"])
     with pytest.raises(TextTooLongError, match=r"texts\[1\] has 20 tokens"):
@@ -148,6 +152,131 @@ def test_the_cache_stays_within_its_bound_and_keeps_what_was_used_last(tmp_path:
     assert len(cache) == 0
 
 
+def steps_of_one_more_text(cache: VectorCache, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many steps of SQLite's machine it takes to look for one new text, and to keep it."""
+    steps = [0]
+    connect = sqlite3.connect
+
+    def counting(*args: object, **options: object) -> sqlite3.Connection:
+        database = connect(*args, **options)
+        database.set_progress_handler(lambda: steps.append(1), 1)
+        return database
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sqlite3.connect", counting)
+        cache.through("m", [f"new beside {len(cache)}"], lambda texts: np.ones((len(texts), 3), np.float32))
+    return len(steps)
+
+
+def test_keeping_a_text_costs_the_same_beside_few_vectors_and_beside_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs = []
+    for count in (20, 4_000):
+        cache = VectorCache(tmp_path / str(count))
+        cache.through("m", [f"{i}" for i in range(count)], lambda texts: np.ones((len(texts), 3), np.float32))
+        costs.append(steps_of_one_more_text(cache, monkeypatch))
+    assert costs[1] < 2 * costs[0]
+
+
+def test_a_cache_that_another_process_writes_to_is_waited_for_and_not_to_be_deleted(
+    cached: CachedEncoder, tmp_path: Path
+) -> None:
+    cache = VectorCache(cached.cache.folder, timeout=0.05)
+    database = sqlite3.connect(cache.folder / "vectors.sqlite", isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LockTimeoutError, match=r"in use by another process for 0\.05 s; try again$") as caught:
+        CachedEncoder(Counting(), cache).encode_documents(["a"])
+    assert "delete" not in str(caught.value)
+    database.execute("ROLLBACK")
+    database.close()
+    assert len(CachedEncoder(Counting(), cache).encode_documents(["a"])) == 1
+
+
+def bytes_of(cache: VectorCache) -> bytes:
+    return b"".join(path.read_bytes() for path in cache.folder.iterdir())
+
+
+def test_a_forgotten_text_leaves_no_vector_of_any_encoder_in_any_file(published: Path, tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path / "vectors")
+    encoder = load_encoder(published, cache=cache, query_prompt="q ")
+    other = CachedEncoder(Counting(), cache)
+    kept = encoder.encode_documents(["fever", "gout", "ankle"])
+    gone = [encoder.encode_documents(["pain"]), encoder.encode_queries(["pain"]), other.encode_documents(["pain"])]
+    assert all(vector.tobytes() in bytes_of(cache) for vector in gone)
+    assert encoder.forget(["pain", "never seen"]) == 3
+    assert not any(vector.tobytes() in bytes_of(cache) for vector in gone)
+    assert all(vector.tobytes() in bytes_of(cache) for vector in kept)
+    assert len(cache) == 3
+    assert encoder.forget([]) == encoder.forget(["pain"]) == load_encoder(published).forget(["pain"]) == 0
+
+
+def test_what_made_room_is_overwritten_too(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path, max_bytes=400 * 100)
+    rows = {f"{i}": np.random.default_rng(i).random((1, 100), np.float32) for i in range(200)}
+    for text in rows:
+        cache.through("m", [text], lambda texts: rows[texts[0]])
+    cache.forget(["199"])
+    held = bytes_of(cache)
+    assert sum(row.tobytes() in held for row in rows.values()) == len(cache) <= 100
+
+
+def test_traces_that_a_reader_keeps_are_not_hidden(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path, timeout=0.05)
+    cache.through("m", ["pain"], lambda texts: np.ones((len(texts), 3), np.float32))
+    reader = sqlite3.connect(tmp_path / "vectors.sqlite", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM vectors").fetchone()
+    with pytest.raises(TracesRemainError, match="forget the same texts again"):
+        cache.forget(["pain"])
+    reader.close()
+    assert cache.forget(["pain"]) == 0
+    assert np.ones(3, np.float32).tobytes() not in bytes_of(cache)
+
+
+def test_a_cache_of_the_first_layout_whose_texts_cannot_be_told_apart_starts_empty(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "vectors.sqlite")
+    database.execute("CREATE TABLE vectors (key BLOB PRIMARY KEY, vector BLOB, used REAL) WITHOUT ROWID")
+    database.execute("INSERT INTO vectors VALUES (?, ?, 0.0)", (b"k" * 32, b"an old vector"))
+    database.commit()
+    database.close()
+    cache = VectorCache(tmp_path)
+    assert len(cache) == 0
+    assert b"an old vector" not in bytes_of(cache)
+
+
+def test_a_pair_forgets_in_the_caches_of_both(tmp_path: Path) -> None:
+    caches = [VectorCache(tmp_path / name) for name in ("queries", "documents")]
+    pair = PairedEncoder(*[CachedEncoder(Counting(), cache) for cache in caches])
+    pair.encode_documents(["a"])
+    pair.encode_queries(["a"])
+    assert pair.forget(["a"]) == 2
+    assert list(map(len, caches)) == [0, 0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_fork_beside_threads_that_use_the_cache_uses_it_too(cached: CachedEncoder) -> None:
+    stop = threading.Event()
+
+    def work(name: int) -> None:
+        for i in itertools.count():
+            if stop.is_set():
+                return
+            cached.encode_documents([f"{name}/{i % 50}"])
+
+    threads = [threading.Thread(target=work, args=[name]) for name in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for i in range(10):
+            assert child_does(lambda i=i: cached.encode_documents([f"child {i}", "0/1"]).shape == (2, 2))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert len(cached.encode_documents(["child 9"])) == 1
+
+
 def test_no_text_is_kept_and_the_files_are_the_users_alone(cached: CachedEncoder) -> None:
     cached.encode_documents(["a very secret note"])
     for path in cached.cache.folder.rglob("*"):
@@ -179,5 +308,7 @@ def test_a_file_that_is_not_a_cache_and_a_size_that_is_none_are_refused(tmp_path
         VectorCache(tmp_path)
     with pytest.raises(InvalidInputError, match="max_bytes=0"):
         VectorCache(tmp_path, max_bytes=0)
+    with pytest.raises(InvalidInputError, match="timeout=0"):
+        VectorCache(tmp_path, timeout=0)
     with pytest.raises(InvalidModelError, match="cannot be written"):
         VectorCache(os.devnull)

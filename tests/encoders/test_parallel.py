@@ -23,9 +23,9 @@ def test_two_processes_give_the_vectors_of_one_in_order(published: Path) -> None
     np.testing.assert_allclose(together, encoder.encode_documents(texts), atol=2e-5)
 
 
-def test_a_text_without_tokens_is_refused_with_its_position_before_any_process_starts(published: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"texts\[1\]: nothing to encode"):
-        encode_parallel(load_encoder(published, device="cpu"), ["fine", " "], ["cpu"])
+def test_a_text_that_cannot_be_read_is_refused_with_its_position_before_any_process_starts(published: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"texts\[1\]: a lone surrogate"):
+        encode_parallel(load_encoder(published, device="cpu"), ["fine", "\ud800"], ["cpu"])
 
 
 def test_an_error_in_a_process_is_the_callers(published: Path) -> None:

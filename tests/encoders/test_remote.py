@@ -17,7 +17,7 @@ import pytest
 
 from bedside import Collection, load_encoder
 from bedside.encoders import Azure, RemoteEncoder
-from bedside.errors import EncoderMismatch, InvalidInputError, ProviderError
+from bedside.errors import BedsideWarning, EncoderMismatch, InvalidInputError, ProviderError
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 Answer = Callable[["Provider", dict[str, Any]], tuple[int, dict[str, str], bytes]]
@@ -231,7 +231,6 @@ def test_azure_is_asked_by_deployment_and_version(provider):
 def test_what_cannot_be_sent_is_refused_before_anything_is(provider):
     encoder = encoder_of(provider)
     for texts, message in (
-        (["a", " "], r"texts\[1\]"),
         (["a", "\ud800"], r"texts\[1\]: a lone surrogate"),
         ("a", "list of strings"),
         ([1], r"texts\[0\]"),
@@ -242,6 +241,13 @@ def test_what_cannot_be_sent_is_refused_before_anything_is(provider):
     with pytest.raises(InvalidInputError, match="list of strings"):
         encoder.count_tokens("one string")
     assert not provider.requests
+
+
+def test_in_place_of_a_blank_text_which_servers_refuse_a_full_stop_is_sent(provider):
+    with pytest.warns(BedsideWarning, match="2 of 3 texts have nothing"):
+        found = encoder_of(provider).encode_documents(["", "a", " \n"])
+    assert sorted(provider.requests[0]["input"]) == [".", ".", "a"]
+    np.testing.assert_allclose(found, expected(".", "a", "."), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedside import Collection
 from bedside.encoders.presets import STATIC
 from bedside.encoders.static import StaticEncoder, is_static, load_static
 from bedside.encoders.tensors import read_tensors, write_tensors
 from bedside.encoders.wordpiece import LibraryTokens, WordPiece, load_tokens
-from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.errors import BedsideWarning, InvalidInputError, InvalidModelError
 from bedside.types import Encoder
 
 VOCABULARY = [
@@ -91,17 +92,48 @@ def test_no_texts_give_no_rows(shipped: StaticEncoder) -> None:
     assert shipped.encode_documents([]).shape == (0, 256)
 
 
-@pytest.mark.parametrize("text", ["", " \n\t\f", "\x00\x07", "\u200b"])
-def test_a_text_without_a_token_is_an_error_that_names_its_position(tiny: StaticEncoder, text: str) -> None:
-    """Empty, whitespace and control characters cannot have a direction."""
-    with pytest.raises(InvalidInputError, match=r"texts\[1\]"):
-        tiny.encode_documents(["fever", text])
-
-
-def test_unknown_words_only_give_the_unknown_tokens_vector(tiny: StaticEncoder) -> None:
-    """One emoji does not stop a corpus from being encoded."""
+@pytest.mark.parametrize("text", ["", " \n\t\f", "\x00\x07", "\u200b", "🩺", "\ud800"])
+def test_texts_without_a_known_word_get_the_unknown_tokens_vector_and_are_counted(
+    tiny: StaticEncoder, text: str
+) -> None:
+    """One of them does not stop a corpus from being encoded."""
     expected = tiny.embeddings[0] * tiny.weights[0]
-    assert np.allclose(tiny.encode_documents(["🩺"])[0], expected / np.linalg.norm(expected), atol=1e-6)
+    with pytest.warns(BedsideWarning, match="2 of 3 texts have nothing"):
+        vectors = tiny.encode_documents([text, "fever", text])
+    assert np.allclose(vectors[[0, 2]], expected / np.linalg.norm(expected), atol=1e-6)
+    assert np.array_equal(vectors[1], tiny.encode_documents(["fever"])[0])
+
+
+@pytest.mark.parametrize("unknown", [None, "[GONE]", "[ZERO]"])
+def test_without_a_vector_for_the_unknown_they_get_the_mean_of_all(unknown: str | None) -> None:
+    """A vector of zeros would say nothing, and no collection takes it."""
+    tokens = WordPiece({"[ZERO]": 0, "fever": 1, "cough": 2}, unknown=unknown)
+    encoder = StaticEncoder(np.array([[0, 0], [1, 0], [0, 2]], np.float32), tokens, normalize=False)
+    with pytest.warns(BedsideWarning, match="1 of 1"):
+        assert np.allclose(encoder.encode_documents(["🩺"]), [[1 / 3, 2 / 3]])
+
+
+def test_a_collection_takes_texts_of_signs_alone(shipped: StaticEncoder) -> None:
+    """One note of emoji or of invisible signs does not keep ten thousand others out."""
+    with Collection.open(encoder=shipped) as notes:
+        with pytest.warns(BedsideWarning, match="2 of 3"):
+            notes.add(["fever", "🩺", "\u200b"])
+        assert len(notes) == 3
+
+
+def test_a_tokenizer_of_the_library_passes_over_lone_surrogates_too() -> None:
+    """Half of an emoji, which a careless cut left, does not stop a corpus from being encoded."""
+    tokens = WordPiece({"[UNK]": 0, "fever": 1})
+    assert LibraryTokens(tokens.description())("fever \ud83d") == tokens("fever \ud83d") == [1]
+
+
+def test_where_all_vectors_cancel_out_there_still_is_a_direction() -> None:
+    """Whatever the model: a finite vector that is not zero."""
+    tokens = WordPiece({"fever": 0, "cough": 1}, unknown=None)
+    encoder = StaticEncoder(np.array([[1, 0], [-1, 0]], np.float32), tokens)
+    with pytest.warns(BedsideWarning, match="2 of 3"):
+        vectors = encoder.encode_documents(["fever cough", "fever", ""])
+    assert np.allclose(vectors, [[0.5**0.5, 0.5**0.5], [1, 0], [0.5**0.5, 0.5**0.5]])
 
 
 def test_unknown_words_do_not_count_beside_known_ones(tiny: StaticEncoder) -> None:
@@ -118,15 +150,10 @@ def test_anything_but_a_list_of_strings_is_refused(tiny: StaticEncoder, texts: o
 
 
 @given(st.lists(st.text(max_size=60), max_size=5))
-def test_any_text_gets_a_unit_vector_or_a_named_error(texts: list[str]) -> None:
+@pytest.mark.filterwarnings("ignore:.* texts have nothing that the encoder knows")
+def test_any_text_gets_a_unit_vector(texts: list[str]) -> None:
     """Whatever Unicode holds, surrogates included."""
-    encoder = tiny_encoder()
-    try:
-        vectors = encoder.encode_documents(texts)
-    except InvalidInputError:
-        assert any(not encoder.tokenizer.has_words(text) for text in texts)
-    else:
-        assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+    assert np.allclose(np.linalg.norm(tiny_encoder().encode_documents(texts), axis=1), 1.0, atol=1e-5)
 
 
 @given(st.text(st.characters(exclude_characters="\x0b\x0c\x1c\x1d\x1e\x1f\x85", exclude_categories=["Cs", "Cn"])))

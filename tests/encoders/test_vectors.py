@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +21,7 @@ from bedside.encoders.backends.torch_backend import choose_dtype, has_amx_bf16
 from bedside.encoders.backends.torch_linear import Linear, packs
 from bedside.encoders.pooling import POOLINGS, pool, unit
 from bedside.encoders.windows import batches, merge, split
-from bedside.errors import InvalidInputError, TextTooLongError
+from bedside.errors import BedsideWarning, InvalidInputError, TextTooLongError
 from bedside.types import Encoder
 from checkpoints import make_bert_checkpoint, minilm_folder
 
@@ -127,14 +129,38 @@ def test_vectors_keep_their_length_when_asked(published: Path, bert: Transformer
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t  ", "\x00\x01", "\u200b"])
-def test_a_text_without_a_token_is_refused_with_its_position(bert: TransformerEncoder, text: str) -> None:
-    with pytest.raises(InvalidInputError, match=r"texts\[1\]: nothing to encode"):
-        bert.encode_documents(["fine", text])
+def test_a_text_without_a_token_gets_the_vector_of_the_special_tokens_and_is_counted(
+    bert: TransformerEncoder, text: str
+) -> None:
+    with pytest.warns(BedsideWarning, match="1 of 2 texts have nothing"):
+        vectors = bert.encode_documents(["fine", text])
+    tokens = bert._tokenizer()
+    own = bert.run_rows([[*tokens.prefix, *tokens.suffix]], tokens.pad_id)
+    np.testing.assert_allclose(vectors[1], unit(own)[0], atol=1e-6)
+    np.testing.assert_allclose(vectors[0], bert.encode_documents(["fine"])[0], atol=1e-6)
 
 
-def test_a_prompt_does_not_make_an_empty_text_pass(published: Path) -> None:
-    with pytest.raises(InvalidInputError, match="nothing to encode"):
-        load_encoder(published, query_prompt="query: ").encode_queries([" "])
+def test_signs_that_the_vocabulary_lacks_are_counted(bert: TransformerEncoder) -> None:
+    with pytest.warns(BedsideWarning, match="2 of 3 texts have nothing"):
+        vectors = bert.encode_documents(["🩺", "fine 🩺", "🩺 🩺"])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_a_prompt_does_not_hide_an_empty_text(published: Path) -> None:
+    encoder = load_encoder(published, query_prompt="query: ")
+    with pytest.warns(BedsideWarning, match="2 of 3 texts have nothing"):
+        vectors = encoder.encode_queries([" ", "fine", "🩺"])
+    assert np.isfinite(vectors).all()
+
+
+def test_an_empty_text_has_a_vector_where_the_tokenizer_adds_no_special_tokens(published: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bare"
+    shutil.copytree(load_encoder(published).folder, folder)
+    described = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    (folder / "tokenizer.json").write_text(json.dumps({**described, "post_processor": None}), "utf-8")
+    with pytest.warns(BedsideWarning, match="1 of 2 texts have nothing"):
+        vectors = load_encoder(folder).encode_documents(["", "fine"])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize(

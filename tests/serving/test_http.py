@@ -187,6 +187,25 @@ def test_a_body_over_the_limit_is_refused_whether_or_not_it_says_its_size(root):
         assert post(client, "guidelines/count", {}).is_success
 
 
+@pytest.mark.parametrize("length", ["9" * 5_000, "0" * 5_000, "1" * 25])
+def test_a_length_of_thousands_of_digits_is_the_callers_mistake_and_not_the_servers(root, length):
+    with serving(root) as client:
+        address = urlsplit(str(client.base_url))
+        with socket.create_connection((address.hostname, address.port), timeout=30) as caller:
+            head = "POST /v1/collections/guidelines/count HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json"
+            caller.sendall(f"{head}\r\nContent-Length: {length}\r\n\r\n".encode())
+            assert int(caller.recv(1000).split()[1]) in (400, 413, 422)
+        assert post(client, "guidelines/count", {}).is_success
+
+
+async def test_a_length_of_thousands_of_digits_is_too_large_whichever_server_passes_it_on(root):
+    with closing(Service(root)) as service:
+        transport = httpx.ASGITransport(create_app(service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            headers = {"Content-Length": "9" * 5_000}
+            problem(await client.post("/v1/collections/guidelines/count", headers=headers), 413, "BodyTooLarge")
+
+
 def test_a_caller_without_a_token_is_turned_away_before_its_body_is_read(root, tokens):
     with serving(root, "--tokens", tokens) as client:
         address = urlsplit(str(client.base_url))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,7 +11,28 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bedside.support.processors import processors
 from serving_server import bearer, problem, serving
+
+
+@pytest.mark.parametrize(("threads", "most"), [("4", max(1, processors() // 8)), ("1", 1)])
+def test_the_matrix_products_of_all_requests_share_the_processors(root, threads, most):
+    script = f"""
+import os, signal
+from pathlib import Path
+from threadpoolctl import threadpool_info
+from bedside.serving import Service
+from bedside.serving.run import serve
+
+def ready(address):
+    print([library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+serve(Service(Path({str(root)!r})), host="127.0.0.1", port=0, tokens=[], ready=ready)
+"""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"[{most}]\n", done.stderr
 
 
 def test_web_pages_of_other_origins_and_rebound_names_are_refused(root, tokens):

@@ -23,7 +23,7 @@ from llama_index.embeddings.bedside import BedsideEmbedding
 from pydantic import ValidationError
 
 import bedside
-from bedside.errors import InvalidInputError, ModelNotFoundError
+from bedside.errors import BedsideWarning, ModelNotFoundError
 from bedside.types import Encoder
 
 TEXTS = ["Chest pain on exertion.", "Denies dyspnea.", "HbA1c 9.1 %. " * 20, "x"]
@@ -214,9 +214,10 @@ def test_a_model_that_is_not_there_is_named_at_the_first_use(tmp_path: Path) -> 
         asyncio.run(local.aget_query_embedding("pain"))
 
 
-def test_a_text_without_a_word_is_refused(minilm: BedsideEmbedding) -> None:
-    with pytest.raises(InvalidInputError):
-        minilm.get_text_embedding_batch(["Chest pain.", " "])
+def test_a_text_without_a_word_does_not_stop_the_others(minilm: BedsideEmbedding) -> None:
+    with pytest.warns(BedsideWarning, match="1 of 2 texts"):
+        vectors = minilm.get_text_embedding_batch(["Chest pain.", " "])
+    assert vectors[0] == pytest.approx(minilm.get_text_embedding("Chest pain."), abs=1e-6)
 
 
 def test_it_is_the_default_model_of_an_index(minilm: BedsideEmbedding, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from bedside.analysis.annotate import write_back
 from bedside.collection import Collection
-from bedside.encoders.extras import needs
 from bedside.encoders.pooling import unit
 from bedside.errors import InvalidInputError
+from bedside.support.extras import needs
 from bedside.text.lexicon import NEGATIONS
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Document, FilterDict, Matrix, Vector

@@ -14,8 +14,8 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from bedside.collection import Collection
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidInputError
+from bedside.support.extras import needs
 from bedside.text.fold import fold
 from bedside.types import FilterDict
 

@@ -9,6 +9,7 @@ import typer
 
 from bedside import __version__
 from bedside.cli import evaluate, exchange, maps, migrating, models, records, serving, tune, upkeep, watch
+from bedside.cli.words import spoken
 
 app = typer.Typer(
     name="bedside",
@@ -16,9 +17,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # their tracebacks show local variables, and those hold notes
 )
-for _group in (records, exchange, upkeep, models, maps, evaluate, serving, migrating, watch):
+_GROUPS = (records, exchange, upkeep, models, maps, evaluate, serving, migrating, watch)
+_COMMANDS = {name for group in _GROUPS for name in group.COMMANDS}
+for _group in _GROUPS:
     for _name, _command in _group.COMMANDS.items():
-        app.command(_name)(_command)
+        app.command(_name)(spoken(_command, _COMMANDS))
 app.add_typer(tune.app, name="tune")
 
 

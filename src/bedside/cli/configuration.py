@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidInputError
+from bedside.support.extras import needs
 
 
 def read_config(file: Path, files: Sequence[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from bedside.cli import one_line
 from bedside.cli.options import (
     CollectionPath,
     Filter,
@@ -18,13 +19,11 @@ from bedside.cli.options import (
     Scope,
     asking,
     load,
-    one_line,
     parse_filter,
     print_json,
     print_rows,
     reading,
     scoped,
-    shell_hints,
     terminal,
 )
 from bedside.types import Hit
@@ -113,7 +112,7 @@ def explain(
     """Show the arithmetic of each hit: cosine, every term's part of BM25, fusion, filter and scope; never its text."""
     wanted = parse_filter(filter)
     chosen: Any = {"mode": mode, "alpha": alpha, "fusion": fusion}
-    with asking(path, encoder) as collection, shell_hints(path, "--mode sparse"):
+    with asking(path, encoder) as collection:
         view = scoped(collection, scope)
         hits = view.search(query, top_k=top_k, filter=wanted, explain=True, **chosen)
     for rank, hit in enumerate(hits, 1):

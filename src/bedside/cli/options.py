@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from rich.table import Column, Table
 from bedside.collection import Collection
 from bedside.encoders.presets import STATIC
 from bedside.engines.embedded.log.manifest import NAME, Manifest
-from bedside.errors import EncoderRequired, NotACollectionError, ScopeRequired
+from bedside.errors import NotACollectionError
 from bedside.formats.fields import exact_numbers
 from bedside.types import Document, Encoder
 
@@ -112,19 +111,6 @@ def _check_there(path: Path) -> None:
         raise NotACollectionError(f"{path} holds no Bedside collection")
 
 
-@contextmanager
-def shell_hints(path: Path, otherwise: str) -> Iterator[None]:
-    """Tell what to write in a shell where a text cannot be encoded; the library's words are for Python."""
-    try:
-        yield
-    except EncoderRequired:
-        written = manifest_of(path).encoder
-        by = "" if written is None else f", written with {one_line(written.name)}"
-        raise EncoderRequired(
-            f"the collection is opened without an encoder{by}: give --encoder, or {otherwise}"
-        ) from None
-
-
 def manifest_of(path: Path) -> Manifest:
     """Read a collection's manifest."""
     return Manifest.from_bytes((path / NAME).read_bytes(), str(path / NAME))
@@ -133,12 +119,7 @@ def manifest_of(path: Path) -> Manifest:
 def scoped(collection: Collection, pairs: Sequence[str] | None) -> Collection:
     """Return the part of the collection that ``--scope`` names; all of it where it has no scope keys."""
     scope = parse_scope(pairs)
-    if scope:
-        return collection.scoped(**scope)
-    if collection.scope_keys:
-        keys = " ".join(f"--scope {key}=…" for key in collection.scope_keys)
-        raise ScopeRequired(f"this collection is divided by scope: give {keys}")
-    return collection
+    return collection.scoped(**scope) if scope else collection
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -179,8 +160,3 @@ def as_json(document: Document) -> dict[str, Any]:
     """Return a document as ``bedside add`` reads it, each number of its vector with all its digits."""
     known = {"id": document.id, "text": document.text, "metadata": dict(document.metadata)}
     return known if document.vector is None else {**known, "vector": exact_numbers(document.vector)}
-
-
-def one_line(text: str) -> str:
-    """Return a text on one line, without control characters: a note must not steer the terminal."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from bedside.cli import one_line
 from bedside.cli.options import (
     CollectionPath,
     Filter,
@@ -24,7 +25,6 @@ from bedside.cli.options import (
     asking,
     load,
     manifest_of,
-    one_line,
     parse_filter,
     print_json,
     print_rows,
@@ -32,12 +32,11 @@ from bedside.cli.options import (
     say,
     scoped,
     selection,
-    shell_hints,
     writing,
 )
 from bedside.collection import Collection
-from bedside.encoders.progress import progress
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
+from bedside.support.progress import progress
 from bedside.types import Document, Hit
 
 BATCH = 1_000
@@ -62,7 +61,6 @@ def add(
     added = 0
     with (
         Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection,
-        shell_hints(path, "a vector in each line"),
         progress(None, "add", "document") as advance,
     ):
         first = chain([file.readline().removeprefix(BOM_UTF8)], file)  # Windows' editors write the mark
@@ -94,7 +92,7 @@ def search(
 ) -> None:
     """Print the best documents for a query, best first."""
     wanted = parse_filter(filter)
-    with asking(path, encoder) as collection, shell_hints(path, "--mode sparse"):
+    with asking(path, encoder) as collection:
         view = scoped(collection, scope)
         chosen: Any = mode  # the collection says which modes there are
         hits = view.search(query, mode=chosen, top_k=top_k, filter=wanted, explain=explain)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bedside.cli.options import Model, Scope, load, parse_scope
-from bedside.encoders.extras import needs
+from bedside.support.extras import needs
 
 Root = Annotated[Path, typer.Argument(metavar="ROOT", help="A folder of collections.", exists=True, file_okay=False)]
 Seconds = Annotated[float, typer.Option("--max-seconds", min=0.1, help="Until a request is answered with an error.")]

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bedside.cli.options import CollectionPath, Json, load, one_line, reading, say, writing
+from bedside.cli import one_line
+from bedside.cli.options import CollectionPath, Json, load, reading, say, writing
 from bedside.engines.embedded.repair import RepairReport
 from bedside.engines.embedded.repair import repair as repair_folder
 from bedside.errors import InvalidInputError

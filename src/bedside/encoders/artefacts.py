@@ -17,10 +17,10 @@ from pathlib import Path
 from filelock import FileLock
 
 from bedside.encoders.checkpoint import EXPORTED, SAFE_WEIGHTS, read_json
-from bedside.encoders.extras import needs
 from bedside.encoders.prepare import MANIFEST, building, cache_folder, file_hashes, sha256, verify, write_manifest
-from bedside.encoders.progress import waiting
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.extras import needs
+from bedside.support.progress import waiting
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidModelError, ModelNotFoundError
+from bedside.support.extras import needs
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from bedside.encoders.calibration import Calibration
 from bedside.encoders.checkpoint import EXPORTED, SAFE_WEIGHTS, SMALL_FILES, Checkpoint, resolve
-from bedside.encoders.extras import needs
 from bedside.encoders.prepare import building, prepared, write_manifest, write_tokenizer
 from bedside.encoders.presets import preset_of
 from bedside.encoders.settings import SETTINGS_FILE, Settings, folder_settings
 from bedside.encoders.static import is_static
 from bedside.errors import InvalidInputError, InvalidModelError, ModelNotFoundError
+from bedside.support.extras import needs
 
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _LICENSE_LINE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)

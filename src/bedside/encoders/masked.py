@@ -15,12 +15,13 @@ import numpy as np
 
 from bedside.encoders.checkpoint import BIO_CLINICALBERT, resolve
 from bedside.encoders.prepare import prepared
-from bedside.encoders.progress import progress
 from bedside.encoders.settings import folder_settings, positions, whole_number
 from bedside.encoders.texts import checked_texts
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.encoders.windows import batches, padded
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.fork import in_each_process
+from bedside.support.progress import progress
 from bedside.types import Matrix
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class MaskedLanguageModel:
         self.folder: Path = prepared(checkpoint, lowercase=lowercase)
         self.device = device
         self.dtype = dtype
-        self._lock = threading.RLock()
+        in_each_process(self._make_lock)
         self._network: TorchMasked | None = None
         self._tokens = TextTokenizer(load_tokenizer(self.folder, lowercase=lowercase))
         found = (self._tokens.tokenizer.token_to_id(mask) for mask in _MASKS)
@@ -178,8 +179,11 @@ class MaskedLanguageModel:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._lock = threading.RLock()
+        in_each_process(self._make_lock)
         self._network = None
+
+    def _make_lock(self) -> None:
+        self._lock = threading.RLock()
 
     def _ids(self, text: str) -> list[int]:
         return self._tokens.tokens(checked_texts([text]))[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bedside.encoders.awaitable import AsyncMethods
@@ -63,9 +63,16 @@ class PairedEncoder(AsyncMethods):
         """Encode questions with the query encoder: float32 ``[n, d]``; it says what odd texts give."""
         return self.queries.encode_queries(texts)
 
+    def forget(self, texts: Sequence[str]) -> int:
+        """Delete the vectors of these texts from the caches of both and say how many there were."""
+        return sum(forget(texts) for forget in self._both("forget"))
+
     def close(self) -> None:
         """Release the weights of both."""
-        for encoder in (self.queries, self.documents):
-            close = getattr(encoder, "close", None)
-            if close is not None:
-                close()
+        for close in self._both("close"):
+            close()
+
+    def _both(self, method: str) -> list[Callable[..., Any]]:
+        """A method of each encoder that has it."""
+        found = (getattr(encoder, method, None) for encoder in (self.queries, self.documents))
+        return [bound for bound in found if bound is not None]

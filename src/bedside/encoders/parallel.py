@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing.queues import SimpleQueue
 
 import numpy as np
 
-from bedside.encoders.progress import progress
 from bedside.encoders.texts import checked_texts
 from bedside.encoders.transformer import TransformerEncoder
 from bedside.errors import InvalidInputError
+from bedside.support.processors import processors
+from bedside.support.progress import progress
 from bedside.types import Matrix
 
 _PORTIONS = 8  # per device: late ones finish together, and each is large enough to be sorted into full batches
@@ -77,8 +78,7 @@ def _spread(encoder: TransformerEncoder, devices: Sequence[str], rows: list[list
 
 def _threads(devices: Sequence[str]) -> int:
     """Threads for each process, so that those on the processor do not crowd one another."""
-    available: Callable[[], int | None] = getattr(os, "process_cpu_count", os.cpu_count)
-    return max(1, (available() or 1) // len(devices))
+    return max(1, processors() // len(devices))
 
 
 def _start(encoder: TransformerEncoder, free: SimpleQueue[str], threads: int) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from bedside.types import Matrix
+from bedside.types import Matrix, Vector
 
 Pooling: TypeAlias = Literal["mean", "cls", "max", "first-last-mean"]
 POOLINGS: tuple[Pooling, ...] = ("mean", "cls", "max", "first-last-mean")
@@ -34,6 +35,14 @@ def pool(last: Any, mask: Any, pooling: Pooling, first: Any = None) -> Any:
         return getattr(found, "values", found)  # torch returns values and indices
     states = last if pooling == "mean" else (first + last) / 2
     return (states * weights).sum(1) / weights.sum(1)
+
+
+def with_direction(vectors: Matrix, instead: Iterable[Vector]) -> int:
+    """Put the first of ``instead`` that is not zero, else ones, into the zero rows of ``[n, d]``; say how many."""
+    lost = ~vectors.any(axis=1)
+    if lost.any():
+        vectors[lost] = next((vector for vector in instead if vector.any()), np.ones(vectors.shape[1], np.float32))
+    return int(lost.sum())
 
 
 def unit(vectors: Matrix) -> Matrix:

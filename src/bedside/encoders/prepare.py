@@ -23,9 +23,9 @@ from filelock import FileLock
 
 from bedside.encoders.bert import modern
 from bedside.encoders.checkpoint import PICKLED_WEIGHTS, SAFE_WEIGHTS, Checkpoint, any_file, read_json, resolve
-from bedside.encoders.extras import needs
 from bedside.encoders.tokenizer import load_tokenizer
 from bedside.errors import InvalidModelError
+from bedside.support.extras import needs
 
 if TYPE_CHECKING:
     from torch import Tensor

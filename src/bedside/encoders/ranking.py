@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from bedside.encoders.extras import needs
-from bedside.encoders.progress import progress
 from bedside.encoders.wordpiece import WordPiece
+from bedside.support.extras import needs
+from bedside.support.progress import progress
 from bedside.types import Matrix
 
 log = logging.getLogger(__name__)

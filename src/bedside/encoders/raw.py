@@ -9,9 +9,18 @@ from pathlib import Path
 from bedside.encoders.artefacts import has_head, weight_files
 from bedside.encoders.checkpoint import EXPORTED, read_json
 from bedside.errors import BedsideWarning
+from bedside.support.fork import in_each_process
 
 _warned: set[str] = set()
-_lock = threading.Lock()
+_lock: threading.Lock
+
+
+def _make_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+in_each_process(_make_lock)
 
 
 def is_raw(folder: Path) -> bool:

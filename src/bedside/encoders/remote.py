@@ -19,14 +19,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bedside.encoders.awaitable import AsyncMethods
-from bedside.encoders.extras import needs
-from bedside.encoders.progress import progress
-from bedside.encoders.texts import checked_texts, has_surrogate
+from bedside.encoders.texts import checked_texts, has_surrogate, warn_of_unreadable
 from bedside.errors import EncoderMismatch, InvalidInputError, ProviderError
+from bedside.support.extras import needs
+from bedside.support.fork import in_each_process
+from bedside.support.progress import progress
 from bedside.types import Matrix
 
 _REQUEST_TOKENS = 100_000
 """A third of what OpenAI takes in one request (300,000), and several requests share the wait."""
+_IN_PLACE_OF_NOTHING = "."
 _REQUEST_TEXTS = 2_048
 """What OpenAI and Azure take in one request."""
 
@@ -129,8 +131,7 @@ class RemoteEncoder(AsyncMethods):
         self._count_tokens = count_tokens or half_of_the_bytes
         self._dimension = dimensions
         self._api_key = api_key
-        self._lock = threading.Lock()
-        self._client = self._connected()
+        self._set_up()
 
     @property
     def name(self) -> str:
@@ -155,17 +156,19 @@ class RemoteEncoder(AsyncMethods):
         """Encode passages.
 
         Args:
-            texts: None of them empty or all spaces. Control characters, emoji and every script go to the server as
-                they are; what is longer than ``max_tokens`` is cut into pieces.
+            texts: Control characters, emoji and every script go to the server as they are; what is longer than
+                ``max_tokens`` is cut into pieces. In place of a blank text, which servers refuse, a full stop is sent.
 
         Returns:
             float32 ``[n, d]``, each of length 1, in the order given; ``[0, d]`` for no texts.
 
         Raises:
-            InvalidInputError: Not a list of strings; a text is empty or holds a lone surrogate. The message says which,
-                and nothing was sent.
+            InvalidInputError: Not a list of strings, or a lone surrogate. The message says where, and nothing was sent.
             ProviderError: The server refused, could not be reached, or answered what cannot be used.
             EncoderMismatch: Its vectors have another length than before.
+
+        Warns:
+            BedsideWarning: How many texts are blank.
         """
         return self._encode(texts, self.document_prompt)
 
@@ -179,15 +182,17 @@ class RemoteEncoder(AsyncMethods):
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def _encode(self, texts: Sequence[str], prompt: str) -> Matrix:
         wanted = checked_texts(texts)
         for i, text in enumerate(wanted):
-            if not text.strip():
-                raise InvalidInputError(f"texts[{i}]: expected a text that is not empty")
             if has_surrogate(text):
                 raise InvalidInputError(f"texts[{i}]: a lone surrogate, not valid Unicode text")
+        blank = sum(not text.strip() for text in wanted)
+        warn_of_unreadable(blank, len(wanted), f"the vector of {_IN_PLACE_OF_NOTHING!r}")
+        wanted = [text if text.strip() else _IN_PLACE_OF_NOTHING for text in wanted]
         pieces = [_Piece(i, *part) for i, text in enumerate(wanted) for part in self._parts(prompt + text)]
         batches = list(self._batches(pieces))
         if not batches:
@@ -237,7 +242,7 @@ class RemoteEncoder(AsyncMethods):
             import openai
         extra = {} if self.dimensions is None else {"dimensions": self.dimensions}
         try:
-            answer = self._client.embeddings.create(
+            answer = self._connection().embeddings.create(
                 model=self.model if self.azure is None else self.azure.deployment,
                 input=[piece.content for piece in batch],
                 encoding_format="float",
@@ -277,7 +282,25 @@ class RemoteEncoder(AsyncMethods):
         return np.asarray(vectors / lengths[:, None], dtype=np.float32)
 
     def _where(self) -> str:
-        return f"{self.model} at {self._client.base_url.host}"
+        return f"{self.model} at {self._connection().base_url.host}"
+
+    def _set_up(self) -> None:
+        self._client: Any = None
+        self._inherited: list[Any] = []
+        in_each_process(self._part_from_parent)
+        self._connection()  # a key that is missing is said at once
+
+    def _part_from_parent(self) -> None:
+        """Share no connection: each process would read the other's answers."""
+        self._lock = threading.RLock()
+        self._inherited.append(self._client)  # kept: closing it might wait for a thread that is not here
+        self._client = None
+
+    def _connection(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = self._connected()
+            return self._client
 
     def _connected(self) -> Any:
         with needs("remote"):
@@ -297,12 +320,11 @@ class RemoteEncoder(AsyncMethods):
             raise InvalidInputError(f"{self.model}: no api_key= was given and {variable} is not set") from None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_client": None, "_lock": None, "_api_key": None}
+        return {**self.__dict__, "_client": None, "_inherited": [], "_lock": None, "_api_key": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._lock = threading.Lock()
-        self._client = self._connected()
+        self._set_up()
 
 
 def half_of_the_bytes(text: str) -> int:

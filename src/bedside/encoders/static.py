@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 
 from bedside.encoders.awaitable import AsyncMethods
 from bedside.encoders.checkpoint import read_json
-from bedside.encoders.pooling import unit
+from bedside.encoders.pooling import unit, with_direction
 from bedside.encoders.presets import STATIC
-from bedside.encoders.progress import progress
 from bedside.encoders.tensors import read_tensors, write_tensors
-from bedside.encoders.texts import checked_texts
+from bedside.encoders.texts import checked_texts, warn_of_unreadable
 from bedside.encoders.wordpiece import Tokens, load_tokens
-from bedside.errors import InvalidInputError, InvalidModelError
-from bedside.types import Matrix
+from bedside.errors import InvalidModelError
+from bedside.support.fork import in_each_process
+from bedside.support.progress import progress
+from bedside.types import Matrix, Vector
 
 WEIGHTS_FILE = "model.safetensors"
 _BLOCK = 8192  # tokens summed at once: 8 MB at 256 dimensions; 2,048 to 32,768 were within 10 %
@@ -79,9 +80,12 @@ class StaticEncoder(AsyncMethods):
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        in_each_process(self._make_lock)
         self._rows: Matrix | None = None
         self._fingerprint: str | None = None
+
+    def _make_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"StaticEncoder({self.name!r}, dimension={self.dimension}, tokens={len(self.tokenizer.vocabulary)})"
@@ -113,20 +117,25 @@ class StaticEncoder(AsyncMethods):
         """Encode passages.
 
         Args:
-            texts: Any number of strings of any length, none of it cut. A text whose words are all unknown (emoji,
-                another script) gets the vector of the unknown token; control characters, lone surrogates are dropped.
+            texts: Any number of strings of any length, none of it cut. A text without a known word (blank, emoji,
+                another script) gets the vector of the unknown token, or the mean of all vectors where the vocabulary
+                has none; control characters and lone surrogates are dropped.
 
         Returns:
             float32 ``[n, d]`` in the order given; ``[0, d]`` for no texts.
 
         Raises:
-            InvalidInputError: not a list of strings; a text without a token (empty, whitespace, control characters),
-                or with unknown words only where the vocabulary has no unknown token. The message names the position.
+            InvalidInputError: not a list of strings.
+
+        Warns:
+            BedsideWarning: how many texts have no known word.
         """
         ids = self._ids(checked_texts(texts))
-        out = np.empty((len(ids), self.dimension), dtype=np.float32)
-        for start, end in _blocks([len(row) for row in ids]):
-            out[start:end] = self._means(ids[start:end])
+        out = np.zeros((len(ids), self.dimension), dtype=np.float32)
+        read = np.array([i for i, row in enumerate(ids) if row], dtype=np.intp)
+        for start, end in _blocks([len(ids[i]) for i in read]):
+            out[read[start:end]] = self._means([ids[i] for i in read[start:end]])
+        warn_of_unreadable(with_direction(out, self._stand_ins()), len(out), "the unknown token's vector or the mean")
         return unit(out) if self.normalize else out
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
@@ -162,19 +171,18 @@ class StaticEncoder(AsyncMethods):
     def _ids(self, texts: list[str]) -> list[list[int]]:
         ids = []
         with progress(len(texts), "encoding", "text") as advance:  # cutting texts into tokens is nearly all of the work
-            for i, text in enumerate(texts):
-                row = self.tokenizer(text)
-                ids.append(row if row else [self._unknown(text, i)])
+            for text in texts:
+                ids.append(self.tokenizer(text))
                 advance(1)
         return ids
 
-    def _unknown(self, text: str, position: int) -> int:
-        if not self.tokenizer.has_words(text):
-            raise InvalidInputError(f"texts[{position}]: nothing to encode, the text has no token")
-        found = None if self.tokenizer.unknown is None else self.tokenizer.vocabulary.get(self.tokenizer.unknown)
-        if found is None:
-            raise InvalidInputError(f"texts[{position}]: no word is known and the vocabulary has no unknown token")
-        return found
+    def _stand_ins(self) -> Iterator[Vector]:
+        """Vectors for texts without a known word, the best first."""
+        rows = self._table()
+        unknown = self.tokenizer.unknown
+        if unknown is not None and unknown in self.tokenizer.vocabulary:
+            yield rows[self.tokenizer.vocabulary[unknown]]
+        yield rows.mean(axis=0)
 
     def _means(self, ids: list[list[int]]) -> Matrix:
         rows = self._table()

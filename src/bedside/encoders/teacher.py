@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bedside.encoders.checkpoint import read_json
-from bedside.encoders.extras import needs
 from bedside.encoders.prepare import prepare
 from bedside.encoders.presets import STATIC, preset_of
-from bedside.encoders.progress import progress
 from bedside.encoders.settings import folder_settings
 from bedside.encoders.wordpiece import from_description
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.extras import needs
+from bedside.support.progress import progress
 from bedside.types import Matrix
 
 _BATCH_TOKENS = 2048

@@ -1,10 +1,11 @@
-"""The check that every encoder makes first."""
+"""What every encoder makes sure of: texts that are texts, and a word about those that say nothing to it."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Set
 
-from bedside.errors import InvalidInputError
+from bedside.errors import BedsideWarning, InvalidInputError
 
 
 def checked_texts(texts: object) -> list[str]:
@@ -24,6 +25,21 @@ def checked_texts(texts: object) -> list[str]:
             raise InvalidInputError(f"texts[{i}]: expected str, got {type(text).__name__}")
         checked.append(text)
     return checked
+
+
+def warn_of_unreadable(count: int, total: int, given: str) -> None:
+    """Say once how many texts of a call say nothing to an encoder, and which vector each of them has got.
+
+    Warns:
+        BedsideWarning: ``count`` is not 0.
+    """
+    if count:
+        warnings.warn(
+            f"{count} of {total} texts have nothing that the encoder knows: they are blank, or of signs outside of its "
+            f"vocabulary. Each has got {given}, and is found by chance",
+            BedsideWarning,
+            stacklevel=4,
+        )
 
 
 def has_surrogate(text: str) -> bool:

@@ -7,14 +7,14 @@ transformers' ``AutoTokenizer`` lower-cases Bio_ClinicalBERT (its folder has a c
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bedside.encoders.checkpoint import read_json
-from bedside.encoders.extras import needs
 from bedside.encoders.texts import has_surrogate
 from bedside.errors import BedsideWarning, InvalidInputError, InvalidModelError
+from bedside.support.extras import needs
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -32,6 +32,7 @@ class TextTokenizer:
         prefix: Ids before every window (``[CLS]``).
         suffix: Ids after every window (``[SEP]``).
         pad_id: The id that fills a batch.
+        unknown_id: The id of what the vocabulary lacks; ``None`` where it lacks nothing.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -39,7 +40,8 @@ class TextTokenizer:
         tokenizer.no_padding()
         self.tokenizer = tokenizer
         self.prefix, self.suffix = _special_ids(tokenizer)
-        self.pad_id = next((i for t in ("[PAD]", "<pad>") if (i := tokenizer.token_to_id(t)) is not None), 0)
+        self.pad_id = next(_ids(tokenizer, "[PAD]", "<pad>"), 0)
+        self.unknown_id = next(_ids(tokenizer, "[UNK]", "<unk>"), None)
 
     @property
     def special_count(self) -> int:
@@ -175,6 +177,10 @@ def _converted(folder: Path) -> Tokenizer:
     except (OSError, ValueError, AttributeError) as error:
         raise InvalidModelError(f"{folder}: no tokenizer that can be read ({type(error).__name__})") from error
     return tokenizer
+
+
+def _ids(tokenizer: Tokenizer, *names: str) -> Iterator[int]:
+    return (found for name in names if (found := tokenizer.token_to_id(name)) is not None)
 
 
 def _special_ids(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:

@@ -8,7 +8,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,13 +23,15 @@ from bedside.encoders.checkpoint import read_json
 from bedside.encoders.folders import save_encoder
 from bedside.encoders.pooling import unit
 from bedside.encoders.prepare import file_hashes
-from bedside.encoders.progress import progress
 from bedside.encoders.raw import warn_if_raw
 from bedside.encoders.settings import Settings, positions
-from bedside.encoders.texts import checked_texts
+from bedside.encoders.texts import checked_texts, warn_of_unreadable
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.encoders.windows import batches, merge, padded, split
 from bedside.errors import InvalidInputError, InvalidModelError, TextTooLongError
+from bedside.remedies import Give
+from bedside.support.fork import in_each_process
+from bedside.support.progress import progress
 from bedside.types import Matrix
 
 log = logging.getLogger(__name__)
@@ -38,13 +39,16 @@ log = logging.getLogger(__name__)
 Runner: TypeAlias = Callable[[list[list[int]], int], Matrix]
 
 
-@dataclass
 class _Parts:
     """What is loaded at the first use and shared by the encoders that were calibrated from one."""
 
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    backend: Backend | None = None
-    tokenizer: TextTokenizer | None = None
+    def __init__(self) -> None:
+        in_each_process(self._make_lock)
+        self.backend: Backend | None = None
+        self.tokenizer: TextTokenizer | None = None
+
+    def _make_lock(self) -> None:
+        self.lock = threading.RLock()
 
 
 class TransformerEncoder(AsyncMethods):
@@ -147,9 +151,13 @@ class TransformerEncoder(AsyncMethods):
             float32 ``[n, d]`` in the order given; ``[0, d]`` for no texts.
 
         Raises:
-            InvalidInputError: not a list of strings; a text without a token (empty, whitespace, control characters);
-                a lone surrogate. The message names the position. Nothing was encoded.
+            InvalidInputError: not a list of strings, or a lone surrogate. The message names the position. Nothing was
+                encoded.
             TextTooLongError: with ``overflow="error"``.
+
+        Warns:
+            BedsideWarning: how many texts have no known token: blank ones, whose vector is that of the special tokens
+                (and the prompt), and those of unknown ones.
         """
         return self._encode(texts, self.settings.document_prompt)
 
@@ -204,6 +212,14 @@ class TransformerEncoder(AsyncMethods):
         """
         return save_encoder(self.folder, folder, self.settings, self.calibration)
 
+    def forget(self, texts: Sequence[str]) -> int:
+        """Delete the vectors of these texts from the cache and say how many there were; 0 without a cache.
+
+        Raises:
+            TracesRemainError: see :meth:`bedside.encoders.cache.VectorCache.forget`.
+        """
+        return 0 if self.cache is None else self.cache.forget(texts)
+
     def close(self) -> None:
         """Release weights and vocabulary, also those of encoders calibrated from it; the next call loads them again."""
         with self._parts.lock:
@@ -246,14 +262,13 @@ class TransformerEncoder(AsyncMethods):
         capacity = self.max_length - tokenizer.special_count
         if len(head) >= capacity:
             raise InvalidInputError(f"the prompt has {len(head)} tokens and leaves no room in {self.max_length}")
-        empty = [i for i, ids in enumerate(tokens) if len(ids) <= (len(head) if prompt else 0)]
-        if empty:
-            raise InvalidInputError(f"texts[{empty[0]}]: nothing to encode, the text has no token ({len(empty)} such)")
+        unreadable = sum(all(token == tokenizer.unknown_id for token in ids[len(head) :]) for ids in tokens)
+        warn_of_unreadable(unreadable, len(tokens), "the vector of the tokens that stand for nothing")
         self._check_lengths(tokens, capacity)
         rows, owners = [], []
         for i, ids in enumerate(tokens):
             for body in self._bodies(ids, head, capacity):
-                rows.append([*tokenizer.prefix, *body, *tokenizer.suffix])
+                rows.append([*tokenizer.prefix, *body, *tokenizer.suffix] or [tokenizer.pad_id])
                 owners.append(i)
         return rows, np.array(owners, dtype=np.intp)
 
@@ -275,7 +290,8 @@ class TransformerEncoder(AsyncMethods):
         if long and self.settings.overflow == "error":
             raise TextTooLongError(
                 f"texts[{long[0]}] has {len(tokens[long[0]])} tokens, {capacity} fit ({len(long)} of {len(tokens)} "
-                'texts are too long); overflow="window" encodes them whole'
+                "texts are too long)",
+                remedies=[Give("overflow", "window", "to encode them whole")],
             )
         if long and self.settings.overflow == "truncate":
             log.warning("%d of %d texts were cut to %d tokens", len(long), len(tokens), capacity)

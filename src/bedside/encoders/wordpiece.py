@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidModelError
+from bedside.support.extras import needs
 
 _CJK = (
     (0x4E00, 0x9FFF),
@@ -191,12 +191,16 @@ class LibraryTokens:
     def __call__(self, text: str) -> list[int]:
         """The ids of a text's known tokens, in order."""
         dropped = None if self.unknown is None else self.vocabulary.get(self.unknown)
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return [i for i in ids if i != dropped]
+        return [i for i in self._ids(text) if i != dropped]
 
     def has_words(self, text: str) -> bool:
         """Whether a text has any token, known or not."""
-        return bool(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return bool(self._ids(text))
+
+    def _ids(self, text: str) -> list[int]:
+        valid = text.encode("utf-8", "ignore").decode()  # without lone surrogates, which the library refuses
+        ids: list[int] = self._tokenizer.encode(valid, add_special_tokens=False).ids
+        return ids
 
     def description(self) -> dict[str, Any]:
         """The content of ``tokenizer.json``."""

@@ -14,6 +14,7 @@ from bedside.evaluation.ranking import METRICS, Judgments, Report, evaluate, sea
 from bedside.evaluation.search_tuning import tune_search
 from bedside.evaluation.significance import Comparison, compare
 from bedside.evaluation.summary import Summary
+from bedside.remedies import Give
 from bedside.types import Document, Encoder, FilterDict, Mode
 
 __all__ = ["evaluate_collection"]
@@ -71,9 +72,12 @@ def evaluate_collection(
     documents = records.get(filter=filter or {})
     judged = {id: text for id, text in (queries or {}).items() if id in (judgments or {})}
     if not documents or not (judged or probes):
-        raise InvalidInputError("nothing to measure: give documents, and judged queries or probes=True")
+        raise InvalidInputError(
+            "nothing to measure: there must be documents, and judged queries or probes",
+            remedies=[Give("queries"), Give("probes", True)],
+        )
     if tune and not judged:
-        raise InvalidInputError("tune: give judged queries to choose the settings by")
+        raise InvalidInputError("tune: there must be judged queries to choose the settings by")
     if encoders is not None and not isinstance(encoders, Mapping):
         raise InvalidInputError(f"encoders: expected name -> encoder, got {type(encoders).__name__}")
     if judged:

@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from bedside.csv_rows import csv_rows
 from bedside.errors import UnreadableFileError
 from bedside.formats.fields import exact_numbers, kind, make, parse, to_line
+from bedside.support.csv_rows import csv_rows
 from bedside.types import Document
 
 _GUARDED = tuple("=+-@\t\r\n'＝＋－＠")

@@ -11,10 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bedside.encoders.progress import progress
 from bedside.errors import BedsideError, EncoderRequired, InvalidInputError, ScopeError, UnreadableFileError
 from bedside.formats.registry import detect_format, format_to_write, named_format
-from bedside.store.files import FILE_MODE, FOLDER_MODE, refusals, sync_folder
+from bedside.remedies import Give
+from bedside.support.files import FILE_MODE, FOLDER_MODE, refusals, sync_folder
+from bedside.support.progress import progress
 from bedside.types import Document, FilterDict
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def export_records(
     chosen = format_to_write(target, format)
     if chosen.needs_vectors and not include_vectors:
         raise InvalidInputError(
-            f"{chosen.name} holds vectors, from which texts can be guessed: say include_vectors=True"
+            f"{chosen.name} holds vectors, from which texts can be guessed",
+            remedies=[Give("include_vectors", True, "to write them")],
         )
     if target.is_dir() or (not chosen.replaces and target.exists()):
         raise InvalidInputError(f"{target.name} is already there: {chosen.name} writes to a new place only")

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidVectorError, UnreadableFileError
 from bedside.formats.fields import make, parse
+from bedside.support.extras import needs
 from bedside.types import Document
 
 _BATCH = 1_000

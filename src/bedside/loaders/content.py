@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bedside.errors import UnreadableFileError
+from bedside.remedies import Give, Remedy
 from bedside.types import Document
 
 MAX_BYTES = 64 << 20
@@ -54,9 +55,9 @@ class Content:
     encoding: str | None = None
     is_html: bool = False
 
-    def refused(self, reason: str) -> UnreadableFileError:
+    def refused(self, reason: str, *remedies: Remedy) -> UnreadableFileError:
         """Return the error that names this file."""
-        return UnreadableFileError(self.source, reason)
+        return UnreadableFileError(self.source, reason, remedies)
 
 
 def documents_of(content: Content) -> Iterator[Document]:
@@ -104,7 +105,7 @@ def _decoded(content: Content) -> str:
         text = content.data.decode(name)
     except UnicodeDecodeError as error:
         raise content.refused(
-            f"byte {error.start} is not {name}; where the file is text in another encoding, name it with encoding="
+            f"byte {error.start} is not {name}", Give("encoding", note="where the file is text in another one")
         ) from None
     except (LookupError, UnicodeError, TypeError):
         raise content.refused(f"{name!r} is no encoding of text that is known") from None

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bedside.csv_rows import csv_rows
+from bedside.support.csv_rows import csv_rows
 from bedside.types import Document
 
 if TYPE_CHECKING:

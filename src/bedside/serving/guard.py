@@ -19,6 +19,7 @@ OPEN = frozenset({"/health", "/openapi.json"})
 """Paths that need no token."""
 # A body that needs no room: the searches never wait for large ones, and as many as may be inside take 17 MB.
 _SMALL = 1 << 16
+_DIGITS = 20  # more than any length that this server could ever take has
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
@@ -114,7 +115,8 @@ class Guard:
             raise _RefusedError(401, "TokenRequired", "give a known token: Authorization: Bearer …")
         scope.setdefault("state", {})["access"] = access
         length = headers.get("content-length", "0")
-        size = int(length) if length.isdecimal() else 0
+        # int() refuses thousands of digits; a body of so many bytes is too large, whatever they are.
+        size = int(length.lstrip("0")[:_DIGITS] or 0) if length.isdecimal() else 0
         self._check_size(size)
         if "transfer-encoding" in headers:
             return self.body

@@ -15,6 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from bedside import __version__, errors
+from bedside.remedies import in_json, speaking
 from bedside.serving import models
 from bedside.serving.access import Access, Token, access_of
 from bedside.serving.guard import Guard
@@ -203,12 +204,20 @@ def _add_handlers(app: FastAPI) -> None:
     async def refused(_: Request, error: HTTPException) -> Response:
         return _problem(error.status_code, "HTTPError", str(error.detail), dict(error.headers or {}))
 
-    async def failed(_: Request, error: Exception) -> Response:
+    async def failed(request: Request, error: Exception) -> Response:
         status = next(status for kind, status in STATUS if isinstance(error, kind))
-        return _problem(status, type(error).__name__, str(error))
+        with speaking(in_json(_fields(request))):
+            return _problem(status, type(error).__name__, str(error))
 
     for kind, _ in STATUS:
         app.exception_handler(kind)(failed)
+
+
+def _fields(request: Request) -> Collection[str]:
+    """Return the fields that the body of this request may have."""
+    endpoint = getattr(request.scope.get("route"), "endpoint", None)
+    body = {} if endpoint is None else endpoint.__annotations__
+    return getattr(body.get("body"), "model_fields", {})
 
 
 def _problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:

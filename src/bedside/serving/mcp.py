@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial, wraps
+from inspect import signature
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 from mcp.server import MCPServer
@@ -13,6 +14,7 @@ from pydantic import Field
 
 from bedside import __version__
 from bedside.errors import BedsideError
+from bedside.remedies import in_json, speaking
 from bedside.serving import models
 from bedside.serving.access import Access
 from bedside.serving.pool import Pool, TooBusyError, TooSlowError
@@ -144,13 +146,15 @@ class Tools:
 
 def _off_the_loop(pool: Pool, tool: Callable[P, R]) -> Callable[P, Any]:
     """Run a tool in a thread; what Bedside refuses is told to the chatbot, anything else is not."""
+    words = in_json(signature(tool).parameters)
 
     @wraps(tool)
     async def called(*arguments: P.args, **named: P.kwargs) -> R:
         try:
             return await pool.run(partial(tool, *arguments, **named))
         except (BedsideError, TooBusyError, TooSlowError) as error:
-            raise ToolError(f"{type(error).__name__}: {error}") from None
+            with speaking(words):
+                raise ToolError(f"{type(error).__name__}: {error}") from None
         except Exception as error:  # noqa: BLE001 - what else went wrong is not for the chatbot
             raise ToolError(f"the server failed: {type(error).__name__}") from None
 

@@ -18,6 +18,7 @@ from bedside.engines.embedded.log.manifest import NAME
 from bedside.engines.protocol import EraseReceipt, VerifyReport
 from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionError
 from bedside.serving.access import Access
+from bedside.support.fork import in_each_process
 from bedside.types import Document, Encoder, FilterDict, Hit
 
 # Device names that Windows takes for something else than a folder, whatever follows their first dot.
@@ -98,6 +99,9 @@ class Service:
         self.limits = limits or Limits()
         self.read_only = read_only
         self._opened: dict[str, Collection] = {}
+        in_each_process(self._make_locks)
+
+    def _make_locks(self) -> None:
         self._doors: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
 

@@ -13,6 +13,7 @@ from unicodedata import unidata_version
 from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[import-untyped]
 
 from bedside.errors import FormatVersionError, InvalidInputError
+from bedside.support.fork import in_each_process
 from bedside.text.fold import fold
 from bedside.text.lexicon import ALIASES, STOP_WORDS, UNITS
 
@@ -95,9 +96,12 @@ class ClinicalTokenizer:
         # The pure Python stemmer, never the compiled one: its results do not depend on what else is
         # installed, and the memo calls it once per word form (18 µs each, 29,000 forms in 11 MB of text).
         self._stemmer = EnglishStemmer() if stem else None
-        self._lock = threading.Lock()
+        in_each_process(self._make_lock)
         self._chunks = _Memo(self._expand)
         self._words = _Memo(self._cut)
+
+    def _make_lock(self) -> None:
+        self._lock = threading.Lock()
 
     @property
     def settings(self) -> dict[str, Any]:

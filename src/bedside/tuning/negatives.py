@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bedside.collection import Collection
-from bedside.encoders.progress import progress
+from bedside.support.progress import progress
 from bedside.tuning.pairs import Pair
 from bedside.types import Document, Encoder, Mode
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from bedside.encoders.calibration import CALIBRATION_FILE
 from bedside.encoders.checkpoint import EXPORTED, SAFE_WEIGHTS, read_json, resolve
-from bedside.encoders.extras import needs
 from bedside.encoders.folders import copy_model
 from bedside.encoders.prepare import prepared, write_manifest
 from bedside.encoders.settings import SETTINGS_FILE, Settings, folder_settings, positions
 from bedside.encoders.static import is_static
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.extras import needs
 from bedside.tuning.quiet import quiet_transformers
 from bedside.tuning.settings import TuneSettings
 

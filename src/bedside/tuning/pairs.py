@@ -18,9 +18,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import orjson
 
-from bedside.csv_rows import csv_records
 from bedside.encoders.texts import has_surrogate
 from bedside.errors import BedsideWarning, InvalidInputError
+from bedside.support.csv_rows import csv_records
 
 __all__ = ["Pair", "Pairs", "check_leakage", "check_pairs", "read_pairs", "split_pairs"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bedside.encoders.extras import needs
+from bedside.support.extras import needs
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidInputError
+from bedside.support.extras import needs
 from bedside.tuning.quiet import quiet_transformers
 from bedside.tuning.settings import Method, Precision, TuneSettings
 

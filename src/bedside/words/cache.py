@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from bedside.encoders.progress import progress
 from bedside.errors import InvalidModelError
-from bedside.store.files import make_private_folder
+from bedside.support.files import make_private_folder
+from bedside.support.progress import progress
 from bedside.types import Matrix, Vector
 
 log = logging.getLogger(__name__)

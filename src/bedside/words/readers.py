@@ -21,10 +21,10 @@ from typing import Any, BinaryIO, Literal, TypeAlias, cast, get_args
 import numpy as np
 
 from bedside.encoders import static
-from bedside.encoders.extras import needs
-from bedside.encoders.progress import progress
 from bedside.encoders.static import WEIGHTS_FILE, load_static
 from bedside.errors import InvalidInputError, InvalidModelError, ModelNotFoundError
+from bedside.support.extras import needs
+from bedside.support.progress import progress
 from bedside.types import Matrix
 from bedside.words.cache import Writer
 

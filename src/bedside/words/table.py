@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -64,11 +63,14 @@ class WordTable:
 
     words: Sequence[str]
     table: Table
+    _rows_of: Mapping[str, int] | None = None
 
-    @cached_property
+    @property
     def rows_of(self) -> Mapping[str, int]:
         """The row of each word, as it is written."""
-        return dict(zip(self.words, range(len(self.words)), strict=True))
+        if self._rows_of is None:  # no cached_property: before Python 3.12 it has a lock, which a fork may leave held
+            self._rows_of = dict(zip(self.words, range(len(self.words)), strict=True))
+        return self._rows_of
 
     @property
     def vectors(self) -> Matrix:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bedside.encoders.awaitable import AsyncMethods
-from bedside.encoders.pooling import unit
+from bedside.encoders.pooling import unit, with_direction
 from bedside.encoders.presets import STATIC
-from bedside.encoders.texts import checked_texts
+from bedside.encoders.texts import checked_texts, warn_of_unreadable
 from bedside.errors import InvalidInputError, InvalidVectorError
 from bedside.types import Document, Matrix, Vector
 from bedside.words import pooling as pooled
@@ -53,6 +52,8 @@ class WordVectors(AsyncMethods, WordTable):
         >>> round(vectors.similarity("Fever", "pyrexia"), 2), vectors.similarity("fever", "zzz").known
         (0.99, False)
     """
+
+    _fingerprint: str | None = None
 
     def __init__(
         self,
@@ -129,10 +130,12 @@ class WordVectors(AsyncMethods, WordTable):
         made._set(found.words, table, found.average, name, found.digest, pooling)
         return made
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Names words, vectors and pooling: two with the same one give the same vectors."""
-        return f"words:{self._content}:{self.pooling.fingerprint}"
+        if self._fingerprint is None:
+            self._fingerprint = f"words:{self._content}:{self.pooling.fingerprint}"
+        return self._fingerprint
 
     def __repr__(self) -> str:
         return f"WordVectors({self.name!r}, {len(self)} words, dimension={self.dimension}, {self.pooling.method!r})"
@@ -173,7 +176,7 @@ class WordVectors(AsyncMethods, WordTable):
     def with_pooling(self, pooling: Method | WordPooling) -> WordVectors:
         """The same words with another pooling, such as one that :meth:`WordPooling.load` read; nothing is copied."""
         made = type(self).__new__(type(self))
-        made.__dict__.update({name: value for name, value in self.__dict__.items() if name != "fingerprint"})
+        made.__dict__.update({name: value for name, value in self.__dict__.items() if name != "_fingerprint"})
         made.pooling = self._fitting(pooling)
         return made
 
@@ -188,19 +191,22 @@ class WordVectors(AsyncMethods, WordTable):
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
         """Encode passages: float32 ``[n, d]`` of length 1, in the order given.
 
-        A text of which no word is known gets the average of all vectors. Emoji and control characters are no words; any
-        length is read.
+        A text without a known word (blank, emoji, another language) gets the average of all vectors. Any length is
+        read.
 
         Raises:
-            InvalidInputError: Not a list of strings, or a text without a word in it; the message names the position.
+            InvalidInputError: Not a list of strings.
+
+        Warns:
+            BedsideWarning: How many texts have no known word.
         """
         texts = checked_texts(texts)
-        out = np.empty((len(texts), self.dimension), dtype=np.float32)
+        out = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for i, text in enumerate(texts):
-            if not (words := words_of(text)):
-                raise InvalidInputError(f"texts[{i}]: nothing to encode, the text has no word")
-            found = self._pool(self.pooling, words)
-            out[i] = self.pooling.finish(self._average if found is None else found)
+            if (found := self._pool(self.pooling, words_of(text))) is not None:
+                out[i] = self.pooling.finish(found)
+        lost = with_direction(out, [self.pooling.finish(self._average), self._average])
+        warn_of_unreadable(lost, len(out), "the average of all vectors")
         return unit(out)
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from bedside.errors import InvalidInputError
-from bedside.store.files import replace_file
+from bedside.support.files import replace_file
 from bedside.words.nearest import best_rows
 
 if TYPE_CHECKING:

@@ -11,12 +11,21 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr
 from typing_extensions import Self, override
 
 import bedside
+from bedside.support.fork import in_each_process
 from bedside.types import Encoder
 
 __all__ = ["BedsideEmbeddings"]
 
-# One for all models: loading is rare, and a lock of each object's own could be neither copied nor pickled.
-_LOADING = threading.Lock()
+_loading: threading.Lock
+
+
+def _make_lock() -> None:
+    """One for all models: loading is rare, and a lock of each object's own could be neither copied nor pickled."""
+    global _loading
+    _loading = threading.Lock()
+
+
+in_each_process(_make_lock)
 
 
 class BedsideEmbeddings(BaseModel, Embeddings):
@@ -95,7 +104,7 @@ class BedsideEmbeddings(BaseModel, Embeddings):
     @property
     def encoder(self) -> Encoder:
         """The Bedside encoder, loaded now if it is not yet."""
-        with _LOADING:
+        with _loading:
             if self._encoder is None:
                 settings: dict[str, Any] = self.model_dump(exclude={"model"}, exclude_none=True)
                 self._encoder = bedside.load_encoder(self.model, **settings)

@@ -17,7 +17,7 @@ from bedside.analysis.maps.picture import render_picture
 from bedside.analysis.maps.project import Projection, project
 from bedside.collection import Collection
 from bedside.errors import InvalidInputError
-from bedside.store.files import replace_file
+from bedside.support.files import replace_file
 from bedside.types import Document, FilterDict, Matrix
 
 SNIPPET = 160

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bedside.encoders.extras import needs
+from bedside.support.extras import needs
 
 if TYPE_CHECKING:
     from bedside.analysis.maps.make import Map

@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from bedside.encoders.extras import needs
 from bedside.encoders.pooling import unit
 from bedside.errors import InvalidInputError
+from bedside.support.extras import needs
 from bedside.types import Matrix
 
 log = logging.getLogger(__name__)

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from bedside.encoders.artefacts import weight_files
 from bedside.encoders.backends.common import check_dtype, pieces
 from bedside.encoders.bert import BertShape, bert_shape, bert_tensors
-from bedside.encoders.extras import needs
 from bedside.encoders.pooling import Pooling, pool
 from bedside.encoders.tensors import read_tensors
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.extras import needs
 from bedside.types import Matrix
 
 with needs("jax"):

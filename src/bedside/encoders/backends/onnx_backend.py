@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from bedside.encoders.artefacts import artefact
 from bedside.encoders.backends.common import check_dtype
 from bedside.encoders.backends.untracked import untracked_import
-from bedside.encoders.extras import needs
 from bedside.encoders.pooling import Pooling, pool
-from bedside.encoders.progress import waiting
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.extras import needs
+from bedside.support.progress import waiting
 from bedside.types import Matrix
 
 ort = untracked_import("onnxruntime", "onnx")

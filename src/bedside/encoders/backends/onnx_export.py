@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidModelError
+from bedside.support.extras import needs
 
 with needs("export"):
     import torch

@@ -22,6 +22,7 @@ from bedside.encoders.backends.common import check_dtype, has_processor_flag
 from bedside.encoders.backends.untracked import untracked_import
 from bedside.encoders.pooling import Pooling, pool
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.fork import in_each_process
 from bedside.types import Matrix
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,9 @@ class OpenVinoBackend:
 
     def __init__(self, model: Any) -> None:
         self._request = model.create_infer_request()
+        in_each_process(self._make_lock)
+
+    def _make_lock(self) -> None:
         self._lock = threading.Lock()
 
     def pooled(self, ids: NDArray[np.int64], mask: NDArray[np.float32], pooling: Pooling) -> Matrix:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from bedside.encoders.artefacts import artefact
 from bedside.encoders.backends.common import check_dtype, pieces
 from bedside.encoders.checkpoint import read_json
-from bedside.encoders.extras import needs
 from bedside.encoders.pooling import Pooling, pool
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.extras import needs
 from bedside.types import Matrix
 
 with needs("tensorflow"):

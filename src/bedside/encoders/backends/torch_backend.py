@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from bedside.encoders.backends.torch_linear import Linear, pack_all, packs
 from bedside.encoders.bert import BertShape, bert_shape, bert_tensors
-from bedside.encoders.extras import needs
 from bedside.encoders.pooling import Pooling, pool
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.extras import needs
 from bedside.types import Matrix
 
 with needs("transformers"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bedside.encoders.extras import needs
+from bedside.support.extras import needs
 
 with needs("transformers"):
     import torch

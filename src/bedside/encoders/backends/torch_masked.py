@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bedside.encoders.backends.torch_backend import Bert, choose_device, choose_dtype, read_weights
 from bedside.encoders.bert import bert_shape, modern
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidModelError
+from bedside.support.extras import needs
 from bedside.types import Matrix
 
 with needs("transformers"):

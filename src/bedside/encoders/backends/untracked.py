@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from bedside.encoders.extras import needs
+from bedside.support.extras import needs
 
 _SWITCHES = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")  # onnxruntime 1.31; the name before its release
 _REPORTER = "openvino_telemetry"

@@ -18,7 +18,7 @@ from bedside.engines.embedded.log.manifest import NAME
 from bedside.engines.embedded.log.storage import CACHE_NAME, DiskStorage
 from bedside.errors import CorruptLogError, NotACollectionError
 from bedside.records import Record
-from bedside.store.files import refusals
+from bedside.support.files import refusals
 
 
 @dataclass(frozen=True)

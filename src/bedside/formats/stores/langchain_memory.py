@@ -13,7 +13,7 @@ import numpy as np
 from bedside.errors import InvalidDocumentError, InvalidVectorError, UnreadableFileError
 from bedside.formats.json_parts import parts_of
 from bedside.formats.stores.common import Records, kind, mapping, parse_json, refuse
-from bedside.store.files import replace_file
+from bedside.support.files import replace_file
 from bedside.types import Document
 
 _ESCAPED = "__lc_escaped__"

@@ -14,6 +14,7 @@ from typing import Any
 
 from bedside.errors import InvalidInputError
 from bedside.formats.stores.common import refuse
+from bedside.remedies import Give
 
 _DAMAGES = (pickle.UnpicklingError, EOFError, AttributeError, TypeError, ValueError, LookupError, RecursionError)
 """What the unpickler raises for bytes that no pickler wrote."""
@@ -47,7 +48,8 @@ def check_allowed(allow_pickle: bool, what: str) -> None:
     if allow_pickle is not True:
         raise InvalidInputError(
             f"{what} is a pickle. A pickle from somebody else can be an attack; Bedside lets in plain data and the "
-            "store's own record classes only. Say allow_pickle=True (--allow-pickle) if you know where it comes from"
+            "store's own record classes only",
+            remedies=[Give("allow_pickle", True, "if you know where it comes from")],
         )
 
 

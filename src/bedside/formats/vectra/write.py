@@ -19,7 +19,7 @@ from bedside.formats.vectra.hashing import content_hash
 from bedside.formats.vectra.offsets import Offsets
 from bedside.formats.vectra.read import Source
 from bedside.records import check_vector
-from bedside.store.files import make_private_folder
+from bedside.support.files import make_private_folder
 from bedside.types import Document
 
 

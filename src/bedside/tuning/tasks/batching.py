@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.encoders.progress import progress
 from bedside.encoders.windows import batches, padded
+from bedside.support.progress import progress
 from bedside.tuning.tasks.task import Logits
 from bedside.tuning.tasks.tokens import Row
 

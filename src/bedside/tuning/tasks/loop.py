@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bedside.encoders.extras import needs
+from bedside.support.extras import needs
 from bedside.tuning.quiet import quiet_transformers
 from bedside.tuning.tasks.ner import IGNORED
 from bedside.tuning.tasks.network import inputs, stacked, takes_types

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bedside.encoders.extras import needs
 from bedside.encoders.texts import checked_texts
+from bedside.support.extras import needs
 from bedside.tuning.tasks.examples import Entity, Kind, NerExample, Span
 from bedside.tuning.tasks.settings import TaskSettings
 from bedside.tuning.tasks.task import Logits, Metrics, Spec, Task, softmax

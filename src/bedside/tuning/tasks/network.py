@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.encoders.backends.torch_backend import choose_device
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidModelError
+from bedside.support.extras import needs
 from bedside.tuning.quiet import quiet_transformers
 from bedside.tuning.tasks.batching import arrays, batched
 from bedside.tuning.tasks.task import Logits

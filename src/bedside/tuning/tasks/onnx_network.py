@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bedside.encoders.artefacts import artefact
 from bedside.encoders.backends.onnx_backend import MODEL, choose_providers, ort
-from bedside.encoders.extras import needs
 from bedside.errors import InvalidModelError
+from bedside.support.extras import needs
 from bedside.tuning.tasks.batching import batched
 from bedside.tuning.tasks.task import Logits
 from bedside.tuning.tasks.tokens import Row

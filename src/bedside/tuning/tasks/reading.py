@@ -11,8 +11,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bedside.csv_rows import csv_records
 from bedside.errors import InvalidInputError
+from bedside.support.csv_rows import csv_records
 from bedside.tuning.tasks.examples import (
     KINDS,
     AnswerSpan,

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from bedside.encoders.extras import needs
 from bedside.encoders.texts import checked_texts
 from bedside.errors import InvalidInputError
+from bedside.support.extras import needs
 from bedside.tuning.tasks.examples import Entity, Kind, Relation, RelationExample, Span
 from bedside.tuning.tasks.ner import NerTask
 from bedside.tuning.tasks.settings import TaskSettings

@@ -16,10 +16,10 @@ from typing import Any
 
 from bedside.encoders.artefacts import weight_files
 from bedside.encoders.checkpoint import BIO_CLINICALBERT, Checkpoint, resolve
-from bedside.encoders.extras import needs
 from bedside.encoders.prepare import file_hashes, prepared
 from bedside.encoders.settings import positions
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.support.extras import needs
 from bedside.tuning.folders import check_finite, new_folder, only_process
 from bedside.tuning.options import check_settings
 from bedside.tuning.tasks.checks import refuse

@@ -12,12 +12,21 @@ from pydantic import AliasChoices
 from typing_extensions import Self, override
 
 import bedside
+from bedside.support.fork import in_each_process
 from bedside.types import Encoder
 
 __all__ = ["BedsideEmbedding"]
 
-# One for all models: loading is rare, and a lock of each object's own could be neither copied nor pickled.
-_LOADING = threading.Lock()
+_loading: threading.Lock
+
+
+def _make_lock() -> None:
+    """One for all models: loading is rare, and a lock of each object's own could be neither copied nor pickled."""
+    global _loading
+    _loading = threading.Lock()
+
+
+in_each_process(_make_lock)
 _SETTINGS = {
     "backend",
     "revision",
@@ -127,7 +136,7 @@ class BedsideEmbedding(BaseEmbedding):
     @property
     def encoder(self) -> Encoder:
         """The Bedside encoder, loaded now if it is not yet; a collection opened with it refuses other vectors."""
-        with _LOADING:
+        with _loading:
             if self._encoder is None:
                 settings: dict[str, Any] = self.model_dump(include=_SETTINGS, exclude_none=True)
                 settings.pop("class_name", None)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
 from bedside.errors import WriteFailedError
-from bedside.store.files import make_private_folder, refusals, replace_file
+from bedside.support.files import make_private_folder, refusals, replace_file
 
 SUFFIX = ".bin"
 _MAGIC = b"BEDSIDE\x01"

@@ -29,7 +29,7 @@ from bedside.engines.embedded.log.codec import (
 from bedside.engines.embedded.log.seal import BrokenSealError, check
 from bedside.errors import CollectionClosedError, CorruptLogError
 from bedside.records import Record
-from bedside.store.files import open_private, read_at, refusals
+from bedside.support.files import open_private, read_at, refusals
 
 _CHUNK = 1 << 22
 

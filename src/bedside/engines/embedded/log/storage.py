@@ -24,7 +24,7 @@ from bedside.errors import (
     StoreError,
     WriteFailedError,
 )
-from bedside.store.files import FILE_MODE, make_private_folder, refusals, replace_file, sync_folder
+from bedside.support.files import FILE_MODE, make_private_folder, refusals, replace_file, sync_folder
 
 LOCK_NAME = "write.lock"
 CACHE_NAME = "cache"

@@ -6,9 +6,22 @@ import csv
 import threading
 from collections.abc import Iterable, Iterator
 
+from bedside.support.fork import in_each_process
+
 MAX_CELL = 1 << 26
 """Most characters of one cell: 64 Mi, far above any note. Python's own limit, 128 Ki, is below some."""
-_ONE_AT_A_TIME = threading.Lock()
+_one_at_a_time: threading.Lock
+_outside: int | None = None  # the program's own limit, while a row is read
+
+
+def _make_lock() -> None:
+    global _one_at_a_time
+    _one_at_a_time = threading.Lock()
+    if _outside is not None:  # forked while another thread read a row
+        csv.field_size_limit(_outside)
+
+
+in_each_process(_make_lock)
 
 
 def csv_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
@@ -20,16 +33,18 @@ def csv_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[tuple[int, 
     Raises:
         csv.Error: Quotes do not match, or a cell is longer than ``MAX_CELL``; the message begins with the line.
     """
+    global _outside
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
-        with _ONE_AT_A_TIME:
-            outside = csv.field_size_limit(MAX_CELL)
+        with _one_at_a_time:
+            _outside = csv.field_size_limit(MAX_CELL)
             try:
                 row = next(reader, None)
             except csv.Error as error:
                 raise csv.Error(f"line {reader.line_num}: {error}") from None
             finally:
-                csv.field_size_limit(outside)
+                csv.field_size_limit(_outside)
+                _outside = None
         if row is None:
             return
         if row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,11 +23,12 @@ def progress(total: int | None, what: str, unit: str) -> Iterator[Callable[[int]
     Yields:
         A function that moves the bar by a number of units.
     """
-    bar_type = _bar_type()
+    # Asked here and not by tqdm, whose bars take a lock even where they are not shown: a fork may leave it held.
+    bar_type = _bar_type() if sys.stderr is not None and sys.stderr.isatty() else None
     if bar_type is None:
         yield lambda _: None
         return
-    with bar_type(total=total, desc=what, unit=unit, unit_scale=True, delay=2.0, disable=None, leave=False) as bar:
+    with bar_type(total=total, desc=what, unit=unit, unit_scale=True, delay=2.0, leave=False) as bar:
         yield bar.update
 
 

@@ -1,0 +1,77 @@
+"""How errors are told in a shell: remedies as this command's options and as other commands, never as Python."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, get_type_hints
+
+from typer.models import OptionInfo
+
+from bedside.cli import fail
+from bedside.errors import BedsideError
+from bedside.remedies import Call, Give, GiveEach, Remedy, Words, speaking
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_READ_LINES = {"add"}
+"""Commands whose input has a line for each document."""
+
+
+def spoken(command: Callable[P, R], commands: Iterable[str]) -> Callable[P, R]:
+    """Return a command whose errors are told in its own words.
+
+    Args:
+        command: A function whose parameters typer makes into options; they have the library's names.
+        commands: What ``bedside`` has.
+    """
+    words = words_of(command, frozenset(commands))
+
+    @wraps(command)
+    def speaks(*arguments: P.args, **named: P.kwargs) -> R:
+        with speaking(words):
+            try:
+                return command(*arguments, **named)
+            except BedsideError as error:
+                fail(error)
+
+    return speaks
+
+
+def words_of(command: Callable[..., Any], commands: frozenset[str]) -> Words:
+    """Return the words of one command."""
+    options = options_of(command)
+
+    def words(remedy: Remedy) -> tuple[str, str] | None:
+        if isinstance(remedy, Call):
+            return ("run", f"bedside {remedy.verb}") if remedy.verb in commands else None
+        if isinstance(remedy, GiveEach):
+            return ("give", f"a {remedy.field} in each line") if command.__name__ in _READ_LINES else None
+        option = options.get(remedy.argument)
+        return None if option is None else ("give", _given(option, remedy))
+
+    return words
+
+
+def options_of(command: Callable[..., Any]) -> Mapping[str, str]:
+    """Return the option of each parameter that is one: ``{"top_k": "--top-k", "ids": "--id"}``."""
+    hints = get_type_hints(command, include_extras=True)
+    found = {}
+    for name in inspect.signature(command).parameters:
+        for info in getattr(hints[name], "__metadata__", ()):
+            if isinstance(info, OptionInfo):
+                named = (spelled.partition("/")[0] for spelled in info.param_decls or () if spelled.startswith("--"))
+                found[name] = next(named, f"--{name.replace('_', '-')}")
+    return found
+
+
+def _given(option: str, remedy: Give) -> str:
+    if remedy.argument == "scope":
+        return " ".join(f"{option} {key}={value}" for key, value in remedy.value.items())
+    if remedy.value is None or remedy.value is True:
+        return option
+    value = remedy.value if isinstance(remedy.value, str) else json.dumps(remedy.value)
+    return f"{option} {shlex.quote(value)}"

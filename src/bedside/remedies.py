@@ -1,0 +1,104 @@
+"""What an error tells to do, apart from its sentence, so that each surface says it in words of its own.
+
+An argument of Python is an option in a shell and a field in JSON, and what one surface lacks is not told there. The
+library speaks Python; a command, a server or a tool says around its work which :data:`Words` it speaks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True)
+class Give:
+    """Give an argument.
+
+    Attributes:
+        argument: Its name in Python.
+        value: What to give; ``None``: that is up to the user.
+        note: What for: ``"for BM25 alone"``.
+    """
+
+    argument: str
+    value: Any = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class GiveEach:
+    """Give a field of each document."""
+
+    field: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Call:
+    """Call another verb of a collection."""
+
+    verb: str
+    note: str = ""
+
+
+Remedy: TypeAlias = Give | GiveEach | Call
+Words: TypeAlias = Callable[[Remedy], tuple[str, str] | None]
+"""Returns what to do and with what, such as ``("give", "--mode sparse")``; ``None`` for what the surface lacks."""
+
+
+def in_python(remedy: Remedy) -> tuple[str, str]:
+    """Say a remedy to somebody who writes Python."""
+    if isinstance(remedy, Call):
+        return "call", f"Collection.{remedy.verb}"
+    if isinstance(remedy, GiveEach):
+        return "give", f"Document.{remedy.field}"
+    if remedy.argument == "scope":
+        return "use", f"collection.scoped({', '.join(f'{key}={value}' for key, value in remedy.value.items())})"
+    return "give", f"{remedy.argument}={'' if remedy.value is None else repr(remedy.value)}"
+
+
+def in_json(fields: Collection[str]) -> Words:
+    """Return the words for a request or a tool that has these fields."""
+
+    def words(remedy: Remedy) -> tuple[str, str] | None:
+        if isinstance(remedy, Call):
+            return None
+        if isinstance(remedy, GiveEach):
+            return ("give", f'"{remedy.field}" in each document') if "documents" in fields else None
+        value = "" if remedy.value is None else f": {json.dumps(remedy.value, ensure_ascii=False)}"
+        return ("give", f'"{remedy.argument}"{value}') if remedy.argument in fields else None
+
+    return words
+
+
+_words: ContextVar[Words] = ContextVar("bedside_words", default=in_python)
+
+
+@contextmanager
+def speaking(words: Words) -> Iterator[None]:
+    """Let errors that are turned into text in this block say their remedies in other words."""
+    before = _words.set(words)
+    try:
+        yield
+    finally:
+        _words.reset(before)
+
+
+def told(remedies: Sequence[Remedy]) -> str:
+    """Join remedies into the end of a sentence; empty where the surface has none of them.
+
+    Example:
+        >>> told([Give("vector"), Give("mode", "sparse", "for BM25 alone")])
+        "; give vector=, or mode='sparse' for BM25 alone"
+    """
+    said, last = [], ""
+    for remedy in remedies:
+        if (found := _words.get()(remedy)) is not None:
+            do, what = found
+            said.append(" ".join(filter(None, (do if do != last else "", what, remedy.note))))
+            last = do
+    return f"; {', or '.join(said)}" if said else ""

@@ -1,1 +1,0 @@
-"""Files that only their owner can read."""
