@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from bedside.engines.protocol import Batch, EncoderRecord, Facts
+from bedside.engines.protocol import Batch, Facts
 from bedside.errors import (
     EncoderMismatch,
     EncoderRequired,
@@ -45,12 +45,12 @@ class Encoding:
         encoder = self.encoder
         missing = [i for i, record in enumerate(records) if record.vector is None]
         if encoder is None or not missing:
-            return Batch(records, EncoderRecord.of(encoder))
+            return Batch(records, encoder)
         self.check_used()
         vectors = self._checked(encoder, encoder.encode_documents([records[i].text for i in missing]), len(missing))
         encoded = dict(zip(missing, vectors, strict=True))
         made = [record._replace(vector=encoded[i]) if i in encoded else record for i, record in enumerate(records)]
-        return Batch(made, EncoderRecord.of(encoder))
+        return Batch(made, encoder)
 
     def queries(self, texts: Sequence[str]) -> Matrix:
         """Encode questions.
@@ -67,8 +67,12 @@ class Encoding:
 
     def questions(self, texts: Sequence[str], vectors: Matrix | None) -> list[Question]:
         """Return questions of texts, of vectors, or of both."""
+        encoder = self.encoder
         count = len(texts) if vectors is None else len(vectors)
-        return [Question(texts[i] if texts else None, None if vectors is None else vectors[i]) for i in range(count)]
+        return [
+            Question(texts[i] if texts else None, None if vectors is None else vectors[i], encoder=encoder)
+            for i in range(count)
+        ]
 
     def use(self, encoder: Encoder) -> None:
         """Go on with another encoder."""
@@ -111,13 +115,13 @@ def reencoded(records: Iterator[Record], encoder: Encoder, batch_size: int) -> I
     Raises:
         InvalidDocumentError: A record has no text.
     """
-    named, dimension = EncoderRecord.of(encoder), encoder.dimension
+    dimension = encoder.dimension
     while batch := list(islice(records, batch_size)):
         if empty := [record.id for record in batch if not record.text.strip()]:
             raise InvalidDocumentError(f"record {empty[0]!r}: has a vector but no text, and cannot be encoded anew")
         vectors = check_encoded(encoder.encode_documents([record.text for record in batch]), len(batch), dimension)
         dimension = vectors.shape[1]
-        yield Batch([record._replace(vector=v) for record, v in zip(batch, vectors, strict=True)], named)
+        yield Batch([record._replace(vector=v) for record, v in zip(batch, vectors, strict=True)], encoder)
 
 
 def check_encoded(vectors: Matrix, count: int, dimension: int | None) -> Matrix:

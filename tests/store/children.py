@@ -14,12 +14,14 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bedside import Collection, Document
+from bedside.engines.embedded.log.manifest import Manifest
 
 DIMENSION = 8
 Model = dict[str, int]  # id -> version, in insertion order
@@ -154,3 +156,10 @@ def said(source: int) -> list[Any]:
 def main(functions: dict[str, Callable[..., None]]) -> None:
     """Be the child that the command line asks for."""
     functions[sys.argv[1]](**json.loads(sys.argv[2]))
+
+
+def as_if_killed(folder: Path) -> None:
+    """Put back the manifest as it is before the first clean close: without how far the log was committed."""
+    path = folder / "manifest.json"
+    manifest = Manifest.from_bytes(path.read_bytes(), str(path))
+    path.write_bytes(replace(manifest, committed=None).to_bytes())

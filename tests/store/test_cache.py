@@ -10,8 +10,9 @@ import pytest
 from bedside import Collection, Document
 from bedside.engines.embedded import state as live
 from bedside.errors import CorruptLogError
+from store.children import as_if_killed
 
-CACHE = "cache/index.bin"
+CACHE = "cache/log-000001-0.bin"
 
 
 @pytest.fixture
@@ -91,6 +92,9 @@ def test_a_log_put_back_from_an_older_backup_does_not_meet_a_newer_cache(folder,
     log = next(folder.glob("log-*.jsonl"))
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join(lines[:22]))
+    with pytest.raises(CorruptLogError, match="cut off"):
+        Collection.open(folder, read_only=True)
+    as_if_killed(folder)
     with Collection.open(folder, read_only=True) as notes:
         assert len(notes) == 20
 

@@ -81,7 +81,7 @@ def test_the_scan_of_these_tests_finds_every_trace_of_a_record_that_was_only_del
     with Collection.open(folder) as notes:
         notes.add([gone, kept])
         assert notes.close() is None
-    assert (folder / "cache" / "index.bin").exists()
+    assert (folder / "cache" / "log-000001-0.bin").exists()
     with Collection.open(folder) as notes:
         notes.delete([gone.id])
         found = remains(folder, [gone], [kept])
@@ -92,7 +92,7 @@ def test_the_scan_of_these_tests_finds_every_trace_of_a_record_that_was_only_del
         assert (LOG, trace.encode()) in found
     in_cache = [gone.id, gone.metadata["mrn"], gone.metadata["nested"]["list"][0]]
     for trace in (*(text.encode() for text in in_cache), unit[:2].tobytes()):
-        assert ("index.bin", trace) in found
+        assert ("log-000001-0.bin", trace) in found
 
 
 def plain(folder: Path, notes: Collection, doomed: list[Document]) -> None:
@@ -103,7 +103,7 @@ def opened_anew(folder: Path, notes: Collection, doomed: list[Document]) -> None
     """There is a cache that knows the records."""
     notes.close()
     Collection.open(folder).close()
-    assert (folder / "cache" / "index.bin").exists()
+    assert (folder / "cache" / "log-000001-0.bin").exists()
 
 
 def compacted(folder: Path, notes: Collection, doomed: list[Document]) -> None:

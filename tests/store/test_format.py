@@ -14,6 +14,7 @@ import pytest
 
 from bedside import Collection, Document
 from bedside.errors import CorruptLogError
+from store.children import as_if_killed
 
 PAGE = Path(__file__).parents[2] / "docs" / "store-format.md"
 FIRST = Path(__file__).parent / "format-1"
@@ -89,6 +90,7 @@ def test_the_reader_reads_a_collection_of_the_first_release(reader):
 
 
 def test_the_reader_ends_where_bedside_ends_at_every_cut(reader, folder):
+    as_if_killed(folder)
     log = log_of(folder)
     raw = log.read_bytes()
     for size in range(len(raw) - min(len(raw), 1500), len(raw), 7):

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from bedside import Collection, Document
 from bedside.engines.embedded.log.seal import BrokenSealError, check, seal, text_to_vector, unseal, vector_to_text
+from bedside.engines.embedded.salvage import repair
 from bedside.errors import CorruptLogError, FormatVersionError, NotACollectionError
+from store.children import as_if_killed
 
 LOG = "log-000001.jsonl"
 
@@ -47,6 +49,7 @@ def three_transactions(tmp_path: Path) -> tuple[Path, list[tuple[int, dict]]]:
 
 def test_a_log_cut_at_any_byte_opens_with_all_whole_transactions_and_goes_on(three_transactions, tmp_path):
     folder, states = three_transactions
+    as_if_killed(folder)
     whole = (folder / LOG).read_bytes()
     other = tmp_path / "cut"
     for size in range(len(whole)):
@@ -59,6 +62,27 @@ def test_a_log_cut_at_any_byte_opens_with_all_whole_transactions_and_goes_on(thr
         with Collection.open(other) as notes:
             assert set(contents(notes)) == {*expected[0], "new"}, f"cut at byte {size}, then one more"
         shutil.rmtree(other)
+
+
+def test_a_log_cut_at_any_byte_after_a_clean_close_is_damage_for_open_verify_and_repair(three_transactions, tmp_path):
+    """A copy or a restore that was cut short: what is missing was committed."""
+    folder, states = three_transactions
+    whole = (folder / LOG).read_bytes()
+    with Collection.open(folder) as beside:  # open while the log is cut
+        for size in range(0, len(whole), 7):
+            (folder / LOG).write_bytes(whole[:size])
+            with pytest.raises(CorruptLogError, match="cut off") as raised:
+                Collection.open(folder)
+            assert raised.value.file == LOG
+            with pytest.raises(CorruptLogError):
+                beside.verify()
+        (folder / LOG).write_bytes(whole)
+    cut = states[2][0] + 30  # in the middle of the third transaction
+    (folder / LOG).write_bytes(whole[:cut])
+    report = repair(folder)
+    assert [loss.operation for loss in report.lost] == ["unknown"] * 3
+    with Collection.open(folder) as notes:
+        assert contents(notes) == states[2][1]
 
 
 def test_every_flipped_bit_is_refused_by_name_or_changes_nothing(three_transactions):
@@ -144,7 +168,7 @@ def test_a_log_that_became_shorter_while_open_is_refused(three_transactions):
     folder, _ = three_transactions
     with Collection.open(folder) as notes:
         os.truncate(folder / LOG, 200)
-        with pytest.raises(CorruptLogError, match="shorter"):
+        with pytest.raises(CorruptLogError, match="cut off"):
             notes.count()
 
 

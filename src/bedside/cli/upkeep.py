@@ -10,8 +10,8 @@ import typer
 
 from bedside.cli import one_line
 from bedside.cli.options import CollectionPath, Json, load, reading, say, writing
-from bedside.engines.embedded.repair import RepairReport
-from bedside.engines.embedded.repair import repair as repair_folder
+from bedside.engines.embedded.salvage import RepairReport
+from bedside.engines.embedded.salvage import repair as repair_folder
 from bedside.errors import InvalidInputError
 
 

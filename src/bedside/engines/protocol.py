@@ -89,21 +89,22 @@ class Facts:
                 f"{encoder.dimension}"
             )
 
-    def with_vectors(self, records: Sequence[Record], encoder: EncoderRecord | None, *, decided: bool) -> Any:
+    def with_vectors(self, batch: Batch, *, decided: bool) -> Facts:
         """Hold records against the facts, or let the first ones decide them; return the facts that hold then.
 
         Args:
-            records: What is to be written, encoded.
-            encoder: What encoded them.
+            batch: What is to be written.
             decided: Whether the dimension that the facts say binds these records: something was stored with it.
 
         Raises:
+            EncoderMismatch: Another encoder made the vectors.
             EncoderRequired: Some lack a vector where the others, or the collection, have one.
             InvalidVectorError: They have another dimension.
         """
-        if encoder and self.encoder and encoder.fingerprint != self.encoder.fingerprint:
-            raise EncoderMismatch(f"the collection holds vectors of {self.encoder.name}, these are of {encoder.name}")
-        found = {0 if record.vector is None else len(record.vector) for record in records}
+        encoder = EncoderRecord.of(batch.encoder)
+        if decided:
+            self.check_encoder(batch.encoder)
+        found = {0 if record.vector is None else len(record.vector) for record in batch.records}
         dimension = self.dimension if decided or self.encoder is not None else None
         if 0 in found and (dimension or (dimension is None and len(found) > 1)):
             raise EncoderRequired(
@@ -272,11 +273,11 @@ class Batch:
 
     Attributes:
         records: Checked; each has a vector, or none has.
-        encoder: What encoded them, as far as it can name itself.
+        encoder: What encoded them; ``None`` where their vectors were given by hand.
     """
 
     records: Sequence[Record]
-    encoder: EncoderRecord | None = None
+    encoder: Encoder | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.search.rank import Rows, Scores
-from bedside.types import Document, Matrix, Vector
+from bedside.types import Document, Encoder, Matrix, Vector
 
 Mask = NDArray[np.bool_]
 
@@ -83,11 +83,13 @@ class Question:
         text: What BM25 looks for; ``None`` where only a vector is given.
         vector: float32 ``[d]``; ``None`` in a sparse search.
         sparse: Its BM25 over the visible rows; the engine fills it in.
+        encoder: The encoder that the asker goes by; an engine whose vectors another one made refuses it.
     """
 
     text: str | None
     vector: Vector | None
     sparse: SparseResult | None = None
+    encoder: Encoder | None = None
 
 
 class Candidates(Protocol):

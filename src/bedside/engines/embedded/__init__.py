@@ -9,7 +9,7 @@ from dataclasses import fields
 from bedside.engines.embedded.engine import EmbeddedEngine
 from bedside.engines.embedded.log.manifest import Manifest, log_name
 from bedside.engines.embedded.log.storage import DiskStorage, MemoryStorage, Storage
-from bedside.engines.embedded.repair import repair
+from bedside.engines.embedded.salvage import repair
 from bedside.engines.protocol import Facts
 from bedside.support.paths import check_folder
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bedside.engines.embedded.candidates import IndexCandidates
-from bedside.engines.embedded.erase import scan, traces_of, without_shared
+from bedside.engines.embedded.erase import found_in, scan, traces_of, without_shared
 from bedside.engines.embedded.index.rows import Index
 from bedside.engines.embedded.log.codec import Change
 from bedside.engines.embedded.log.log import Position, Scan
@@ -118,6 +118,8 @@ class EmbeddedEngine(State):
         candidates = IndexCandidates(allowed, index.dense, index, self._log, numbers)
         corpus = None if groups is None and visible.all() else visible
         dimension = self.facts.dimension
+        for question in questions:
+            self.facts.check_encoder(question.encoder)
         asked = [_scored(question, index, dimension, options, corpus, groups) for question in questions]
         return candidates, asked
 
@@ -132,6 +134,7 @@ class EmbeddedEngine(State):
             traces = traces_of(self._log.codec, versions)
             unique = without_shared(self._log.codec, traces, self._living(rows), self.facts.to_bytes())
             self._rewrite(self._living(rows))
+            unique -= found_in(unique, self._index.words())  # made of the survivors alone, such as folded words
             files, found = scan(self.path, unique) if self.path else ({}, {})
         if found:
             raise TracesRemainError(
@@ -183,7 +186,7 @@ class EmbeddedEngine(State):
         """Hold a batch against the facts, or let it decide them."""
         if not batch.records:
             return
-        facts = self.facts.with_vectors(batch.records, batch.encoder, decided=decided)
+        facts = self.facts.with_vectors(batch, decided=decided)
         if facts == self.facts:
             return
         if self._index.rows and facts.dimension != self.facts.dimension:  # rows of the old dimension, all of them dead

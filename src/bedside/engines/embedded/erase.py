@@ -40,6 +40,12 @@ def without_shared(codec: Codec, traces: set[bytes], survivors: Iterable[Record]
     return traces - shared
 
 
+def found_in(traces: set[bytes], parts: Iterable[bytes]) -> set[bytes]:
+    """Return the traces that lie within any of some byte strings."""
+    finder = _Finder(traces)
+    return {trace for part in parts for trace in finder.find(part)}
+
+
 def scan(folder: Path, traces: set[bytes]) -> tuple[dict[str, int], dict[str, int]]:
     """Read every file below ``folder``; return the size of each, and of those that hold a trace how many they hold."""
     finder = _Finder(traces)

@@ -325,7 +325,7 @@ class State:
                 self._storage.remove_strays()
                 with self.reading():
                     pass
-                if self._position.line - self._checkpoints.end.line >= _CACHE_AFTER:
+                if self._index.rows and self._position.line - self._checkpoints.end.line >= _CACHE_AFTER:
                     self._save_cache()
                 if self._position.line and self.facts.committed != self._position:
                     self._storage.save(replace(self.facts, committed=self._position))

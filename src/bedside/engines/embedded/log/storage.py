@@ -191,12 +191,12 @@ class DiskStorage:
             manifest = new()
             with refused():
                 log = Log(DiskFile(path / manifest.log, writable=True, create=True), Codec(manifest.scope_keys))
-            end = log.start()
+            end, committed = log.start(), None
             if changes is not None:
-                end = log.append(end, changes)[1]
+                committed = log.append(end, changes)[1]
             log.close()
             with refused():
-                replace_file(path / NAME, [replace(manifest, committed=end).to_bytes()])
+                replace_file(path / NAME, [replace(manifest, committed=committed).to_bytes()])
         return True
 
     @contextmanager
