@@ -134,7 +134,7 @@ class EmbeddedEngine(State):
             traces = traces_of(self._log.codec, versions)
             unique = without_shared(self._log.codec, traces, self._living(rows), self.facts.to_bytes())
             self._rewrite(self._living(rows))
-            unique -= found_in(unique, self._index.words())  # made of the survivors alone, such as folded words
+            unique -= found_in(unique, self._index.derived())  # made of the survivors alone: such as folded words
             files, found = scan(self.path, unique) if self.path else ({}, {})
         if found:
             raise TracesRemainError(

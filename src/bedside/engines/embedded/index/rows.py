@@ -187,11 +187,11 @@ class Index:
         """Say which rows have a metadata key, whatever its value: bool ``[n]``."""
         return self.columns.present(key)
 
-    def words(self) -> Iterator[bytes]:
-        """Yield what a cache of this index holds beside vectors: terms, ids, paths and values, and numbers."""
+    def derived(self) -> Iterator[bytes]:
+        """Yield what a cache of this index holds: terms, ids, paths, values, vectors and numbers."""
         state, arrays = self.to_state()
         yield orjson.dumps(state)
-        yield from (array.tobytes() for name, array in arrays.items() if not name.startswith("dense."))
+        yield from (array.tobytes() for array in arrays.values())
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the whole index as a JSON value and arrays; the arrays are not copies."""
