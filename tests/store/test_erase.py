@@ -334,7 +334,8 @@ def test_whatever_the_records_hold_none_of_an_erased_one_is_left(tmp_path_factor
             Document(d.text, d.metadata, id, d.vector) for d, id in zip(documents, notes.add(documents), strict=True)
         ]
         notes.erase([named[i].id for i in doomed])
-    with Collection.open(folder.parent / "never") as never:  # what it holds are no traces: the format's words, folded ones
+    # What a collection holds that never held them is no trace: the words of the format, folded words.
+    with Collection.open(folder.parent / "never") as never:
         never.add([d for i, d in enumerate(named) if i not in doomed])
         never.compact()
     left, elsewhere = (

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bedside.engines.embedded.index.dense import unit_rows
 from bedside.engines.embedded.log.codec import HEADER, Codec, commit_line
 from bedside.records import Record
+from bedside.support.turns import taking_turns
 
 _SHORTEST = 8
 """Bytes of the shortest trace that is looked for: anything shorter occurs by chance."""
@@ -35,7 +36,7 @@ def without_shared(codec: Codec, traces: set[bytes], survivors: Iterable[Record]
     """Return the traces that no surviving record holds too, be it in its id or in a key, nor the format itself."""
     finder = _Finder(traces)
     shared = finder.find(manifest) | finder.find(HEADER) | finder.find(commit_line(0, 0))
-    for record in survivors:
+    for record in taking_turns(survivors):
         shared |= finder.find(codec.encode(record)) | (traces & traces_of(codec, [record]))
     return traces - shared
 

@@ -24,6 +24,7 @@ from bedside.engines.embedded.log.log import Span
 from bedside.engines.protocol import Selection
 from bedside.filters.rules import fields
 from bedside.records import Delete, ScopeKey
+from bedside.support.turns import taking_turns
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Metadata, Vector
 
@@ -61,7 +62,8 @@ class Index:
         self._lengths = array("q")
         self._count = 0
         self._first = 0  # the number of its first row
-        self._gone: set[tuple[ScopeKey, str]] = set()  # what a part replaces or deletes of the rows before it
+        self._before: Mapping[ScopeKey, Mapping[str, int]] = {}  # of a part: the ids of the rows before it
+        self._gone: set[tuple[ScopeKey, str]] = set()  # and which of them it replaces or deletes
         self._groups: tuple[str, NDArray[np.int64]] | None = None
         self.set_dimension(dimension)
 
@@ -86,6 +88,7 @@ class Index:
         part = copy(self)
         part.sparse, part.columns = self.sparse.beside(), self.columns.beside()
         part.dense = None if self.dense is None else DenseIndex(self.dense.dimension)
+        part._before = self._ids
         part._ids, part._alive, part._offsets, part._lengths = {}, bytearray(), array("q"), array("q")
         part._count, part._first, part._gone, part._groups = 0, self.rows, set(), None
         return part
@@ -134,8 +137,8 @@ class Index:
         self._alive.extend(bytes(len(puts)))
         self._offsets.extend(put.span.offset for put in puts)
         self._lengths.extend(put.span.length for put in puts)
-        self.columns.extend(put.metadata for put in puts)
-        self.sparse.extend(self.tokenizer.tokenize(put.text) for put in puts)
+        self.columns.extend(put.metadata for put in taking_turns(puts))
+        self.sparse.extend(self.tokenizer.tokenize(put.text) for put in taking_turns(puts))
         if self.dense is not None and puts:
             self.dense.extend(np.stack([put.vector for put in puts if put.vector is not None]))
 
@@ -144,7 +147,7 @@ class Index:
         if row is not None:
             self._alive[row - self._first] = 0
             self._count -= 1
-        elif self._first:
+        elif id in self._before.get(scope, ()):
             self._gone.add((scope, id))
 
     def set_dimension(self, dimension: int | None) -> None:

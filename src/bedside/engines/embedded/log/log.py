@@ -30,6 +30,7 @@ from bedside.engines.embedded.log.seal import BrokenSealError, check
 from bedside.errors import CollectionClosedError, CorruptLogError
 from bedside.records import Record
 from bedside.support.files import open_private, read_at, refusals
+from bedside.support.turns import taking_turns
 
 _CHUNK = 1 << 22
 
@@ -213,7 +214,7 @@ class Log:
         def lines() -> Iterator[bytes]:
             nonlocal after
             offset, chain = position.offset, position.chain
-            for change in changes:
+            for change in taking_turns(changes):
                 line = self.codec.encode(change)
                 spans.append(Span(offset, len(line)))
                 offset += len(line)
@@ -233,7 +234,7 @@ class Log:
             CorruptLogError: The log is damaged in a way that a cut-off write does not explain.
         """
         position, offset, number, chain, pending = scan.position, scan.offset, scan.line, scan.chain, scan.pending
-        for line in self._lines(offset):
+        for line in taking_turns(self._lines(offset)):
             if not line.endswith(b"\n"):
                 self._refuse_damaged_end(line, number + 1)
                 break
@@ -253,7 +254,7 @@ class Log:
     def changes(self, start: Position, end: Position) -> Iterator[tuple[Span, Change]]:
         """Yield the changes between two positions that :meth:`verify` found, and where they lie."""
         offset = start.offset
-        for line in self._lines(start.offset, end.offset):
+        for line in taking_turns(self._lines(start.offset, end.offset)):
             span = Span(offset, len(line))
             offset += len(line)
             if is_change(line):
