@@ -86,13 +86,9 @@ def test_import_loads_no_framework():
     assert done.stdout.strip() == "[]"
 
 
-# The collection's own locks.
-NOT_YET_FORK_SAFE = {"live", "store.log"}
-
-
 def test_every_lock_is_made_anew_in_a_forked_child():
     for name, tree in modules().items():
-        if name in NOT_YET_FORK_SAFE or name == "support.fork":
+        if name == "support.fork":
             continue
         safe = {
             argument.attr if isinstance(argument, ast.Attribute) else argument.id
