@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from bedside.text.lexicon import UNITS
+from bedside.text.lexicon import UNITS, words
 
 __all__ = ["Span", "sentences", "split_finer"]
 
@@ -14,28 +14,24 @@ Span: TypeAlias = tuple[int, int]
 """Start and end offset; ``text[start:end]``."""
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 def _any_of(words: Iterable[str]) -> str:
     return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
 
 
 # Never the last word of a sentence, written without the last dot.
-_OPEN = _words(
+_OPEN = words(
     """
     dr drs mr mrs ms mx prof rev hon st vs v e.g i.e cf viz approx ca incl excl esp resp resps pt pts hx dx rx tx sx
     fx px bx abd temp wt ht bp hr rr neg pos bilat lt rt est min max avg dept univ fig figs ref refs ext int gen
     """
 )
 # Open only before a number: "No. 5", but "Smoker? No. Drinks"; "q. 4 h".
-_OPEN_BEFORE_NUMBER = _words("no nos q ch vol p pp gr grade sec jan feb mar apr jun jul aug sep sept oct nov dec")
-_ROUTES = _words(
+_OPEN_BEFORE_NUMBER = words("no nos q ch vol p pp gr grade sec jan feb mar apr jun jul aug sep sept oct nov dec")
+_ROUTES = words(
     "po iv im sc sq subq sl pr pv ng top inh prn bid tid qid qd qod qhs hs ac pc q daily per every p.o b.i.d"
 )
 # Words after which a line goes on in the next one.
-_GOES_ON = _words(
+_GOES_ON = words(
     "a an and the of to in on at by for from with without or nor but is was were are be been has had that his her x"
 )
 _CLOSERS = "\"'”’)]*»"
@@ -47,7 +43,7 @@ _NEXT_WORD = re.compile(r"[A-Za-zµμ%.]{1,12}")
 
 _UNIT = _any_of(
     UNITS
-    | _words(
+    | words(
         """
         µg µl µm µmol μg μl μm μmol meq tablet tablets capsule capsules ampule ampules vial vials tsp tbsp teaspoon
         teaspoons tablespoon tablespoons c f fr french gauge dose doses feet degrees million billion thousand a.m p.m

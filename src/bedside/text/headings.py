@@ -1,0 +1,156 @@
+"""Find what may be a heading, in the first place at the start of a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+
+from bedside.text.kinds import SectionKinds
+from bedside.text.lexicon import words
+from bedside.text.run_in import LOST_LINE_END, run_in
+from bedside.text.titles import (
+    Candidate,
+    is_capitalised,
+    is_part,
+    is_section_title,
+    is_value,
+    may_name_section,
+    words_of,
+)
+
+__all__ = ["Note", "candidates"]
+
+_LINE = re.compile(r"[^\r\n]+")
+_INDENT = re.compile(r"\A[\s\ufeff\u200b]+")  # a byte order mark may stand anywhere that files were joined
+_LIMIT = 200  # characters of a line in which its heading must end
+_UNDERLINE = re.compile(r"\r?\n(?:={3,}|-{3,})[ \t]*(?=[\r\n]|\Z)")
+_MARKDOWN = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>[^#\s].*?)[ \t]*#*[ \t]*:?[ \t]*")
+_DEEPER = re.compile(r"^#{2,6}[ \t]+\S", re.MULTILINE)
+_BOLD = re.compile(r"(?P<mark>\*\*|__)(?P<title>[^*_:]{1,80}):?(?P=mark):?[ \t]*")
+_NUMBER = r"(?:\(?(?:\d{1,2}|[IVX]{1,5})(?:\.\)?|\))[ \t]+)?"
+_TITLED = re.compile(rf"{_NUMBER}(?P<title>[^\W\d_][^:：]{{0,79}}?)[ \t]*[:：](?!//)(?!(?<=\d:)\d)")
+_BARE = re.compile(rf"{_NUMBER}(?P<title>[A-Z][^:.;!?]{{1,59}}?)[ \t]*")
+_BLANK_BEFORE = re.compile(r"\A\Z|(?:\n|\r\n?)[ \t]*(?:\n|\r\n?)\Z")
+_STOP = re.compile(r"[.;!?]\s|,\S")
+_SAMPLE = 1500  # characters that tell a note's language
+# Words that tell English from other languages that hospitals of Europe and the Americas write in.
+_ENGLISH = words(
+    """
+    the and of is was with for to has had were this that patient she he his her denies at be are which by not
+    from who there been left right without
+    """
+)
+_FOREIGN = words(
+    """
+    und der mit ohne bei seit für nicht kein keine ist im zum zur vom auf aus nach wurde wird
+    le la les du de et est avec sans pas pour depuis dans sur aux une el los las y con sin por para desde en del una
+    il di e per da senza nel della che lo het een met zonder van voor niet geen sinds bij op dat
+    com sem não da do em og och med utan uden ikke inte för på som ett av er til
+    """
+)
+
+
+class Note:
+    """A note, and what is known of all of it."""
+
+    def __init__(self, text: str, kinds: SectionKinds) -> None:
+        self.text, self.kinds = text, kinds
+
+    @cached_property
+    def _languages(self) -> tuple[int, int]:
+        """How many words are English, and how many another language's."""
+        found = [word.lower() for word in words_of(self.text[:_SAMPLE])]
+        english = sum(word in _ENGLISH for word in found)
+        return english, sum(word in _FOREIGN or not word.isascii() for word in found)
+
+    @property
+    def is_english(self) -> bool:
+        """Whether more of its words are English than not; unknown of a note of a few terms, which counts as not."""
+        return self._languages[0] > self._languages[1]
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether more of its words are another language's than English."""
+        return self._languages[0] < self._languages[1]
+
+    @cached_property
+    def is_markdown(self) -> bool:
+        """Whether it has Markdown headings of several levels, so that one ``#`` is a heading too."""
+        return _DEEPER.search(self.text) is not None
+
+    def knows(self, title: str) -> bool:
+        """Whether a title is one of sections, in any language that is known."""
+        if is_section_title(title) or self.kinds.is_own(title):
+            return True
+        return not self.is_english and self.kinds.is_foreign_title(title)
+
+
+def candidates(note: Note) -> Iterator[Candidate]:
+    """Yield what may be a heading, in order; in time linear in the note's length."""
+    for line in _LINE.finditer(note.text):
+        yield from _line_candidates(note, line)
+
+
+def _line_candidates(note: Note, line: re.Match[str]) -> Iterator[Candidate]:
+    written = line.group()
+    indent = len(written) - len(_INDENT.sub("", written, count=1))
+    start = line.start() + indent
+    first = _first_heading(written[indent:_LIMIT], note, line, start)
+    if first is not None:
+        yield first
+        start = first.end
+    yield from run_in(note.text, start, line.end(), note.knows, is_headed=first is not None)
+
+
+def _first_heading(written: str, note: Note, line: re.Match[str], at: int) -> Candidate | None:
+    """Return the heading that ``written``, a line without its indent, begins with."""
+    if written[:1] in "#*_" and (marked := _MARKDOWN.fullmatch(written) or _BOLD.fullmatch(written)):
+        return _marked_heading(marked, note, at)
+    titled = _TITLED.match(written)
+    if titled and (opened := _opened(titled, note, line, at)):
+        return opened
+    bare = _BARE.fullmatch(written)
+    if bare and (underline := _UNDERLINE.match(note.text, line.end())):
+        return Candidate(bare["title"], at, underline.end())
+    if bare and (note.knows(bare["title"]) or (written.isupper() and is_part(bare["title"]))):
+        return Candidate(bare["title"], at, at + len(written))
+    return None
+
+
+def _marked_heading(marked: re.Match[str], note: Note, at: int) -> Candidate | None:
+    """Return a Markdown heading or a line in bold; one ``#`` may be a problem of a plan, and a sentence is none."""
+    title = marked["title"].rstrip(" \t:")
+    if marked.groupdict().get("level") != "#":
+        return Candidate(title, at, at + marked.end())
+    known = note.knows(title)
+    is_prose = _STOP.search(title) or title.endswith(".") or ":" in title
+    return None if is_prose or not (known or note.is_markdown) else Candidate(title, at, at + marked.end(), not known)
+
+
+def _opened(titled: re.Match[str], note: Note, line: re.Match[str], at: int) -> Candidate | None:
+    """Return the heading at the start of a line that a colon ends."""
+    title, end = titled["title"], at + titled.end()
+    rest = note.text[end : line.end()]
+    alone = not rest.strip() or LOST_LINE_END.match(rest) is not None
+    heading = Candidate(title, at, end)
+    if note.knows(title):
+        return heading
+    if _STOP.search(title):
+        return None
+    if sum(map(str.isupper, title)) < 0.8 * sum(map(str.isalpha, title)):
+        return heading if _is_unknown_title(title, note, line, alone=alone) else None
+    if alone:
+        return heading if len(title) > 1 else None
+    return heading._replace(is_item=True) if may_name_section(title) and not is_value(rest, 0) else None
+
+
+def _is_unknown_title(title: str, note: Note, line: re.Match[str], *, alone: bool) -> bool:
+    """Whether an unknown title in small letters is one: by its Capitals, or in a note of another language."""
+    named = words_of(title)
+    if len(named) > 6 or named[0] == "Dear" or title[0].islower():
+        return False
+    if alone and is_capitalised(title):
+        return True
+    begins = alone or _BLANK_BEFORE.search(note.text[max(0, line.start() - 4) : line.start()]) is not None
+    return begins and note.is_foreign and len(title) > 2 and not any(map(str.isdigit, title))
