@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bedside.text.sections import find_headings, is_section_title, split_sections
+from bedside.text.sections import find_headings, split_sections
+from bedside.text.titles import is_section_title
 
 HEADINGS = [
     ("HPI:\n54-year-old man.", ["HPI"]),

@@ -33,7 +33,7 @@ _TITLED = re.compile(rf"{_NUMBER}(?P<title>[^\W\d_][^:：]{{0,79}}?)[ \t]*[:：]
 _BARE = re.compile(rf"{_NUMBER}(?P<title>[A-Z][^:.;!?]{{1,59}}?)[ \t]*")
 _BLANK_BEFORE = re.compile(r"\A\Z|(?:\n|\r\n?)[ \t]*(?:\n|\r\n?)\Z")
 _STOP = re.compile(r"[.;!?]\s|,\S")
-_SAMPLE = 1500  # characters that tell a note's language
+_SAMPLE = 1000  # characters that tell a note's language
 # Words that tell English from other languages that hospitals of Europe and the Americas write in.
 _ENGLISH = words(
     """
@@ -60,9 +60,10 @@ class Note:
     @cached_property
     def _languages(self) -> tuple[int, int]:
         """How many words are English, and how many another language's."""
-        found = [word.lower() for word in words_of(self.text[:_SAMPLE])]
-        english = sum(word in _ENGLISH for word in found)
-        return english, sum(word in _FOREIGN or not word.isascii() for word in found)
+        sample = self.text[:_SAMPLE].lower()
+        found = words_of(sample)
+        accented = 0 if sample.isascii() else sum(not word.isascii() for word in found)
+        return sum(map(_ENGLISH.__contains__, found)), sum(map(_FOREIGN.__contains__, found)) + accented
 
     @property
     def is_english(self) -> bool:
@@ -153,4 +154,4 @@ def _is_unknown_title(title: str, note: Note, line: re.Match[str], *, alone: boo
     if alone and is_capitalised(title):
         return True
     begins = alone or _BLANK_BEFORE.search(note.text[max(0, line.start() - 4) : line.start()]) is not None
-    return begins and note.is_foreign and len(title) > 2 and not any(map(str.isdigit, title))
+    return begins and note.is_foreign and len(title) > 1 and not any(map(str.isdigit, title))

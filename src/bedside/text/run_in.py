@@ -15,7 +15,7 @@ LOST_LINE_END = re.compile(r"[ \t]*,")
 _LONGEST = 80  # characters of a title
 _EVIDENCE = 3  # headings that a line must surely have before it is taken for one whose line ends were lost
 _SAMPLE = 1500  # characters that tell whether a line is in capitals
-_COLON = re.compile(r"(?<=[^\W_]|\))[ \t]*:(?!//)")
+_COLON = re.compile(":(?!//)")
 _BOUNDARY = re.compile(r"[.;!?,:)\]\"”]|\s\s")
 _BRACKETS = re.compile(r"\s*\([^()]{1,20}\)\Z")
 _CAPITALS = re.compile(r"(?:(?<=\s)|\A)[A-Z][A-Z/&'-]*(?:\s(?:[A-Z][A-Z/&'-]*|&))*\Z")
@@ -81,12 +81,12 @@ def run_in(text: str, start: int, end: int, knows: Callable[[str], bool], *, is_
 def _stretch(text: str, start: int, colon: re.Match[str]) -> _Stretch | None:
     """Return what a colon ends, back to the last mark before it; None where that is too far."""
     first = max(start, colon.start() - _LONGEST)
-    brackets = _BRACKETS.search(text[first : colon.start()])
-    until = first + brackets.start() if brackets else colon.start()
-    marks = list(_BOUNDARY.finditer(text, first, until))
-    begin = marks[-1].end() if marks else start
+    written = text[first : colon.start()].rstrip()
+    brackets = _BRACKETS.search(written) if written.endswith(")") else None
+    marks = list(_BOUNDARY.finditer(written, 0, brackets.start() if brackets else len(written)))
+    begin = first + marks[-1].end() if marks else start
     title = text[begin : colon.start()].strip()
-    if not title or (not marks and first > start):
+    if not title or not (title[-1].isalnum() or brackets) or (not marks and first > start):
         return None
     before = text[first:begin].rstrip() if marks and marks[-1].group().strip() else ""
     alone = LOST_LINE_END.match(text, colon.end()) is not None
@@ -97,8 +97,8 @@ def _stretch(text: str, start: int, colon: re.Match[str]) -> _Stretch | None:
 def _is_sure(stretch: _Stretch, knows: Callable[[str], bool]) -> bool:
     title = stretch.title
     if stretch.in_capitals:
-        return (stretch.begins or stretch.after == ",") and knows(title)
-    return stretch.begins and title[-1].islower() and is_capitalised(title) and knows(title)
+        return (stretch.begins or stretch.after == ",") and title[0].isalpha() and knows(title)
+    return stretch.begins and title[0].isupper() and title[-1].islower() and is_capitalised(title) and knows(title)
 
 
 def _likely(

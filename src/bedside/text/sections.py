@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,15 +13,18 @@ from bedside.text.titles import Candidate, is_part
 __all__ = ["Heading", "Section", "find_headings", "split_sections"]
 
 _TABLE = SectionKinds()
-# Sections whose items look like headings: results with their names in capitals, problems after a "#".
-_LISTS = frozenset(("laboratory", "results", "vital_signs", "assessment", "assessment_and_plan", "plan", "problems"))
+# Sections whose items look like headings: tests with their names in capitals, and problems after a "#".
+_OF_RESULTS = frozenset(("laboratory", "results", "vital_signs"))
+_OF_PROBLEMS = frozenset(("assessment", "assessment_and_plan", "plan", "problems", "diagnoses"))
 # What a part of an examination, such as "HEENT", is of, by the section before it.
 _PARTS_OF = {
     "review_of_systems": "review_of_systems",
     "physical_exam": "physical_exam",
     "vital_signs": "physical_exam",
+    "objective": "physical_exam",
     "findings": "findings",
 }
+_SHORT = re.compile(r"[^\r\n.;]{1,40}(?=[\r\n.;]|\Z)")  # what stands after the name of a test
 
 
 @dataclass(frozen=True)
@@ -80,21 +84,58 @@ def split_sections(text: str, kinds: SectionKinds = _TABLE) -> list[Section]:
 
 
 def find_headings(text: str, kinds: SectionKinds = _TABLE) -> list[Heading]:
-    r"""Find the headings of a note, in their order; in time linear in its length."""
+    r"""Find the headings of a note, in their order; in time linear in its length.
+
+    A heading is one of:
+
+    * a line in capitals, or With Every Word Capitalised, that ends with a colon (``ESTIMATED BLOOD LOSS:``);
+    * a title made of the words that section titles are made of, in any case, at the start of a line before a colon
+      (``Past medical history: asthma.``), or alone in a line (``Assessment and Plan``);
+    * another title in capitals at the start of a line before a colon (``INTERVAL EVENTS: none.``), but no test before
+      its value (``GRAM STAIN: negative``), and none among results;
+    * a title of the second kind in capitals or With Every Word Capitalised inside a line, after the end of a sentence
+      (``No fever. Plan: Rest.``);
+    * in a line with three of these, as where line ends became spaces or commas, also what else looks like them: a
+      part of an examination, another title in capitals, a title that no mark parts from what is before it;
+    * in a note of another language, an unknown title before a colon that has a line to itself or follows an empty one;
+    * a Markdown heading (``## Plan``, underlined, or a line in bold). A line with one ``#`` is one where its title is
+      known or the note has headings with more; under a plan it is a problem and none.
+
+    Parts of an examination (``Lungs: clear.``), measurements (``BP: 120/80``) and list items are text of the section
+    that they stand in; a part is a heading where it has a line to itself, before a colon or in capitals.
+
+    Args:
+        text: The note.
+        kinds: What the sections are by their titles; titles that a user added are headings too.
+
+    Example:
+        >>> headings = find_headings("HPI:\nCough. BP: 120/80.\nCurrent meds: none.")
+        >>> [(heading.title, heading.kind) for heading in headings]
+        [('HPI', 'hpi'), ('Current meds', 'medications')]
+    """
     note = Note(text, kinds)
     return list(_named(note, candidates(note)))
 
 
 def _named(note: Note, found: Iterable[Candidate]) -> Iterator[Heading]:
-    """Say what kind each heading is of, by its title and by the section before it, and leave out items of lists."""
-    kind, body = None, 0
+    """Say what kind each heading is of, and leave out items of lists.
+
+    What its title does not tell, the section before it may: a part belongs to its examination, and a heading right
+    below another one to that.
+    """
+    text, kind, body = note.text, None, 0
     for title, start, end, is_item in found:
         own = note.kinds.of(title, english=note.is_english)
-        if own is None and is_item and kind in _LISTS:
+        if own is None and is_item and _is_in_list(text, start, end, kind):
             continue
         if own is None and is_part(title):
             own = _PARTS_OF.get(kind or "")
-        if own is None and body and not note.text[body:start].strip():
+        if own is None and body and not text[body:start].strip():
             own = kind
         kind, body = own, end
         yield Heading(title, start, end, kind)
+
+
+def _is_in_list(text: str, start: int, end: int, kind: str | None) -> bool:
+    """Whether what may be an item is one in a section of this kind."""
+    return kind in _OF_PROBLEMS if text[start] == "#" else kind in _OF_RESULTS and bool(_SHORT.match(text, end))

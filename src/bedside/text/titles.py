@@ -71,10 +71,11 @@ _ARTICLES = words("a an the this")  # what begins with one is prose: "the diagno
 # Words that may be small in a title With Every Word Capitalised; what ends with one goes on: "Treated with:".
 _SMALL = words("a an and as at by for from in of on or the to with")
 _WORD = re.compile(r"[^\W\d_](?:[\w'’.-]*\w)?")
-# What stands after the name of a test: a number that begins no list, or a word for a finding.
+# What stands after the name of a test: a number, but no duration and none of a list, or a word for a finding.
 _VALUE = re.compile(
-    r"[ \t]*(?:[<>=~≤≥+±-]*[ \t]*\d(?!\d?\.?\)?\s+[A-Z])|(?:positive|negative|pos|neg|pending|abnormal|normal|high|low"
-    r"|trace|not detected|detected|no growth|non-?reactive|reactive)\b)",
+    r"[ \t]*(?:[<>=~≤≥+±-]*[ \t]*\d(?!\d?[.)]{1,2}\s|[\d.]*\s(?:min|hour|day|week))"
+    r"|(?:positive|negative|pos|neg|pending|abnormal|normal|high|low|trace|not detected|detected|no growth"
+    r"|non-?reactive|reactive)\b[^\r\n.;]{0,20}(?=[\r\n.;]|\Z))",
     re.IGNORECASE,
 )
 
@@ -116,7 +117,7 @@ def is_part(title: str) -> bool:
 def is_capitalised(title: str) -> bool:
     """Whether Every Word of a Title is Capitalised."""
     named = words_of(title)
-    return named[-1] not in _SMALL and all(word[0].isupper() or word in _SMALL for word in named)
+    return named[-1].lower() not in _SMALL and all(word[0].isupper() or word in _SMALL for word in named)
 
 
 def may_name_section(title: str) -> bool:
