@@ -22,7 +22,7 @@ from bedside.text.titles import (
 __all__ = ["Note", "candidates"]
 
 _LINE = re.compile(r"[^\r\n]+")
-_INDENT = re.compile(r"\A[\s\ufeff\u200b]+")  # a byte order mark may stand anywhere that files were joined
+_INDENT = re.compile(r"[\s\ufeff\u200b]*")  # a byte order mark may stand anywhere that files were joined
 _LIMIT = 200  # characters of a line in which its heading must end
 _UNDERLINE = re.compile(r"\r?\n(?:={3,}|-{3,})[ \t]*(?=[\r\n]|\Z)")
 _MARKDOWN = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>[^#\s].*?)[ \t]*#*[ \t]*:?[ \t]*")
@@ -33,6 +33,7 @@ _TITLED = re.compile(rf"{_NUMBER}(?P<title>[^\W\d_][^:：]{{0,79}}?)[ \t]*[:：]
 _BARE = re.compile(rf"{_NUMBER}(?P<title>[A-Z][^:.;!?]{{1,59}}?)[ \t]*")
 _BLANK_BEFORE = re.compile(r"\A\Z|(?:\n|\r\n?)[ \t]*(?:\n|\r\n?)\Z")
 _STOP = re.compile(r"[.;!?]\s|,\S")
+_PROSE = re.compile(r"[^\W\d_]{3}(?:[.!?]\Z|[.;!?]\s)")  # the end of a sentence
 _SAMPLE = 1000  # characters that tell a note's language
 # Words that tell English from other languages that hospitals of Europe and the Americas write in.
 _ENGLISH = words(
@@ -90,22 +91,19 @@ class Note:
 def candidates(note: Note) -> Iterator[Candidate]:
     """Yield what may be a heading, in order; in time linear in the note's length."""
     for line in _LINE.finditer(note.text):
-        yield from _line_candidates(note, line)
-
-
-def _line_candidates(note: Note, line: re.Match[str]) -> Iterator[Candidate]:
-    written = line.group()
-    indent = len(written) - len(_INDENT.sub("", written, count=1))
-    start = line.start() + indent
-    first = _first_heading(written[indent:_LIMIT], note, line, start)
-    if first is not None:
-        yield first
-        start = first.end
-    yield from run_in(note.text, start, line.end(), note.knows, is_headed=first is not None)
+        indent = _INDENT.match(note.text, *line.span())
+        start = indent.end() if indent else line.start()
+        first = _first_heading(note.text[start : min(line.end(), start + _LIMIT)], note, line, start)
+        if first is not None:
+            yield first
+            start = first.end
+        yield from run_in(note.text, start, line.end(), note.knows, is_headed=first is not None)
 
 
 def _first_heading(written: str, note: Note, line: re.Match[str], at: int) -> Candidate | None:
     """Return the heading that ``written``, a line without its indent, begins with."""
+    if len(written) == _LIMIT and ":" not in written and "：" not in written:
+        return None
     if written[:1] in "#*_" and (marked := _MARKDOWN.fullmatch(written) or _BOLD.fullmatch(written)):
         return _marked_heading(marked, note, at)
     titled = _TITLED.match(written)
@@ -120,13 +118,15 @@ def _first_heading(written: str, note: Note, line: re.Match[str], at: int) -> Ca
 
 
 def _marked_heading(marked: re.Match[str], note: Note, at: int) -> Candidate | None:
-    """Return a Markdown heading or a line in bold; one ``#`` may be a problem of a plan, and a sentence is none."""
+    """Return a Markdown heading or a line in bold; a sentence is none, and one ``#`` may be a problem of a plan."""
     title = marked["title"].rstrip(" \t:")
-    if marked.groupdict().get("level") != "#":
-        return Candidate(title, at, at + marked.end())
+    if _PROSE.search(title):
+        return None
+    is_single = marked.groupdict().get("level") == "#"
     known = note.knows(title)
-    is_prose = _STOP.search(title) or title.endswith(".") or ":" in title
-    return None if is_prose or not (known or note.is_markdown) else Candidate(title, at, at + marked.end(), not known)
+    if is_single and (":" in title or not (known or note.is_markdown)):
+        return None
+    return Candidate(title, at, at + marked.end(), is_single and not known)
 
 
 def _opened(titled: re.Match[str], note: Note, line: re.Match[str], at: int) -> Candidate | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
 
@@ -99,32 +98,30 @@ def _singular(word: str) -> str:
     return word[:-3] + "y" if word.endswith("ies") else word[:-1]
 
 
-@lru_cache(maxsize=4096)
 def _kind(title: str, english: bool) -> str | None:
     named = _words(title)
     if len(named) > _LONGEST or not _NONE.isdisjoint(named):
         return None
-    found = [row for row in (_ENGLISH if english else _EVERY).rows(named) if row.kind]
-    return max(found, key=lambda row: len(row.words)).kind if found else None
+    row = (_ENGLISH if english else _EVERY).best(named)
+    return row.kind if row else None
 
 
 class _Index:
     """Rows by their first word."""
 
     def __init__(self, rows: Iterable[_Row]) -> None:
-        self._ends: list[_Row] = []
+        self._ends: list[tuple[int, _Row]] = []
         self._rows: dict[str, list[tuple[int, _Row]]] = {}
         for number, row in enumerate(rows):
-            if row.words[0].startswith("-"):
-                self._ends.append(row)
-            else:
-                self._rows.setdefault(row.words[0], []).append((number, row))
+            group = self._ends if row.words[0].startswith("-") else self._rows.setdefault(row.words[0], [])
+            group.append((number, row))
 
-    def rows(self, named: tuple[str, ...]) -> Iterator[_Row]:
-        """Yield the rows all of whose words are among these, in the order of the table, then those of word ends."""
-        found = sorted(entry for word in set(named) for entry in self._rows.get(word, ()))
-        yield from (row for _, row in found if set(row.words) <= set(named))
-        yield from (row for row in self._ends if any(_ends(word, row.words[0]) for word in named))
+    def best(self, named: tuple[str, ...]) -> _Row | None:
+        """Return the row with the most words, all of which are among these, of several the first in the table."""
+        among = set(named)
+        found = [(n, row) for word in among for n, row in self._rows.get(word, ()) if among.issuperset(row.words)]
+        found = found or [(n, row) for n, row in self._ends if any(_ends(word, row.words[0]) for word in named)]
+        return min(found, key=lambda entry: (-len(entry[1].words), entry[0]))[1] if found else None
 
 
 def _ends(word: str, end: str) -> bool:
@@ -150,7 +147,7 @@ _LONGEST = 10  # words of a title that may have a kind
 _NONE = frozenset(word for kind, _, language, words in _TABLE if (kind, language) == ("-", "en") for word in words)
 _FOREIGN = [_Row(words, None if kind == "-" else kind) for kind, _, language, words in _TABLE if language != "en"]
 _KNOWN = [_Row(words, kind) for kind, _, language, words in _TABLE if language == "en" and kind != "-"]
-_ENGLISH, _EVERY = _Index(_KNOWN), _Index([*_FOREIGN, *_KNOWN])
+_ENGLISH, _EVERY = _Index(_KNOWN), _Index([*(row for row in _FOREIGN if row.kind), *_KNOWN])
 _FOREIGN_WORDS = frozenset(word for row in _FOREIGN for word in row.words if not word.startswith("-"))
 _FOREIGN_ENDS = tuple(word for row in _FOREIGN for word in row.words if word.startswith("-"))
 

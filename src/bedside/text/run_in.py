@@ -74,8 +74,8 @@ def run_in(text: str, start: int, end: int, knows: Callable[[str], bool], *, is_
     for stretch in stretches:
         if stretch in sure:
             yield stretch.candidate()
-        elif several and (found := _likely(text, stretch, knows, commas=commas, shouted=shouted)):
-            yield found
+        elif several and (likely := _likely(text, stretch, knows, commas=commas, shouted=shouted)):
+            yield likely
 
 
 def _stretch(text: str, start: int, colon: re.Match[str]) -> _Stretch | None:
