@@ -62,8 +62,8 @@ class Note:
     def _languages(self) -> tuple[int, int]:
         """How many words are English, and how many another language's."""
         sample = self.text[:_SAMPLE].lower()
-        found = words_of(sample)
-        accented = 0 if sample.isascii() else sum(not word.isascii() for word in found)
+        found = sample.split() if sample.isascii() else words_of(sample)
+        accented = sum(not word.isascii() for word in found)
         return sum(map(_ENGLISH.__contains__, found)), sum(map(_FOREIGN.__contains__, found)) + accented
 
     @property

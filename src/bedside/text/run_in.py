@@ -14,9 +14,9 @@ LOST_LINE_END = re.compile(r"[ \t]*,")
 """A comma where a line ended, after a colon."""
 _LONGEST = 80  # characters of a title
 _EVIDENCE = 3  # headings that a line must surely have before it is taken for one whose line ends were lost
-_SAMPLE = 1500  # characters that tell whether a line is in capitals
+_SAMPLE = 500  # characters that tell whether a line is in capitals
 _COLON = re.compile(":(?!//)")
-_BOUNDARY = re.compile(r"[.;!?,:)\]\"”]|\s\s")
+_LAST_MARK = re.compile(r"(?s:.*)(?:[.;!?,:)\]\"”]|\s\s)")
 _BRACKETS = re.compile(r"\s*\([^()]{1,20}\)\Z")
 _CAPITALS = re.compile(r"(?:(?<=\s)|\A)[A-Z][A-Z/&'-]*(?:\s(?:[A-Z][A-Z/&'-]*|&))*\Z")
 _SENTENCE_ENDS = frozenset('.;:!?)]"”')
@@ -83,12 +83,14 @@ def _stretch(text: str, start: int, colon: re.Match[str]) -> _Stretch | None:
     first = max(start, colon.start() - _LONGEST)
     written = text[first : colon.start()].rstrip()
     brackets = _BRACKETS.search(written) if written.endswith(")") else None
-    marks = list(_BOUNDARY.finditer(written, 0, brackets.start() if brackets else len(written)))
-    begin = first + marks[-1].end() if marks else start
-    title = text[begin : colon.start()].strip()
-    if not title or not (title[-1].isalnum() or brackets) or (not marks and first > start):
+    if not brackets and not written[-1:].isalnum():
         return None
-    before = text[first:begin].rstrip() if marks and marks[-1].group().strip() else ""
+    mark = _LAST_MARK.match(written, 0, brackets.start() if brackets else len(written))
+    begin = first + mark.end() if mark else start
+    title = text[begin : colon.start()].strip()
+    if not title or (not mark and first > start):
+        return None
+    before = text[first:begin].rstrip() if mark and not text[begin - 1].isspace() else ""
     alone = LOST_LINE_END.match(text, colon.end()) is not None
     parted = before.endswith(",") and (alone or before.rstrip(" ,")[-1:] in _SENTENCE_ENDS)
     return _Stretch(title, text.index(title, begin), colon.end(), before[-1:], parted, alone)
