@@ -11,7 +11,7 @@ from bedside.errors import InvalidInputError
 from bedside.text.fold import fold
 from bedside.text.lexicon import words
 
-__all__ = ["LOINC", "SectionKinds"]
+__all__ = ["KINDS", "LOINC", "SectionKinds"]
 
 _WORD = re.compile(r"[^\W_]+")
 _SMALL = words(
@@ -151,5 +151,7 @@ _ENGLISH, _EVERY = _Index(_KNOWN), _Index([*(row for row in _FOREIGN if row.kind
 _FOREIGN_WORDS = frozenset(word for row in _FOREIGN for word in row.words if not word.startswith("-"))
 _FOREIGN_ENDS = tuple(word for row in _FOREIGN for word in row.words if word.startswith("-"))
 
+KINDS: tuple[str, ...] = tuple(dict.fromkeys(kind for kind, *_ in _TABLE if kind != "-"))
+"""The kinds of section that the table knows."""
 LOINC: Mapping[str, str] = {kind: code for kind, code, _, _ in _TABLE if code != "-"}
 """The LOINC code of each kind that has one, such as ``10164-2`` for ``hpi``; loinc.org."""
