@@ -33,6 +33,7 @@ _TITLED = re.compile(rf"{_NUMBER}(?P<title>[^\W\d_][^:：]{{0,79}}?)[ \t]*[:：]
 _BARE = re.compile(rf"{_NUMBER}(?P<title>[A-Z][^:.;!?]{{1,59}}?)[ \t]*")
 _BLANK_BEFORE = re.compile(r"\A\Z|(?:\n|\r\n?)[ \t]*(?:\n|\r\n?)\Z")
 _STOP = re.compile(r"[.;!?]\s|,\S")
+_SALUTATIONS = words("Dear Sehr Liebe Lieber Cher Chère Estimado Estimada")
 _PROSE = re.compile(r"[^\W\d_]{3}(?:[.!?]\Z|[.;!?]\s)")  # the end of a sentence
 _SAMPLE = 1000  # characters that tell a note's language
 # Words that tell English from other languages that hospitals of Europe and the Americas write in.
@@ -112,9 +113,16 @@ def _first_heading(written: str, note: Note, line: re.Match[str], at: int) -> Ca
     bare = _BARE.fullmatch(written)
     if bare and (underline := _UNDERLINE.match(note.text, line.end())):
         return Candidate(bare["title"], at, underline.end())
-    if bare and (note.knows(bare["title"]) or (written.isupper() and is_part(bare["title"]))):
+    if bare and _is_bare_title(bare["title"], note, line, in_capitals=written.isupper()):
         return Candidate(bare["title"], at, at + len(written))
     return None
+
+
+def _is_bare_title(title: str, note: Note, line: re.Match[str], *, in_capitals: bool) -> bool:
+    """Whether a line without a colon is a title."""
+    if note.knows(title) or (in_capitals and is_part(title)):
+        return True
+    return in_capitals and may_name_section(title) and _follows_blank(note, line) and note.is_foreign
 
 
 def _marked_heading(marked: re.Match[str], note: Note, at: int) -> Candidate | None:
@@ -149,9 +157,18 @@ def _opened(titled: re.Match[str], note: Note, line: re.Match[str], at: int) -> 
 def _is_unknown_title(title: str, note: Note, line: re.Match[str], *, alone: bool) -> bool:
     """Whether an unknown title in small letters is one: by its Capitals, or in a note of another language."""
     named = words_of(title)
-    if len(named) > 6 or named[0] == "Dear" or title[0].islower():
+    if len(named) > 6 or named[0] in _SALUTATIONS or title[0].islower():
         return False
     if alone and is_capitalised(title):
         return True
-    begins = alone or _BLANK_BEFORE.search(note.text[max(0, line.start() - 4) : line.start()]) is not None
-    return begins and note.is_foreign and len(title) > 1 and not any(map(str.isdigit, title))
+    return (
+        (alone or _follows_blank(note, line))
+        and note.is_foreign
+        and len(title) > 1
+        and not any(map(str.isdigit, title))
+    )
+
+
+def _follows_blank(note: Note, line: re.Match[str]) -> bool:
+    """Whether the note or a paragraph begins with a line."""
+    return _BLANK_BEFORE.search(note.text[max(0, line.start() - 4) : line.start()]) is not None

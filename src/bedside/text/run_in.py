@@ -13,7 +13,7 @@ __all__ = ["LOST_LINE_END", "run_in"]
 LOST_LINE_END = re.compile(r"[ \t]*,")
 """A comma where a line ended, after a colon."""
 _LONGEST = 80  # characters of a title
-_EVIDENCE = 3  # headings that a line must surely have before it is taken for one whose line ends were lost
+_EVIDENCE = 2  # headings that a line must surely have before it is taken for one whose line ends were lost
 _SAMPLE = 500  # characters that tell whether a line is in capitals
 _COLON = re.compile(":(?!//)")
 _LAST_MARK = re.compile(r"(?s:.*)(?:[.;!?,:)\]\"”]|\s\s)")
@@ -65,10 +65,11 @@ def run_in(text: str, start: int, end: int, knows: Callable[[str], bool], *, is_
         is_headed: Whether the line begins with a heading.
     """
     stretches = [found for colon in _COLON.finditer(text, start, end) if (found := _stretch(text, start, colon))]
-    sure = {stretch for stretch in stretches if _is_sure(stretch, knows)}
-    if not sure:
+    known = [stretch for stretch in stretches if _is_known(stretch, knows)]
+    if not known:
         return
-    several = len(sure) + is_headed >= _EVIDENCE
+    sure = {stretch for stretch in known if stretch.in_capitals or is_capitalised(stretch.title)}
+    several = len(known) + is_headed >= _EVIDENCE
     commas = sum(stretch.alone for stretch in stretches) >= _EVIDENCE
     shouted = several and _is_shouted(text[start : min(end, start + _SAMPLE)])
     for stretch in stretches:
@@ -92,15 +93,15 @@ def _stretch(text: str, start: int, colon: re.Match[str]) -> _Stretch | None:
         return None
     before = text[first:begin].rstrip() if mark and not text[begin - 1].isspace() else ""
     alone = LOST_LINE_END.match(text, colon.end()) is not None
-    parted = before.endswith(",") and (alone or before.rstrip(" ,")[-1:] in _SENTENCE_ENDS)
+    parted = before.endswith(",") and (alone or before.endswith(",,") or before.rstrip(" ,")[-1:] in _SENTENCE_ENDS)
     return _Stretch(title, text.index(title, begin), colon.end(), before[-1:], parted, alone)
 
 
-def _is_sure(stretch: _Stretch, knows: Callable[[str], bool]) -> bool:
+def _is_known(stretch: _Stretch, knows: Callable[[str], bool]) -> bool:
+    """Whether a stretch is a known title, begins as one, and is not words of a sentence and a title in capitals."""
     title = stretch.title
-    if stretch.in_capitals:
-        return (stretch.begins or stretch.after == ",") and title[0].isalpha() and knows(title)
-    return stretch.begins and title[0].isupper() and title[-1].islower() and is_capitalised(title) and knows(title)
+    begins = stretch.begins or (stretch.after == "," and stretch.in_capitals)
+    return begins and title[0].isupper() and (title[-1].islower() or stretch.in_capitals) and knows(title)
 
 
 def _likely(
@@ -124,7 +125,7 @@ def _likely(
             return stretch.candidate()
     if shouted:
         return None
-    if begins and title[0].isupper() and not stretch.in_capitals and knows(title):
+    if begins and _is_known(stretch, knows):
         return stretch.candidate()
     ending = _ending(stretch)
     if ending and stretch.after == ":":

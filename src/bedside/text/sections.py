@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bedside.text.headings import Note, candidates
 from bedside.text.kinds import SectionKinds
-from bedside.text.titles import Candidate, is_part
+from bedside.text.titles import Candidate, is_part, is_value
 
 __all__ = ["Heading", "Section", "find_headings", "split_sections"]
 
@@ -24,6 +24,8 @@ _PARTS_OF = {
     "objective": "physical_exam",
     "findings": "findings",
 }
+_LINE_BEFORE = re.compile(r"(?:\A|[\r\n])(?P<title>[A-Z][A-Z\d ,()/-]{0,40}):[^\r\n]{1,50}(?:\r\n|[\r\n])\Z")
+_LINE_AFTER = re.compile(r"[^\r\n]{1,50}(?:\r\n|[\r\n])(?P<title>[A-Z][A-Z\d ,()/-]{0,40}):")
 _SHORT = re.compile(r"[^\r\n.;]{1,40}(?=[\r\n.;]|\Z)")  # what stands after the name of a test
 
 
@@ -137,5 +139,14 @@ def _named(note: Note, found: Iterable[Candidate]) -> Iterator[Heading]:
 
 
 def _is_in_list(text: str, start: int, end: int, kind: str | None) -> bool:
-    """Whether what may be an item is one in a section of this kind."""
-    return kind in _OF_PROBLEMS if text[start] == "#" else kind in _OF_RESULTS and bool(_SHORT.match(text, end))
+    """Whether what may be an item is one: a problem of a plan, a result among results or beside a value."""
+    if not text[start].isalpha():
+        return kind in _OF_PROBLEMS
+    return _SHORT.match(text, end) is not None and (kind in _OF_RESULTS or _is_beside_value(text, start, end))
+
+
+def _is_beside_value(text: str, start: int, end: int) -> bool:
+    """Whether the line before or after one is a test with its value."""
+    before = _LINE_BEFORE.search(text, max(0, start - 100), start)
+    after = _LINE_AFTER.match(text, end)
+    return any(line is not None and is_value(text, line.end("title") + 1) for line in (before, after))

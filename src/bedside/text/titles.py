@@ -17,7 +17,7 @@ _HEADS = words(
     meds allergies allergy complaint complaints examination exam findings finding results labs recommendation
     recommendations instructions indication indications procedure procedures technique complications
     complication course disposition followup hpi pmh pmhx psh pshx fh fhx fmhx sh shx cc ros pe px a/p ap soap
-    subjective objective summary conclusion conclusions discussion interpretation comparison anesthesia specimen
+    subjective objective summary problem conclusion conclusions discussion interpretation comparison anesthesia specimen
     specimens drains consultation consultations consult immunizations immunisations vaccinations problems
     comments comment addendum opinion prognosis goals treatment therapy studies imaging radiology pathology
     microscopy cytology laboratory investigations referral consent counseling counselling education narrative
@@ -38,7 +38,7 @@ _MODIFIERS = words(
     preprocedure postprocedure performed detail details name estimated blood i ii iii iv v factors visit
     encounter patient information test tests diagnostic radiologic radiological radiographic x-ray ct
     mri ultrasound ecg ekg echocardiogram lab microbiology gross microscopic pertinent relevant significant
-    known list problem medicine medicines prescribed prescription care further next steps follow up follow-up
+    known list medicine medicines prescribed prescription care further next steps follow up follow-up
     overall therapeutic management nursing progress note report day activity symptoms symptom legal identifying
     urine received total hemodynamic functional informed advance neurological mode reasons neurologic
     cardiovascular cardiac external internal body
