@@ -112,6 +112,7 @@ NOT_HEADINGS = [
     "Seen By:\nDr. Wu\nFollow up with:\nDr. Wu\nDICTATED BY: Wu",
     "# Hypertension\n- continue",
     "- Rest. \u2022 Plan: rest",
+    "- Gout. Plan: rest. Follow up: none.\n2. Cough. Plan: none.\n# Asthma. Plan: none.",
     "",
     " \r\n\t",
 ]

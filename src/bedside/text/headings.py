@@ -33,6 +33,7 @@ _TITLED = re.compile(rf"{_NUMBER}(?P<title>[^\W\d_][^:：]{{0,79}}?)[ \t]*[:：]
 _BARE = re.compile(rf"{_NUMBER}(?P<title>[A-Z][^:.;!?]{{1,59}}?)[ \t]*")
 _BLANK_BEFORE = re.compile(r"\A\Z|(?:\n|\r\n?)[ \t]*(?:\n|\r\n?)\Z")
 _STOP = re.compile(r"[.;!?]\s|,\S")
+_ITEM = re.compile(r"[-*+•‣▪◦·–—#]|\(?\d{1,3}[.)]")
 _SALUTATIONS = words("Dear Sehr Liebe Lieber Cher Chère Estimado Estimada")
 _PROSE = re.compile(r"[^\W\d_]{3}(?:[.!?]\Z|[.;!?]\s)")  # the end of a sentence
 _SAMPLE = 1000  # characters that tell a note's language
@@ -98,7 +99,8 @@ def candidates(note: Note) -> Iterator[Candidate]:
         if first is not None:
             yield first
             start = first.end
-        yield from run_in(note.text, start, line.end(), note.knows, is_headed=first is not None)
+        is_item = first is None and _ITEM.match(note.text, start) is not None
+        yield from run_in(note.text, start, line.end(), note.knows, is_headed=first is not None, is_item=is_item)
 
 
 def _first_heading(written: str, note: Note, line: re.Match[str], at: int) -> Candidate | None:

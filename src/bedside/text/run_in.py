@@ -54,7 +54,9 @@ class _Stretch(NamedTuple):
         return Candidate(self.title, self.start, self.end, is_item)
 
 
-def run_in(text: str, start: int, end: int, knows: Callable[[str], bool], *, is_headed: bool) -> Iterator[Candidate]:
+def run_in(
+    text: str, start: int, end: int, knows: Callable[[str], bool], *, is_headed: bool, is_item: bool
+) -> Iterator[Candidate]:
     """Yield the headings inside a line: those that surely are, and in a line with several of them, those like them.
 
     Args:
@@ -63,13 +65,14 @@ def run_in(text: str, start: int, end: int, knows: Callable[[str], bool], *, is_
         end: Where it ends.
         knows: Whether a title is one of sections.
         is_headed: Whether the line begins with a heading.
+        is_item: Whether it is an item of a list; then a title in capitals alone ends it ("- Gout. Plan: rest").
     """
     stretches = [found for colon in _COLON.finditer(text, start, end) if (found := _stretch(text, start, colon))]
     known = [stretch for stretch in stretches if _is_known(stretch, knows)]
     if not known:
         return
-    sure = {stretch for stretch in known if stretch.in_capitals or is_capitalised(stretch.title)}
-    several = len(known) + is_headed >= _EVIDENCE
+    sure = {stretch for stretch in known if stretch.in_capitals or (is_capitalised(stretch.title) and not is_item)}
+    several = len(known) + is_headed >= _EVIDENCE and not is_item
     commas = sum(stretch.alone for stretch in stretches) >= _EVIDENCE
     shouted = several and _is_shouted(text[start : min(end, start + _SAMPLE)])
     for stretch in stretches:
