@@ -11,8 +11,10 @@ Needs the extras ``transformers`` and ``eval``; encoding takes some minutes once
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ SPLITTERS: Mapping[str, Mapping[str, Any]] = {
     "128 tokens": {"max_tokens": 128},
 }
 ALPHAS = (0.4, 0.5, 0.7)
+LINE_ENDS = {"as they are": "\n", "replaced by a comma": ",", "replaced by a space": " "}
 
 
 class Known:
@@ -145,16 +148,29 @@ def _best_passage(collection: Collection, judged: RetrievalSet, queries: Matrix)
 def _headings_found(judged: RetrievalSet) -> str:
     """Hold the headings that are found against those that are marked; offset and title must both agree."""
     lines = (DATA / "notes" / "sections.jsonl").read_bytes().splitlines()
-    marked = {note["_id"]: {(s["start"], s["header"]) for s in note["sections"]} for note in map(orjson.loads, lines)}
-    right = found = expected = 0
-    for note in judged.documents:
-        ours = {(heading.start, heading.title) for heading in find_headings(note.text)}
-        theirs = marked[str(note.id)]
-        right, found, expected = right + len(ours & theirs), found + len(ours), expected + len(theirs)
-    return (
-        f"Measured {today()} on {len(judged.documents):,} notes with {expected:,} marked headings: precision "
-        f"{right / found:.3f},\nrecall {right / expected:.3f}."
+    marked = {note["_id"]: [(s["start"], s["header"]) for s in note["sections"]] for note in map(orjson.loads, lines)}
+    notes = [(note.text, marked[str(note.id)]) for note in judged.documents]
+    rows = []
+    for name, instead in LINE_ENDS.items():
+        right = found = expected = 0
+        for text, headings in notes:
+            written, theirs = _rewritten(text, headings, instead)
+            ours = {(heading.start, heading.title) for heading in find_headings(written)}
+            right, found, expected = right + len(ours & theirs), found + len(ours), expected + len(theirs)
+        rows.append([name, f"{right / found:.3f}", f"{right / expected:.3f}"])
+    return f"Measured {today()} on {len(judged.documents):,} notes with {expected:,} marked headings.\n\n" + table(
+        ["line ends", "precision", "recall"], rows
     )
+
+
+def _rewritten(text: str, headings: list[tuple[int, str]], instead: str) -> tuple[str, set[tuple[int, str]]]:
+    """Return a note with other line ends, one for several that follow each other, and its headings' new places."""
+    if instead == "\n":
+        return text, set(headings)
+    edges = [0, *(start for start, _ in headings), len(text)]
+    pieces = [re.sub("\n+", instead, text[start:end]) for start, end in pairwise(edges)]
+    places = accumulate(map(len, pieces))
+    return "".join(pieces), {(place, title) for place, (_, title) in zip(places, headings, strict=False)}
 
 
 if __name__ == "__main__":

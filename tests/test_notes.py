@@ -19,7 +19,7 @@ from bedside.errors import (
     InvalidInputError,
     ScopeRequired,
 )
-from bedside.notes import context
+from bedside.notes.notes import context
 from bedside.text.split import NoteSplitter, estimate_tokens
 
 NOTE = (
@@ -30,7 +30,7 @@ BITS = [
     *("HPI: ", "PLAN:\r\n", "\t", "\r\n", "\n\n", "😀", "No pain. ", "No pain. ", "2.5 mg ", "é", "\u2028", "\x00"),
     "ASSESSMENT AND PLAN\n",
 ]
-KEYS = {"source_id", "start", "end", "section", "source_hash"}
+KEYS = {"source_id", "start", "end", "section", "section_kind", "source_hash"}
 
 
 class Counting:
@@ -73,7 +73,8 @@ def test_a_note_comes_back_character_for_character_and_each_passage_is_its_slice
     for passage in passages:
         assert NOTE[passage.metadata["start"] : passage.metadata["end"]] == passage.text
         assert passage.metadata.keys() == KEYS | {"year"}
-    assert {passage.metadata["section"] for passage in passages} == {"HPI", "FAMILY HISTORY", "PLAN"}
+    named = {(passage.metadata["section"], passage.metadata["section_kind"]) for passage in passages}
+    assert named == {("HPI", "hpi"), ("FAMILY HISTORY", "family_history"), ("PLAN", "plan")}
 
 
 @settings(max_examples=60, deadline=None)
@@ -340,6 +341,45 @@ def test_bad_questions_are_refused_by_name(notes):
             notes.search_notes(**options)
     with pytest.raises(BedsideError):
         notes.search_notes("a", vector=[1.0])
+
+
+def test_one_kind_finds_a_section_however_notes_call_it_in_filters_facets_and_contexts(meaning):
+    texts = [
+        "HPI: Stroke. PLAN: Rest.",
+        "History of Present Illness:\nStroke.\n\nA/P:\nRest.",
+        "Anamnese: Stroke.\nLabor: gut",
+    ]
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_notes(Document(text, id=f"v{number}") for number, text in enumerate(texts))
+        hits = notes.search_notes("stroke", filter={"section_kind": "hpi"})
+        assert sorted(hit.id for hit in hits) == ["v0", "v1", "v2"]
+        assert all("Stroke." in hit.context(max_tokens=100) for hit in hits)
+        assert not any("Rest" in hit.context(max_tokens=100) for hit in hits)
+        assert dict(notes.facets("section_kind")) == {"hpi": 3, "plan": 1, "assessment_and_plan": 1, "laboratory": 1}
+
+
+def test_a_note_stored_before_sections_had_kinds_is_read_and_is_split_anew_when_it_is_added(notes):
+    notes.add_note(NOTE, id="v1", metadata={"year": 2024})
+    stored = notes.get(filter={"source_id": "v1"})
+    old = {"source_hash": stored[0].metadata["source_hash"].partition(".")[0] + ".0badcafe"}
+    for passage in stored:
+        passage.metadata.pop("section_kind")
+        notes.add([Document(passage.text, passage.metadata | old, passage.id)])
+    assert notes.get_note("v1") == Document(NOTE, {"year": 2024}, "v1")
+    assert notes.search_notes("stroke", mode="sparse")[0].metadata == {"year": 2024}
+    assert notes.count({"section_kind": "plan"}) == 0
+    assert notes.add_note(NOTE, id="v1", metadata={"year": 2024}) == "replaced"
+    assert notes.count({"section_kind": "plan"}) == 1
+
+
+def test_titles_of_the_users_own_split_a_note_anew(notes):
+    text = "HPI: Cough.\nWard round: Rest."
+    assert notes.add_note(text, id="v1") == "added"
+    splitter = NoteSplitter(section_kinds={"Ward round": "plan"})
+    assert notes.add_note(text, id="v1", splitter=splitter) == "replaced"
+    assert notes.add_note(text, id="v1", splitter=splitter) == "unchanged"
+    (passage,) = notes.get(filter={"section_kind": "plan"})
+    assert (passage.text, passage.metadata["section"]) == ("Ward round: Rest.", "Ward round")
 
 
 # -- contexts --------------------------------------------------------------------------------------------------------

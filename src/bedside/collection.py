@@ -556,7 +556,7 @@ class Collection:
 
         A note with the text, metadata and splitter that it had is left as it is, and nothing of it is encoded. What
         is new is encoded before anything is replaced. Each passage carries the note's metadata and ``source_id``,
-        ``start``, ``end``, ``section`` and ``source_hash``; see :mod:`bedside.notes.notes`.
+        ``start``, ``end``, ``section``, ``section_kind`` and ``source_hash``; see :mod:`bedside.notes.notes`.
 
         Args:
             notes: Documents with an id and without a vector; any iterable, read once.

@@ -16,8 +16,9 @@ FRAGMENTS = [
     "HPI:", "ASSESSMENT AND PLAN", "Plan: rest", "# Labs", "**Exam**", "MEDICATIONS:\n", "----",
     "The patient denies chest pain.", "Takes 5.2 mg b.i.d. with food.", "Dr. Smith agrees, e.g. today.", "BP 120/80",
     "No change. No change. No change.", "1. Asthma", "- item", "a", ".", "...", "Ω≥µ", "😀👩‍⚕️", "é", "x" * 300,
+    "MEDICATIONS:,", "PLAN: ,", "Befund:", "# Gout", "am 3. Mai", "1.)",
 ]  # fmt: skip
-GAPS = [" ", "  ", "\n", "\n\n", "\r\n", "\r\n\r\n", "\r", "\t", " \t ", "", "\u2028", "\x0c", "\u00a0"]
+GAPS = [" ", "  ", "\n", "\n\n", "\r\n", "\r\n\r\n", "\r", "\t", " \t ", "", "\u2028", "\x0c", "\u00a0", ",", ".,"]
 TEXTS = st.lists(st.sampled_from(FRAGMENTS) | st.sampled_from(GAPS) | st.text(max_size=8), max_size=60).map("".join)
 
 
@@ -174,7 +175,8 @@ def test_the_estimate_counts_words_pieces_and_signs():
 def test_settings_tell_splitters_apart():
     same = [NoteSplitter(), NoteSplitter(256, 32), NoteSplitter(256, 32, estimate_tokens)]
     assert all(splitter.settings == same[0].settings for splitter in same)
-    others = [NoteSplitter(128), NoteSplitter(256, 0), NoteSplitter(256, 32, words)]
+    kinds = [NoteSplitter(section_kinds={"Ward round": kind}) for kind in ("plan", "course")]
+    others = [NoteSplitter(128), NoteSplitter(256, 0), NoteSplitter(256, 32, words), *kinds]
     assert all(splitter.settings != same[0].settings for splitter in others)
 
 
@@ -186,6 +188,7 @@ def test_settings_tell_splitters_apart():
         ({"max_tokens": True}, "max_tokens: expected an int"),
         ({"overlap": -1}, "overlap: expected an int of at least 0 and below 256, got -1"),
         ({"overlap": 256}, "overlap: expected an int of at least 0 and below 256, got 256"),
+        ({"section_kinds": ["HPI"]}, "section_kinds: expected a mapping of titles"),
     ],
 )
 def test_settings_out_of_range_are_refused(arguments, message):
@@ -204,8 +207,36 @@ def test_a_passage_is_a_value():
     assert NoteSplitter().split("Seen.") == [Passage("Seen.", 0, 5, None)]
 
 
+def test_a_passage_says_what_its_section_is():
+    text = "Seen. HPI: Cough. WARD ROUND: Rest."
+    passages = NoteSplitter(section_kinds={"Ward round": "plan"}).split(text)
+    assert [(p.section, p.section_kind) for p in passages] == [(None, None), ("HPI", "hpi"), ("WARD ROUND", "plan")]
+
+
 @pytest.mark.parametrize(
-    "unit", ["a", "a ", ".", "1 ", "Dr. ", "PLAN: ", ". PLAN: x", "\r", "😀", "# ", "a, ", "HPI:\n", "x\r\n"]
+    "unit",
+    [
+        "a",
+        "a ",
+        ".",
+        "1 ",
+        "Dr. ",
+        "PLAN: ",
+        ". PLAN: x",
+        "\r",
+        "😀",
+        "# ",
+        "a, ",
+        "HPI:\n",
+        "x\r\n",
+        ":",
+        "A:",
+        ",PLAN:,",
+        "Plan: ",
+        "(a):",
+        "# a\n",
+        "am 3. ",
+    ],
 )
 def test_hostile_repetition_is_split_in_linear_time(unit):
     """200,000 characters take well under a second each; with quadratic time this test would not end."""

@@ -20,6 +20,10 @@ SEPARATE = [
     ("Seen today.", "3 weeks of cough."),
     ("Smoker? No.", "Drinks socially."),
     ("Fièvre élevée.", "État stable."),
+    ("Smoked for 2 years.", "Per his wife he quit."),
+    ("Takes 40 mg.", "Daily weights."),
+    ("Kontrolle am 3. Mai.", "Danach Reha."),
+    ("Z.n. Appendektomie.", "Raucher."),
 ]
 TOGETHER = [
     "Seen by Dr. Smith today.",
@@ -39,6 +43,11 @@ TOGETHER = [
     "J. Smith was seen.",
     "the e.g. i.e. cf. Table",
     "Sodium 1,200.5 units.",
+    "1.) Hypertension, stable.",
+    "(2.) Gout.",
+    "Aufnahme am 3. Mai 2024 zur Abklärung.",
+    "Die 2. Operation verlief am 3. Tag gut.",
+    "Z.n. Appendektomie, V.a. Pneumonie, z.B. Nr. 5 links.",
     "It was unclear (?) whether.",
 ]
 
@@ -77,6 +86,11 @@ def test_lines_without_marks_are_statements_of_their_own():
 
 def test_a_list_inside_a_line_is_cut_before_its_numbers():
     assert cut("1. Asthma. 2. Gout. 3. Acne.") == ["1. Asthma. ", "2. Gout. ", "3. Acne."]
+    assert cut("1.) Asthma. 2.) Gout.\n3.) Acne.") == ["1.) Asthma. ", "2.) Gout.\n", "3.) Acne."]
+
+
+def test_each_problem_after_a_number_sign_is_a_sentence_of_its_own():
+    assert cut("# Sepsis\ncefepime\n# AKI\nhold it\n#CHF") == ["# Sepsis\ncefepime\n", "# AKI\nhold it\n", "#CHF"]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +126,8 @@ def test_a_list_inside_a_line_is_cut_before_its_numbers():
         "March 5, 2024",
         "5 March 2024",
         "Jan. 5, 2024",
+        "3. Mai 2024",
+        "Z.n. Infarkt",
         "5\r\nmg",
     ],
 )

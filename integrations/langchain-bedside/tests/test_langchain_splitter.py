@@ -64,6 +64,14 @@ def test_tokens_are_the_embedding_models_own(minilm: BedsideEmbeddings) -> None:
     assert len(BedsideNoteSplitter(minilm).split_text(note)) < len(passages)
 
 
+def test_passages_say_what_their_section_is_also_by_titles_of_the_users_own() -> None:
+    note = Document(
+        "Medical hx: asthma.\nWard round: Rest.\nFAMILY MEETING: held today.", metadata={"section_kind": "old"}
+    )
+    passages = BedsideNoteSplitter(section_kinds={"Ward round": "plan"}).split_documents([note])
+    assert [passage.metadata.get("section_kind") for passage in passages] == ["past_medical_history", "plan", None]
+
+
 async def test_every_way_of_a_text_splitter_gives_the_same_passages() -> None:
     """``create_documents``, ``transform_documents`` and their twin cut as ``split_documents`` does."""
     splitter = BedsideNoteSplitter(max_tokens=12)

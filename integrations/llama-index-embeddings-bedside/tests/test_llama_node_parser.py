@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugH
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.ingestion.pipeline import get_transformation_hash
 from llama_index.core.node_parser import NodeParser
-from llama_index.core.schema import TextNode
+from llama_index.core.schema import MetadataMode, TextNode
 from llama_index.embeddings.bedside import BedsideEmbedding, BedsideNodeParser
 from pydantic import ValidationError
 
@@ -43,6 +44,15 @@ def test_nodes_carry_metadata_section_and_relationships() -> None:
         assert two.prev_node == one.as_related_node_info()
     assert [nodes[0].prev_node, nodes[2].next_node, nodes[3].prev_node, nodes[3].next_node] == [None] * 4
     assert isinstance(BedsideNodeParser(), NodeParser)
+
+
+def test_a_nodes_section_kind_is_for_filters_and_in_no_prompt() -> None:
+    parser = BedsideNodeParser(section_kinds={"Ward round": "plan"})
+    one, two, three = parser([note("A/P: Rest.\nWard round: Walk.\nFAMILY MEETING: held today.")])
+    assert [node.metadata.get("section_kind") for node in (one, two, three)] == ["assessment_and_plan", "plan", None]
+    for mode in (MetadataMode.EMBED, MetadataMode.LLM):
+        assert "section_kind" not in two.get_content(mode)
+    assert parser([three])[0].metadata["section"] == "FAMILY MEETING"
 
 
 @given(text=NOTES, max_tokens=st.integers(3, 30), overlap=st.integers(0, 2))
@@ -78,7 +88,11 @@ def test_the_base_fields_work() -> None:
     parser.id_func = lambda i, document: f"{document.node_id}.{i}"
     nodes = parser.get_nodes_from_documents([note()], show_progress=False)
     assert [node.node_id for node in nodes] == ["n1.0", "n1.1", "n1.2"]
-    assert [node.metadata for node in nodes] == [{}, {"section": "HPI"}, {"section": "PLAN"}]
+    assert [node.metadata for node in nodes] == [
+        {},
+        {"section": "HPI", "section_kind": "hpi"},
+        {"section": "PLAN", "section_kind": "plan"},
+    ]
     assert {node.next_node for node in nodes} == {None}
     assert len(debug.get_event_pairs(CBEventType.NODE_PARSING)) == 1
     assert BedsideNodeParser()([]) == []
@@ -101,8 +115,10 @@ def test_settings_come_back_and_tell_ingestion_caches_apart(folder: str) -> None
     assert len(keys) == 4
 
 
-@pytest.mark.parametrize("wrong", [{"max_tokens": 0}, {"overlap": -1}, {"max_tokens": 8, "overlap": 8}])
-def test_numbers_out_of_range_are_refused(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "wrong", [{"max_tokens": 0}, {"overlap": -1}, {"max_tokens": 8, "overlap": 8}, {"section_kinds": {"!": "plan"}}]
+)
+def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         BedsideNodeParser(**wrong)
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from bedside.loaders.content import Content
 
 _TEXT = ("text", "note", "note_text", "notes", "report", "body")
-_TAKEN = frozenset(("source", "type", "row", "folder", "source_id", "start", "end", "section", "source_hash"))
+_TAKEN = frozenset(
+    ("source", "type", "row", "folder", "source_id", "start", "end", "section", "section_kind", "source_hash")
+)
 
 
 def documents(content: Content, text: str) -> Iterator[Document]:

@@ -7,6 +7,7 @@ so that the note is put together again from them. The passage ``number`` of the 
 * ``source_id``: the note's id;
 * ``start``, ``end``: its offsets, ``text[start:end]`` being the passage;
 * ``section``: the heading it stands under, as written, or ``None``;
+* ``section_kind``: what that section is, whatever its heading is called, or ``None`` (:mod:`bedside.text.kinds`);
 * ``source_hash``: 32 hexadecimal digits of the text's SHA-256, a dot, and 8 of the splitter's settings'.
 
 What has ``source_id`` and ``source_hash`` is a passage; every other record is none, whatever its id.
@@ -48,7 +49,7 @@ MAX_TOKENS = 256
 """Of a passage: 256 and 128 gave 0.857 and 0.856 nDCG@10 on the development notes (see ``docs/notes.md``)."""
 ALPHA = 0.6
 """Weight of the best passage's cosine: 0.4 and 0.6 gave 0.862 and 0.857 nDCG@10 on those notes, 0.7 gave 0.844."""
-_OWN = ("source_id", "start", "end", "section", "source_hash")
+_OWN = ("source_id", "start", "end", "section", "section_kind", "source_hash")
 _IS_PASSAGE: FilterDict = {"source_hash": {"$exists": True}}
 
 
@@ -190,6 +191,7 @@ def _split(record: Record, hash: str, splitter: NoteSplitter) -> list[Document]:
                 "start": passage.start,
                 "end": passage.end,
                 "section": passage.section,
+                "section_kind": passage.section_kind,
                 "source_hash": hash,
             },
             f"{record.id}#{number}",

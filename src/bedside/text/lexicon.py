@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["ALIASES", "NEGATIONS", "STOP_WORDS", "UNITS"]
+__all__ = ["ALIASES", "NEGATIONS", "STOP_WORDS", "UNITS", "words"]
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """Return the words of a list, as it is written in these modules."""
     return frozenset(text.split())
 
 
-NEGATIONS = _words("no not without denies deny denied never nor neither none cannot")
+NEGATIONS = words("no not without denies deny denied never nor neither none cannot")
 """Words that turn a finding round; they are never dropped."""
 
-STOP_WORDS = _words(
+STOP_WORDS = words(
     """
     a an the this that these those and or but if then than so as at by for from in into of on onto to with
     about am is are was were be been being do does did doing has have had having will would shall should can
@@ -22,7 +23,7 @@ STOP_WORDS = _words(
 )
 """English function words that carry no finding."""
 
-UNITS = _words(
+UNITS = words(
     """
     kg g gm gms mg mcg ug ng pg lb lbs oz l dl cl ml ul fl cc m cm mm um nm km ft inch inches
     mol mmol umol nmol pmol meq osm mosm iu miu u unit units mmhg kpa cmh2o hz khz mhz kcal cal

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from bedside.text.lexicon import UNITS
+from bedside.text.lexicon import UNITS, words
 
 __all__ = ["Span", "sentences", "split_finer"]
 
@@ -14,40 +14,41 @@ Span: TypeAlias = tuple[int, int]
 """Start and end offset; ``text[start:end]``."""
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 def _any_of(words: Iterable[str]) -> str:
     return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
 
 
 # Never the last word of a sentence, written without the last dot.
-_OPEN = _words(
+_OPEN = words(
     """
     dr drs mr mrs ms mx prof rev hon st vs v e.g i.e cf viz approx ca incl excl esp resp resps pt pts hx dx rx tx sx
     fx px bx abd temp wt ht bp hr rr neg pos bilat lt rt est min max avg dept univ fig figs ref refs ext int gen
+    z.n st.p v.a d.h z.b u.a bzw ggf vgl inkl evtl sog sra dra aprox p.ej mme mlle
     """
 )
 # Open only before a number: "No. 5", but "Smoker? No. Drinks"; "q. 4 h".
-_OPEN_BEFORE_NUMBER = _words("no nos q ch vol p pp gr grade sec jan feb mar apr jun jul aug sep sept oct nov dec")
-_ROUTES = _words(
+_OPEN_BEFORE_NUMBER = words("no nos nr q ch vol p pp gr grade sec jan feb mar apr jun jul aug sep sept oct nov dec")
+_ROUTES = words(
     "po iv im sc sq subq sl pr pv ng top inh prn bid tid qid qd qod qhs hs ac pc q daily per every p.o b.i.d"
 )
+# German words before an ordinal number, and months after one: "am 3. Mai", "die 2. Operation".
+_BEFORE_ORDINAL = words("am ab bis der die das dem den des im zum zur vom beim seit einer eines jede jeden")
+_MONTHS_AFTER = words("januar jänner februar märz april mai juni juli august september oktober november dezember")
 # Words after which a line goes on in the next one.
-_GOES_ON = _words(
+_GOES_ON = words(
     "a an and the of to in on at by for from with without or nor but is was were are be been has had that his her x"
 )
 _CLOSERS = "\"'”’)]*»"
 _CANDIDATE = re.compile(rf"(?<=[.!?…{re.escape(_CLOSERS)}])\s+|[\r\n]\s*")
 _DOTTED = re.compile(r"(?:[A-Za-z]\.)+[A-Za-z]")
-_BULLET = re.compile(r"[-*+•‣▪◦·–—o][ \t]|\(?(?:\d{1,3}|[A-Za-z])[.)][ \t]|[•‣▪◦]")
+_BULLET = re.compile(r"[-*+•‣▪◦·–—o][ \t]|#{1,6}[ \t]*\S|\(?(?:\d{1,3}|[A-Za-z])(?:\.\)?|\))[ \t]|[•‣▪◦]")
+_CLOSED_NUMBER = re.compile(r"\d{1,3}\.\)")
 _LAST_WORD = re.compile(r"\S{0,40}\Z")
-_NEXT_WORD = re.compile(r"[A-Za-zµμ%.]{1,12}")
+_NEXT_WORD = re.compile(r"(?:[^\W\d_]|[%.]){1,12}")
 
 _UNIT = _any_of(
     UNITS
-    | _words(
+    | words(
         """
         µg µl µm µmol μg μl μm μmol meq tablet tablets capsule capsules ampule ampules vial vials tsp tbsp teaspoon
         teaspoons tablespoon tablespoons c f fr french gauge dose doses feet degrees million billion thousand a.m p.m
@@ -62,9 +63,9 @@ _AMOUNT = (
 )
 _MONTH = (
     "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-    r"|nov(?:ember)?|dec(?:ember)?)\b\.?"
+    rf"|nov(?:ember)?|dec(?:ember)?|{_any_of(_MONTHS_AFTER)})\b\.?"
 )
-_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+_DAY = r"\d{1,2}(?:st|nd|rd|th|\.)?"
 _UNBROKEN = re.compile(
     # A date with its month in letters.
     rf"\b{_MONTH}\s{{1,2}}{_DAY}(?:,?\s{{1,2}}\d{{4}})?\b|\b{_DAY}\s{{1,2}}{_MONTH}(?:,?\s{{1,2}}\d{{4}}\b)?"
@@ -140,23 +141,32 @@ def _ends_sentence(text: str, start: int, gap: re.Match[str]) -> bool:
     marked = before.rstrip(_CLOSERS)
     follows = _next_word(text, gap.end())
     if marked.endswith("."):
-        return _stops(text, start, gap, marked[:-1].lstrip("([\"'“‘"), follows, new_line=lines > 0)
+        place = gap.start() - len(before)
+        return _stops(text, start, gap, place, marked[:-1].lstrip("([\"'“‘"), follows, new_line=lines > 0)
     if marked.endswith(("!", "?", "…")):
         return not text[gap.end()].islower()
-    return lines > 0 and _is_new_statement(before, text[gap.end()], follows)
+    return lines > 0 and _is_new_statement(before, text[gap.end()], follows.lower())
 
 
-def _stops(text: str, start: int, gap: re.Match[str], word: str, follows: str, *, new_line: bool) -> bool:
-    """Whether the dot after ``word`` ends the sentence."""
+def _stops(text: str, start: int, gap: re.Match[str], place: int, word: str, follows: str, *, new_line: bool) -> bool:
+    """Whether the dot after ``word``, which stands at ``place``, ends the sentence."""
     bare, first = word.lower(), text[gap.end()]
     if bare in _OPEN or (len(bare) == 1 and bare.isalpha()) or (bare in _OPEN_BEFORE_NUMBER and first.isdigit()):
         return False
     if first.islower() and not (new_line and bare.isalpha()):
         return False
-    if bare.isdigit() and (first.isdigit() or _is_list_number(text, start, gap.start() - len(word) - 1)):
+    if bare.isdigit() and (
+        first.isdigit() or _is_list_number(text, start, place) or _is_ordinal(text, start, place, follows)
+    ):
         return False
     is_measure = bare in UNITS or _DOTTED.fullmatch(word) is not None
-    return not (is_measure and follows in _ROUTES)
+    return not (is_measure and follows.isupper() and follows.lower() in _ROUTES)
+
+
+def _is_ordinal(text: str, start: int, place: int, follows: str) -> bool:
+    """Whether a number at ``place`` is a German ordinal, by the word before or after it."""
+    before = text[max(start, place - 40) : place].lower().split()[-1:]
+    return follows.lower() in _MONTHS_AFTER or not _BEFORE_ORDINAL.isdisjoint(before)
 
 
 def _is_new_statement(before: str, first: str, follows: str) -> bool:
@@ -169,9 +179,9 @@ def _is_new_statement(before: str, first: str, follows: str) -> bool:
 
 
 def _is_list_number(text: str, start: int, at: int) -> bool:
-    """Whether a number at ``at`` begins the sentence, or follows a mark in it."""
+    """Whether a number at ``at`` begins the sentence, follows a mark in it, or is written ``2.)``."""
     before = text[max(start, at - 3) : at].rstrip()
-    return at <= start or before[-1:] in {"", ".", ":", ";", ","}
+    return at <= start or _CLOSED_NUMBER.match(text, at) is not None or before[-1:] in {"", ".", ":", ";", ","}
 
 
 def _after_space(text: str, start: int, end: int) -> int:
@@ -185,4 +195,4 @@ def _last_word(text: str, start: int, end: int) -> str:
 
 def _next_word(text: str, start: int) -> str:
     word = _NEXT_WORD.match(text, start)
-    return word.group().rstrip(".").lower() if word else ""
+    return word.group().rstrip(".") if word else ""

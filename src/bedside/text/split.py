@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from operator import index
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 from unicodedata import category
 
 from bedside.errors import InvalidInputError
+from bedside.text.kinds import SectionKinds
 from bedside.text.sections import Section, split_sections
 from bedside.text.sentences import LEVELS, Span, sentences, split_finer
 
@@ -22,7 +23,7 @@ CountTokens: TypeAlias = Callable[[list[str]], Sequence[int]]
 # Six letters: against MiniLM's vocabulary on 1,281 clinical notes 5 % too many, for nine notes in ten between 3 % too
 # few and 15 % too many. Seven gave 2 % too few: a passage that does not fit its encoder is the worse mistake.
 _TOKEN = re.compile(r"[^\W\d_]{1,6}|\d{1,3}|[^\w\s]|_")
-_VERSION = 2
+_VERSION = 3
 # Spaces, controls, zero-width signs and the sign for what could not be decoded: encoders drop them all.
 _VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufffd]")
 _JOINERS = frozenset(
@@ -40,12 +41,14 @@ class Passage:
         start: Offset of its first character, in Python's code points.
         end: Offset after its last one.
         section: The heading it stands under, as written; ``None`` before the first heading.
+        section_kind: What that section is, such as ``hpi``; ``None`` where its heading does not tell.
     """
 
     text: str
     start: int
     end: int
     section: str | None
+    section_kind: str | None = None
 
 
 def estimate_tokens(texts: Sequence[str]) -> list[int]:
@@ -73,31 +76,40 @@ class NoteSplitter:
         overlap: A passage repeats whole sentences from the end of the one before it in the same section, of at most so
             many tokens together. ``None`` is an eighth of ``max_tokens``; 0 is no overlap.
         count_tokens: Counts tokens, such as an encoder's ``count_tokens``; ``None`` is :func:`estimate_tokens`.
+        section_kinds: Titles of your own and what kind of section each opens, beside those that Bedside knows; see
+            :class:`bedside.text.kinds.SectionKinds`.
 
     Raises:
-        InvalidInputError: A number is out of its range, or ``count_tokens`` cannot be called.
+        InvalidInputError: A number is out of its range, ``count_tokens`` cannot be called, or ``section_kinds`` does
+            not map titles to kinds.
 
     Example:
         >>> for passage in NoteSplitter().split("HPI: Cough for 3 days. PLAN: Rest."):
-        ...     print(passage.section, passage.start, passage.end)
-        HPI 0 23
-        PLAN 23 34
+        ...     print(passage.section, passage.section_kind, passage.start, passage.end)
+        HPI hpi 0 23
+        PLAN plan 23 34
     """
 
     def __init__(
-        self, max_tokens: int = 256, overlap: int | None = None, count_tokens: CountTokens | None = None
+        self,
+        max_tokens: int = 256,
+        overlap: int | None = None,
+        count_tokens: CountTokens | None = None,
+        section_kinds: Mapping[str, str] | None = None,
     ) -> None:
         self.max_tokens = _check_int("max_tokens", max_tokens, 1, None)
         self.overlap = _check_int("overlap", max_tokens // 8 if overlap is None else overlap, 0, max_tokens)
         self._count_tokens = count_tokens or estimate_tokens
         self._counts = checked_counter(count_tokens)
+        self._kinds = SectionKinds(section_kinds)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What determines the passages, as JSON values: two splitters with equal settings cut alike."""
         owner = getattr(self._count_tokens, "__self__", None)
         counted = getattr(owner, "fingerprint", None) or getattr(self._count_tokens, "__qualname__", "unknown")
-        return {"version": _VERSION, "max_tokens": self.max_tokens, "overlap": self.overlap, "tokens": str(counted)}
+        limits = {"max_tokens": self.max_tokens, "overlap": self.overlap, "tokens": str(counted)}
+        return {"version": _VERSION, **limits, "section_kinds": self._kinds.more}
 
     def split(self, text: str) -> list[Passage]:
         """Cut one note.
@@ -114,7 +126,7 @@ class NoteSplitter:
         """
         if not isinstance(text, str):
             raise InvalidInputError(f"text: expected a str, got {type(text).__name__}")
-        stretches = _stretches(text)
+        stretches = _stretches(text, self._kinds)
         if not stretches:
             return []
         room, count = self._counter()
@@ -123,7 +135,7 @@ class NoteSplitter:
         for cut in _CUTS:
             pieces = _refined(text, pieces, room, count, cut)
         groups = _fitting(text, _seen(text, pieces), room, self.overlap, count)
-        return [_passage(text, group, stretches[group[0].owner].title) for group in groups]
+        return [_passage(text, group, stretches[group[0].owner]) for group in groups]
 
     def _counter(self) -> tuple[int, _Count]:
         """Return how many tokens a passage has room for beside the special ones, and what counts them."""
@@ -172,10 +184,10 @@ _Count: TypeAlias = Callable[[list[str]], list[int]]
 _Cut: TypeAlias = Callable[[str, Span, int], Iterable[Span]]
 
 
-def _stretches(text: str) -> list[Section]:
+def _stretches(text: str, kinds: SectionKinds) -> list[Section]:
     """Return the sections, those without text of their own joined to the next one."""
     joined: list[Section] = []
-    for section in split_sections(text):
+    for section in split_sections(text, kinds):
         if joined and not _VISIBLE.search(text, joined[-1].body, joined[-1].end):
             section = replace(section, start=joined.pop().start)
         joined.append(section)
@@ -286,9 +298,9 @@ def _fitting(text: str, pieces: list[_Piece], room: int, overlap: int, count: _C
         fitting -= max(1, fitting // 32)
 
 
-def _passage(text: str, group: list[_Piece], title: str | None) -> Passage:
+def _passage(text: str, group: list[_Piece], section: Section) -> Passage:
     start, end = group[0].start, group[-1].end
-    return Passage(text[start:end], start, end, title)
+    return Passage(text[start:end], start, end, section.title, section.kind)
 
 
 def _check_int(name: str, value: object, least: int, below: int | None) -> int:

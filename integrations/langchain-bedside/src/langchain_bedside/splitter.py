@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_core.documents import Document
@@ -21,9 +21,10 @@ class BedsideNoteSplitter(TextSplitter):
     """Cut notes by section, then by sentence, into passages that fit an encoder.
 
     Together the passages of a note are the whole note, character for character. Each keeps its document's metadata
-    and adds ``start_index`` and ``end_index``, its offsets in the document's text in code points, and ``section``, the
-    heading it stands under as written; before the first heading ``section`` stays what it was. Where a document has an
-    id, its passages get it with their number, ``note-7.0``, ``note-7.1``, so that adding a note again replaces them.
+    and adds ``start_index`` and ``end_index``, its offsets in the document's text in code points, ``section``, the
+    heading it stands under as written, and ``section_kind``, what that section is, such as ``hpi``, where its heading
+    tells; before the first heading both stay what they were. Where a document has an id, its passages get it with
+    their number, ``note-7.0``, ``note-7.1``, so that adding a note again replaces them.
 
     It is a ``TextSplitter``: ``split_text``, ``split_documents``, ``create_documents``, ``transform_documents`` and
     their twins work, and so do the retrievers that take one.
@@ -33,23 +34,30 @@ class BedsideNoteSplitter(TextSplitter):
         max_tokens: The most tokens in a passage, special ones included.
         overlap: The most tokens of whole sentences that a passage repeats from the one before it in the same section;
             ``None`` is an eighth of ``max_tokens``.
+        section_kinds: Titles of your own and the kinds of the sections that they open; see
+            :class:`bedside.text.kinds.SectionKinds`.
 
     Raises:
-        InvalidInputError: A number is out of its range.
+        InvalidInputError: A number is out of its range, or ``section_kinds`` does not map titles to kinds.
 
     Example:
         >>> note = Document("HPI: Cough for 3 days. PLAN: Rest.", id="n1", metadata={"patient_id": "A"})
         >>> for passage in BedsideNoteSplitter().split_documents([note]):
         ...     print(passage.id, passage.metadata)
-        n1.0 {'patient_id': 'A', 'start_index': 0, 'end_index': 23, 'section': 'HPI'}
-        n1.1 {'patient_id': 'A', 'start_index': 23, 'end_index': 34, 'section': 'PLAN'}
+        n1.0 {'patient_id': 'A', 'start_index': 0, 'end_index': 23, 'section': 'HPI', 'section_kind': 'hpi'}
+        n1.1 {'patient_id': 'A', 'start_index': 23, 'end_index': 34, 'section': 'PLAN', 'section_kind': 'plan'}
     """
 
     def __init__(
-        self, embedding: BedsideEmbeddings | None = None, *, max_tokens: int = 256, overlap: int | None = None
+        self,
+        embedding: BedsideEmbeddings | None = None,
+        *,
+        max_tokens: int = 256,
+        overlap: int | None = None,
+        section_kinds: Mapping[str, str] | None = None,
     ) -> None:
         encoder = None if embedding is None else embedding.encoder
-        self.splitter = NoteSplitter(max_tokens, overlap, getattr(encoder, "count_tokens", None))
+        self.splitter = NoteSplitter(max_tokens, overlap, getattr(encoder, "count_tokens", None), section_kinds)
         super().__init__(chunk_size=max_tokens, chunk_overlap=self.splitter.overlap)
 
     @override
@@ -81,4 +89,7 @@ def _document(document: Document, number: int, passage: Passage) -> Document:
     metadata = copy.deepcopy(document.metadata) | {"start_index": passage.start, "end_index": passage.end}
     if passage.section is not None:
         metadata["section"] = passage.section
+        metadata.pop("section_kind", None)
+    if passage.section_kind is not None:
+        metadata["section_kind"] = passage.section_kind
     return Document(passage.text, id=document.id and f"{document.id}.{number}", metadata=metadata)

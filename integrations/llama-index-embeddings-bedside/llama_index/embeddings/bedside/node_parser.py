@@ -23,7 +23,8 @@ class BedsideNodeParser(NodeParser):
 
     Together the nodes of a document are the whole document, character for character. ``start_char_idx`` and
     ``end_char_idx`` are exact offsets in the ``SOURCE``'s text, also where a note says the same twice; ``PREVIOUS`` and
-    ``NEXT`` are set; metadata are the document's and ``section``, the heading that a node stands under as written.
+    ``NEXT`` are set; metadata are the document's, ``section``, the heading that a node stands under as written, and
+    ``section_kind``, what that section is, such as ``hpi``; the kind is for filters and is put before no text.
 
     Attributes:
         embed_model: The model whose own tokens are counted; ``None`` estimates them without a model.
@@ -31,6 +32,8 @@ class BedsideNodeParser(NodeParser):
             text come on top; a ``BedsideEmbedding`` encodes what gets too long in windows and cuts nothing off.
         overlap: The most tokens of whole sentences that a node repeats from the one before it in the same section;
             ``None`` is an eighth of ``max_tokens``.
+        section_kinds: Titles of your own and the kinds of the sections that they open; see
+            :class:`bedside.text.kinds.SectionKinds`.
 
     Raises:
         pydantic.ValidationError: A number is out of its range, or a value of the wrong type.
@@ -38,14 +41,15 @@ class BedsideNodeParser(NodeParser):
     Example:
         >>> from llama_index.core import Document
         >>> for node in BedsideNodeParser()([Document(text="HPI: Cough for 3 days. PLAN: Rest.")]):
-        ...     print(node.metadata["section"], node.start_char_idx, node.end_char_idx)
-        HPI 0 23
-        PLAN 23 34
+        ...     print(node.metadata["section"], node.metadata["section_kind"], node.start_char_idx, node.end_char_idx)
+        HPI hpi 0 23
+        PLAN plan 23 34
     """
 
     embed_model: BedsideEmbedding | None = None
     max_tokens: int = 256
     overlap: int | None = None
+    section_kinds: dict[str, str] | None = None
 
     @classmethod
     @override
@@ -58,13 +62,13 @@ class BedsideNodeParser(NodeParser):
         return BedsideEmbedding.from_dict(given) if isinstance(given, dict) else given
 
     @model_validator(mode="after")
-    def _check_numbers(self) -> Self:
-        NoteSplitter(self.max_tokens, self.overlap)
+    def _check_settings(self) -> Self:
+        NoteSplitter(self.max_tokens, self.overlap, section_kinds=self.section_kinds)
         return self
 
     def _splitter(self) -> NoteSplitter:
         encoder = None if self.embed_model is None else self.embed_model.encoder
-        return NoteSplitter(self.max_tokens, self.overlap, getattr(encoder, "count_tokens", None))
+        return NoteSplitter(self.max_tokens, self.overlap, getattr(encoder, "count_tokens", None), self.section_kinds)
 
     @override
     def _parse_nodes(self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any) -> list[BaseNode]:
@@ -84,6 +88,11 @@ class BedsideNodeParser(NodeParser):
             node.metadata = dict(parent.metadata) if self.include_metadata else {}
             if passage.section is not None:
                 node.metadata["section"] = passage.section
+                node.metadata.pop("section_kind", None)
+            if passage.section_kind is not None:
+                node.metadata["section_kind"] = passage.section_kind
+                node.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, "section_kind"]
+                node.excluded_llm_metadata_keys = [*node.excluded_llm_metadata_keys, "section_kind"]
         return nodes
 
     @override
