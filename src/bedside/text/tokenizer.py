@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 from unicodedata import unidata_version
@@ -16,7 +16,7 @@ from bedside.errors import FormatVersionError, InvalidInputError
 from bedside.text.fold import fold
 from bedside.text.lexicon import ALIASES, STOP_WORDS, UNITS
 
-__all__ = ["ClinicalTokenizer"]
+__all__ = ["ClinicalTokenizer", "split_words"]
 
 _VERSION = 1
 _MEMO_SIZE = 1 << 17  # entries; all of the four dev sets (11 MB of text) have 84,000 words and 52,000 chunks
@@ -145,12 +145,16 @@ class ClinicalTokenizer:
         Returns:
             The terms in the order of the text, repeated as often as they occur.
         """
-        folded = fold(text)
-        if "." in folded:
-            folded = _BARE_DECIMAL.sub("0.", folded)
-        if "<" in folded or ">" in folded:
-            folded = _SPACED_SIGN.sub("", folded)
-        return list(chain.from_iterable(map(self._words.__getitem__, folded.split())))
+        return list(chain.from_iterable(self.terms_of(split_words(text))))
+
+    def terms_of(self, words: Iterable[str]) -> Iterator[tuple[str, ...]]:
+        """Give the terms of each of some words that :func:`split_words` returned.
+
+        Example:
+            >>> list(ClinicalTokenizer().terms_of(["no", "follow-up", "of", "the", "fever."]))
+            [('no',), ('followup', 'follow', 'up'), (), (), ('fever',)]
+        """
+        return map(self._words.__getitem__, words)
 
     def _cut(self, word: str) -> tuple[str, ...]:
         """Give the terms of folded text without spaces."""
@@ -211,6 +215,21 @@ class ClinicalTokenizer:
             return (word,)
         with self._lock:  # the stemmer keeps its word in itself
             return (self._stemmer.stemWord(word),)
+
+
+def split_words(text: str) -> list[str]:
+    """Fold text and cut it at its spaces into words, whose terms depend on nothing outside of them.
+
+    Example:
+        >>> split_words("Ca > 2.6, K .5")
+        ['ca', '>2.6,', 'k', '0.5']
+    """
+    folded = fold(text)
+    if "." in folded:
+        folded = _BARE_DECIMAL.sub("0.", folded)
+    if "<" in folded or ">" in folded:
+        folded = _SPACED_SIGN.sub("", folded)
+    return folded.split()
 
 
 class _Memo(dict[str, tuple[str, ...]]):

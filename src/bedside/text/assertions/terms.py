@@ -1,0 +1,108 @@
+"""Terms with their polarity: what the index counts, and what a query asks for."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import chain, repeat
+from typing import Literal, NamedTuple, TypeAlias
+
+from bedside.text.assertions.cues import Status, read_word, rule_words
+from bedside.text.assertions.scopes import find_scopes
+from bedside.text.lexicon import NEGATIONS
+from bedside.text.sentences import sentences
+from bedside.text.tokenizer import ClinicalTokenizer, split_words
+
+__all__ = ["MarkedTerms", "Polarity", "asked_polarity", "marked_terms"]
+
+Polarity: TypeAlias = Literal["present", "absent"]
+
+_NEGATED: frozenset[Status] = frozenset({"negated"})
+_QUESTIONS = rule_words("questions")
+
+
+class MarkedTerms(NamedTuple):
+    """The terms of a text, and 1 for each that is negated, 0 for the others."""
+
+    terms: list[str]
+    negated: bytearray
+
+
+def marked_terms(text: str, tokenizer: ClinicalTokenizer) -> MarkedTerms:
+    """Cut a text into terms and say which of them it negates.
+
+    Args:
+        text: A document or a passage.
+        tokenizer: What cuts it.
+
+    Returns:
+        Exactly the terms of ``tokenizer.tokenize(text)``, in their order, and a bit for each.
+
+    Example:
+        >>> found = marked_terms("Denies chest pain, but coughs.", ClinicalTokenizer())
+        >>> list(zip(found.terms, found.negated))
+        [('deni', 0), ('chest', 1), ('pain', 1), ('cough', 0)]
+    """
+    terms: list[str] = []
+    negated = bytearray()
+    for start, end in sentences(text):
+        words = split_words(text[start:end])
+        before = len(terms)
+        scopes = find_scopes(words, _NEGATED)
+        if not scopes:
+            terms.extend(chain.from_iterable(tokenizer.terms_of(words)))
+            negated.extend(bytes(len(terms) - before))
+            continue
+        bits = bytearray(len(words))
+        for scope in scopes:
+            bits[scope.start : scope.stop] = b"\1" * (scope.stop - scope.start)
+        for bit, found in zip(bits, tokenizer.terms_of(words), strict=True):
+            terms.extend(found)
+            negated.extend(repeat(bit, len(found)))
+    return MarkedTerms(terms, negated)
+
+
+def asked_polarity(query: str, tokenizer: ClinicalTokenizer) -> dict[str, Polarity]:
+    """Say which terms of a query stand for what it asks about, and whether each should be present or absent.
+
+    A term is left out if it is generic ("patient", "history"), part of a cue ("denies"), or asked for both ways. A
+    question that can be answered with yes or no, which begins with a verb ("Does the patient have …", "Any …"), asks
+    for both.
+
+    Args:
+        query: What is searched.
+        tokenizer: What cuts it.
+
+    Returns:
+        Term -> ``"present"`` or ``"absent"``; empty where the query has no preference.
+
+    Example:
+        >>> asked_polarity("patient without fever", ClinicalTokenizer())
+        {'fever': 'absent'}
+        >>> asked_polarity("Does the patient have a fever?", ClinicalTokenizer())
+        {}
+    """
+    if _is_yes_or_no(query):
+        return {}
+    asked: dict[str, Polarity] = {}
+    both = set(_generic(tokenizer))
+    for start, end in sentences(query):
+        words = split_words(query[start:end])
+        scopes = find_scopes(words)
+        cues = {at for scope in scopes for at in range(scope.cue_start, scope.cue_stop)}
+        negated = {at for scope in scopes if scope.status == "negated" for at in range(scope.start, scope.stop)}
+        for at, terms in enumerate(tokenizer.terms_of(words)):
+            for term in terms:
+                wanted: Polarity = "absent" if at in negated else "present"
+                if at in cues or asked.setdefault(term, wanted) != wanted:
+                    both.add(term)
+    return {term: wanted for term, wanted in asked.items() if term not in both}
+
+
+def _is_yes_or_no(query: str) -> bool:
+    words = split_words(query)
+    return bool(words) and read_word(words[0]).bare in _QUESTIONS
+
+
+@lru_cache(maxsize=8)
+def _generic(tokenizer: ClinicalTokenizer) -> frozenset[str]:
+    return frozenset(tokenizer.tokenize(" ".join(rule_words("generic") | NEGATIONS)))
