@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 from unicodedata import unidata_version
@@ -15,12 +15,11 @@ from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[impor
 from bedside.errors import FormatVersionError, InvalidInputError
 from bedside.text.fold import fold
 from bedside.text.lexicon import ALIASES, STOP_WORDS, UNITS
+from bedside.text.memo import Memo
 
 __all__ = ["ClinicalTokenizer", "split_words"]
 
 _VERSION = 1
-_MEMO_SIZE = 1 << 17  # entries; all of the four dev sets (11 MB of text) have 84,000 words and 52,000 chunks
-_MEMO_LENGTH = 48  # characters; longer ones are rarely seen twice
 _STEM_LENGTH = 48  # characters; no English word is longer
 
 _W = r"[^\W_]"
@@ -96,8 +95,8 @@ class ClinicalTokenizer:
         # installed, and the memo calls it once per word form (18 µs each, 29,000 forms in 11 MB of text).
         self._stemmer = EnglishStemmer() if stem else None
         self._lock = threading.Lock()
-        self._chunks = _Memo(self._expand)
-        self._words = _Memo(self._cut)
+        self._chunks = Memo(self._expand)
+        self._words = Memo(self._cut)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -230,21 +229,6 @@ def split_words(text: str) -> list[str]:
     if "<" in folded or ">" in folded:
         folded = _SPACED_SIGN.sub("", folded)
     return folded.split()
-
-
-class _Memo(dict[str, tuple[str, ...]]):
-    """Piece of text -> terms, worked out at the first look; emptied when full."""
-
-    def __init__(self, work_out: Callable[[str], tuple[str, ...]]) -> None:
-        self._work_out = work_out
-
-    def __missing__(self, piece: str) -> tuple[str, ...]:
-        terms = self._work_out(piece)
-        if len(piece) <= _MEMO_LENGTH:
-            if len(self) >= _MEMO_SIZE:
-                self.clear()
-            self[piece] = terms
-        return terms
 
 
 def _simplify(chunk: str) -> str:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import orjson
 
-__all__ = ["RULES_VERSION", "STATUSES", "Cue", "Role", "Status", "Word", "cues_at", "hints", "read_word", "rule_words"]
+from bedside.text.lexicon import STOP_WORDS
+from bedside.text.memo import Memo
+
+__all__ = [
+    "RULES_VERSION",
+    "STATUSES",
+    "Cue",
+    "Role",
+    "Status",
+    "Word",
+    "cues_at",
+    "hints",
+    "read_word",
+    "read_words",
+    "rule_words",
+]
 
 Status: TypeAlias = Literal["negated", "hypothetical", "historical", "family"]
 Role: TypeAlias = Literal[
@@ -56,7 +70,11 @@ class Cue(NamedTuple):
     roles: frozenset[Role]
 
 
-@lru_cache(maxsize=1 << 16)
+def read_words(words: Iterable[str]) -> Iterator[Word]:
+    """Read folded words; one that was seen before costs a look-up."""
+    return map(_READ.__getitem__, words)
+
+
 def read_word(word: str) -> Word:
     """Read one folded word.
 
@@ -82,10 +100,17 @@ def cues_at(word: str) -> tuple[Cue, ...]:
     return _CUES.get(word, ())
 
 
-def hints(statuses: Iterable[Status]) -> frozenset[str]:
-    """Bare words of which every sentence with a cue of these statuses has one: the longest word of each cue."""
-    wanted = {role for role, status in STATUSES.items() if status in set(statuses)}
-    return frozenset(max(cue.words, key=len) for found in _CUES.values() for cue in found if cue.roles & wanted)
+def hints(statuses: frozenset[Status]) -> Memo[bool]:
+    """Whether a folded word is one of those of which every cue of these statuses has one: few and rare ones."""
+    wanted = {role for role, status in STATUSES.items() if status in statuses}
+    phrases = [cue.words for found in _CUES.values() for cue in found if cue.roles & wanted]
+    alone = {phrase[0] for phrase in phrases if len(phrase) == 1}
+
+    def rarity(word: str) -> tuple[bool, bool, int]:
+        return word in alone, word not in STOP_WORDS, len(word)
+
+    chosen = {max(phrase, key=rarity) for phrase in phrases}
+    return Memo(lambda word: read_word(word).bare in chosen)
 
 
 def _compiled() -> dict[str, tuple[Cue, ...]]:
@@ -105,3 +130,4 @@ def _precedence(cue: Cue) -> tuple[bool, int]:
 
 
 _CUES = _compiled()
+_READ = Memo(read_word)

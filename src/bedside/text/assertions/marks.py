@@ -66,9 +66,7 @@ def _places(text: str, span: Span, words: Sequence[str]) -> list[Span]:
 
     Folding cuts some written words in two (``5½``) and glues some together (``< 5``): the letters stay in order.
     """
-    parts = [
-        (part, match.span()) for match in _WRITTEN.finditer(text, *span) for part in split_words(match.group())
-    ]
+    parts = [(part, match.span()) for match in _WRITTEN.finditer(text, *span) for part in split_words(match.group())]
     places, at = [], 0
     for word in words:
         first, length = at, 0

@@ -6,19 +6,30 @@ before it until a word or mark that ends it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from bedside.text.assertions.cues import STATUSES, Cue, Role, Status, Word, cues_at, hints, read_word, rule_words
+from bedside.text.assertions.cues import (
+    STATUSES,
+    Cue,
+    Role,
+    Status,
+    Word,
+    cues_at,
+    hints,
+    read_words,
+    rule_words,
+)
 
-__all__ = ["Scope", "find_scopes"]
+__all__ = ["NEGATED", "Scope", "find_scopes", "may_have_cues"]
 
 _LIMITS: Mapping[Role, int] = {"denial": 40, "forward": 15, "hypothetical": 15, "historical": 40, "family": 15}
 _BACKWARD_LIMIT = 6
 _CLOSED_WITHIN = 4
 
 _ALL: frozenset[Status] = frozenset(STATUSES.values())
-_HINTS = {statuses: hints(statuses) for statuses in (_ALL, frozenset[Status]({"negated"}))}
+NEGATED: frozenset[Status] = frozenset({"negated"})
+_HINTS = {statuses: hints(statuses) for statuses in (_ALL, NEGATED)}
 _RESUME = rule_words("resume")
 _KEPT = frozenset({"has", "had"})  # "mother had a stroke and had a fall" goes on about her
 _CLOSED = rule_words("closed")
@@ -49,14 +60,14 @@ def find_scopes(words: Sequence[str], statuses: frozenset[Status] = _ALL) -> lis
 
     Args:
         words: The sentence as :func:`bedside.text.tokenizer.split_words` cuts it.
-        statuses: All, or ``frozenset({"negated"})``.
+        statuses: All, or ``:data:`NEGATED`.
 
     Returns:
         Scopes in the order of their cues; they may overlap.
     """
-    read = list(map(read_word, words))
-    if _HINTS[statuses].isdisjoint(bare for bare, _ in read):
+    if not may_have_cues(words, statuses):
         return []
+    read = list(read_words(words))
     found = list(_find_cues(read))
     stops = frozenset(cue.start for cue in found if "terminators" in cue.cue.roles)
     ends = frozenset(cue.stop for cue in found if "terminators" in cue.cue.roles)
@@ -68,18 +79,25 @@ def find_scopes(words: Sequence[str], statuses: frozenset[Status] = _ALL) -> lis
     ]
 
 
+def may_have_cues(words: Iterable[str], statuses: frozenset[Status]) -> bool:
+    """Whether words hold one without which there is no cue of these statuses; at one look-up a word."""
+    return any(map(_HINTS[statuses].__getitem__, words))
+
+
 def _find_cues(read: Sequence[Word]) -> Iterator[_Found]:
-    at = 0
-    while at < len(read):
-        cue = next((cue for cue in cues_at(read[at].bare) if _stands(cue, read, at)), None)
-        if cue is not None:
-            yield _Found(cue, at, at + len(cue.words))
-        at += len(cue.words) if cue is not None else 1
+    free = 0  # a word belongs to one cue at most
+    for at, (bare, _) in enumerate(read):
+        cues = cues_at(bare) if at >= free else ()
+        if cues and (cue := next((cue for cue in cues if _stands(cue, read, at)), None)):
+            free = at + len(cue.words)
+            yield _Found(cue, at, free)
 
 
 def _stands(cue: Cue, read: Sequence[Word], at: int) -> bool:
-    here = read[at : at + len(cue.words)]
-    return tuple(word.bare for word in here) == cue.words and not any(word.mark for word in here[:-1])
+    for place, word in enumerate(cue.words[1:], at + 1):
+        if place == len(read) or read[place].bare != word or read[place - 1].mark:
+            return False
+    return True
 
 
 def _reach(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain, repeat
 from typing import Literal, NamedTuple, TypeAlias
 
-from bedside.text.assertions.cues import Status, read_word, rule_words
-from bedside.text.assertions.scopes import find_scopes
+from bedside.text.assertions.cues import read_word, rule_words
+from bedside.text.assertions.scopes import NEGATED, find_scopes, may_have_cues
 from bedside.text.lexicon import NEGATIONS
 from bedside.text.sentences import sentences
 from bedside.text.tokenizer import ClinicalTokenizer, split_words
@@ -16,7 +17,6 @@ __all__ = ["MarkedTerms", "Polarity", "asked_polarity", "marked_terms"]
 
 Polarity: TypeAlias = Literal["present", "absent"]
 
-_NEGATED: frozenset[Status] = frozenset({"negated"})
 _QUESTIONS = rule_words("questions")
 
 
@@ -42,23 +42,28 @@ def marked_terms(text: str, tokenizer: ClinicalTokenizer) -> MarkedTerms:
         >>> list(zip(found.terms, found.negated))
         [('deni', 0), ('chest', 1), ('pain', 1), ('cough', 0)]
     """
-    terms: list[str] = []
-    negated = bytearray()
+    words = split_words(text)
+    if not may_have_cues(words, NEGATED):  # most texts: half of the time would go into finding sentences
+        terms = list(chain.from_iterable(tokenizer.terms_of(words)))
+        return MarkedTerms(terms, bytearray(len(terms)))
+    found = MarkedTerms([], bytearray())
     for start, end in sentences(text):
-        words = split_words(text[start:end])
-        before = len(terms)
-        scopes = find_scopes(words, _NEGATED)
-        if not scopes:
-            terms.extend(chain.from_iterable(tokenizer.terms_of(words)))
-            negated.extend(bytes(len(terms) - before))
-            continue
-        bits = bytearray(len(words))
-        for scope in scopes:
-            bits[scope.start : scope.stop] = b"\1" * (scope.stop - scope.start)
-        for bit, found in zip(bits, tokenizer.terms_of(words), strict=True):
-            terms.extend(found)
-            negated.extend(repeat(bit, len(found)))
-    return MarkedTerms(terms, negated)
+        _add_sentence(found, split_words(text[start:end]), tokenizer)
+    return found
+
+
+def _add_sentence(found: MarkedTerms, words: Sequence[str], tokenizer: ClinicalTokenizer) -> None:
+    scopes = find_scopes(words, NEGATED)
+    if not scopes:
+        found.terms.extend(chain.from_iterable(tokenizer.terms_of(words)))
+        found.negated.extend(bytes(len(found.terms) - len(found.negated)))
+        return
+    bits = bytearray(len(words))
+    for scope in scopes:
+        bits[scope.start : scope.stop] = b"\1" * (scope.stop - scope.start)
+    for bit, terms in zip(bits, tokenizer.terms_of(words), strict=True):
+        found.terms.extend(terms)
+        found.negated.extend(repeat(bit, len(terms)))
 
 
 def asked_polarity(query: str, tokenizer: ClinicalTokenizer) -> dict[str, Polarity]:
