@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -95,15 +95,16 @@ def rule_words(name: str) -> frozenset[str]:
     return frozenset(_DATA[name])
 
 
-def cues_at(word: str) -> tuple[Cue, ...]:
-    """The cues that begin with a bare word: those that shield first, then the longest."""
-    return _CUES.get(word, ())
+def cues_at(word: str, following: str) -> Sequence[Cue]:
+    """The cues that may begin with a bare word and the one after it: those that shield first, then the longest."""
+    found = _CUES.get(word)
+    return () if found is None else found.get(following, found[""])
 
 
 def hints(statuses: frozenset[Status]) -> Memo[bool]:
     """Whether a folded word is one of those of which every cue of these statuses has one: few and rare ones."""
     wanted = {role for role, status in STATUSES.items() if status in statuses}
-    phrases = [cue.words for found in _CUES.values() for cue in found if cue.roles & wanted]
+    phrases = [cue.words for found in _CUES.values() for cues in found.values() for cue in cues if cue.roles & wanted]
     alone = {phrase[0] for phrase in phrases if len(phrase) == 1}
 
     def rarity(word: str) -> tuple[bool, bool, int]:
@@ -113,16 +114,21 @@ def hints(statuses: frozenset[Status]) -> Memo[bool]:
     return Memo(lambda word: read_word(word).bare in chosen)
 
 
-def _compiled() -> dict[str, tuple[Cue, ...]]:
+def _compiled() -> dict[str, dict[str, list[Cue]]]:
+    """First word -> second word -> cues; the empty word: those of one word."""
     roles: dict[tuple[str, ...], set[Role]] = {}
     kinds: tuple[Role, ...] = (*STATUSES, "pseudo", "terminators")
     for role in kinds:
         for phrase in _DATA[role]:
             roles.setdefault(tuple(read_word(word).bare for word in phrase.split()), set()).add(role)
-    found: dict[str, list[Cue]] = {}
+    found: dict[str, dict[str, list[Cue]]] = {}
     for words, held in roles.items():
-        found.setdefault(words[0], []).append(Cue(words, frozenset(held)))
-    return {first: tuple(sorted(cues, key=_precedence)) for first, cues in found.items()}
+        second = words[1] if len(words) > 1 else ""
+        found.setdefault(words[0], {"": []}).setdefault(second, []).append(Cue(words, frozenset(held)))
+    for cues in found.values():
+        for second in cues.keys() - {""}:
+            cues[second] = sorted([*cues[second], *cues[""]], key=_precedence)
+    return found
 
 
 def _precedence(cue: Cue) -> tuple[bool, int]:

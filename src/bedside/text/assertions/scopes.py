@@ -7,6 +7,7 @@ before it until a word or mark that ends it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from bedside.text.assertions.cues import (
@@ -60,7 +61,7 @@ def find_scopes(words: Sequence[str], statuses: frozenset[Status] = _ALL) -> lis
 
     Args:
         words: The sentence as :func:`bedside.text.tokenizer.split_words` cuts it.
-        statuses: All, or ``:data:`NEGATED`.
+        statuses: All, or only :data:`NEGATED`.
 
     Returns:
         Scopes in the order of their cues; they may overlap.
@@ -86,8 +87,9 @@ def may_have_cues(words: Iterable[str], statuses: frozenset[Status]) -> bool:
 
 def _find_cues(read: Sequence[Word]) -> Iterator[_Found]:
     free = 0  # a word belongs to one cue at most
-    for at, (bare, _) in enumerate(read):
-        cues = cues_at(bare) if at >= free else ()
+    following = chain((word.bare for word in read[1:]), [""])
+    for at, (word, after) in enumerate(zip(read, following, strict=True)):
+        cues = cues_at(word.bare, after) if at >= free else ()
         if cues and (cue := next((cue for cue in cues if _stands(cue, read, at)), None)):
             free = at + len(cue.words)
             yield _Found(cue, at, free)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain, repeat
 from typing import Literal, NamedTuple, TypeAlias
@@ -43,27 +42,23 @@ def marked_terms(text: str, tokenizer: ClinicalTokenizer) -> MarkedTerms:
         [('deni', 0), ('chest', 1), ('pain', 1), ('cough', 0)]
     """
     words = split_words(text)
+    cut = list(tokenizer.terms_of(words))
+    terms = list(chain.from_iterable(cut))
     if not may_have_cues(words, NEGATED):  # most texts: half of the time would go into finding sentences
-        terms = list(chain.from_iterable(tokenizer.terms_of(words)))
         return MarkedTerms(terms, bytearray(len(terms)))
-    found = MarkedTerms([], bytearray())
+    return MarkedTerms(terms, bytearray(chain.from_iterable(map(repeat, _negated_words(text), map(len, cut)))))
+
+
+def _negated_words(text: str) -> bytearray:
+    """A bit for each word of ``split_words(text)``, which sentences cut into the same words."""
+    bits = bytearray()
     for start, end in sentences(text):
-        _add_sentence(found, split_words(text[start:end]), tokenizer)
-    return found
-
-
-def _add_sentence(found: MarkedTerms, words: Sequence[str], tokenizer: ClinicalTokenizer) -> None:
-    scopes = find_scopes(words, NEGATED)
-    if not scopes:
-        found.terms.extend(chain.from_iterable(tokenizer.terms_of(words)))
-        found.negated.extend(bytes(len(found.terms) - len(found.negated)))
-        return
-    bits = bytearray(len(words))
-    for scope in scopes:
-        bits[scope.start : scope.stop] = b"\1" * (scope.stop - scope.start)
-    for bit, terms in zip(bits, tokenizer.terms_of(words), strict=True):
-        found.terms.extend(terms)
-        found.negated.extend(repeat(bit, len(terms)))
+        words = split_words(text[start:end])
+        first = len(bits)
+        bits.extend(bytes(len(words)))
+        for scope in find_scopes(words, NEGATED):
+            bits[first + scope.start : first + scope.stop] = b"\1" * (scope.stop - scope.start)
+    return bits
 
 
 def asked_polarity(query: str, tokenizer: ClinicalTokenizer) -> dict[str, Polarity]:
