@@ -14,6 +14,7 @@ from bedside.text.memo import Memo
 
 __all__ = [
     "RULES_VERSION",
+    "SIGNS",
     "STATUSES",
     "Cue",
     "Role",
@@ -50,17 +51,20 @@ RULES_VERSION = f"{_RULES}-{hashlib.sha256(_FILE).hexdigest()[:12]}"
 """Changes with the cues and with the rules: marks kept under another version are stale."""
 
 _QUOTES = "\"'()[]{}<>*“”«»"
-_AROUND = _QUOTES + ".,;:!?…-"
+SIGNS = _QUOTES + ".,;:!?…-"
+"""What may stand around a word and is no part of it."""
 
 
 class Word(NamedTuple):
-    """A word as the rules see it: without what stands around it, and the mark that it ends with.
+    """A word as the rules see it: without what stands around it, and what that says.
 
-    ``mark`` is one of ``, ; : .`` or empty; ``-`` for a dash that stands alone.
+    ``mark`` is the one it ends with of ``, ; : .`` or empty; ``-`` for a dash that stands alone. ``depth`` counts the
+    parentheses that it opens less those that it closes.
     """
 
     bare: str
     mark: str
+    depth: int
 
 
 class Cue(NamedTuple):
@@ -79,15 +83,15 @@ def read_word(word: str) -> Word:
     """Read one folded word.
 
     Example:
-        >>> read_word("(denies:"), read_word("didn't"), read_word("b.i.d.")
-        (Word(bare='denies', mark=':'), Word(bare='not', mark=''), Word(bare='b.i.d', mark=''))
+        >>> read_word("(denies:"), read_word("didn't")
+        (Word(bare='denies', mark=':', depth=1), Word(bare='not', mark='', depth=0))
     """
-    bare = word.strip(_AROUND)
+    bare, depth = word.strip(SIGNS), word.count("(") - word.count(")")
     if not bare:
-        return Word("", "-" if "-" in word else "")
+        return Word("", "-" if "-" in word else "", depth)
     last = word.rstrip(_QUOTES)[-1]
     mark = last if last in ",;:" or (last == "." and bare.isalpha() and len(bare) > 2) else "." if last in "!?" else ""
-    return Word("not" if bare.endswith("n't") else bare, mark)
+    return Word("not" if bare.endswith("n't") else bare, mark, depth)
 
 
 def rule_words(name: str) -> frozenset[str]:

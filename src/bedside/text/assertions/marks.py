@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bedside.text.assertions.cues import Status
+from bedside.text.assertions.cues import SIGNS, Status
 from bedside.text.assertions.scopes import find_scopes
 from bedside.text.sentences import Span, sentences
 from bedside.text.tokenizer import split_words
@@ -24,12 +24,14 @@ class Mark:
         status: ``"negated"``, ``"hypothetical"``, ``"historical"`` or ``"family"``.
         start: Offset of its first character.
         end: Offset after its last one.
+        text: What stands there.
         cue: Start and end of the words that say so.
     """
 
     status: Status
     start: int
     end: int
+    text: str
     cue: Span
 
 
@@ -46,7 +48,7 @@ def mark(text: str) -> list[Mark]:
 
     Example:
         >>> text = "Denies chest pain, but has a cough."
-        >>> [(m.status, text[m.start : m.end], text[slice(*m.cue)]) for m in mark(text)]
+        >>> [(m.status, m.text, text[slice(*m.cue)]) for m in mark(text)]
         [('negated', 'chest pain', 'Denies')]
     """
     return [found for span in sentences(text) for found in _sentence_marks(text, span)]
@@ -57,12 +59,13 @@ def _sentence_marks(text: str, span: Span) -> Iterator[Mark]:
     scopes = find_scopes(words)
     places = _places(text, span, words) if scopes else []
     for scope in scopes:
+        start, end = places[scope.start][0], places[scope.stop - 1][1]
         cue = (places[scope.cue_start][0], places[scope.cue_stop - 1][1])
-        yield Mark(scope.status, places[scope.start][0], places[scope.stop - 1][1], cue)
+        yield Mark(scope.status, start, end, text[start:end], cue)
 
 
 def _places(text: str, span: Span, words: Sequence[str]) -> list[Span]:
-    """Where each folded word stands in the text, without the marks behind it.
+    """Where each folded word stands in the text, without the signs around it.
 
     Folding cuts some written words in two (``5½``) and glues some together (``< 5``): the letters stay in order.
     """
@@ -73,6 +76,10 @@ def _places(text: str, span: Span, words: Sequence[str]) -> list[Span]:
         while length < len(word):
             length += len(parts[at][0])
             at += 1
-        start, end = parts[first][1][0], parts[at - 1][1][1]
-        places.append((start, start + len(text[start:end].rstrip(".,;:!?"))))
+        places.append(_trimmed(text, parts[first][1][0], parts[at - 1][1][1]))
     return places
+
+
+def _trimmed(text: str, start: int, end: int) -> Span:
+    bare = text[start:end].lstrip(SIGNS)
+    return (end - len(bare), end - len(bare) + len(bare.rstrip(SIGNS))) if bare else (start, end)

@@ -22,7 +22,7 @@ from bedside.text.assertions.cues import (
     rule_words,
 )
 
-__all__ = ["NEGATED", "Scope", "find_scopes", "may_have_cues"]
+__all__ = ["NEGATED", "Scope", "cue_words", "find_scopes", "may_have_cues"]
 
 _LIMITS: Mapping[Role, int] = {"denial": 40, "forward": 15, "hypothetical": 15, "historical": 40, "family": 15}
 _BACKWARD_LIMIT = 6
@@ -80,6 +80,12 @@ def find_scopes(words: Sequence[str], statuses: frozenset[Status] = _ALL) -> lis
     ]
 
 
+def cue_words(words: Iterable[str]) -> set[int]:
+    """Which words of a sentence belong to a cue; what shields its words from being one is text like any other."""
+    found = _find_cues(list(read_words(words)))
+    return {at for cue in found if "pseudo" not in cue.cue.roles for at in range(cue.start, cue.stop)}
+
+
 def may_have_cues(words: Iterable[str], statuses: frozenset[Status]) -> bool:
     """Whether words hold one without which there is no cue of these statuses; at one look-up a word."""
     return any(map(_HINTS[statuses].__getitem__, words))
@@ -134,13 +140,15 @@ def _before(read: Sequence[Word], stop: int, ends: frozenset[int]) -> int:
 
 def _after(read: Sequence[Word], start: int, role: Role, stops: frozenset[int]) -> int:
     """Where the scope of a cue that ends at ``start`` ends."""
-    if read[start - 1].mark in {",", ";", "."}:
+    depth = min(0, read[start - 1].depth)
+    if depth < 0 or read[start - 1].mark in {",", ";", "."}:
         return start
     end = min(len(read), start + _LIMITS[role])
     for at in range(start, end):
+        depth += read[at].depth
         if at in stops or read[at].mark == "-" or (at > start and _resumes(read, at, role)):
             return at
-        if read[at].mark in {";", "."} or (STATUSES[role] == "negated" and _closes(read, at, start)):
+        if depth < 0 or read[at].mark in {";", "."} or (STATUSES[role] == "negated" and _closes(read, at, start)):
             return at + 1
     return end
 

@@ -7,7 +7,7 @@ from itertools import chain, repeat
 from typing import Literal, NamedTuple, TypeAlias
 
 from bedside.text.assertions.cues import read_word, rule_words
-from bedside.text.assertions.scopes import NEGATED, find_scopes, may_have_cues
+from bedside.text.assertions.scopes import NEGATED, cue_words, find_scopes, may_have_cues
 from bedside.text.lexicon import NEGATIONS
 from bedside.text.sentences import sentences
 from bedside.text.tokenizer import ClinicalTokenizer, split_words
@@ -84,18 +84,17 @@ def asked_polarity(query: str, tokenizer: ClinicalTokenizer) -> dict[str, Polari
     if _is_yes_or_no(query):
         return {}
     asked: dict[str, Polarity] = {}
-    both = set(_generic(tokenizer))
+    left_out = set(_generic(tokenizer))
     for start, end in sentences(query):
         words = split_words(query[start:end])
-        scopes = find_scopes(words)
-        cues = {at for scope in scopes for at in range(scope.cue_start, scope.cue_stop)}
-        negated = {at for scope in scopes if scope.status == "negated" for at in range(scope.start, scope.stop)}
+        cues = cue_words(words)
+        negated = {at for scope in find_scopes(words, NEGATED) for at in range(scope.start, scope.stop)}
         for at, terms in enumerate(tokenizer.terms_of(words)):
             for term in terms:
                 wanted: Polarity = "absent" if at in negated else "present"
                 if at in cues or asked.setdefault(term, wanted) != wanted:
-                    both.add(term)
-    return {term: wanted for term, wanted in asked.items() if term not in both}
+                    left_out.add(term)
+    return {term: wanted for term, wanted in asked.items() if term not in left_out}
 
 
 def _is_yes_or_no(query: str) -> bool:
