@@ -90,7 +90,13 @@ def read_word(word: str) -> Word:
     if not bare:
         return Word("", "-" if "-" in word else "", depth)
     last = word.rstrip(_QUOTES)[-1]
-    mark = last if last in ",;:" or (last == "." and bare.isalpha() and len(bare) > 2) else "." if last in "!?" else ""
+    mark = (
+        last
+        if last in ",;:" or (last == "." and bare.isalpha() and (len(bare) > 2 or bare == "no"))
+        else "."
+        if last in "!?"
+        else ""
+    )
     return Word("not" if bare.endswith("n't") else bare, mark, depth)
 
 
