@@ -89,15 +89,15 @@ def read_word(word: str) -> Word:
     bare, depth = word.strip(SIGNS), word.count("(") - word.count(")")
     if not bare:
         return Word("", "-" if "-" in word else "", depth)
-    last = word.rstrip(_QUOTES)[-1]
-    mark = (
-        last
-        if last in ",;:" or (last == "." and bare.isalpha() and (len(bare) > 2 or bare == "no"))
-        else "."
-        if last in "!?"
-        else ""
-    )
+    mark = _mark(word.rstrip(_QUOTES)[-1], bare)
     return Word("not" if bare.endswith("n't") else bare, mark, depth)
+
+
+def _mark(last: str, bare: str) -> str:
+    if last in ",;:":
+        return last
+    ends = last in "!?" or (last == "." and bare.isalpha() and (len(bare) > 2 or bare == "no"))
+    return "." if ends else ""
 
 
 def rule_words(name: str) -> frozenset[str]:
