@@ -66,7 +66,7 @@ def test_a_choice_applies_one_candidate_and_no_other():
     assert not found.ambiguous
     assert [offer.text for offer in found.applied] == ["rheumatoid arthritis", "myocardial infarction"]
     assert found.queries == [
-        ("RA and MI", 1.0), ("rheumatoid arthritis and MI", 0.9), ("RA and myocardial infarction", 0.9)
+        ("RA and MI", 1.0), ("rheumatoid arthritis and MI", 0.7), ("RA and myocardial infarction", 0.7)
     ]  # fmt: skip
     assert not expand("RA").choose("RA", None).applied
     with pytest.raises(InvalidInputError, match="right atrium"):
@@ -149,7 +149,7 @@ def test_a_search_finds_by_what_was_added_and_keeps_the_querys_own_words_first(n
     hits = search_expanded(notes, expansion, mode="sparse")
     assert [hit.id for hit in hits] == ["own", "mi"]
     plain = notes.search("myocardial infarction", mode="sparse")[0]
-    assert hits[1].score == pytest.approx(0.9 * plain.score)
+    assert hits[1].score == pytest.approx(0.7 * plain.score)
     assert search_expanded(notes, expansion, mode="sparse", top_k=1)[0].id == "own"
     assert search_expanded(notes, expansion, mode="sparse", top_k=1, offset=1) == hits[1:2]
     assert search_expanded(notes, expansion, mode="sparse", min_score=hits[0].score) == hits[:1]
@@ -158,7 +158,7 @@ def test_a_search_finds_by_what_was_added_and_keeps_the_querys_own_words_first(n
 def test_an_explained_hit_says_what_was_added_and_its_parts_still_sum_to_its_score(notes):
     own, added = search_expanded(notes, expand("heart attack"), mode="sparse", explain=True)
     assert "->" not in own.explanation.formula
-    assert "heart attack -> myocardial infarction (professional, bedside, weight 0.90" in added.explanation.formula
+    assert "heart attack -> myocardial infarction (professional, bedside, weight 0.70" in added.explanation.formula
     for hit in (own, added):
         assert hit.explanation.dense + hit.explanation.sparse == pytest.approx(hit.score, abs=1e-9)
 
@@ -198,7 +198,7 @@ def test_an_ambiguous_short_form_counts_where_the_words_beside_it_decide():
         hits = {hit.id: hit for hit in search_expanded(notes, expand("chest pain"), mode="sparse", explain=True)}
         formula = hits["heart"].explanation.formula
         assert formula.startswith(
-            "chest pain -> CP (abbreviation, bedside, weight 0.90, only where it means chest pain, "
+            "chest pain -> CP (abbreviation, bedside, weight 0.70, only where it means chest pain, "
         )
         assert 'beside "pressure-like"' in formula
 
@@ -282,6 +282,6 @@ def test_expansion_stays_inside_a_scope():
 
 def test_what_was_offered_can_be_read():
     lines = expand("MI with RA").explain().splitlines()
-    assert lines[0] == "MI -> myocardial infarction (abbreviation, bedside, weight 0.90, applied)"
+    assert lines[0] == "MI -> myocardial infarction (abbreviation, bedside, weight 0.70, applied)"
     assert lines[1].endswith("ambiguous, not applied)")
     assert expand("xylophone").explain() == "nothing to add"

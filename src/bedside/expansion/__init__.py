@@ -10,7 +10,7 @@ Example:
     >>> [(offer.term, offer.text, offer.applied) for offer in expansion.offers][:2]
     [('MI', 'myocardial infarction', True), ('pt', 'physical therapy', False)]
     >>> expansion.choose("RA", "rheumatoid arthritis").queries[-1]
-    ('MI in a pt with rheumatoid arthritis', 0.9)
+    ('MI in a pt with rheumatoid arthritis', 0.7)
 """
 
 from bedside.expansion.offers import Expansion, Offer, expand

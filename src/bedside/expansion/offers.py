@@ -15,7 +15,7 @@ from bedside.text.synonyms import KINDS, Entry, Kind, Lexicon
 
 __all__ = ["Expansion", "Offer", "expand"]
 
-WEIGHTS: Mapping[Kind, float] = {"abbreviation": 0.9, "professional": 0.9, "lay": 0.8, "neighbour": 0.7}
+WEIGHTS: Mapping[Kind, float] = {"abbreviation": 0.7, "professional": 0.7, "lay": 0.7, "neighbour": 0.7}
 """What a match of an added term is worth beside one of the query's own; a neighbour's is multiplied with its cosine."""
 
 _WORD = re.compile(r"[^\W_]+(?:[-/.&'][^\W_]+)*")
