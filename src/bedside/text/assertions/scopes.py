@@ -7,7 +7,7 @@ before it until a word or mark that ends it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, compress
 from typing import NamedTuple
 
 from bedside.text.assertions.cues import (
@@ -22,7 +22,7 @@ from bedside.text.assertions.cues import (
     rule_words,
 )
 
-__all__ = ["NEGATED", "Scope", "cue_words", "find_scopes", "may_have_cues"]
+__all__ = ["NEGATED", "Scope", "cue_words", "find_hints", "find_scopes"]
 
 _LIMITS: Mapping[Role, int] = {"denial": 40, "forward": 15, "hypothetical": 15, "historical": 40, "family": 15}
 _BACKWARD_LIMIT = 6
@@ -66,7 +66,7 @@ def find_scopes(words: Sequence[str], statuses: frozenset[Status] = _ALL) -> lis
     Returns:
         Scopes in the order of their cues; they may overlap.
     """
-    if not may_have_cues(words, statuses):
+    if not find_hints(words, statuses):
         return []
     read = list(read_words(words))
     found = list(_find_cues(read))
@@ -86,9 +86,9 @@ def cue_words(words: Iterable[str]) -> set[int]:
     return {at for cue in found if "pseudo" not in cue.cue.roles for at in range(cue.start, cue.stop)}
 
 
-def may_have_cues(words: Iterable[str], statuses: frozenset[Status]) -> bool:
-    """Whether words hold one without which there is no cue of these statuses; at one look-up a word."""
-    return any(map(_HINTS[statuses].__getitem__, words))
+def find_hints(words: Sequence[str], statuses: frozenset[Status]) -> list[int]:
+    """Where the words stand one of which every cue of these statuses has; at one look-up a word."""
+    return list(compress(range(len(words)), map(_HINTS[statuses].__getitem__, words)))
 
 
 def _find_cues(read: Sequence[Word]) -> Iterator[_Found]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain, repeat
 from typing import Literal, NamedTuple, TypeAlias
 
 from bedside.text.assertions.cues import read_word, rule_words
-from bedside.text.assertions.scopes import NEGATED, cue_words, find_scopes, may_have_cues
+from bedside.text.assertions.scopes import NEGATED, cue_words, find_hints, find_scopes
 from bedside.text.lexicon import NEGATIONS
 from bedside.text.sentences import sentences
 from bedside.text.tokenizer import ClinicalTokenizer, split_words
@@ -44,20 +45,28 @@ def marked_terms(text: str, tokenizer: ClinicalTokenizer) -> MarkedTerms:
     words = split_words(text)
     cut = list(tokenizer.terms_of(words))
     terms = list(chain.from_iterable(cut))
-    if not may_have_cues(words, NEGATED):  # most texts: half of the time would go into finding sentences
+    hints = find_hints(words, NEGATED)
+    if not hints:  # most texts: half of the time would go into finding sentences
         return MarkedTerms(terms, bytearray(len(terms)))
-    return MarkedTerms(terms, bytearray(chain.from_iterable(map(repeat, _negated_words(text), map(len, cut)))))
+    bits = _negated_words(text, hints).ljust(len(words), b"\0")
+    return MarkedTerms(terms, bytearray(chain.from_iterable(map(repeat, bits, map(len, cut)))))
 
 
-def _negated_words(text: str) -> bytearray:
-    """A bit for each word of ``split_words(text)``, which sentences cut into the same words."""
+def _negated_words(text: str, hints: Sequence[int]) -> bytearray:
+    """A bit for each word of ``split_words(text)``, up to the sentence of the last of ``hints``.
+
+    Sentences cut a text into the same words as the whole of it.
+    """
     bits = bytearray()
-    for start, end in sentences(text):
-        words = split_words(text[start:end])
+    for span in sentences(text):
+        words = split_words(text[slice(*span)])
         first = len(bits)
         bits.extend(bytes(len(words)))
-        for scope in find_scopes(words, NEGATED):
-            bits[first + scope.start : first + scope.stop] = b"\1" * (scope.stop - scope.start)
+        if any(first <= at < len(bits) for at in hints):
+            for scope in find_scopes(words, NEGATED):
+                bits[first + scope.start : first + scope.stop] = b"\1" * (scope.stop - scope.start)
+        if len(bits) > hints[-1]:
+            break
     return bits
 
 
