@@ -51,6 +51,21 @@ def test_annotated_metadata_can_be_filtered_and_all_else_is_as_before(tmp_path):
         assert again.facets("findings.Problem") == [("chest pain", 2), ("Fever", 1)]
 
 
+def test_any_function_of_a_text_annotates():
+    notes, _ = filled()
+
+    def says(text, *, word="pain"):
+        return {"has": word in text}
+
+    assert notes.annotate(says, key="said") == 3
+    assert [d.id for d in notes.get(filter={"said.has": True})] == ["n0", "n1"]
+    assert notes.annotate(says, key="said", word="Fever") == 3
+    assert [d.id for d in notes.get(filter={"said.has": True})] == ["n1"]
+    for wrong in (None, "x", Finder):
+        with pytest.raises(InvalidInputError, match="task: expected what load_task returns or a function of a text"):
+            notes.annotate(wrong, key="said")
+
+
 def test_one_call_is_one_transaction(tmp_path):
     notes, _ = filled(tmp_path / "notes")
     log = next((tmp_path / "notes").glob("log-*.jsonl"))

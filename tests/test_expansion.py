@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import resources
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from bedside import Collection, Document
 from bedside.errors import InvalidInputError, ScopeRequired
 from bedside.expansion import Expansion, expand, search_expanded
 from bedside.text.fold import fold
+from bedside.text.senses import read_sense
 from bedside.text.synonyms import Lexicon
 from bedside.words import WordVectors
 
@@ -64,7 +66,7 @@ def test_a_choice_applies_one_candidate_and_no_other():
     assert not found.ambiguous
     assert [offer.text for offer in found.applied] == ["rheumatoid arthritis", "myocardial infarction"]
     assert found.queries == [
-        ("RA and MI", 1.0), ("rheumatoid arthritis and MI", 0.9), ("RA and myocardial infarction", 0.9)
+        ("RA and MI", 1.0), ("rheumatoid arthritis and MI", 0.7), ("RA and myocardial infarction", 0.7)
     ]  # fmt: skip
     assert not expand("RA").choose("RA", None).applied
     with pytest.raises(InvalidInputError, match="right atrium"):
@@ -147,7 +149,7 @@ def test_a_search_finds_by_what_was_added_and_keeps_the_querys_own_words_first(n
     hits = search_expanded(notes, expansion, mode="sparse")
     assert [hit.id for hit in hits] == ["own", "mi"]
     plain = notes.search("myocardial infarction", mode="sparse")[0]
-    assert hits[1].score == pytest.approx(0.9 * plain.score)
+    assert hits[1].score == pytest.approx(0.7 * plain.score)
     assert search_expanded(notes, expansion, mode="sparse", top_k=1)[0].id == "own"
     assert search_expanded(notes, expansion, mode="sparse", top_k=1, offset=1) == hits[1:2]
     assert search_expanded(notes, expansion, mode="sparse", min_score=hits[0].score) == hits[:1]
@@ -156,7 +158,7 @@ def test_a_search_finds_by_what_was_added_and_keeps_the_querys_own_words_first(n
 def test_an_explained_hit_says_what_was_added_and_its_parts_still_sum_to_its_score(notes):
     own, added = search_expanded(notes, expand("heart attack"), mode="sparse", explain=True)
     assert "->" not in own.explanation.formula
-    assert "heart attack -> myocardial infarction (professional, bedside, weight 0.90" in added.explanation.formula
+    assert "heart attack -> myocardial infarction (professional, bedside, weight 0.70" in added.explanation.formula
     for hit in (own, added):
         assert hit.explanation.dense + hit.explanation.sparse == pytest.approx(hit.score, abs=1e-9)
 
@@ -166,6 +168,107 @@ def test_an_ambiguous_term_finds_only_what_was_chosen(notes):
     assert search_expanded(notes, expansion, mode="sparse") == []
     chosen = search_expanded(notes, expansion.choose("RA", "right atrium"), mode="sparse")
     assert [hit.id for hit in chosen] == ["atrium"]
+
+
+def ids(notes: Collection, query: str, **options) -> set[str]:
+    return {hit.id for hit in search_expanded(notes, expand(query), mode="sparse", **options)}
+
+
+def test_a_long_form_offers_its_short_form_even_if_that_may_mean_something_else():
+    (offer,) = expand("chest pain").offers
+    assert (offer.text, offer.applied, offer.ambiguous, offer.short.meant) == ("CP", False, False, "chest pain")
+    assert expand("chest pain").text == "chest pain"
+    assert "only where it means chest pain" in expand("chest pain").explain()
+    assert expand("chest pain").choose("chest pain", "CP").text == "chest pain CP"
+    assert not expand("chest pain", apply=["lay"]).offers[0].short
+
+
+def test_an_ambiguous_short_form_counts_where_the_words_beside_it_decide():
+    with Collection.open() as notes:
+        notes.add(
+            [
+                Document("Pressure-like CP radiating to the left arm.", id="heart"),
+                Document("Spastic diplegia with CP, in a wheelchair.", id="palsy"),
+                Document("CP since Monday.", id="unsure"),
+                Document("No chest pain, no cerebral palsy.", id="both"),
+            ]
+        )
+        assert ids(notes, "chest pain") == {"both", "heart"}
+        assert ids(notes, "cerebral palsy") == {"both", "palsy"}
+        hits = {hit.id: hit for hit in search_expanded(notes, expand("chest pain"), mode="sparse", explain=True)}
+        formula = hits["heart"].explanation.formula
+        assert formula.startswith(
+            "chest pain -> CP (abbreviation, bedside, weight 0.70, only where it means chest pain, "
+        )
+        assert 'beside "pressure-like"' in formula
+
+
+def test_an_ambiguous_short_form_counts_where_its_section_decides():
+    with Collection.open() as notes:
+        notes.add(
+            [
+                Document("CP since Monday.", {"section": "Chief Complaint"}, id="complaint"),
+                Document("CP since Monday.", {"section": "Birth and development"}, id="birth"),
+                Document("CP since Monday.", {"section": None}, id="unsure"),
+                Document("Chest pain. Cerebral palsy.", id="both"),
+            ]
+        )
+        assert ids(notes, "chest pain") == {"both", "complaint"}
+        assert ids(notes, "cerebral palsy") == {"both", "birth"}
+
+
+def test_an_ambiguous_short_form_counts_where_the_collection_writes_out_only_one_of_its_meanings():
+    with Collection.open(scope_keys=["patient"]) as notes:
+        for patient in "AB":
+            notes.add(
+                [Document("CP since Monday.", {"patient": patient}), Document("Chest pain.", {"patient": patient})]
+            )
+        notes.add([Document("Cerebral palsy.", {"patient": "B"})])
+        found = {
+            p: search_expanded(notes.scoped(patient=p), expand("chest pain"), mode="sparse", explain=True) for p in "AB"
+        }
+        assert [len(found[p]) for p in "AB"] == [2, 1]
+        assert 'only "chest pain" is written out anywhere' in found["A"][1].explanation.formula
+        asked = {p: search_expanded(notes.scoped(patient=p), expand("CP"), mode="sparse") for p in "AB"}
+        assert [len(asked[p]) for p in "AB"] == [2, 1]
+
+
+def test_an_ambiguous_short_form_that_is_also_a_word_needs_its_capitals():
+    with Collection.open() as notes:
+        notes.add([Document("Lost the cap; cough.", id="cap"), Document("Cough, infiltrate: CAP.", id="CAP")])
+        assert ids(notes, "community-acquired pneumonia") == {"CAP"}
+
+
+def test_the_words_of_a_query_decide_what_its_short_forms_mean():
+    expansion = expand("RA on methotrexate")
+    assert [offer.text for offer in expansion.applied] == ["rheumatoid arthritis"]
+    assert not expansion.ambiguous
+    assert 'applied, beside "methotrexate")' in expansion.explain()
+
+
+def test_a_table_that_makes_a_short_form_ambiguous_makes_it_so_both_ways(tmp_path):
+    table = tmp_path / "table.tsv"
+    table.write_text("MI\tmitral insufficiency\n")
+    assert expand("myocardial infarction").applied
+    offers = {o.text: o for o in expand("myocardial infarction", lexicon=table).offers}
+    assert offers["MI"].short.meanings == ("myocardial infarction", "mitral insufficiency")
+    assert not offers["MI"].applied
+
+
+def test_every_meaning_that_words_stand_for_is_in_the_lexicon():
+    known = {text for entries in Lexicon.load().entries.values() for entry in entries for text in entry.texts}
+    table = resources.files("bedside.text").joinpath("data/senses.tsv").read_text("utf-8").splitlines()
+    rows = [line.split("\t") for line in table if not line.startswith("#")]
+    assert {meaning for meaning, *_ in rows} <= {fold(text) for text in known}
+    assert len({meaning for meaning, *_ in rows}) == len(rows)
+    for _, words, *sections in rows:
+        assert all(fold(word) == word.strip() != "" for column in (words, *sections) for word in column.split("|"))
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_read_for_a_sense(text):
+    reading = read_sense(("chest pain", "cerebral palsy"), text)
+    assert reading is None or reading.meaning in ("chest pain", "cerebral palsy")
 
 
 def test_expansion_stays_inside_a_scope():
@@ -179,6 +282,6 @@ def test_expansion_stays_inside_a_scope():
 
 def test_what_was_offered_can_be_read():
     lines = expand("MI with RA").explain().splitlines()
-    assert lines[0] == "MI -> myocardial infarction (abbreviation, bedside, weight 0.90, applied)"
+    assert lines[0] == "MI -> myocardial infarction (abbreviation, bedside, weight 0.70, applied)"
     assert lines[1].endswith("ambiguous, not applied)")
     assert expand("xylophone").explain() == "nothing to add"

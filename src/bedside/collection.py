@@ -510,15 +510,22 @@ class Collection:
 
         return duplicates(self, threshold=threshold, filter=filter)
 
-    def annotate(self, task: Annotator, *, key: str, filter: FilterDict | None = None, **options: Any) -> int:
+    def annotate(
+        self,
+        task: Annotator | Callable[..., Any],
+        *,
+        key: str,
+        filter: FilterDict | None = None,
+        **options: Any,
+    ) -> int:
         """Predict labels, entities, answers or relations and write them into the metadata, as one transaction.
 
         Texts, ids and vectors stay as they are, bit for bit, and nothing is encoded. In the order of insertion the
         records count as added now. One that another writer changed or deleted while the task predicted is left out.
 
         Args:
-            task: What :func:`bedside.tuning.load_task` opened, or any object with ``predict(texts, **options)`` and
-                ``as_metadata(result, key)``.
+            task: What :func:`bedside.tuning.load_task` opened, any object with ``predict(texts, **options)`` and
+                ``as_metadata(result, key)``, or a function of one text, whose result stands under ``key``.
             key: The metadata key to write: a label, or an object of texts by entity type (or relation), so that
                 ``{"findings.Problem": "chest pain"}`` filters. ``key_score`` or ``key_spans`` hold the rest. What
                 stands there is replaced.

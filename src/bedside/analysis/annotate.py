@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from bedside.errors import InvalidInputError
 from bedside.types import Document, FilterDict
@@ -26,14 +26,22 @@ class Annotator(Protocol):
 
 
 def annotate(
-    records: Collection, task: Annotator, *, key: str, filter: FilterDict | None = None, **options: Any
+    records: Collection,
+    task: Annotator | Callable[..., Any],
+    *,
+    key: str,
+    filter: FilterDict | None = None,
+    **options: Any,
 ) -> int:
-    """Predict on texts and write the results into the metadata; see :meth:`bedside.Collection.annotate`."""
+    """Predict on documents' texts and write the results into their metadata; see :meth:`bedside.Collection.annotate`.
+
+    A function instead of a task is called with one text at a time (and the options); what it returns stands under
+    ``key``. So any library that finds something in a text can annotate.
+    """
     given: object = key
     if not isinstance(given, str) or not given:
         raise InvalidInputError(f"key={key!r}: expected a metadata key")
-    if not all(callable(getattr(task, verb, None)) for verb in ("predict", "as_metadata")):
-        raise InvalidInputError(f"task: expected what load_task returns, got {type(task).__name__}")
+    task = _checked(task)
     documents = [d for d in records.get(filter={} if filter is None else filter) if d.text.strip()]
     if not documents:
         return 0
@@ -43,6 +51,31 @@ def annotate(
         found[str(document.id)] = (document.text, task.as_metadata(result, key))
     _check_scope_keys(found.values(), records.scope_keys)
     return write_back(records, found)
+
+
+class _Function:
+    """A function of a text as an annotator."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def predict(self, texts: Sequence[str], **options: Any) -> list[Any]:
+        return [self._function(text, **options) for text in texts]
+
+    def as_metadata(self, result: Any, key: str) -> dict[str, Any]:
+        return {key: result}
+
+
+def _checked(task: Annotator | Callable[..., Any]) -> Annotator:
+    given: Any = task
+    if not isinstance(given, type):
+        if all(callable(getattr(given, verb, None)) for verb in ("predict", "as_metadata")):
+            return cast("Annotator", given)
+        if callable(given):
+            return _Function(given)
+    raise InvalidInputError(
+        f"task: expected what load_task returns or a function of a text, got {type(given).__name__}"
+    )
 
 
 def write_back(records: Collection, found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> int:

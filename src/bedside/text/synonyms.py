@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from bedside.errors import InvalidInputError
 from bedside.text.fold import fold
+from bedside.text.senses import ShortForm
 
 __all__ = ["KINDS", "Entry", "Kind", "Lexicon"]
 
@@ -34,6 +35,13 @@ class Entry(NamedTuple):
     """The spelling it is bound to: "US" is not "us"; ``None``: any case."""
     meanings: bool = False
     """Whether the texts are different things that the term may mean, rather than names of one."""
+    short: ShortForm | None = None
+    """The one text, where it is a short form that may mean other things than the term."""
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the term may mean several things."""
+        return self.meanings and len(self.texts) > 1
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Lexicon:
         The table has tab-separated columns: ``abbr``, short form, long forms; ``lay``, everyday words, professional
         words; several are separated by ``|``. Or plainly: short form, long form, and whatever else; a short form with
         several lines is ambiguous. Lines that begin with ``#`` are comments. Short forms of a table are matched as they
-        are written.
+        are written. Long forms have their short forms too, even those that may mean something else.
 
         Raises:
             InvalidInputError: A line has fewer than two columns; the message names it.
@@ -97,13 +105,31 @@ def _columns(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
 def _built(lines: Iterable[_Line]) -> Lexicon:
     """Put lines together: what several say about one term is one entry for each kind and spelling."""
     found: dict[tuple[str, Kind, bool], list[Entry]] = {}
+    spellings: dict[str, str] = {}
     for source, where, columns in lines:
         for term, entry in _entries(source, where, columns):
+            spellings.setdefault(fold(term), term)
             found.setdefault((fold(term), entry.kind, entry.meanings), []).append(entry)
     merged: dict[str, tuple[Entry, ...]] = {}
     for (term, *_), entries in found.items():
         merged[term] = (*merged.get(term, ()), *_merged(entries))
+    for long, entry in list(_long_to_short(merged, spellings)):
+        merged[long] = (*merged.get(long, ()), entry)
     return Lexicon(merged, max((len(term.split()) for term in merged), default=0))
+
+
+def _long_to_short(entries: Mapping[str, Sequence[Entry]], spellings: Mapping[str, str]) -> Iterator[tuple[str, Entry]]:
+    """The other way round: each long form with its short form, and what else that may mean."""
+    for term, found in entries.items():
+        for entry in found:
+            if entry.meanings:
+                text = entry.as_written or spellings[term]
+                for long in entry.texts:
+                    short = ShortForm(text, long, entry.texts, any_case=entry.as_written is None)
+                    yield (
+                        fold(long),
+                        Entry((text,), entry.kind, entry.source, short=short if entry.ambiguous else None),
+                    )
 
 
 def _merged(entries: Sequence[Entry]) -> Iterator[Entry]:
@@ -128,8 +154,6 @@ def _entries(source: str, where: str, columns: tuple[str, ...]) -> Iterator[tupl
         return
     bound = kind is None or "upper" in columns[3:]
     yield from ((term, Entry(rights, "abbreviation", source, term if bound else None, meanings=True)) for term in lefts)
-    if len(rights) == 1 and kind:
-        yield rights[0], Entry(lefts, "abbreviation", source)
 
 
 def _parts(column: str) -> tuple[str, ...]:

@@ -1,16 +1,4 @@
-"""Query expansion that can be seen: what else the words of a query are called, from where, and with what weight.
-
-Three sources: abbreviations and their long forms, everyday and professional synonyms, and near words of word vectors.
-An abbreviation that may mean several things is shown with its candidates and never applied by itself. Nothing here
-happens in a search unless it is asked for.
-
-Example:
-    >>> expansion = expand("MI in a pt with RA")
-    >>> [(offer.term, offer.text, offer.applied) for offer in expansion.offers][:2]
-    [('MI', 'myocardial infarction', True), ('pt', 'physical therapy', False)]
-    >>> expansion.choose("RA", "rheumatoid arthritis").queries[-1]
-    ('MI in a pt with rheumatoid arthritis', 0.9)
-"""
+"""What could be added to a query, and what is."""
 
 from __future__ import annotations
 
@@ -18,19 +6,20 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
-from bedside.collection import Collection
 from bedside.errors import InvalidInputError
 from bedside.text.fold import fold
+from bedside.text.senses import ShortForm, read_sense
 from bedside.text.synonyms import KINDS, Entry, Kind, Lexicon
-from bedside.types import Hit
 
-__all__ = ["Expansion", "Kind", "Lexicon", "Offer", "expand", "search_expanded"]
+__all__ = ["Expansion", "Offer", "expand"]
 
+WEIGHTS: Mapping[Kind, float] = {"abbreviation": 0.7, "professional": 0.7, "lay": 0.7, "neighbour": 0.7}
+"""What a match of an added term is worth beside one of the query's own; a neighbour's is multiplied with its cosine.
 
-WEIGHTS: Mapping[Kind, float] = {"abbreviation": 0.9, "professional": 0.9, "lay": 0.8, "neighbour": 0.7}
-"""What a match of an added term is worth beside one of the query's own; a neighbour's is multiplied with its cosine."""
+At 0.7 no development set loses by what is added (docs/expansion.md); at 0.9 two lose .001 in hybrid search.
+"""
 
 _WORD = re.compile(r"[^\W_]+(?:[-/.&'][^\W_]+)*")
 
@@ -56,8 +45,10 @@ class Offer:
         source: The table or the word vectors that say so.
         weight: What a match of it is worth, 0 to 1.
         applied: Whether a search uses it.
-        ambiguous: Whether it is one of several things that ``term`` may mean.
+        ambiguous: Whether it is one of several things that ``term`` may mean, and nothing has decided which.
         span: Start and end of ``term`` in the query.
+        short: A short form that may mean other things than ``term``: a text that has it counts where it means this.
+        reason: What decided, if anything had to.
     """
 
     term: str
@@ -68,10 +59,18 @@ class Offer:
     applied: bool
     ambiguous: bool
     span: tuple[int, int]
+    short: ShortForm | None = None
+    reason: str = ""
 
     def __str__(self) -> str:
-        state = "applied" if self.applied else "ambiguous, not applied" if self.ambiguous else "not applied"
-        return f"{self.term} -> {self.text} ({self.kind}, {self.source}, weight {self.weight:.2f}, {state})"
+        parts = [self.kind, self.source, f"weight {self.weight:.2f}", self._state, self.reason]
+        return f"{self.term} -> {self.text} ({', '.join(filter(None, parts))})"
+
+    @property
+    def _state(self) -> str:
+        if self.short is not None:
+            return f"only where it means {self.short.meant}"
+        return "applied" if self.applied else "ambiguous, not applied" if self.ambiguous else "not applied"
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Expansion:
     @property
     def queries(self) -> list[tuple[str, float]]:
         """The query itself with weight 1, then with each applied term in its place, with that term's weight."""
-        return [(self.query, 1.0), *((self._with(offer), offer.weight) for offer in self.applied)]
+        return [(self.query, 1.0), *((self.replaced(offer), offer.weight) for offer in self.applied)]
 
     def choose(self, term: str, text: str | None) -> Expansion:
         """Say what an ambiguous term means; ``None``: none of its candidates.
@@ -119,13 +118,18 @@ class Expansion:
         candidates = [offer.text for offer in self.offers if offer.term == term]
         if not candidates or (text is not None and text not in candidates):
             raise InvalidInputError(f"choose: expected one of {candidates} for {term!r}, got {text!r}")
-        return replace(self, offers=tuple(_chosen(offer, term, text) for offer in self.offers))
+        return self.settle(term, text)
+
+    def settle(self, term: str, text: str | None, reason: str = "") -> Expansion:
+        """The same with one meaning of a term applied and no other; see :meth:`choose`, which checks its arguments."""
+        return replace(self, offers=tuple(_settled(o, text, reason) if o.term == term else o for o in self.offers))
 
     def explain(self) -> str:
         """One line for each offer: what, for what, from where, with what weight, and whether it is applied."""
         return "\n".join(map(str, self.offers)) or "nothing to add"
 
-    def _with(self, offer: Offer) -> str:
+    def replaced(self, offer: Offer) -> str:
+        """The query with an offer in the place of its term."""
         start, end = offer.span
         return self.query[:start] + offer.text + self.query[end:]
 
@@ -174,58 +178,9 @@ def _check_query(query: object) -> None:
         raise InvalidInputError(f"query: expected a text, got {type(query).__name__}")
 
 
-def search_expanded(
-    records: Collection,
-    expansion: Expansion,
-    *,
-    top_k: int = 10,
-    offset: int = 0,
-    min_score: float | None = None,
-    **options: Any,
-) -> list[Hit]:
-    """Search for a query and for each of its applied additions; a document keeps its best score.
-
-    A match of an addition counts its weight times its score, so scores stay on the scale of the mode, and the query's
-    own words come first where both match alike.
-
-    Args:
-        records: A collection or a scoped view.
-        expansion: What :func:`expand` returned, with choices made or not.
-        top_k: How many hits at most.
-        offset: Skip so many hits, for paging.
-        min_score: Leave out hits below it, after their weight.
-        **options: As for ``search``. With ``explain=True`` each hit's formula names the addition that found it.
-
-    Returns:
-        Hits, best first; ties go to the query's own words, then to the better rank.
-    """
-    queries = expansion.queries
-    reasons = ["", *(f"{offer}: " for offer in expansion.applied)]
-    best: dict[str, Hit] = {}
-    answers = records.search([text for text, _ in queries], top_k=offset + top_k, **options)
-    for hits, (_, weight), reason in zip(answers, queries, reasons, strict=True):
-        for hit in hits:
-            weighted = _weighted(hit, weight, reason)
-            if hit.id not in best or weighted.score > best[hit.id].score:
-                best[hit.id] = weighted
-    ranked = sorted(best.values(), key=lambda hit: -hit.score)
-    kept = ranked if min_score is None else [hit for hit in ranked if hit.score >= min_score]
-    return kept[offset : offset + top_k]
-
-
-def _weighted(hit: Hit, weight: float, reason: str) -> Hit:
-    """The same hit with its score, and the parts that sum to it, times ``weight``."""
-    why = hit.explanation
-    if why is not None:
-        formula = f"{reason}{weight:g} * ({why.formula})" if reason else why.formula
-        why = replace(why, dense=why.dense * weight, sparse=why.sparse * weight, formula=formula)
-    return replace(hit, score=hit.score * weight, explanation=why)
-
-
-def _chosen(offer: Offer, term: str, text: str | None) -> Offer:
-    if offer.term != term:
-        return offer
-    return replace(offer, applied=offer.text == text, ambiguous=False)
+def _settled(offer: Offer, text: str | None, reason: str) -> Offer:
+    meant = offer.text == text
+    return replace(offer, applied=meant, ambiguous=False, short=None, reason=reason if meant else "")
 
 
 def _from_lexicon(
@@ -236,12 +191,27 @@ def _from_lexicon(
         length, found = _longest(words[at:], lexicon)
         span = (words[at].start(), words[at + max(length, 1) - 1].end())
         for entry in found:
-            unsure = entry.meanings and len(entry.texts) > 1
-            use = entry.kind in kinds and not unsure
-            for text in entry.texts:
-                weight = WEIGHTS[entry.kind]
-                yield Offer(query[slice(*span)], text, entry.kind, entry.source, weight, use, unsure, span)
+            yield from _offers(entry, query, span, use=entry.kind in kinds)
         at += max(length, 1)
+
+
+def _offers(entry: Entry, query: str, span: tuple[int, int], *, use: bool) -> Iterator[Offer]:
+    reading = read_sense(entry.texts, query) if entry.ambiguous else None
+    for text in entry.texts:
+        meant = reading is not None and reading.meaning == text
+        sure = not entry.ambiguous or meant
+        yield Offer(
+            term=query[slice(*span)],
+            text=text,
+            kind=entry.kind,
+            source=entry.source,
+            weight=WEIGHTS[entry.kind],
+            applied=use and sure and entry.short is None,
+            ambiguous=use and entry.ambiguous and reading is None,
+            span=span,
+            short=entry.short if use else None,
+            reason=reading.reason if reading and meant else "",
+        )
 
 
 def _longest(words: Sequence[re.Match[str]], lexicon: Lexicon) -> tuple[int, tuple[Entry, ...]]:
