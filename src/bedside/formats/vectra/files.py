@@ -32,15 +32,13 @@ class Item:
     Attributes:
         id: Unique in the index.
         metadata: All of it, or only the indexed keys where there is a ``metadata_file``.
-        vector: float64 ``[d]``, as vectra computes with; items of one index may differ in length.
-        norm: What vectra divides by; ``None`` where it overflowed and JSON could not hold it.
+        vector: float64 ``[d]``, as JSON has it; items of one index may differ in length.
         metadata_file: The side-car file with the whole metadata.
     """
 
     id: str
     metadata: dict[str, Any]
     vector: NDArray[np.float64]
-    norm: float | None
     metadata_file: str | None = None
 
 
@@ -149,12 +147,6 @@ def refuse(where: str, reason: str) -> NoReturn:
     raise UnreadableFileError(where, reason)
 
 
-def norm(vector: NDArray[np.float64]) -> float:
-    """The Euclidean length, with the overflow and underflow that vectra's sum of squares has."""
-    with np.errstate(over="ignore", under="ignore"):
-        return float(np.sqrt(np.dot(vector, vector)))
-
-
 def is_plain(name: str) -> bool:
     """Whether a name is that of a file in the folder, and leads nowhere else."""
     return Path(name).name == name and "\\" not in name and "\0" not in name and name not in (".", "..")
@@ -196,7 +188,6 @@ def _item(raw: Any, where: str) -> Item:
         id=_string(item.get("id"), f"{where}.id"),
         metadata=_object(item.get("metadata") or {}, f"{where}.metadata"),
         vector=_vector(item.get("vector"), f"{where}.vector"),
-        norm=None if length is None else float(length),
         metadata_file=file or None,
     )
 
