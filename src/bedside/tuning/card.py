@@ -8,10 +8,11 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from bedside.tuning.folders import table
 from bedside.tuning.heldout import METRICS
 from bedside.tuning.rows import Data
 from bedside.tuning.settings import Method, TuneSettings
-from bedside.tuning.training import Outcome
+from bedside.tuning.trainer import Course
 
 CARD = "README.md"
 RECORD = "tuning.json"
@@ -23,7 +24,7 @@ def record(
     method: Method,
     data: Data,
     settings: TuneSettings,
-    outcome: Outcome,
+    course: Course,
     metrics: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:
     """Everything that made the model, as JSON: base, data, settings, course, metrics; never a text."""
@@ -32,10 +33,10 @@ def record(
         "method": method,
         "data": {name: {"rows": rows, "sha256": data.hashes[name]} for name, rows in data.counts.items() if rows},
         "settings": asdict(settings),
-        "steps": outcome.steps,
-        "best_step": outcome.best_step,
-        "losses": [list(entry) for entry in outcome.losses],
-        "history": [[step, dict(values)] for step, values in outcome.history],
+        "steps": course.steps,
+        "best_step": course.best_step,
+        "losses": [list(entry) for entry in course.losses],
+        "history": [[step, dict(values)] for step, values in course.measured],
         "metrics": {when: dict(values) for when, values in metrics.items()},
         "versions": {name: version(name) for name in _LIBRARIES},
     }
@@ -48,11 +49,11 @@ def papers(facts: Mapping[str, Any]) -> dict[str, str]:
 
 def _card(facts: Mapping[str, Any]) -> str:
     base, metrics = facts["base"], facts["metrics"]
-    data = _table(
+    data = table(
         ["data", "rows", "SHA-256"],
         [[name, str(entry["rows"]), f"`{entry['sha256'][:16]}`"] for name, entry in facts["data"].items()],
     )
-    settings = _table(["setting", "value"], [[name, f"`{value!r}`"] for name, value in facts["settings"].items()])
+    settings = table(["setting", "value"], [[name, f"`{value!r}`"] for name, value in facts["settings"].items()])
     front = f"base_model: {base['name']}\n" if "/" in base["name"] else ""
     return (
         f"---\n{front}library_name: bedside\npipeline_tag: sentence-similarity\n"
@@ -71,8 +72,4 @@ def _metrics(metrics: Mapping[str, Mapping[str, float]]) -> str:
     if not metrics:
         return "Nothing was held out."
     rows = [[name, *(f"{metrics[when][name]:.4f}" for when in ("before", "after"))] for name in METRICS]
-    return _table(["dense", "before", "after"], rows) + "\n\nTexts are cut at the training length."
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *rows])
+    return table(["dense", "before", "after"], rows) + "\n\nTexts are cut at the training length."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -17,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 from bedside.encoders.load import load_encoder
 from bedside.encoders.prepare import building
 from bedside.encoders.settings import folder_settings
-from bedside.errors import BedsideError, BedsideWarning, InvalidInputError
+from bedside.errors import BedsideError, BedsideWarning
 from bedside.tuning.card import papers, record
-from bedside.tuning.folders import check_finite, new_folder, only_process
+from bedside.tuning.folders import check_finite, new_folder, only_process, open_run, write_whole
 from bedside.tuning.heldout import measure
 from bedside.tuning.network import base_folder, copy_base, open_network, save_network
 from bedside.tuning.options import check_settings
-from bedside.tuning.pairs import Pairs
-from bedside.tuning.rows import Columns, Corpus, Data, check_own_models, gather, prepare_rows, with_prompts
+from bedside.tuning.rows import Columns, Data, Given, check_own_models, gather, prepare_rows, with_prompts
 from bedside.tuning.settings import Method, TuneSettings, check_method
-from bedside.tuning.training import mixed_precision, train
+from bedside.tuning.trainer import mixed_precision
+from bedside.tuning.training import train
 from bedside.tuning.unlabelled import CrossEncoder, QueryGenerator
-from bedside.types import Encoder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from typing_extensions import Unpack
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +57,6 @@ def tune_encoder(
     base: str | os.PathLike[str],
     *,
     output: str | os.PathLike[str],
-    pairs: Pairs | None = None,
-    triples: Pairs | None = None,
-    corpus: Corpus | None = None,
-    held_out: Pairs | None = None,
     method: Method = "contrastive",
     settings: TuneSettings | None = None,
     query_generator: QueryGenerator | None = None,
@@ -69,6 +64,7 @@ def tune_encoder(
     resume: bool = True,
     revision: str | None = None,
     local_files_only: bool = False,
+    **data: Unpack[Given],
 ) -> Tuned:
     """Tune a text encoder for retrieval.
 
@@ -91,11 +87,6 @@ def tune_encoder(
         base: A hub id or a folder. Its pooling, length and prompts are kept; a calibration is not, since it was made
             for other vectors.
         output: A new or empty folder.
-        pairs: What belongs together; see :func:`bedside.tuning.read_pairs`.
-        triples: The same, each row with a negative.
-        corpus: Texts without labels; beside ``pairs`` more passages to mine negatives from.
-        held_out: Pairs for early stopping and the metrics; default: a share of the pairs. For the methods that learn
-            from texts alone, titles and section headings of the corpus where it has any.
         method: See above.
         settings: See :class:`TuneSettings`.
         query_generator: For GPL: several passages to questions for each.
@@ -103,6 +94,7 @@ def tune_encoder(
         resume: Go on with an interrupted run; ``False`` begins again.
         revision: Commit, tag or branch of a hub id.
         local_files_only: Never use the network.
+        **data: ``pairs``, ``triples``, ``corpus``, ``held_out``; see :class:`bedside.tuning.rows.Given`.
 
     Returns:
         The folder, and the metrics before and after.
@@ -124,16 +116,20 @@ def tune_encoder(
         check_own_models(query_generator, cross_encoder)
     target = new_folder(output)
     source, name = base_folder(base, revision=revision, local_files_only=local_files_only)
-    data = gather(method, settings, pairs=pairs, triples=triples, corpus=corpus, held_out=held_out)
+    gathered = gather(method, settings, **data)
     encoder = load_encoder(source, device=settings.device)
     facts = {"name": name, "fingerprint": encoder.fingerprint}
     with only_process(target):
-        run = _open_run(target, source, _digest(facts, method, data, settings), resume=resume)
+        known = {"base": facts, "method": method, "settings": asdict(settings), "data": dict(gathered.hashes)}
+        run = open_run(target, known, resume=resume)
         with _nothing_left_of_a_refused(run):
+            if not (run / "base").is_dir():
+                with building(run / "base") as folder:
+                    copy_base(source, folder)
             mixed_precision(settings.precision, settings.device)
             network = open_network(run / "base", settings, layers=settings.layers if method == "distill" else None)
-            columns = _rows(run, method, data, settings, encoder, query_generator, cross_encoder)
-        return _run(run, target, facts, method, network, columns, data, settings)
+            columns = _rows(run, method, gathered, settings, encoder, query_generator, cross_encoder)
+        return _run(run, target, facts, method, network, columns, gathered, settings)
 
 
 def _run(
@@ -149,27 +145,21 @@ def _run(
     known = folder_settings(run / "base")
     prompts = (known.query_prompt, known.document_prompt)
 
-    def held_out_metrics(tuned: Any) -> Mapping[str, float]:
-        return {} if data.held_out is None else measure(tuned, data.held_out, prompts, settings.mini_batch)
+    def metrics() -> Mapping[str, float]:
+        return {} if data.held_out is None else measure(network, data.held_out, prompts, settings.mini_batch)
 
-    before = held_out_metrics(network)
-    outcome = train(
-        network,
-        method,
-        with_prompts(columns, prompts),
-        settings,
-        run / "checkpoints",
-        held_out_metrics if data.held_out else None,
-    )
+    before = metrics()
+    rows = with_prompts(columns, prompts)
+    course = train(network, method, rows, settings, run, metrics if data.held_out else None)
     check_finite(network, run)
-    after = held_out_metrics(network)
+    after = metrics()
     if before and after["nDCG@10"] < before["nDCG@10"]:
         warnings.warn(
             f"tuning made held-out nDCG@10 worse: {before['nDCG@10']:.3f} before, {after['nDCG@10']:.3f} after",
             BedsideWarning,
             stacklevel=3,
         )
-    facts = record(base, method, data, settings, outcome, {"before": before, "after": after} if before else {})
+    facts = record(base, method, data, settings, course, {"before": before, "after": after} if before else {})
     with building(target) as folder:
         save_network(network, run / "base", folder, papers=papers(facts))
     shutil.rmtree(run)
@@ -177,47 +167,13 @@ def _run(
     return Tuned(target, before, after, facts)
 
 
-def _rows(
-    run: Path,
-    method: Method,
-    data: Data,
-    settings: TuneSettings,
-    encoder: Encoder,
-    query_generator: QueryGenerator | None,
-    cross_encoder: CrossEncoder | None,
-) -> Columns:
+def _rows(run: Path, method: Method, data: Data, settings: TuneSettings, *models: Any) -> Columns:
     """The training rows, made once: a resumed run learns from the very same."""
     file = run / "rows.json"
     if not file.is_file():
-        made = prepare_rows(method, data, settings, encoder, query_generator, cross_encoder)
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(made), "utf-8")
-        part.replace(file)
+        write_whole(file, json.dumps(prepare_rows(method, data, settings, *models)))
     columns: Columns = json.loads(file.read_text("utf-8"))
     return columns
-
-
-def _open_run(target: Path, source: Path, digest: str, *, resume: bool) -> Path:
-    """The folder of a run: a new one, or that of an interrupted run with the same digest.
-
-    Raises:
-        InvalidInputError: It belongs to a run of other data or settings.
-    """
-    run = target.with_name(f"{target.name}.run")
-    if run.exists() and not resume:
-        shutil.rmtree(run)
-    if (run / "run.json").is_file():
-        if json.loads((run / "run.json").read_text("utf-8")) != {"digest": digest}:
-            raise InvalidInputError(
-                f"{run} holds an interrupted run with another base, data or settings; resume=False discards it"
-            )
-        return run
-    shutil.rmtree(run, ignore_errors=True)
-    run.mkdir(mode=0o700)
-    copy_base(source, run / "base")
-    (run / "checkpoints").mkdir()
-    (run / "run.json").write_text(json.dumps({"digest": digest}), "utf-8")
-    return run
 
 
 @contextmanager
@@ -226,11 +182,6 @@ def _nothing_left_of_a_refused(run: Path) -> Iterator[None]:
     try:
         yield
     except BedsideError:
-        if not any((run / "checkpoints").iterdir()):
+        if not any(run.glob("checkpoint-*")):
             shutil.rmtree(run)
         raise
-
-
-def _digest(base: Mapping[str, Any], method: Method, data: Data, settings: TuneSettings) -> str:
-    parts = [dict(base), method, asdict(settings), dict(data.hashes)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bedside.tuning.cost import FORWARD, memory, parameters, seconds
 from bedside.tuning.network import base_folder, copy_base, open_network
 from bedside.tuning.options import check_settings
-from bedside.tuning.pairs import Pairs
-from bedside.tuning.rows import Corpus, Data, gather
+from bedside.tuning.rows import Data, Given, gather
 from bedside.tuning.settings import Method, TuneSettings, check_method
-from bedside.tuning.training import mixed_precision, steps
+from bedside.tuning.trainer import mixed_precision
+from bedside.tuning.training import in_batches
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from typing_extensions import Unpack
 
-_FORWARD = 1 / 3  # of forward and backward, which costs twice as much again
 # Passes of a step over its texts, against one forward and backward: gradient caching reads every text once more, and
 # TSDAE's decoder is as large as the encoder.
 _PASSES: Mapping[Method, float] = {"contrastive": 4 / 3, "simcse": 4 / 3, "tsdae": 2.0, "gpl": 1.0, "distill": 1.0}
@@ -41,9 +41,7 @@ class TunePlan:
         trainable: Of them, those that are trained.
         seconds: Estimated from one timed pass on this machine, held-out measurements included, mining and the caller's
             own models left out.
-        memory: Bytes: weights, gradients, AdamW's two moments, and the activations of ``mini_batch`` texts, estimated
-            for a transformer's layers in float32 as ``2 b t h (34 + 5 a t / h)`` each (Korthikanti et al. 2022, in half
-            precision).
+        memory: Bytes, with the activations of ``mini_batch`` texts; see :func:`bedside.tuning.cost.memory`.
     """
 
     method: str
@@ -60,14 +58,11 @@ class TunePlan:
 def plan_tuning(
     base: str | os.PathLike[str],
     *,
-    pairs: Pairs | None = None,
-    triples: Pairs | None = None,
-    corpus: Corpus | None = None,
-    held_out: Pairs | None = None,
     method: Method = "contrastive",
     settings: TuneSettings | None = None,
     revision: str | None = None,
     local_files_only: bool = False,
+    **data: Unpack[Given],
 ) -> TunePlan:
     """Read and check the data, load the base, time one pass, and change nothing.
 
@@ -77,25 +72,29 @@ def plan_tuning(
     settings = check_settings(TuneSettings, settings)
     mixed_precision(settings.precision, settings.device)
     source, _ = base_folder(base, revision=revision, local_files_only=local_files_only)
-    data = gather(method, settings, pairs=pairs, triples=triples, corpus=corpus, held_out=held_out)
+    gathered = gather(method, settings, **data)
     with tempfile.TemporaryDirectory() as folder:
         copied = copy_base(source, Path(folder) / "base")
         network = open_network(copied, settings, layers=settings.layers if method == "distill" else None)
-    texts = _training_texts(data)
+    texts = _training_texts(gathered)
     lengths = [len(ids) for ids in network.tokenizer(texts[:_SAMPLE], truncation=True)["input_ids"]]
-    rows = max(1, settings.negatives) * len(data.pairs) or len(data.texts)
-    every = sum(p.numel() for p in network.parameters())
-    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    rows = max(1, settings.negatives) * len(gathered.pairs) or len(gathered.texts)
+    transformer: Any = network[0]
     return TunePlan(
         method,
-        dict(data.counts),
+        dict(gathered.counts),
         rows,
-        steps(rows, settings),
+        in_batches(method, rows, settings).steps(settings.epochs),
         sum(lengths) / len(lengths),
-        every,
-        trained,
-        _seconds(network, texts, data, rows, method, settings),
-        4 * (every + 3 * trained) + _activations(network, max(lengths), settings),
+        **parameters(network),
+        seconds=_seconds(network, texts, gathered, rows, method, settings),
+        memory=memory(
+            network,
+            transformer.auto_model.config,
+            settings.mini_batch,
+            max(lengths),
+            gradient_checkpointing=settings.gradient_checkpointing,
+        ),
     )
 
 
@@ -111,17 +110,16 @@ def _seconds(
     network: SentenceTransformer, texts: Sequence[str], data: Data, rows: int, method: Method, settings: TuneSettings
 ) -> float:
     batch = list(texts[: 2 * settings.mini_batch])
-    _pass(network, batch[:1])  # the first call also sets up what later ones reuse
-    began = time.perf_counter()
-    _pass(network, batch)
-    each = (time.perf_counter() - began) / len(batch)
+    each = seconds(lambda some: _pass(network, list(some)), batch) / len(batch)
     columns = {"contrastive": 3 if settings.negatives else 2, "simcse": 2, "gpl": 3}.get(method, 1)
     training = each * rows * columns * _PASSES[method] * settings.epochs
     if data.held_out is None:
         return training
     every = settings.checkpoint_steps
-    times = 2 + (settings.epochs if every is None else steps(rows, settings) // every)
-    return training + each * _FORWARD * times * (len(data.held_out.queries) + len(data.held_out.documents))
+    times = 2 + (
+        settings.epochs if every is None else in_batches(method, rows, settings).steps(settings.epochs) // every
+    )
+    return training + each * FORWARD * times * (len(data.held_out.queries) + len(data.held_out.documents))
 
 
 def _pass(network: SentenceTransformer, texts: list[str]) -> None:
@@ -131,11 +129,3 @@ def _pass(network: SentenceTransformer, texts: list[str]) -> None:
         "sentence_embedding"
     ].sum().backward()
     network.zero_grad()
-
-
-def _activations(network: SentenceTransformer, tokens: int, settings: TuneSettings) -> int:
-    transformer: Any = network[0]
-    config = transformer.auto_model.config
-    hidden, heads = config.hidden_size, config.num_attention_heads
-    layers = 1 if settings.gradient_checkpointing else config.num_hidden_layers
-    return int(layers * 2 * settings.mini_batch * tokens * hidden * (34 + 5 * heads * tokens / hidden))

@@ -1,10 +1,11 @@
-"""The folder that a run writes, and what may be written there."""
+"""The folders of a run: the one that it writes, the one beside it that an interrupted run leaves, and their cards."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bedside.errors import InvalidInputError
+
+RUN_FILE = "run.json"
 
 
 def new_folder(output: object) -> Path:
@@ -47,6 +50,50 @@ def only_process(target: Path) -> Iterator[None]:
         with suppress(OSError):  # Windows removes no file that is open
             Path(lock.lock_file).unlink()
         lock.release()
+
+
+def open_run(target: Path, facts: Mapping[str, Any], *, resume: bool) -> Path:
+    """The folder of a run, ``OUTPUT.run``: a new one, or that of an interrupted run with the same facts.
+
+    Args:
+        target: The folder that the run is to write.
+        facts: What the two runs must have in common, as JSON holds it.
+        resume: ``False`` removes an interrupted run, whatever it was.
+
+    Raises:
+        InvalidInputError: it is that of a run with other facts, or it holds no run.
+    """
+    run = target.with_name(f"{target.name}.run")
+    file = run / RUN_FILE
+    known = json.loads(json.dumps(facts))
+    if run.exists() and not resume:
+        shutil.rmtree(run)
+    if file.is_file():
+        other = json.loads(file.read_text("utf-8"))
+        changed = sorted(name for name in known if other.get(name) != known[name])
+        if changed:
+            raise InvalidInputError(
+                f"{run}: an interrupted run with other {', '.join(changed)}; start it as it was, or remove it with "
+                "resume=False"
+            )
+        return run
+    if run.exists() and any(run.iterdir()):
+        raise InvalidInputError(f"{run}: it exists and holds no run")
+    run.mkdir(mode=0o700, exist_ok=True)
+    write_whole(file, json.dumps(known, indent=2))
+    return run
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file so that a killed process leaves all of it or nothing."""
+    draft = file.with_name(f".{file.name}")
+    draft.write_text(text, "utf-8")
+    draft.replace(file)
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A table of a model card, in Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *rows])
 
 
 def check_finite(model: Any, run: Path) -> None:

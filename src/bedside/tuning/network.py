@@ -21,6 +21,7 @@ from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.errors import InvalidInputError, InvalidModelError
 from bedside.tuning.quiet import quiet_transformers
 from bedside.tuning.settings import TuneSettings
+from bedside.tuning.trainer import adapters, merged
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -62,7 +63,7 @@ def base_folder(base: object, **where: Any) -> tuple[Path, str]:
 
 def copy_base(source: Path, target: Path) -> Path:
     """Copy a base with its tokenizer, so that a run that is resumed starts from the same bytes."""
-    target.mkdir(parents=True)
+    target.mkdir(exist_ok=True)
     copy_model(source, target)
     for file in (CALIBRATION_FILE, "README.md"):
         (target / file).unlink(missing_ok=True)
@@ -104,8 +105,7 @@ def open_network(folder: Path, settings: TuneSettings, *, layers: int | None = N
     modules += [Normalize()] if known.normalize else []
     network = SentenceTransformer(modules=modules, device=str(device))
     _check_tokens(network, folder)
-    if settings.lora_rank is not None:
-        _add_adapters(network, settings)
+    transformer.model = adapters(transformer.model, settings, target_modules="all-linear")
     return network
 
 
@@ -118,7 +118,8 @@ def save_network(network: SentenceTransformer, base: Path, target: Path, *, pape
         target: Where it is written.
         papers: File names and contents to be put beside it.
     """
-    _merge_adapters(network)
+    transformer: Any = network[0]
+    transformer.model = merged(transformer.model)
     _drop_new_pooler(network, base)
     with quiet_transformers():
         network.save_pretrained(str(target), create_model_card=False)
@@ -165,22 +166,6 @@ def _keep_layers(network: Any, count: int) -> None:
     kept = [round((i + 1) * len(stack) / count) - 1 for i in range(count)]
     network.encoder.layer = torch.nn.ModuleList([stack[i] for i in kept])
     network.config.num_hidden_layers = count
-
-
-def _add_adapters(network: SentenceTransformer, settings: TuneSettings) -> None:
-    with needs("tuning"):
-        from peft import LoraConfig, get_peft_model
-    rank = settings.lora_rank or 1
-    alpha = settings.lora_alpha if settings.lora_alpha is not None else 2 * rank
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear")  # type: ignore[arg-type]
-    transformer: Any = network[0]
-    transformer.model = get_peft_model(transformer.model, config)
-
-
-def _merge_adapters(network: SentenceTransformer) -> None:
-    transformer: Any = network[0]
-    if hasattr(transformer.model, "merge_and_unload"):
-        transformer.model = transformer.model.merge_and_unload()
 
 
 def _drop_new_pooler(network: SentenceTransformer, base: Path) -> None:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -25,6 +25,23 @@ Corpus: TypeAlias = "str | os.PathLike[str] | Iterable[Document | str]"
 Columns: TypeAlias = dict[str, list[Any]]
 
 _FROM_CORPUS = ("tsdae", "simcse", "gpl", "distill")
+
+
+class Given(TypedDict, total=False):
+    """What the caller gives to learn from.
+
+    Attributes:
+        pairs: What belongs together; see :func:`bedside.tuning.read_pairs`.
+        triples: The same, each row with a negative.
+        corpus: Texts without labels; beside ``pairs`` more passages to mine negatives from.
+        held_out: Pairs for early stopping and the metrics; default: a share of the pairs. For the methods that learn
+            from texts alone, titles and section headings of the corpus where it has any.
+    """
+
+    pairs: Pairs | None
+    triples: Pairs | None
+    corpus: Corpus | None
+    held_out: Pairs | None
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bedside.encoders.checkpoint import BIO_CLINICALBERT
+from bedside.tuning.cost import FORWARD, memory, parameters, seconds
 from bedside.tuning.options import check_settings
 from bedside.tuning.tasks.checks import Problem
 from bedside.tuning.tasks.data import gather
@@ -17,8 +17,7 @@ from bedside.tuning.tasks.reading import Source
 from bedside.tuning.tasks.settings import TaskSettings
 from bedside.tuning.tasks.tokens import Row
 from bedside.tuning.tasks.tune import Setup, set_up
-
-_PREDICTING = 1 / 3  # forward alone against forward and backward, which costs twice as much again
+from bedside.tuning.trainer import Batches
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,7 @@ class TaskPlan:
         parameters: Of the model.
         trainable: Of them, those that are trained.
         seconds: Estimated from one timed step on this machine; early stopping makes it less.
-        memory: Bytes: weights, gradients, AdamW's two moments, and activations of the longest batch, which are
-            estimated for a transformer's layers in float32 as ``2 b t h (34 + 5 a t / h)`` each (Korthikanti et al.,
-            Reducing Activation Recomputation in Large Transformer Models, 2022, in half precision).
+        memory: Bytes, with the activations of the longest batch; see :func:`bedside.tuning.cost.memory`.
     """
 
     kind: Kind
@@ -67,17 +64,8 @@ def plan_task(
 ) -> TaskPlan:
     """Read and check the data, load the model, time one step, and change nothing.
 
-    Args:
-        kind: ``"classification"``, ``"ner"``, ``"qa"`` or ``"relations"``.
-        train: See :func:`bedside.tuning.tasks.tune_classifier`, also for the rest.
-        base: Hub id or folder of the encoder.
-        valid: Validation data.
-        test: Test data.
-        settings: How it would be trained.
-
-    Raises:
-        InvalidInputError: the data cannot be read, or a setting is wrong.
-        ModelNotFoundError, InvalidModelError: there is no such encoder.
+    Arguments and errors are those of :func:`bedside.tuning.tasks.tune_classifier`, with the ``kind`` before them:
+    ``"classification"``, ``"ner"``, ``"qa"`` or ``"relations"``.
     """
     settings = check_settings(TaskSettings, settings)
     data = gather(kind, train, valid, test, settings)
@@ -92,18 +80,21 @@ def plan_task(
 
 
 def _figures(setup: Setup, settings: TaskSettings) -> dict[str, Any]:
-    every = [p.numel() for p in setup.model.parameters()]
-    trained = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
-    tokens = sum(len(row.ids) for row in setup.rows)
-    batches = -(-len(setup.rows) // settings.batch_size)
+    lengths = [len(row.ids) for row in setup.rows]
+    batches = Batches(len(lengths), settings.batch_size, settings.accumulation)
     return {
-        "windows": len(setup.rows),
-        "tokens": tokens,
-        "steps": settings.epochs * -(-batches // settings.accumulation),
-        "parameters": sum(every),
-        "trainable": trained,
-        "seconds": _seconds(setup, settings, tokens),
-        "memory": 4 * (sum(every) + 3 * trained) + _activations(setup.model.config, setup.rows, settings),
+        "windows": len(lengths),
+        "tokens": sum(lengths),
+        "steps": batches.steps(settings.epochs),
+        **parameters(setup.model),
+        "seconds": _seconds(setup, settings, sum(lengths)),
+        "memory": memory(
+            setup.model,
+            setup.model.config,
+            settings.batch_size,
+            max(lengths),
+            gradient_checkpointing=settings.gradient_checkpointing,
+        ),
     }
 
 
@@ -111,13 +102,10 @@ def _seconds(setup: Setup, settings: TaskSettings, tokens: int) -> float:
     """Time of all epochs, and of measuring the validation data after each."""
     batches = _batches(setup.rows, settings)
     sample = batches[0]
-    _step(setup, sample[:1])  # the first call also sets up what later ones reuse
-    began = time.perf_counter()
-    _step(setup, sample)
-    each = (time.perf_counter() - began) / (len(sample) * max(len(row.ids) for row in sample))
+    each = seconds(lambda rows: _step(setup, rows), sample) / (len(sample) * max(len(row.ids) for row in sample))
     padded = sum(max(len(row.ids) for row in batch) * len(batch) for batch in batches)
     valid = len(setup.data.valid) / max(1, len(setup.data.train)) * tokens
-    return each * settings.epochs * (padded + _PREDICTING * valid)
+    return each * settings.epochs * (padded + FORWARD * valid)
 
 
 def _step(setup: Setup, rows: Sequence[Row]) -> None:
@@ -137,10 +125,3 @@ def _batches(rows: Sequence[Row], settings: TaskSettings) -> list[list[Row]]:
 
     order = list(ByLength([len(row.ids) for row in rows], settings.batch_size, settings.seed))
     return [[rows[i] for i in order[a : a + settings.batch_size]] for a in range(0, len(order), settings.batch_size)]
-
-
-def _activations(config: Any, rows: Sequence[Row], settings: TaskSettings) -> int:
-    length, hidden = max(len(row.ids) for row in rows), int(config.hidden_size)
-    layers = 1 if settings.gradient_checkpointing else int(config.num_hidden_layers)
-    each = 34 + 5 * int(config.num_attention_heads) * length / hidden
-    return int(2 * settings.batch_size * length * hidden * each * layers)

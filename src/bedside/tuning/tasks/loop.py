@@ -1,73 +1,26 @@
-"""The training loop, which is transformers' own: configured here, measured by the task, resumed where it stopped."""
+"""What the heads add to the training loop: their loss, batches of similar length, adapters beside a whole head."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bedside.encoders.extras import needs
-from bedside.tuning.quiet import quiet_transformers
 from bedside.tuning.tasks.ner import IGNORED
 from bedside.tuning.tasks.network import inputs, stacked, takes_types
 from bedside.tuning.tasks.settings import TaskSettings
 from bedside.tuning.tasks.task import Metrics, Task
 from bedside.tuning.tasks.tokens import Row
-from bedside.tuning.training import mixed_precision
+from bedside.tuning.trainer import Batches, Course, adapters, run_trainer
 
 with needs("tuning"):
     import torch
     import torch.nn.functional as F  # noqa: N812 - the name that every torch user reads
-    from peft import LoraConfig, get_peft_model
     from torch import Tensor
-    from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainingArguments
-
-_STATE = "trainer_state.json"
-
-
-@dataclass(frozen=True)
-class History:
-    """What happened in the loop.
-
-    Attributes:
-        steps: Optimiser steps taken.
-        losses: Training loss by step, at each measurement.
-        measured: Validation metrics by step.
-    """
-
-    steps: int
-    losses: tuple[tuple[int, float], ...]
-    measured: tuple[tuple[int, Metrics], ...]
-
-
-class _Trainer(Trainer):
-    """Measures whole texts with the task's own prediction instead of windows with the loop's."""
-
-    def __init__(self, measure: Callable[[], Metrics] | None, **given: Any) -> None:
-        self._measure = measure
-        super().__init__(**given)
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> ByLength:  # noqa: ARG002 - the loop's own place for it
-        rows: Any = self.train_dataset
-        return ByLength([len(row.ids) for row in rows], self._train_batch_size, self.args.seed)
-
-    def evaluate(
-        self,
-        eval_dataset: Any = None,  # noqa: ARG002 - the signature of the class above
-        ignore_keys: Any = None,  # noqa: ARG002
-        metric_key_prefix: str = "eval",
-    ) -> Metrics:
-        found = self._measure() if self._measure is not None else {}
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
+    from transformers import Trainer, TrainingArguments
 
 
 def train(
@@ -81,8 +34,8 @@ def train(
     several: bool,
     weights: Sequence[float] | None,
     measure: Callable[[], Metrics] | None,
-) -> History:
-    """Train ``model`` in place, from the last whole checkpoint in ``folder`` if there is one.
+) -> Course:
+    """Train ``model`` in place; see :func:`bedside.tuning.trainer.run_trainer`.
 
     Args:
         model: One of transformers' models, with adapters or without.
@@ -106,29 +59,33 @@ def train(
 
     if settings.gradient_checkpointing:  # on the model: the loop's own switch changes its name within transformers 5
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    trainer = _Trainer(
+    return run_trainer(
+        _Trainer,
+        TrainingArguments,
+        settings,
+        folder,
+        Batches(len(rows), settings.batch_size, settings.accumulation),
         measure,
+        task.primary,
+        keep_best=settings.keep_best,
+        arguments={"remove_unused_columns": False, "label_names": ["labels"]},
         model=model,
-        args=_arguments(settings, folder, measured=measure is not None, primary=task.primary),
         train_dataset=_Rows(rows),
-        eval_dataset=_Rows(()),
         data_collator=collate,
         compute_loss_func=loss_function(task.architecture, weights, several=several),
-        callbacks=_callbacks(settings),
     )
-    trainer.remove_callback(PrinterCallback)  # it prints to standard output
-    with quiet_transformers():
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    log = trainer.state.log_history
-    losses = tuple((int(entry["step"]), float(entry["loss"])) for entry in log if "loss" in entry)
-    return History(trainer.state.global_step, losses, tuple(_measured(entry) for entry in log if _is_measured(entry)))
+
+
+class _Trainer(Trainer):
+    """Puts windows of similar length into one batch."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> ByLength:  # noqa: ARG002 - the loop's own place for it
+        rows: Any = self.train_dataset
+        return ByLength([len(row.ids) for row in rows], self._train_batch_size, self.args.seed)
 
 
 def with_adapters(model: Any, settings: TaskSettings) -> Any:
     """Freeze ``model`` and put low-rank adapters on the encoder's linear layers; the head is trained as a whole."""
-    rank = settings.lora_rank
-    if rank is None:
-        return model
     body = model.base_model_prefix
     heads = [name for name, part in model.named_children() if name != body and any(True for _ in part.parameters())]
     pooler = [f"{body}.pooler"] if getattr(getattr(model, body), "pooler", None) is not None else []
@@ -137,16 +94,7 @@ def with_adapters(model: Any, settings: TaskSettings) -> Any:
         for name, part in model.named_modules()
         if isinstance(part, torch.nn.Linear) and name.startswith(f"{body}.") and ".pooler." not in name
     ]
-    alpha = 2 * rank if settings.lora_alpha is None else settings.lora_alpha
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=linear, modules_to_save=[*heads, *pooler])  # type: ignore[arg-type]
-    with torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
-        return get_peft_model(model, config)
-
-
-def merged(model: Any) -> Any:
-    """The plain model, adapters added to its weights."""
-    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    return adapters(model, settings, target_modules=linear, modules_to_save=[*heads, *pooler])
 
 
 def loss_function(
@@ -171,22 +119,6 @@ def loss_function(
         return summed / items
 
     return loss
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end: its state, which is written last, can be read.
-
-    A torn one, from a process that was killed while writing, is removed.
-    """
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    for path in found:
-        try:
-            json.loads((path / _STATE).read_text("utf-8"))
-        except (OSError, ValueError):
-            shutil.rmtree(path)
-        else:
-            return str(path)
-    return None
 
 
 class ByLength(torch.utils.data.Sampler[int]):
@@ -233,51 +165,3 @@ class _Rows(torch.utils.data.Dataset[Row]):
 
     def __getitem__(self, place: int) -> Row:
         return self._rows[place]
-
-
-def _arguments(settings: TaskSettings, folder: Path, *, measured: bool, primary: str) -> TrainingArguments:
-    steps = settings.checkpoint_steps
-    when = "epoch" if steps is None else "steps"
-    return TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulation,
-        warmup_steps=settings.warmup,
-        weight_decay=settings.weight_decay,
-        seed=settings.seed,
-        eval_strategy=when if measured else "no",
-        eval_steps=steps,
-        save_strategy=when,
-        save_steps=steps or 500,
-        save_total_limit=2,
-        logging_strategy=when,
-        logging_steps=steps or 500,
-        load_best_model_at_end=measured and settings.keep_best,
-        metric_for_best_model=primary if measured else None,
-        greater_is_better=True if measured else None,
-        restore_callback_states_from_checkpoint=True,
-        **mixed_precision(settings.precision, settings.device),
-        use_cpu=settings.device == "cpu",
-        remove_unused_columns=False,
-        label_names=["labels"],
-        report_to="none",
-        disable_tqdm=not sys.stderr.isatty(),
-        dataloader_pin_memory=False,
-    )
-
-
-def _callbacks(settings: TaskSettings) -> list[Any]:
-    patience = settings.early_stopping
-    return [] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)]
-
-
-def _is_measured(entry: dict[str, Any]) -> bool:
-    return any(name.startswith("eval_") for name in entry)
-
-
-def _measured(entry: dict[str, Any]) -> tuple[int, Metrics]:
-    return entry["step"], {
-        name.removeprefix("eval_"): float(value) for name, value in entry.items() if name.startswith("eval_")
-    }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside.encoders.prepare import building, write_manifest, write_tokenizer
+from bedside.tuning.folders import table
 from bedside.tuning.quiet import quiet_transformers
 from bedside.tuning.tasks.task import TASK_FILE, Spec
 
@@ -51,11 +52,11 @@ def card(spec: Spec, facts: Mapping[str, Any]) -> str:
         f"---\n{head}tags:\n- clinical\n---\n\n# {spec.kind}, tuned from {facts['base']}\n\n"
         f'```python\nfrom bedside.tuning import load_task\n\ntask = load_task("FOLDER")\n```\n\n'
         f"## Base\n\n{facts['base']}, weights SHA-256 {', '.join(f'`{h}`' for h in facts['base_sha256'])}.\n\n"
-        f"## Data\n\n{_table(['split', 'examples', 'labels', 'SHA-256'], data)}\n\n{_held_out(facts)}"
+        f"## Data\n\n{table(['split', 'examples', 'labels', 'SHA-256'], data)}\n\n{_held_out(facts)}"
         f"## Metrics\n\n{_metrics(facts)}\n\n"
         f"## Settings\n\n{facts['steps']} steps on {facts['windows']:,} windows, {facts['trainable']:,} of "
         f"{facts['parameters']:,} parameters trained, {facts['versions']}.\n\n"
-        f"{_table(['setting', 'value'], settings)}\n"
+        f"{table(['setting', 'value'], settings)}\n"
     )
 
 
@@ -70,7 +71,7 @@ def _metrics(facts: Mapping[str, Any]) -> str:
     ]
     rows = [[name, *(f"{metrics[key][name]:.3f}" for _, key in columns)] for name in metrics["after"]]
     where = {"test": "the test data", "valid": "the validation data, which also chose the weights"}[metrics["split"]]
-    return f"On {where}:\n\n{_table(['metric', *(title for title, _ in columns)], rows)}"
+    return f"On {where}:\n\n{table(['metric', *(title for title, _ in columns)], rows)}"
 
 
 def _held_out(facts: Mapping[str, Any]) -> str:
@@ -80,8 +81,3 @@ def _held_out(facts: Mapping[str, Any]) -> str:
 def _counts(labels: Mapping[str, int]) -> str:
     shown = [f"{label} {count:,}" for label, count in list(labels.items())[:30]]
     return ", ".join([*shown, "…"] if len(labels) > len(shown) else shown) or "–"
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from bedside.encoders.artefacts import weight_files
 from bedside.encoders.checkpoint import BIO_CLINICALBERT, Checkpoint, resolve
@@ -20,7 +19,8 @@ from bedside.encoders.extras import needs
 from bedside.encoders.prepare import file_hashes, prepared
 from bedside.encoders.settings import positions
 from bedside.errors import InvalidInputError, InvalidModelError
-from bedside.tuning.folders import check_finite, new_folder, only_process
+from bedside.tuning.cost import parameters
+from bedside.tuning.folders import check_finite, new_folder, only_process, open_run
 from bedside.tuning.options import check_settings
 from bedside.tuning.tasks.checks import refuse
 from bedside.tuning.tasks.data import Data, gather
@@ -30,10 +30,12 @@ from bedside.tuning.tasks.reading import Source
 from bedside.tuning.tasks.settings import TaskSettings
 from bedside.tuning.tasks.task import Metrics, Spec, Task, class_weights
 from bedside.tuning.tasks.tokens import Row, TaskTokenizer
-from bedside.tuning.training import mixed_precision
+from bedside.tuning.trainer import merged, mixed_precision
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 log = logging.getLogger(__name__)
-RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,25 @@ class Setup:
     weights: list[float] | None
 
 
-def tune_classifier(
-    train: Source,
-    output: str | os.PathLike[str],
-    *,
-    base: str | os.PathLike[str] = BIO_CLINICALBERT,
-    valid: Source | None = None,
-    test: Source | None = None,
-    settings: TaskSettings | None = None,
-) -> TuningReport:
+class TuneOptions(TypedDict, total=False):
+    """What :func:`tune_classifier`, :func:`tune_ner`, :func:`tune_qa` and :func:`tune_relations` take by name.
+
+    Attributes:
+        base: Hub id or folder of the encoder; the default is Bio_ClinicalBERT.
+        valid: What the best weights are chosen by; without it, ``settings.holdout`` of the training texts.
+        test: What the result is measured on; without it, the validation data.
+        settings: How it is trained.
+        resume: Go on with an interrupted run; ``False`` begins again.
+    """
+
+    base: str | os.PathLike[str]
+    valid: Source | None
+    test: Source | None
+    settings: TaskSettings | None
+    resume: bool
+
+
+def tune_classifier(train: Source, output: str | os.PathLike[str], **options: Unpack[TuneOptions]) -> TuningReport:
     """Tune a classifier of texts: one label each, or several where the data has lists of labels.
 
     The data is read and checked before anything is trained. A run that was interrupted goes on from its last checkpoint
@@ -95,10 +107,7 @@ def tune_classifier(
         train: JSON Lines, CSV, a ``datasets.Dataset``, :class:`TextExample` objects or dicts; see
             :func:`read_examples`.
         output: A new folder. Checkpoints stand beside it, in ``<output>.run``, until it is written.
-        base: Hub id or folder of the encoder.
-        valid: What the best weights are chosen by; without it, ``settings.holdout`` of the training texts.
-        test: What the result is measured on; without it, the validation data.
-        settings: How it is trained.
+        **options: See :class:`TuneOptions`.
 
     Returns:
         Metrics before and after, and those of the majority class.
@@ -113,58 +122,32 @@ def tune_classifier(
         >>> report.after["macro_f1"] > report.baseline["macro_f1"]  # doctest: +SKIP
         True
     """
-    return tune("classification", train, output, base=base, valid=valid, test=test, settings=settings)
+    return tune("classification", train, output, **options)
 
 
-def tune_ner(
-    train: Source,
-    output: str | os.PathLike[str],
-    *,
-    base: str | os.PathLike[str] = BIO_CLINICALBERT,
-    valid: Source | None = None,
-    test: Source | None = None,
-    settings: TaskSettings | None = None,
-) -> TuningReport:
-    """Tune a tagger of entities; arguments and errors are those of :func:`tune_classifier`.
+def tune_ner(train: Source, output: str | os.PathLike[str], **options: Unpack[TuneOptions]) -> TuningReport:
+    """Tune a tagger of entities; see :func:`tune_classifier`.
 
-    ``train``, ``valid`` and ``test`` also take CoNLL files and :class:`NerExample` objects. The report's baseline is a
-    dictionary of the training entities.
+    The data may also be CoNLL files and :class:`NerExample` objects. The baseline is a dictionary of the training
+    entities.
     """
-    return tune("ner", train, output, base=base, valid=valid, test=test, settings=settings)
+    return tune("ner", train, output, **options)
 
 
-def tune_qa(
-    train: Source,
-    output: str | os.PathLike[str],
-    *,
-    base: str | os.PathLike[str] = BIO_CLINICALBERT,
-    valid: Source | None = None,
-    test: Source | None = None,
-    settings: TaskSettings | None = None,
-) -> TuningReport:
-    """Tune an extractive question answerer; arguments and errors are those of :func:`tune_classifier`.
+def tune_qa(train: Source, output: str | os.PathLike[str], **options: Unpack[TuneOptions]) -> TuningReport:
+    """Tune an extractive question answerer on :class:`QaExample` objects or their fields; see :func:`tune_classifier`.
 
-    ``train``, ``valid`` and ``test`` hold :class:`QaExample` objects or their fields. The report's baseline is the
-    first words of each context.
+    The baseline is the first words of each context.
     """
-    return tune("qa", train, output, base=base, valid=valid, test=test, settings=settings)
+    return tune("qa", train, output, **options)
 
 
-def tune_relations(
-    train: Source,
-    output: str | os.PathLike[str],
-    *,
-    base: str | os.PathLike[str] = BIO_CLINICALBERT,
-    valid: Source | None = None,
-    test: Source | None = None,
-    settings: TaskSettings | None = None,
-) -> TuningReport:
-    """Tune a classifier of pairs of entities; arguments and errors are those of :func:`tune_classifier`.
+def tune_relations(train: Source, output: str | os.PathLike[str], **options: Unpack[TuneOptions]) -> TuningReport:
+    """Tune a classifier of pairs of entities on :class:`RelationExample` objects or their fields.
 
-    ``train``, ``valid`` and ``test`` hold :class:`RelationExample` objects or their fields. The report's baseline is
-    the most frequent relation for every pair.
+    See :func:`tune_classifier`. The baseline is the most frequent relation for every pair.
     """
-    return tune("relations", train, output, base=base, valid=valid, test=test, settings=settings)
+    return tune("relations", train, output, **options)
 
 
 def tune(
@@ -176,6 +159,7 @@ def tune(
     valid: Source | None = None,
     test: Source | None = None,
     settings: TaskSettings | None = None,
+    resume: bool = True,
 ) -> TuningReport:
     """Tune the head of one kind of task; see :func:`tune_classifier`."""
     began, settings = time.monotonic(), check_settings(TaskSettings, settings)
@@ -184,7 +168,7 @@ def tune(
     refuse(data.problems, settings.allow)
     setup = set_up(base, data, settings)
     with only_process(target):
-        run = _run_folder(target, setup, settings)
+        run = open_run(target, _facts(setup, settings), resume=resume)
         report = _trained(setup, settings, run, target, began)
         shutil.rmtree(run)
     return report
@@ -222,7 +206,7 @@ def set_up(base: str | os.PathLike[str], data: Data, settings: TaskSettings) -> 
 
 
 def _trained(setup: Setup, settings: TaskSettings, run: Path, target: Path, began: float) -> TuningReport:
-    from bedside.tuning.tasks.loop import merged, train
+    from bedside.tuning.tasks.loop import train
     from bedside.tuning.tasks.network import TorchNetwork
     from bedside.tuning.tasks.saving import save_task
 
@@ -230,7 +214,7 @@ def _trained(setup: Setup, settings: TaskSettings, run: Path, target: Path, bega
     measured = data.splits.get(data.measured_on or "", [])
     before = task.measure(measured) if measured else {}
     name, baseline = task.baseline(data.train, measured) if measured else ("", {})
-    history = train(
+    course = train(
         setup.model,
         setup.rows,
         settings,
@@ -242,17 +226,17 @@ def _trained(setup: Setup, settings: TaskSettings, run: Path, target: Path, bega
         measure=(lambda: task.measure(data.valid)) if data.valid else None,
     )
     check_finite(setup.model, run)
-    counts = _parameters(setup.model)
+    counts = parameters(setup.model)
     model = merged(setup.model)
     task.network = TorchNetwork(model, task.tokenizer.pad_id)
     after = task.measure(measured) if measured else {}
     metrics = {"split": data.measured_on, "before": before, "after": after, "baseline": baseline, "baseline_name": name}
-    facts = {**_facts(setup, settings), **counts, "steps": history.steps, "metrics": metrics if measured else {}}
+    facts = {**_facts(setup, settings), **counts, "steps": course.steps, "metrics": metrics if measured else {}}
     save_task(model, setup.folder, target, setup.spec, facts)
     log.info("%s: %s before, %s after, %s for %s", target, before, after, baseline, name)
     seconds = time.monotonic() - began
     return TuningReport(
-        target, data.measured_on, before, after, baseline, name, history.losses, history.measured, seconds
+        target, data.measured_on, before, after, baseline, name, course.losses, course.measured, seconds
     )
 
 
@@ -269,32 +253,6 @@ def _facts(setup: Setup, settings: TaskSettings) -> dict[str, Any]:
     }
 
 
-def _run_folder(target: Path, setup: Setup, settings: TaskSettings) -> Path:
-    """The folder of checkpoints: a new one, or that of the same run.
-
-    Raises:
-        InvalidInputError: it is that of a run with another base, other data or other settings.
-    """
-    run = target.with_name(f"{target.name}.run")
-    facts = json.loads(json.dumps(_facts(setup, settings)))
-    file = run / RUN_FILE
-    if file.is_file():
-        other = json.loads(file.read_text("utf-8"))
-        changed = sorted(name for name in facts if other.get(name) != facts[name])
-        if changed:
-            raise InvalidInputError(
-                f"{run}: an interrupted run with other {', '.join(changed)}; start it as it was, or remove the folder"
-            )
-        return run
-    if run.exists() and any(run.iterdir()):
-        raise InvalidInputError(f"{run}: it exists and holds no run")
-    run.mkdir(parents=True, exist_ok=True)
-    draft = run / f".{RUN_FILE}"
-    draft.write_text(json.dumps(facts, indent=2), "utf-8")
-    draft.replace(file)
-    return run
-
-
 def _weights(settings: TaskSettings, outputs: Sequence[str], rows: Sequence[Row], spec: Spec) -> list[float] | None:
     if spec.kind == "qa" and settings.class_weights is not None:
         raise InvalidInputError("class_weights: question answering has no classes")
@@ -303,11 +261,3 @@ def _weights(settings: TaskSettings, outputs: Sequence[str], rows: Sequence[Row]
         labels = row.labels if isinstance(row.labels, list) else [row.labels]
         counts.update(i for i, on in enumerate(labels) if on) if spec.multi_label else counts.update(labels)
     return class_weights(settings, outputs, [counts[i] for i in range(len(outputs))])
-
-
-def _parameters(model: Any) -> dict[str, int]:
-    every = list(model.parameters())
-    return {
-        "parameters": sum(p.numel() for p in every),
-        "trainable": sum(p.numel() for p in every if p.requires_grad),
-    }
