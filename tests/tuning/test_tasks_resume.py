@@ -38,7 +38,11 @@ def base(tmp_path_factory) -> Path:
 def test_a_killed_run_resumes_to_the_same_bytes_as_an_uninterrupted_one(base, tmp_path, kind):
     """Classification saves within epochs, ner after them and with adapters; both restore early stopping's patience."""
     arguments = [sys.executable, str(SCRIPT), str(base)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[1])}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(SCRIPT.parents[1]), *sys.path]),
+    }
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     with (tmp_path / "log").open("wb") as log:
         first = subprocess.Popen([*arguments, str(broken), kind], stderr=log, stdout=log, env=environment)
