@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import orjson
-
 from bedside.collection import Collection, ScopedCollection
 from bedside.errors import InvalidInputError, MissingExtraError
+from bedside.formats.json_lines import lines, objects
 from bedside.types import Document, Matrix
 
 __all__ = [
@@ -264,24 +262,22 @@ def _document(record: Mapping[str, Any], *, with_title: bool) -> Document:
 
 def _read_records(file: Path) -> dict[str, dict[str, Any]]:
     records: dict[str, dict[str, Any]] = {}
-    for number, line in _lines(file):
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise InvalidInputError(f"{file}, line {number}: not JSON ({error.msg})") from error
-        if not isinstance(record, dict) or not all(isinstance(record.get(key), str) for key in ("_id", "text")):
-            raise InvalidInputError(f"{file}, line {number}: expected an object with the strings _id and text")
+    for where, record in objects(file):
+        if not all(isinstance(record.get(key), str) for key in ("_id", "text")):
+            raise InvalidInputError(f"{where}: expected an object with the strings _id and text")
         if record["_id"] in records:
-            raise InvalidInputError(f"{file}, line {number}: the _id {record['_id']!r} was there before")
+            raise InvalidInputError(f"{where}: the _id {record['_id']!r} was there before")
         records[record["_id"]] = record
     return records
 
 
 def _read_judgments(file: Path) -> dict[str, dict[str, int]]:
     judgments: dict[str, dict[str, int]] = {}
-    for number, line in _lines(file):
+    if not file.is_file():
+        raise InvalidInputError(f"{file} is missing")
+    for number, line in lines(file):
         try:
-            query, document, grade = line.decode().split("\t")
+            query, document, grade = line.decode().rstrip("\r\n").split("\t")
             score = int(grade)
         except ValueError as error:
             if number == 1:  # the header; where there is none, the first line is a judgment like the others
@@ -292,15 +288,3 @@ def _read_judgments(file: Path) -> dict[str, dict[str, int]]:
         if score > 0:
             judgments.setdefault(query, {})[document] = score
     return judgments
-
-
-def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, numbered from 1."""
-    if not file.is_file():
-        raise InvalidInputError(
-            f"{file} is missing; a test set has corpus.jsonl, queries.jsonl and a file of judgments"
-        )
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if stripped := line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n"):
-                yield number, stripped

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from bedside.collection import Collection
 from bedside.encoders.progress import progress
 from bedside.tuning.pairs import Pair
+from bedside.tuning.reading import folded
 from bedside.types import Document, Encoder, Mode
 
 _BATCH = 64
@@ -41,7 +42,7 @@ def mine_negatives(
     texts = list(dict.fromkeys([pair.positive for pair in pairs] + list(corpus)))
     answers: dict[str, set[str]] = {}
     for pair in pairs:
-        answers.setdefault(pair.query, set()).add(_folded(pair.positive))
+        answers.setdefault(pair.query, set()).add(folded(pair.positive))
     queries = list(dict.fromkeys(pair.query for pair in pairs if pair.negative is None))
     found = _search(queries, texts, encoder, depth=skip + count + max(map(len, answers.values()), default=0))
     mined: list[Pair] = []
@@ -68,10 +69,6 @@ def _search(queries: Sequence[str], texts: Sequence[str], encoder: Encoder, dept
 
 def _pick(rankings: Sequence[Sequence[str]], answers: set[str], count: int, skip: int) -> list[str]:
     """Texts in turn from each ranking, the best of each passed over."""
-    wrong = [[text for text in ranking if _folded(text) not in answers][skip:] for ranking in rankings]
+    wrong = [[text for text in ranking if folded(text) not in answers][skip:] for ranking in rankings]
     turns = [text for i in range(max(map(len, wrong), default=0)) for ranking in wrong for text in ranking[i : i + 1]]
     return list(dict.fromkeys(turns))[:count]
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())

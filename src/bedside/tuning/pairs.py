@@ -5,22 +5,18 @@ Messages name rows and columns; they never carry the texts.
 
 from __future__ import annotations
 
-import codecs
-import csv
-import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import orjson
 
-from bedside.csv_rows import csv_records
 from bedside.encoders.texts import has_surrogate
 from bedside.errors import BedsideWarning, InvalidInputError
+from bedside.tuning.reading import file_records, folded
 
 __all__ = ["Pair", "Pairs", "check_leakage", "check_pairs", "read_pairs", "split_pairs"]
 
@@ -70,7 +66,7 @@ def read_pairs(source: Pairs, *, name: str = "pairs") -> list[Pair]:
     """
     if isinstance(source, (str, os.PathLike)):
         file = Path(source)
-        return check_pairs([_pair(row, f"{file}, line {line}") for line, row in _file_rows(file)], name=str(file))
+        return check_pairs([_from_mapping(row, where) for where, row in file_records(file)], name=str(file))
     if not isinstance(source, Iterable):
         raise InvalidInputError(f"{name}: expected a file or rows, got {type(source).__name__}")
     return check_pairs([_pair(row, f"{name}[{i}]") for i, row in enumerate(source)], name=name)
@@ -135,21 +131,9 @@ def split_pairs(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pa
     return train, [pair for i, pair in enumerate(pairs) if i in chosen]
 
 
-def digest(rows: Iterable[object]) -> str:
-    """A hash of rows in their order, for the model card and for recognising a run."""
-    total = hashlib.sha256()
-    for row in rows:
-        total.update(orjson.dumps(astuple(row) if isinstance(row, Pair) else row) + b"\n")
-    return total.hexdigest()
-
-
 def _texts(pair: Pair) -> tuple[str, str]:
     """What must not be on both sides: negatives are only passages that look alike."""
-    return _folded(pair.query), _folded(pair.positive)
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return folded(pair.query), folded(pair.positive)
 
 
 def _connected(pairs: Sequence[Pair]) -> dict[int, list[int]]:
@@ -200,46 +184,8 @@ def _from_mapping(row: Mapping[str, Any], where: str) -> Pair:
         problem = f"unknown column {unknown[0]!r}" if unknown else f"column {missing[0]!r} is missing"
         raise InvalidInputError(f"{where}: {problem}; expected query, positive and perhaps negative")
     values: list[Any] = [row.get(column) for column in _COLUMNS]
+    values[2] = values[2] or None  # an empty cell of a table
     for column, text in zip(_COLUMNS, values, strict=True):
         if not isinstance(text, str) and not (text is None and column == "negative"):
             raise InvalidInputError(f"{where}: {column} is not a text")
     return Pair(*values)
-
-
-def _file_rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    if not file.is_file():
-        raise InvalidInputError(f"{file} is missing")
-    if file.suffix in (".csv", ".tsv"):
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            try:
-                for at, row in csv_records(lines, "\t" if file.suffix == ".tsv" else ","):
-                    yield at, {key: text for key, text in row.items() if key != "negative" or text}
-            except csv.Error as error:
-                raise InvalidInputError(f"{file}, {error}") from None
-            except UnicodeDecodeError:
-                raise InvalidInputError(f"{file}: not UTF-8") from None
-        return
-    if file.suffix != ".jsonl":
-        raise InvalidInputError(f"{file}: expected a name that ends in .jsonl, .csv or .tsv")
-    yield from json_lines(file)
-
-
-def json_lines(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield the objects of a JSON Lines file, each with the number of its line; blank lines are passed over.
-
-    Raises:
-        InvalidInputError: A line is no JSON object.
-    """
-    for number, line in enumerate(file.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines(), 1):
-        if line.strip():
-            yield number, _object(line, f"{file}, line {number}")
-
-
-def _object(line: bytes, where: str) -> Mapping[str, Any]:
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise InvalidInputError(f"{where}: not JSON ({error.msg})") from error
-    if not isinstance(row, dict):
-        raise InvalidInputError(f"{where}: expected an object")
-    return row

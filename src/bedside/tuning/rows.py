@@ -12,9 +12,11 @@ from typing import Any, TypeAlias, TypedDict
 import numpy as np
 
 from bedside.errors import BedsideWarning, InvalidInputError
+from bedside.formats.json_lines import objects
 from bedside.tuning.heldout import HeldOut, make_held_out
 from bedside.tuning.negatives import mine_negatives
-from bedside.tuning.pairs import Pair, Pairs, check_leakage, digest, json_lines, read_pairs, split_pairs
+from bedside.tuning.pairs import Pair, Pairs, check_leakage, read_pairs, split_pairs
+from bedside.tuning.reading import digest
 from bedside.tuning.settings import Method, TuneSettings
 from bedside.tuning.unlabelled import CrossEncoder, Margin, QueryGenerator, damaged, margins, pairs_from_documents
 from bedside.tuning.unlabelled import texts_of as texts_of_documents
@@ -230,7 +232,7 @@ def _documents(corpus: Corpus) -> list[Document | str]:
     file = Path(corpus)
     if not file.is_file() or file.suffix != ".jsonl":
         raise InvalidInputError(f"corpus: {file} is no .jsonl file")
-    return [_document(row, f"{file}, line {n}") for n, row in json_lines(file)]
+    return [_document(row, where) for where, row in objects(file)]
 
 
 def _document(row: Mapping[str, Any], where: str) -> Document:

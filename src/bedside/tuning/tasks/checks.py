@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from bedside.errors import BedsideWarning, InvalidInputError
+from bedside.tuning.reading import folded
 from bedside.tuning.tasks.examples import Kind, NerExample, QaExample, RelationExample, Span, TextExample
 
 ALLOWABLE = ("leakage", "conflict", "empty-class", "one-example-class")
@@ -102,16 +103,12 @@ def label_counts(kind: Kind, examples: Sequence[Any]) -> dict[str, int]:
 
 def text_key(example: Any) -> str:
     """What makes two examples the same text: blanks and case aside."""
-    return _folded(example.text)
+    return folded(example.text)
 
 
 def group_key(example: Any) -> str:
     """What makes two examples belong together: their text, or their context under whatever question."""
-    return _folded(example.context) if isinstance(example, QaExample) else text_key(example)
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return folded(example.context) if isinstance(example, QaExample) else text_key(example)
 
 
 def _labels(example: Any, kind: Kind) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from bedside.encoders.extras import needs
 from bedside.encoders.texts import checked_texts
 from bedside.tuning.tasks.examples import Kind, Label, TextExample
 from bedside.tuning.tasks.settings import TaskSettings
-from bedside.tuning.tasks.task import Logits, Metrics, Spec, Task, softmax
+from bedside.tuning.tasks.task import Logits, Metrics, Spec, Task, refuse_options, softmax
 from bedside.tuning.tasks.tokens import Row
 
 
@@ -44,17 +44,8 @@ class ClassifierTask(Task):
         return [row.labelled(self._target(examples[i])) for row, i in zip(found, owners, strict=True)]
 
     def predict(self, texts: Sequence[str], **options: Any) -> list[tuple[Label, ...]]:
-        """Labels of each text, the most probable first: exactly one, or for a multi-label task those above threshold.
-
-        Args:
-            texts: Of any length.
-            **options: None.
-
-        Returns:
-            A tuple of :class:`Label` for each text.
-        """
-        if options:
-            raise TypeError(f"predict() has no option {', '.join(options)}")
+        """Labels of each text, the most probable first: one, or for a multi-label task all above the threshold."""
+        refuse_options(options)
         return [self._chosen(row) for row in self.probabilities(texts)]
 
     def probabilities(self, texts: Sequence[str]) -> Logits:

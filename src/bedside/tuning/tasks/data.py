@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from bedside.errors import InvalidInputError
+from bedside.tuning.reading import digest
 from bedside.tuning.tasks.checks import Problem, check_examples, group_key, label_counts
 from bedside.tuning.tasks.examples import Kind
 from bedside.tuning.tasks.reading import Source, read_examples
@@ -97,11 +96,3 @@ def hold_out(examples: Sequence[Any], kind: Kind, share: float, seed: int) -> tu
         raise InvalidInputError("holdout: the training data has no text to spare; give valid=, or holdout=0")
     train = [example for example in examples if group_key(example) not in kept_back]
     return train, [example for example in examples if group_key(example) in kept_back]
-
-
-def digest(examples: Sequence[Any]) -> str:
-    """SHA-256 over the examples as JSON."""
-    hashed = hashlib.sha256()
-    for example in examples:
-        hashed.update(json.dumps(asdict(example), sort_keys=True).encode() + b"\n")
-    return hashed.hexdigest()

@@ -13,7 +13,7 @@ from bedside.encoders.extras import needs
 from bedside.encoders.texts import checked_texts
 from bedside.tuning.tasks.examples import Entity, Kind, NerExample, Span
 from bedside.tuning.tasks.settings import TaskSettings
-from bedside.tuning.tasks.task import Logits, Metrics, Spec, Task, softmax
+from bedside.tuning.tasks.task import Logits, Metrics, Spec, Task, refuse_options, softmax
 from bedside.tuning.tasks.tokens import Row, Tokens
 
 IGNORED = -100
@@ -56,17 +56,8 @@ class NerTask(Task):
         return [row for row in rows if any(tag != IGNORED for tag in row.labels)]
 
     def predict(self, texts: Sequence[str], **options: Any) -> list[tuple[Entity, ...]]:
-        """Entities of each text, in order of their places; they do not overlap.
-
-        Args:
-            texts: Of any length.
-            **options: None.
-
-        Returns:
-            A tuple of :class:`Entity` for each text.
-        """
-        if options:
-            raise TypeError(f"predict() has no option {', '.join(options)}")
+        """Entities of each text, in order of their places; they do not overlap."""
+        refuse_options(options)
         texts = checked_texts(texts)
         read = self.tokenizer.read(texts)
         places = [self.tokenizer.windows(len(tokens)) for tokens in read]

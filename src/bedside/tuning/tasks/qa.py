@@ -16,7 +16,7 @@ from bedside.encoders.texts import checked_texts
 from bedside.errors import InvalidInputError
 from bedside.tuning.tasks.examples import Answer, Kind, QaExample
 from bedside.tuning.tasks.settings import TaskSettings
-from bedside.tuning.tasks.task import Logits, Metrics, Spec, Task
+from bedside.tuning.tasks.task import Logits, Metrics, Spec, Task, refuse_options
 from bedside.tuning.tasks.tokens import Row, Tokens
 
 NO_ANSWER = Answer("", 0, 0, 0.0)
@@ -77,8 +77,7 @@ class QaTask(Task):
             InvalidInputError: no question, or another number than contexts.
         """
         texts, question = checked_texts(texts), options.pop("question", None)
-        if options:
-            raise TypeError(f"predict() has no option {', '.join(options)}")
+        refuse_options(options)
         questions = [question] * len(texts) if isinstance(question, str) else list(question or ())
         if len(questions) != len(texts) or not all(isinstance(q, str) and q.strip() for q in questions):
             raise InvalidInputError(f"question: expected a text, or one for each of {len(texts)} contexts")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -11,8 +9,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bedside.csv_rows import csv_records
 from bedside.errors import InvalidInputError
+from bedside.tuning.reading import JSON_FILES, TABLES, file_records
 from bedside.tuning.tasks.examples import (
     KINDS,
     AnswerSpan,
@@ -66,36 +64,17 @@ def read_examples(source: Source, kind: Kind) -> list[Any]:
 
 def _read_file(path: Path, kind: Kind) -> list[Any]:
     if not path.is_file():
-        raise InvalidInputError(f"{path}: no such file")
+        raise InvalidInputError(f"{path} is missing")
     suffix = path.suffix.lower()
     if suffix in _CONLL:
         if kind != "ner":
             raise InvalidInputError(f"{path}: CoNLL files are for ner, not for {kind}")
         return list(_conll(path))
-    if suffix in (".jsonl", ".ndjson", ".json"):
-        return [_example(record, kind, where) for where, record in _json_lines(path)]
-    if suffix in (".csv", ".tsv") and kind in ("classification", "qa"):
-        return [_example(record, kind, where) for where, record in _table(path, "\t" if suffix == ".tsv" else ",")]
+    if suffix in TABLES and kind in ("classification", "qa"):
+        return [_example(_typed(record, where), kind, where) for where, record in file_records(path)]
+    if suffix in JSON_FILES:
+        return [_example(record, kind, where) for where, record in file_records(path)]
     raise InvalidInputError(f"{path}: expected .jsonl, .csv or .tsv (classification, qa), or .conll (ner)")
-
-
-def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(_lines(path), 1):
-        if line.strip():
-            try:
-                yield f"{path}, line {number}", json.loads(line)
-            except ValueError as error:
-                raise InvalidInputError(f"{path}, line {number}: not JSON") from error
-
-
-def _table(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        try:
-            for line, record in csv_records(stream, delimiter):
-                where = f"{path}, line {line}"
-                yield where, _typed(record, where)
-        except csv.Error as error:
-            raise InvalidInputError(f"{path}, {error}") from None
 
 
 def _typed(record: dict[str, Any], where: str) -> dict[str, Any]:
@@ -111,17 +90,14 @@ def _typed(record: dict[str, Any], where: str) -> dict[str, Any]:
     return record
 
 
-def _lines(path: Path) -> list[str]:
+def _conll(path: Path) -> Iterator[NerExample]:
     try:
-        return path.read_text("utf-8-sig").split("\n")
+        lines = path.read_text("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"{path}: not UTF-8") from error
-
-
-def _conll(path: Path) -> Iterator[NerExample]:
     rows: list[tuple[str, str]] = []
     first = 1
-    for number, line in enumerate([*_lines(path), ""], 1):
+    for number, line in enumerate([*lines, ""], 1):
         fields = line.split("\t") if "\t" in line else line.split()
         if line.startswith("-DOCSTART-") or not line.strip():
             if rows:

@@ -19,7 +19,7 @@ from bedside.errors import InvalidInputError
 from bedside.tuning.tasks.examples import Entity, Kind, Relation, RelationExample, Span
 from bedside.tuning.tasks.ner import NerTask
 from bedside.tuning.tasks.settings import TaskSettings
-from bedside.tuning.tasks.task import Metrics, Spec, Task, softmax
+from bedside.tuning.tasks.task import Metrics, Spec, Task, refuse_options, softmax
 from bedside.tuning.tasks.tokens import Row, Tokens
 
 _Mark: TypeAlias = "tuple[int, list[int]]"
@@ -77,8 +77,7 @@ class RelationTask(Task):
         """
         texts = checked_texts(texts)
         entities = _entities(texts, options.pop("entities", None))
-        if options:
-            raise TypeError(f"predict() has no option {', '.join(options)}")
+        refuse_options(options)
         results: list[tuple[Relation, ...]] = []
         for own, found in zip(entities, self._classified(texts, entities), strict=True):
             related = ((pair, *found[pair]) for pair in found)

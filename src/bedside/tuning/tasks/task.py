@@ -142,6 +142,12 @@ class Task(ABC):
         """One text's result as filterable metadata under ``key``."""
 
 
+def refuse_options(options: Mapping[str, Any]) -> None:
+    """Refuse options of ``predict`` that the task does not have."""
+    if options:
+        raise TypeError(f"predict() has no option {', '.join(options)}")
+
+
 def class_weights(settings: TaskSettings, names: Sequence[str], counts: Sequence[int]) -> list[float] | None:
     """A weight for each output, ``None`` for equal ones.
 
