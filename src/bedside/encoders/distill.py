@@ -16,7 +16,6 @@ Four steps, each from published work:
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import unicodedata
@@ -31,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.encoders.pooling import unit
+from bedside.encoders.prepare import sha256
 from bedside.encoders.ranking import Recipe, tune
 from bedside.encoders.static import StaticEncoder
 from bedside.encoders.teacher import Teacher, teacher_folder
@@ -280,11 +280,11 @@ def distill_files(
     provenance = {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "note": note,
-        "teacher": {path.name: _digest(path) for path in sorted(source.glob("*.safetensors"))},
-        "texts": {path.name: _digest(path) for path in texts.values() if path is not None},
+        "teacher": {path.name: sha256(path) for path in sorted(source.glob("*.safetensors"))},
+        "texts": {path.name: sha256(path) for path in texts.values() if path is not None},
         "libraries": {name: version(name) for name in ("bedside", "numpy", "torch", "transformers")},
         "fingerprint": encoder.fingerprint,
-        "files": {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != "provenance.json"},
+        "files": {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != "provenance.json"},
     }
     (folder / "provenance.json").write_text(json.dumps(provenance, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return encoder
@@ -298,7 +298,3 @@ def _pair(line: str, number: int) -> tuple[str, str]:
     if not isinstance(first, str) or not isinstance(second, str):
         raise InvalidInputError(f"pairs, line {number}: expected a JSON list of two texts")
     return first, second
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -12,6 +12,7 @@ from bedside.encoders.prepare import prepare
 from bedside.encoders.presets import STATIC, preset_of
 from bedside.encoders.progress import progress
 from bedside.encoders.settings import folder_settings
+from bedside.encoders.windows import batches, padded
 from bedside.encoders.wordpiece import from_description
 from bedside.errors import InvalidInputError, InvalidModelError
 from bedside.types import Matrix
@@ -75,28 +76,11 @@ class Teacher:
             Position in ``rows`` and the last hidden states ``[2 + len(row), d]``, in no particular order.
         """
         torch = self._torch
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        lengths = [2 + len(row) for row in rows]
         with progress(len(rows), "reading", "text") as advance, torch.inference_mode():
-            for start, end in _padded_batches([len(rows[i]) + 2 for i in order]):
-                chosen = order[start:end]
-                width = len(rows[chosen[-1]]) + 2
-                ids = torch.zeros(len(chosen), width, dtype=torch.long)
-                mask = torch.zeros_like(ids, dtype=torch.bool)
-                for j, i in enumerate(chosen):
-                    row = torch.tensor([self._ends[0], *rows[i], self._ends[1]])
-                    ids[j, : len(row)], mask[j, : len(row)] = row, True
-                states = self._network(ids, mask)[1].numpy()
-                for j, i in enumerate(chosen):
-                    yield i, states[j, : len(rows[i]) + 2]
+            for chosen in batches(lengths, _BATCH_TOKENS):
+                ids, mask = padded([[self._ends[0], *rows[i], self._ends[1]] for i in chosen], 0)
+                states = self._network(torch.from_numpy(ids), torch.from_numpy(mask).bool())[1].numpy()
+                for i, own in zip(chosen.tolist(), states, strict=True):
+                    yield i, own[: lengths[i]]
                 advance(len(chosen))
-
-
-def _padded_batches(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Ranges of ascending lengths that stay within ``_BATCH_TOKENS`` when padded."""
-    start = 0
-    for i, length in enumerate(lengths):
-        if i > start and (i + 1 - start) * length > _BATCH_TOKENS:
-            yield start, i
-            start = i
-    if start < len(lengths):
-        yield start, len(lengths)

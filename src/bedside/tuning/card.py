@@ -8,7 +8,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from bedside.tuning.folders import table
+from bedside.encoders.cards import card, table
 from bedside.tuning.heldout import METRICS
 from bedside.tuning.rows import Data
 from bedside.tuning.settings import Method, TuneSettings
@@ -49,22 +49,23 @@ def papers(facts: Mapping[str, Any]) -> dict[str, str]:
 
 def _card(facts: Mapping[str, Any]) -> str:
     base, metrics = facts["base"], facts["metrics"]
-    data = table(
-        ["data", "rows", "SHA-256"],
-        [[name, str(entry["rows"]), f"`{entry['sha256'][:16]}`"] for name, entry in facts["data"].items()],
-    )
-    settings = table(["setting", "value"], [[name, f"`{value!r}`"] for name, value in facts["settings"].items()])
-    front = f"base_model: {base['name']}\n" if "/" in base["name"] else ""
-    return (
-        f"---\n{front}library_name: bedside\npipeline_tag: sentence-similarity\n"
-        "tags:\n- clinical\n- embeddings\n---\n\n"
-        f"# {base['name']}, tuned ({facts['method']})\n\n"
-        "A text encoder for retrieval. Open its folder with `bedside.load_encoder` or sentence-transformers.\n\n"
-        f"Base: `{base['name']}`, fingerprint `{base['fingerprint']}`. {facts['steps']} steps; the weights are those "
-        f"of step {facts['best_step']}. They are derived from the texts below: share them with nobody who may not read "
-        "those.\n\n"
-        f"## Held-out metrics\n\n{_metrics(metrics)}\n\n## Data\n\n{data}\n\n## Settings\n\n{settings}\n\n"
-        f"{', '.join(f'{name} {number}' for name, number in facts['versions'].items())}\n"
+    data = [[name, str(entry["rows"]), f"`{entry['sha256'][:16]}`"] for name, entry in facts["data"].items()]
+    settings = [[name, f"`{value!r}`"] for name, value in facts["settings"].items()]
+    name = base["name"]
+    return card(
+        {"base_model": name if "/" in name else None, "pipeline_tag": "sentence-similarity"},
+        ["clinical", "embeddings"],
+        f"{name}, tuned ({facts['method']})",
+        "A text encoder for retrieval. Open its folder with `bedside.load_encoder` or sentence-transformers.",
+        f"Base: `{name}`, fingerprint `{base['fingerprint']}`. {facts['steps']} steps; the weights are those of step "
+        f"{facts['best_step']}. They are derived from the texts below: share them with nobody who may not read those.",
+        "## Held-out metrics",
+        _metrics(metrics),
+        "## Data",
+        table(["data", "rows", "SHA-256"], data),
+        "## Settings",
+        table(["setting", "value"], settings),
+        ", ".join(f"{library} {number}" for library, number in facts["versions"].items()),
     )
 
 

@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bedside.encoders.folders import new_folder
 from bedside.encoders.load import load_encoder
 from bedside.encoders.prepare import building
 from bedside.encoders.settings import folder_settings
 from bedside.errors import BedsideError, BedsideWarning
 from bedside.tuning.card import papers, record
-from bedside.tuning.folders import check_finite, new_folder, only_process, open_run, write_whole
+from bedside.tuning.folders import check_finite, only_process, open_run, write_whole
 from bedside.tuning.heldout import measure
 from bedside.tuning.network import base_folder, copy_base, open_network, save_network
 from bedside.tuning.options import check_settings
@@ -114,7 +115,7 @@ def tune_encoder(
     settings = check_settings(TuneSettings, settings)
     if method == "gpl":
         check_own_models(query_generator, cross_encoder)
-    target = new_folder(output)
+    target = new_folder(output, "output")
     source, name = base_folder(base, revision=revision, local_files_only=local_files_only)
     gathered = gather(method, settings, **data)
     encoder = load_encoder(source, device=settings.device)

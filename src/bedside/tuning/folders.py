@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,20 +14,6 @@ from filelock import FileLock, Timeout
 from bedside.errors import InvalidInputError
 
 RUN_FILE = "run.json"
-
-
-def new_folder(output: object) -> Path:
-    """An absolute path where nothing is, or an empty folder.
-
-    Raises:
-        InvalidInputError: no path, or something is there; nothing is ever overwritten.
-    """
-    if not isinstance(output, (str, os.PathLike)) or not str(output):
-        raise InvalidInputError(f"output: expected a folder, got {output!r}")
-    target = Path(output).expanduser().absolute()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InvalidInputError(f"output={str(output)!r}: it exists and is not empty; nothing is overwritten")
-    return target
 
 
 @contextmanager
@@ -89,11 +74,6 @@ def write_whole(file: Path, text: str) -> None:
     draft = file.with_name(f".{file.name}")
     draft.write_text(text, "utf-8")
     draft.replace(file)
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A table of a model card, in Markdown."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *rows])
 
 
 def check_finite(model: Any, run: Path) -> None:

@@ -6,20 +6,19 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bedside.encoders.calibration import CALIBRATION_FILE
 from bedside.encoders.checkpoint import EXPORTED, SAFE_WEIGHTS, read_json, resolve
 from bedside.encoders.extras import needs
-from bedside.encoders.folders import copy_model
+from bedside.encoders.folders import copy_model, write_settings
 from bedside.encoders.prepare import prepared, write_manifest
-from bedside.encoders.settings import SETTINGS_FILE, Settings, folder_settings, positions
+from bedside.encoders.quiet import quiet_transformers
+from bedside.encoders.settings import Settings, folder_settings, positions
 from bedside.encoders.static import is_static
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.errors import InvalidInputError, InvalidModelError
-from bedside.tuning.quiet import quiet_transformers
 from bedside.tuning.settings import TuneSettings
 from bedside.tuning.trainer import adapters, merged
 
@@ -134,8 +133,7 @@ def save_network(network: SentenceTransformer, base: Path, target: Path, *, pape
 
 def _write_length(target: Path, settings: Settings) -> None:
     """Say pooling, length and prompts: for Bedside, and the length for sentence-transformers as well."""
-    written = {"format": 1, "settings": asdict(settings)}
-    (target / SETTINGS_FILE).write_text(json.dumps(written, indent=2) + "\n", "utf-8")
+    write_settings(target, settings)
     theirs = read_json(target / "sentence_bert_config.json") | {"max_seq_length": settings.max_length}
     (target / "sentence_bert_config.json").write_text(json.dumps(theirs, indent=2) + "\n", "utf-8")
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bedside.encoders.extras import needs
+from bedside.encoders.quiet import quiet_transformers
 from bedside.errors import InvalidInputError
 from bedside.tuning.options import Precision, TrainingSettings
-from bedside.tuning.quiet import quiet_transformers
 
 _STATE = "trainer_state.json"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bedside.encoders.extras import needs
+from bedside.encoders.quiet import quiet_transformers
 from bedside.errors import InvalidInputError
-from bedside.tuning.quiet import quiet_transformers
 from bedside.tuning.settings import Method, TuneSettings
 from bedside.tuning.trainer import Batches, Course, run_trainer
 

@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.encoders.backends.library import open_library
 from bedside.encoders.backends.torch_backend import choose_device
 from bedside.encoders.extras import needs
-from bedside.errors import InvalidModelError
-from bedside.tuning.quiet import quiet_transformers
+from bedside.encoders.quiet import quiet_transformers
 from bedside.tuning.tasks.batching import arrays, batched
 from bedside.tuning.tasks.task import Logits
 from bedside.tuning.tasks.tokens import Row
 
 with needs("transformers"):
     import torch
-    import transformers
     from torch import Tensor
 
 
@@ -44,25 +43,13 @@ def open_model(
     Raises:
         InvalidModelError: transformers cannot load the folder.
     """
-    auto: Any = getattr(transformers, f"AutoModelFor{architecture}")
     names: dict[str, Any] = {}
     if outputs is not None:
         names = {"id2label": dict(enumerate(outputs)), "label2id": {name: i for i, name in enumerate(outputs)}}
+    names |= {"attn_implementation": attention, "ignore_mismatched_sizes": outputs is not None}
     with torch.random.fork_rng(), quiet_transformers():
         torch.manual_seed(seed)
-        try:
-            return auto.from_pretrained(
-                str(folder),
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=torch.float32,
-                attn_implementation=attention,
-                ignore_mismatched_sizes=outputs is not None,
-                **names,
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise InvalidModelError(f"{folder}: transformers cannot load it ({type(error).__name__})") from error
+        return open_library(folder, f"For{architecture}", dtype=torch.float32, **names)
 
 
 class TorchNetwork:

@@ -18,7 +18,6 @@ from bedside.tuning.tasks.task import Logits
 from bedside.tuning.tasks.tokens import Row
 
 _NAME = "onnxtask"  # beside "onnx", the encoder's own export, which has no head
-_OPSET = 18
 
 
 class OnnxNetwork:
@@ -58,10 +57,8 @@ class OnnxNetwork:
 
 def _export(source: Path, file: Path, architecture: str) -> None:
     with needs("export"):
-        import onnx  # noqa: F401
-        import onnxscript  # type: ignore[import-untyped,unused-ignore]  # noqa: F401
         import torch
-    from bedside.tuning.quiet import quiet_transformers
+    from bedside.encoders.backends.onnx_export import to_onnx
     from bedside.tuning.tasks.network import open_model, stacked, takes_types
 
     class Scores(torch.nn.Module):
@@ -77,15 +74,4 @@ def _export(source: Path, file: Path, architecture: str) -> None:
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if takes_types(model) else [])]
     # Two rows: a size of one would be taken for a constant.
     sample = {name: torch.ones((2, 8), dtype=torch.int64) for name in names}
-    free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
-    try:
-        with quiet_transformers():
-            program = torch.onnx.export(
-                Scores(model).eval(), kwargs=sample, input_names=names, output_names=["scores"], opset_version=_OPSET,
-                dynamic_shapes=dict.fromkeys(names, free), dynamo=True, verbose=False,
-            )  # fmt: skip
-    except Exception as error:  # whatever the model's code meets while it is traced
-        raise InvalidModelError(f"{source}: torch cannot export it ({type(error).__name__})") from error
-    if program is None:
-        raise InvalidModelError(f"{source}: torch exported nothing")
-    program.save(str(file), external_data=True)
+    to_onnx(Scores(model), sample, ["scores"], source, file)

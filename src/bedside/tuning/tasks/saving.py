@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bedside.encoders.cards import card, table
+from bedside.encoders.folders import copy_files
 from bedside.encoders.prepare import building, write_manifest, write_tokenizer
-from bedside.tuning.folders import table
-from bedside.tuning.quiet import quiet_transformers
+from bedside.encoders.quiet import quiet_transformers
 from bedside.tuning.tasks.task import TASK_FILE, Spec
 
 _VOCABULARY = ("vocab.txt", "vocab.json", "merges.txt", "*.model", "special_tokens_map.json", "added_tokens.json")
@@ -25,38 +25,42 @@ def save_task(model: Any, source: Path, target: Path, spec: Spec, facts: Mapping
         source: The base model's folder.
         target: A new folder.
         spec: The content of ``task.json``.
-        facts: What the card tells; see :func:`card`.
+        facts: What the card tells.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with building(target) as new:
-        for file in (file for pattern in (*_VOCABULARY, "LICENSE*") for file in source.glob(pattern)):
-            shutil.copyfile(file, new / file.name)
+        copy_files(source, new, (*_VOCABULARY, "LICENSE*"))
         write_tokenizer(source, new)
         with quiet_transformers():
             model.save_pretrained(new)
         (new / TASK_FILE).write_text(json.dumps(spec.to_json(), indent=2) + "\n", "utf-8")
-        (new / "README.md").write_text(card(spec, facts), "utf-8")
+        (new / "README.md").write_text(_card(spec, facts), "utf-8")
         write_manifest(new, {"tuning": dict(facts)})
 
 
-def card(spec: Spec, facts: Mapping[str, Any]) -> str:
-    """A model card in the hub's format: base, data with counts and hashes, settings, metrics before and after."""
-    front = {"base_model": facts["base"], "library_name": "bedside", "pipeline_tag": _PIPELINES.get(spec.kind)}
-    head = "".join(f"{name}: {value}\n" for name, value in front.items() if value)
+def _card(spec: Spec, facts: Mapping[str, Any]) -> str:
+    """Base, data with counts and hashes, settings, metrics before and after."""
     data = [
         [name, f"{split['examples']:,}", _counts(split["labels"]), f"`{split['sha256'][:16]}…`"]
         for name, split in facts["data"].items()
     ]
     settings = [[f"`{name}`", f"`{value!r}`"] for name, value in facts["settings"].items()]
-    return (
-        f"---\n{head}tags:\n- clinical\n---\n\n# {spec.kind}, tuned from {facts['base']}\n\n"
-        f'```python\nfrom bedside.tuning import load_task\n\ntask = load_task("FOLDER")\n```\n\n'
-        f"## Base\n\n{facts['base']}, weights SHA-256 {', '.join(f'`{h}`' for h in facts['base_sha256'])}.\n\n"
-        f"## Data\n\n{table(['split', 'examples', 'labels', 'SHA-256'], data)}\n\n{_held_out(facts)}"
-        f"## Metrics\n\n{_metrics(facts)}\n\n"
-        f"## Settings\n\n{facts['steps']} steps on {facts['windows']:,} windows, {facts['trainable']:,} of "
-        f"{facts['parameters']:,} parameters trained, {facts['versions']}.\n\n"
-        f"{table(['setting', 'value'], settings)}\n"
+    return card(
+        {"base_model": facts["base"], "pipeline_tag": _PIPELINES.get(spec.kind)},
+        ["clinical"],
+        f"{spec.kind}, tuned from {facts['base']}",
+        '```python\nfrom bedside.tuning import load_task\n\ntask = load_task("FOLDER")\n```',
+        "## Base",
+        f"{facts['base']}, weights SHA-256 {', '.join(f'`{h}`' for h in facts['base_sha256'])}.",
+        "## Data",
+        table(["split", "examples", "labels", "SHA-256"], data),
+        "The validation data was held out of the training data." if facts["held_out"] else "",
+        "## Metrics",
+        _metrics(facts),
+        "## Settings",
+        f"{facts['steps']} steps on {facts['windows']:,} windows, {facts['trainable']:,} of {facts['parameters']:,} "
+        f"parameters trained, {facts['versions']}.",
+        table(["setting", "value"], settings),
     )
 
 
@@ -72,10 +76,6 @@ def _metrics(facts: Mapping[str, Any]) -> str:
     rows = [[name, *(f"{metrics[key][name]:.3f}" for _, key in columns)] for name in metrics["after"]]
     where = {"test": "the test data", "valid": "the validation data, which also chose the weights"}[metrics["split"]]
     return f"On {where}:\n\n{table(['metric', *(title for title, _ in columns)], rows)}"
-
-
-def _held_out(facts: Mapping[str, Any]) -> str:
-    return "The validation data was held out of the training data.\n\n" if facts["held_out"] else ""
 
 
 def _counts(labels: Mapping[str, int]) -> str:

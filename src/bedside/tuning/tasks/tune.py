@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from bedside.encoders.artefacts import weight_files
 from bedside.encoders.checkpoint import BIO_CLINICALBERT, Checkpoint, resolve
 from bedside.encoders.extras import needs
+from bedside.encoders.folders import new_folder
 from bedside.encoders.prepare import file_hashes, prepared
 from bedside.encoders.settings import positions
 from bedside.errors import InvalidInputError, InvalidModelError
 from bedside.tuning.cost import parameters
-from bedside.tuning.folders import check_finite, new_folder, only_process, open_run
+from bedside.tuning.folders import check_finite, only_process, open_run
 from bedside.tuning.options import check_settings
 from bedside.tuning.tasks.checks import refuse
 from bedside.tuning.tasks.data import Data, gather
@@ -163,7 +164,7 @@ def tune(
 ) -> TuningReport:
     """Tune the head of one kind of task; see :func:`tune_classifier`."""
     began, settings = time.monotonic(), check_settings(TaskSettings, settings)
-    target = new_folder(output)
+    target = new_folder(output, "output")
     data = gather(kind, train, valid, test, settings)
     refuse(data.problems, settings.allow)
     setup = set_up(base, data, settings)

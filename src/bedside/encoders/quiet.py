@@ -12,7 +12,7 @@ from bedside.encoders.extras import needs
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Silence transformers' loading reports and bars inside the block; errors are raised as ever."""
-    with needs("tuning"):
+    with needs("transformers"):
         import transformers
     logs: Any = transformers.logging
     level, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
