@@ -223,9 +223,9 @@ def small_index(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"id": 5}, r"items\[1\].id: expected a string, got int"),
-        ({"id": ""}, r"items\[1\].id: empty"),
-        ({"id": "a"}, r"items\[1\].id: given to two items"),
+        ({"id": 5}, r"items\[1\].id: expected a string that is not empty, got int"),
+        ({"id": ""}, r"items\[1\].id: expected a string that is not empty"),
+        ({"id": "a"}, r"items\[1\].id: given to two records"),
         ({"vector": [1, None]}, r"items\[1\].vector\[1\]: expected a number, got NoneType"),
         ({"vector": "1"}, r"items\[1\].vector: expected a list of numbers"),
         ({"vector": [1, 2, 3]}, r"items\[1\].vector: expected dimension 2, got 3"),
