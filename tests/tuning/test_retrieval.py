@@ -25,7 +25,7 @@ for needed in ("torch", "sentence_transformers", "datasets", "accelerate", "peft
 
 from bedside.tuning import Pair, TuneSettings, mine_negatives, pairs_from_documents, tune_encoder  # noqa: E402
 from bedside.tuning.folders import only_process  # noqa: E402
-from bedside.tuning.training import in_batches  # noqa: E402
+from bedside.tuning.retrieval.training import in_batches  # noqa: E402
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "interrupted.py"

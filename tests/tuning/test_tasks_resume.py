@@ -20,8 +20,8 @@ for needed in ("torch", "transformers", "accelerate", "peft", "seqeval", "sklear
     pytest.importorskip(needed, reason=f"{needed} is not installed: tuning needs bedside[tuning]")
 
 from bedside.tuning import tune_classifier  # noqa: E402
-from bedside.tuning.tasks import TaskSettings  # noqa: E402
-from bedside.tuning.tasks.loop import ByLength  # noqa: E402
+from bedside.tuning.heads import TaskSettings  # noqa: E402
+from bedside.tuning.heads.loop import ByLength  # noqa: E402
 from bedside.tuning.trainer import last_checkpoint  # noqa: E402
 
 SCRIPT = Path(__file__).with_name("task_run.py")

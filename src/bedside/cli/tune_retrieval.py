@@ -32,8 +32,8 @@ def retrieval(
     Files that the configuration names are looked for beside it. The same command goes on with an interrupted run.
     """
     from bedside.tuning import plan_tuning, tune_encoder  # they bring torch
-    from bedside.tuning.options import settings_from
-    from bedside.tuning.settings import TuneSettings
+    from bedside.tuning.retrieval.settings import TuneSettings
+    from bedside.tuning.settings import settings_from
 
     values = read_config(config, _FILES)
     given: dict[str, Any] = {name: values.pop(name) for name in _GIVEN if name in values}

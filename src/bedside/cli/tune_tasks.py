@@ -14,8 +14,8 @@ from bedside.cli.options import Json, print_json
 from bedside.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from bedside.tuning.tasks import TaskPlan, TuningReport
-    from bedside.tuning.tasks.examples import Kind
+    from bedside.tuning.heads import TaskPlan, TuningReport
+    from bedside.tuning.heads.examples import Kind
 
 _FILES = ("train", "output", "valid", "test")
 _PLACES = (*_FILES, "base")
@@ -61,10 +61,10 @@ def _command(kind: Kind, does: str) -> Callable[..., None]:
 
 
 def _run(kind: Kind, given: dict[str, Any], *, dry_run: bool, json: bool) -> None:
-    from bedside.tuning.options import settings_from
-    from bedside.tuning.tasks import plan_task  # they bring torch
-    from bedside.tuning.tasks.settings import TaskSettings
-    from bedside.tuning.tasks.tune import tune
+    from bedside.tuning.heads import plan_task  # they bring torch
+    from bedside.tuning.heads.settings import TaskSettings
+    from bedside.tuning.heads.tune import tune
+    from bedside.tuning.settings import settings_from
 
     places = {name: given.pop(name) for name in _PLACES if name in given}
     needed = ("train",) if dry_run else ("train", "output")

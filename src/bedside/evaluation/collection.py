@@ -9,8 +9,8 @@ from typing import Any
 
 from bedside.collection import Collection
 from bedside.errors import BedsideWarning, InvalidInputError
+from bedside.evaluation.metrics import METRICS, Judgments, Report, evaluate, search_run
 from bedside.evaluation.probes import probe
-from bedside.evaluation.ranking import METRICS, Judgments, Report, evaluate, search_run
 from bedside.evaluation.search_tuning import tune_search
 from bedside.evaluation.significance import Comparison, compare
 from bedside.evaluation.summary import Summary

@@ -23,7 +23,7 @@ import numpy as np
 
 from bedside.collection import Collection
 from bedside.errors import InvalidInputError
-from bedside.evaluation.ranking import evaluate, search_run
+from bedside.evaluation.metrics import evaluate, search_run
 from bedside.evaluation.significance import Interval, confidence_interval
 from bedside.text.lexicon import NEGATIONS
 from bedside.text.sentences import sentences

@@ -10,7 +10,7 @@ import numpy as np
 
 from bedside.collection import Collection, SparseSettings
 from bedside.errors import InvalidInputError
-from bedside.evaluation.ranking import Judgments, Report, evaluate, search_run
+from bedside.evaluation.metrics import Judgments, Report, evaluate, search_run
 from bedside.evaluation.significance import Comparison, compare
 from bedside.rank import DEFAULT_ALPHA
 from bedside.types import Document, Encoder, Mode, Vector

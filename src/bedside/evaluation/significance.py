@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bedside.errors import InvalidInputError
-from bedside.evaluation.ranking import Report
+from bedside.evaluation.metrics import Report
 
 __all__ = ["Comparison", "Interval", "compare", "confidence_interval"]
 

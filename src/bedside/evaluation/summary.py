@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from bedside.errors import InvalidInputError
+from bedside.evaluation.metrics import Report
 from bedside.evaluation.probes import Probe
-from bedside.evaluation.ranking import Report
 from bedside.evaluation.search_tuning import SearchTuning
 from bedside.evaluation.significance import Comparison, Interval, confidence_interval
 

@@ -14,7 +14,7 @@ from typing import Any
 from bedside.encoders.extras import needs
 from bedside.encoders.quiet import quiet_transformers
 from bedside.errors import InvalidInputError
-from bedside.tuning.options import Precision, TrainingSettings
+from bedside.tuning.settings import Precision, TrainingSettings
 
 _STATE = "trainer_state.json"
 
