@@ -25,6 +25,7 @@ for needed in ("torch", "sentence_transformers", "datasets", "accelerate", "peft
 
 from bedside.tuning import Pair, TuneSettings, mine_negatives, pairs_from_documents, tune_encoder  # noqa: E402
 from bedside.tuning.folders import only_process  # noqa: E402
+from bedside.tuning.retrieval.rows import gather  # noqa: E402
 from bedside.tuning.retrieval.training import in_batches  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -316,7 +317,7 @@ def test_weights_that_diverged_are_not_saved_and_a_smaller_rate_may_follow(base,
 @pytest.mark.parametrize(("batch", "mini", "parts"), [(64, 48, (32, 2)), (64, 16, (16, 4)), (10, 64, (10, 1))])
 def test_small_batches_add_up_to_the_batch_that_was_asked_for(batch, mini, parts):
     asked = TuneSettings(batch_size=batch, mini_batch=mini, device="cpu")
-    made = in_batches("tsdae", 1000, asked)
+    made = in_batches(gather("tsdae", asked, corpus=TEXTS), 1000)
     assert (made.size, made.parts) == parts
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from bedside.tuning.settings import TrainingSettings
+
 FORWARD = 1 / 3
 """Time of a pass that only predicts, of one forward and backward, which costs twice as much again."""
 T = TypeVar("T")
@@ -18,7 +20,7 @@ def parameters(model: Any) -> dict[str, int]:
     return {"parameters": sum(p.numel() for p in every), "trainable": trained}
 
 
-def memory(model: Any, config: Any, texts: int, tokens: int, *, gradient_checkpointing: bool) -> int:
+def memory(model: Any, config: Any, texts: int, tokens: int, settings: TrainingSettings) -> int:
     """Bytes: weights, gradients, AdamW's two moments, and the activations of a batch.
 
     The activations are estimated for a transformer's layers in float32 as ``2 b t h (34 + 5 a t / h)`` each
@@ -29,10 +31,10 @@ def memory(model: Any, config: Any, texts: int, tokens: int, *, gradient_checkpo
         config: transformers' configuration of it.
         texts: In memory at once, ``b``.
         tokens: Of the longest, ``t``.
-        gradient_checkpointing: Whether the activations of one layer are held at a time.
+        settings: With gradient checkpointing, the activations of one layer are held at a time.
     """
     counts, hidden = parameters(model), int(config.hidden_size)
-    layers = 1 if gradient_checkpointing else int(config.num_hidden_layers)
+    layers = 1 if settings.gradient_checkpointing else int(config.num_hidden_layers)
     each = 34 + 5 * int(config.num_attention_heads) * tokens / hidden
     return 4 * (counts["parameters"] + 3 * counts["trainable"]) + int(2 * texts * tokens * hidden * each * layers)
 

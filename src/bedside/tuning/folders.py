@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bedside.errors import InvalidInputError
+from bedside.store.files import replace_file
 
 RUN_FILE = "run.json"
 
@@ -65,15 +66,8 @@ def open_run(target: Path, facts: Mapping[str, Any], *, resume: bool) -> Path:
     if run.exists() and any(run.iterdir()):
         raise InvalidInputError(f"{run}: it exists and holds no run")
     run.mkdir(mode=0o700, exist_ok=True)
-    write_whole(file, json.dumps(known, indent=2))
+    replace_file(file, [json.dumps(known, indent=2).encode()])
     return run
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file so that a killed process leaves all of it or nothing."""
-    draft = file.with_name(f".{file.name}")
-    draft.write_text(text, "utf-8")
-    draft.replace(file)
 
 
 def check_finite(model: Any, run: Path) -> None:

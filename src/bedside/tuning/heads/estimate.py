@@ -14,8 +14,8 @@ from bedside.tuning.heads.data import gather
 from bedside.tuning.heads.examples import Kind
 from bedside.tuning.heads.reading import Source
 from bedside.tuning.heads.settings import TaskSettings
+from bedside.tuning.heads.setup import Setup, set_up
 from bedside.tuning.heads.tokens import Row
-from bedside.tuning.heads.tune import Setup, set_up
 from bedside.tuning.settings import check_settings
 from bedside.tuning.trainer import Batches
 
@@ -75,37 +75,31 @@ def plan_task(
     if any(problem.kind not in settings.allow for problem in data.problems):
         return TaskPlan(kind, examples, labels, tuple(data.problems), refused=True)
     setup = set_up(base, data, settings)
-    figures = _figures(setup, settings)
+    figures = _figures(setup)
     return TaskPlan(kind, examples, labels, tuple(data.problems), refused=False, **figures)
 
 
-def _figures(setup: Setup, settings: TaskSettings) -> dict[str, Any]:
-    lengths = [len(row.ids) for row in setup.rows]
+def _figures(setup: Setup) -> dict[str, Any]:
+    settings, lengths = setup.settings, [len(row.ids) for row in setup.rows]
     batches = Batches(len(lengths), settings.batch_size, settings.accumulation)
     return {
         "windows": len(lengths),
         "tokens": sum(lengths),
         "steps": batches.steps(settings.epochs),
         **parameters(setup.model),
-        "seconds": _seconds(setup, settings, sum(lengths)),
-        "memory": memory(
-            setup.model,
-            setup.model.config,
-            settings.batch_size,
-            max(lengths),
-            gradient_checkpointing=settings.gradient_checkpointing,
-        ),
+        "seconds": _seconds(setup, sum(lengths)),
+        "memory": memory(setup.model, setup.model.config, settings.batch_size, max(lengths), settings),
     }
 
 
-def _seconds(setup: Setup, settings: TaskSettings, tokens: int) -> float:
+def _seconds(setup: Setup, tokens: int) -> float:
     """Time of all epochs, and of measuring the validation data after each."""
-    batches = _batches(setup.rows, settings)
+    batches = _batches(setup.rows, setup.settings)
     sample = batches[0]
     each = seconds(lambda rows: _step(setup, rows), sample) / (len(sample) * max(len(row.ids) for row in sample))
     padded = sum(max(len(row.ids) for row in batch) * len(batch) for batch in batches)
     valid = len(setup.data.valid) / max(1, len(setup.data.train)) * tokens
-    return each * settings.epochs * (padded + FORWARD * valid)
+    return each * setup.settings.epochs * (padded + FORWARD * valid)
 
 
 def _step(setup: Setup, rows: Sequence[Row]) -> None:

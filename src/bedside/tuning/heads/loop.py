@@ -1,4 +1,4 @@
-"""What the heads add to the training loop: their loss, batches of similar length, adapters beside a whole head."""
+"""What the heads add to the training loop: their loss, and batches of similar length."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import numpy as np
 from bedside.encoders.extras import needs
 from bedside.tuning.heads.ner import IGNORED
 from bedside.tuning.heads.network import inputs, stacked, takes_types
-from bedside.tuning.heads.settings import TaskSettings
-from bedside.tuning.heads.task import Metrics, Task
+from bedside.tuning.heads.setup import Setup
 from bedside.tuning.heads.tokens import Row
-from bedside.tuning.trainer import Batches, Course, adapters, run_trainer
+from bedside.tuning.trainer import Batches, Course, run_trainer
 
 with needs("tuning"):
     import torch
@@ -23,35 +22,13 @@ with needs("tuning"):
     from transformers import Trainer, TrainingArguments
 
 
-def train(
-    model: Any,
-    rows: Sequence[Row],
-    settings: TaskSettings,
-    folder: Path,
-    *,
-    pad_id: int,
-    task: type[Task],
-    several: bool,
-    weights: Sequence[float] | None,
-    measure: Callable[[], Metrics] | None,
-) -> Course:
-    """Train ``model`` in place; see :func:`bedside.tuning.trainer.run_trainer`.
-
-    Args:
-        model: One of transformers' models, with adapters or without.
-        rows: Labelled windows.
-        settings: How.
-        folder: For checkpoints.
-        pad_id: What fills a batch.
-        task: Its kind.
-        several: Whether outputs are independent of one another (multi-label).
-        weights: Of each output in the loss.
-        measure: Validation metrics of the model as it is, ``None`` where there is no validation data.
-    """
+def train(setup: Setup, folder: Path) -> Course:
+    """Train a head in place, with its checkpoints in ``folder``; see :func:`bedside.tuning.trainer.run_trainer`."""
+    task, model, settings, valid = setup.task, setup.model, setup.settings, setup.data.valid
     types = takes_types(model)
 
     def collate(batch: list[Row]) -> dict[str, Tensor]:
-        made = inputs(batch, pad_id, types=types)
+        made = inputs(batch, task.tokenizer.pad_id, types=types)
         labels = [row.labels for row in batch]
         if task.architecture == "TokenClassification":
             labels = [[*own, *[IGNORED] * (made["input_ids"].shape[1] - len(own))] for own in labels]
@@ -64,15 +41,15 @@ def train(
         TrainingArguments,
         settings,
         folder,
-        Batches(len(rows), settings.batch_size, settings.accumulation),
-        measure,
+        Batches(len(setup.rows), settings.batch_size, settings.accumulation),
+        (lambda: task.measure(valid)) if valid else None,
         task.primary,
         keep_best=settings.keep_best,
         arguments={"remove_unused_columns": False, "label_names": ["labels"]},
         model=model,
-        train_dataset=_Rows(rows),
+        train_dataset=_Rows(setup.rows),
         data_collator=collate,
-        compute_loss_func=loss_function(task.architecture, weights, several=several),
+        compute_loss_func=loss_function(task.architecture, setup.weights, several=task.spec.multi_label),
     )
 
 
@@ -82,19 +59,6 @@ class _Trainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> ByLength:  # noqa: ARG002 - the loop's own place for it
         rows: Any = self.train_dataset
         return ByLength([len(row.ids) for row in rows], self._train_batch_size, self.args.seed)
-
-
-def with_adapters(model: Any, settings: TaskSettings) -> Any:
-    """Freeze ``model`` and put low-rank adapters on the encoder's linear layers; the head is trained as a whole."""
-    body = model.base_model_prefix
-    heads = [name for name, part in model.named_children() if name != body and any(True for _ in part.parameters())]
-    pooler = [f"{body}.pooler"] if getattr(getattr(model, body), "pooler", None) is not None else []
-    linear = [
-        name
-        for name, part in model.named_modules()
-        if isinstance(part, torch.nn.Linear) and name.startswith(f"{body}.") and ".pooler." not in name
-    ]
-    return adapters(model, settings, target_modules=linear, modules_to_save=[*heads, *pooler])
 
 
 def loss_function(

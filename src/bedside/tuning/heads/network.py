@@ -15,8 +15,10 @@ from bedside.encoders.backends.torch_backend import choose_device
 from bedside.encoders.extras import needs
 from bedside.encoders.quiet import quiet_transformers
 from bedside.tuning.heads.batching import arrays, batched
+from bedside.tuning.heads.settings import TaskSettings
 from bedside.tuning.heads.task import Logits
 from bedside.tuning.heads.tokens import Row
+from bedside.tuning.trainer import adapters
 
 with needs("transformers"):
     import torch
@@ -50,6 +52,19 @@ def open_model(
     with torch.random.fork_rng(), quiet_transformers():
         torch.manual_seed(seed)
         return open_library(folder, f"For{architecture}", dtype=torch.float32, **names)
+
+
+def with_adapters(model: Any, settings: TaskSettings) -> Any:
+    """Freeze ``model`` and put low-rank adapters on the encoder's linear layers; the head is trained as a whole."""
+    body = model.base_model_prefix
+    heads = [name for name, part in model.named_children() if name != body and any(True for _ in part.parameters())]
+    pooler = [f"{body}.pooler"] if getattr(getattr(model, body), "pooler", None) is not None else []
+    linear = [
+        name
+        for name, part in model.named_modules()
+        if isinstance(part, torch.nn.Linear) and name.startswith(f"{body}.") and ".pooler." not in name
+    ]
+    return adapters(model, settings, target_modules=linear, modules_to_save=[*heads, *pooler])
 
 
 class TorchNetwork:

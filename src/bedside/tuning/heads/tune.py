@@ -6,32 +6,26 @@ import logging
 import os
 import shutil
 import time
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from bedside.encoders.artefacts import weight_files
-from bedside.encoders.checkpoint import BIO_CLINICALBERT, Checkpoint, resolve
-from bedside.encoders.extras import needs
+from bedside.encoders.checkpoint import BIO_CLINICALBERT
 from bedside.encoders.folders import new_folder
-from bedside.encoders.prepare import file_hashes, prepared
-from bedside.encoders.settings import positions
-from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.encoders.prepare import file_hashes
 from bedside.tuning.cost import parameters
 from bedside.tuning.folders import check_finite, only_process, open_run
 from bedside.tuning.heads.checks import refuse
-from bedside.tuning.heads.data import Data, gather
+from bedside.tuning.heads.data import gather
 from bedside.tuning.heads.examples import Kind
-from bedside.tuning.heads.load import TASKS
 from bedside.tuning.heads.reading import Source
 from bedside.tuning.heads.settings import TaskSettings
-from bedside.tuning.heads.task import Metrics, Spec, Task, class_weights
-from bedside.tuning.heads.tokens import Row, TaskTokenizer
+from bedside.tuning.heads.setup import Setup, set_up
+from bedside.tuning.heads.task import Metrics
 from bedside.tuning.settings import check_settings
-from bedside.tuning.trainer import merged, mixed_precision
+from bedside.tuning.trainer import merged
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -64,20 +58,6 @@ class TuningReport:
     losses: tuple[tuple[int, float], ...]
     measured: tuple[tuple[int, Metrics], ...]
     seconds: float
-
-
-@dataclass(frozen=True)
-class Setup:
-    """A run that is ready to start: the base model's folder, the task around it, and its training windows."""
-
-    checkpoint: Checkpoint
-    folder: Path
-    data: Data
-    spec: Spec
-    task: Task
-    model: Any
-    rows: list[Row]
-    weights: list[float] | None
 
 
 class TuneOptions(TypedDict, total=False):
@@ -169,44 +149,13 @@ def tune(
     refuse(data.problems, settings.allow)
     setup = set_up(base, data, settings)
     with only_process(target):
-        run = open_run(target, _facts(setup, settings), resume=resume)
-        report = _trained(setup, settings, run, target, began)
+        run = open_run(target, _facts(setup), resume=resume)
+        report = _trained(setup, run, target, began)
         shutil.rmtree(run)
     return report
 
 
-def set_up(base: str | os.PathLike[str], data: Data, settings: TaskSettings) -> Setup:
-    """Load the encoder with a seeded head, and cut the training data into windows."""
-    with needs("tuning"):
-        import accelerate  # type: ignore[import-untyped,unused-ignore]  # noqa: F401 - the loop needs it
-        import peft  # noqa: F401
-        import seqeval  # type: ignore[import-untyped,unused-ignore]  # noqa: F401
-        import sklearn  # noqa: F401
-    from bedside.tuning.heads.loop import with_adapters
-    from bedside.tuning.heads.network import TorchNetwork, open_model
-
-    mixed_precision(settings.precision, settings.device)  # refused before anything is loaded
-    if settings.early_stopping is not None and not data.valid:
-        raise InvalidInputError("early_stopping: nothing is measured without validation data; give valid= or holdout")
-    checkpoint = resolve(base)
-    folder = prepared(checkpoint)
-    if not weight_files(folder):
-        raise InvalidModelError(f"{folder}: no weights in it to tune; it holds exported networks alone")
-    if not 3 <= settings.max_length <= positions(folder):
-        raise InvalidInputError(f"max_length={settings.max_length}: this model takes 3 to {positions(folder)} tokens")
-    kind = TASKS[data.kind]
-    spec = kind.spec_for([e for examples in data.splits.values() for e in examples], settings)
-    outputs = kind.outputs(spec)
-    model = with_adapters(open_model(folder, kind.architecture, outputs, seed=settings.seed), settings)
-    tokenizer = TaskTokenizer(folder, spec.max_length, spec.overlap)
-    task = kind(spec, tokenizer, TorchNetwork(model, tokenizer.pad_id, settings.device))
-    rows = task.rows(data.train)
-    if not rows:
-        raise InvalidInputError("train: no example has a token to learn from")
-    return Setup(checkpoint, folder, data, spec, task, model, rows, _weights(settings, outputs, rows, spec))
-
-
-def _trained(setup: Setup, settings: TaskSettings, run: Path, target: Path, began: float) -> TuningReport:
+def _trained(setup: Setup, run: Path, target: Path, began: float) -> TuningReport:
     from bedside.tuning.heads.loop import train
     from bedside.tuning.heads.network import TorchNetwork
     from bedside.tuning.heads.saving import save_task
@@ -215,25 +164,15 @@ def _trained(setup: Setup, settings: TaskSettings, run: Path, target: Path, bega
     measured = data.splits.get(data.measured_on or "", [])
     before = task.measure(measured) if measured else {}
     name, baseline = task.baseline(data.train, measured) if measured else ("", {})
-    course = train(
-        setup.model,
-        setup.rows,
-        settings,
-        run,
-        pad_id=task.tokenizer.pad_id,
-        task=type(task),
-        several=setup.spec.multi_label,
-        weights=setup.weights,
-        measure=(lambda: task.measure(data.valid)) if data.valid else None,
-    )
+    course = train(setup, run)
     check_finite(setup.model, run)
     counts = parameters(setup.model)
     model = merged(setup.model)
     task.network = TorchNetwork(model, task.tokenizer.pad_id)
     after = task.measure(measured) if measured else {}
     metrics = {"split": data.measured_on, "before": before, "after": after, "baseline": baseline, "baseline_name": name}
-    facts = {**_facts(setup, settings), **counts, "steps": course.steps, "metrics": metrics if measured else {}}
-    save_task(model, setup.folder, target, setup.spec, facts)
+    facts = {**_facts(setup), **counts, "steps": course.steps, "metrics": metrics if measured else {}}
+    save_task(model, setup.folder, target, task.spec, facts)
     log.info("%s: %s before, %s after, %s for %s", target, before, after, baseline, name)
     seconds = time.monotonic() - began
     return TuningReport(
@@ -241,24 +180,14 @@ def _trained(setup: Setup, settings: TaskSettings, run: Path, target: Path, bega
     )
 
 
-def _facts(setup: Setup, settings: TaskSettings) -> dict[str, Any]:
+def _facts(setup: Setup) -> dict[str, Any]:
     """What the card tells, and what a run must have in common with one that it goes on with."""
     return {
-        "base": setup.checkpoint.name,
+        "base": setup.base,
         "base_sha256": file_hashes(setup.folder, weight_files(setup.folder)),
         "data": setup.data.facts(),
         "held_out": setup.data.held_out,
-        "settings": asdict(settings),
+        "settings": asdict(setup.settings),
         "windows": len(setup.rows),
         "versions": ", ".join(f"{name} {version(name)}" for name in ("bedside", "torch", "transformers")),
     }
-
-
-def _weights(settings: TaskSettings, outputs: Sequence[str], rows: Sequence[Row], spec: Spec) -> list[float] | None:
-    if spec.kind == "qa" and settings.class_weights is not None:
-        raise InvalidInputError("class_weights: question answering has no classes")
-    counts: Counter[int] = Counter()
-    for row in rows:
-        labels = row.labels if isinstance(row.labels, list) else [row.labels]
-        counts.update(i for i, on in enumerate(labels) if on) if spec.multi_label else counts.update(labels)
-    return class_weights(settings, outputs, [counts[i] for i in range(len(outputs))])

@@ -11,7 +11,6 @@ from typing import Any
 from bedside.encoders.cards import card, table
 from bedside.tuning.retrieval.heldout import METRICS
 from bedside.tuning.retrieval.rows import Data
-from bedside.tuning.retrieval.settings import Method, TuneSettings
 from bedside.tuning.trainer import Course
 
 CARD = "README.md"
@@ -20,19 +19,14 @@ _LIBRARIES = ("bedside", "torch", "transformers", "sentence-transformers")
 
 
 def record(
-    base: Mapping[str, Any],
-    method: Method,
-    data: Data,
-    settings: TuneSettings,
-    course: Course,
-    metrics: Mapping[str, Mapping[str, float]],
+    base: Mapping[str, Any], data: Data, course: Course, metrics: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
     """Everything that made the model, as JSON: base, data, settings, course, metrics; never a text."""
     return {
         "base": dict(base),
-        "method": method,
+        "method": data.method,
         "data": {name: {"rows": rows, "sha256": data.hashes[name]} for name, rows in data.counts.items() if rows},
-        "settings": asdict(settings),
+        "settings": asdict(data.settings),
         "steps": course.steps,
         "best_step": course.best_step,
         "losses": [list(entry) for entry in course.losses],

@@ -18,15 +18,15 @@ from bedside.encoders.load import load_encoder
 from bedside.encoders.prepare import building
 from bedside.encoders.settings import folder_settings
 from bedside.errors import BedsideError, BedsideWarning
-from bedside.tuning.folders import check_finite, only_process, open_run, write_whole
+from bedside.store.files import replace_file
+from bedside.tuning.folders import check_finite, only_process, open_run
 from bedside.tuning.retrieval.card import papers, record
 from bedside.tuning.retrieval.heldout import measure
 from bedside.tuning.retrieval.network import base_folder, copy_base, open_network, save_network
-from bedside.tuning.retrieval.rows import Columns, Data, Given, check_own_models, gather, prepare_rows, with_prompts
-from bedside.tuning.retrieval.settings import Method, TuneSettings, check_method
+from bedside.tuning.retrieval.rows import Data, Given, check_own_models, gather, prepare_rows, with_prompts
+from bedside.tuning.retrieval.settings import Method, TuneSettings
 from bedside.tuning.retrieval.training import train
 from bedside.tuning.retrieval.unlabelled import CrossEncoder, QueryGenerator
-from bedside.tuning.settings import check_settings
 from bedside.tuning.trainer import mixed_precision
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 log = logging.getLogger(__name__)
+_ROWS = "rows.json"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def tune_encoder(
     resume: bool = True,
     revision: str | None = None,
     local_files_only: bool = False,
-    **data: Unpack[Given],
+    **given: Unpack[Given],
 ) -> Tuned:
     """Tune a text encoder for retrieval.
 
@@ -95,7 +96,7 @@ def tune_encoder(
         resume: Go on with an interrupted run; ``False`` begins again.
         revision: Commit, tag or branch of a hub id.
         local_files_only: Never use the network.
-        **data: ``pairs``, ``triples``, ``corpus``, ``held_out``; see :class:`bedside.tuning.retrieval.rows.Given`.
+        **given: ``pairs``, ``triples``, ``corpus``, ``held_out``; see :class:`bedside.tuning.retrieval.rows.Given`.
 
     Returns:
         The folder, and the metrics before and after.
@@ -111,47 +112,38 @@ def tune_encoder(
         >>> tuned = tune_encoder("emilyalsentzer/Bio_ClinicalBERT", output="m", pairs=pairs)  # doctest: +SKIP
         >>> encoder = load_encoder(tuned.folder)  # doctest: +SKIP
     """
-    check_method(method)
-    settings = check_settings(TuneSettings, settings)
     if method == "gpl":
         check_own_models(query_generator, cross_encoder)
     target = new_folder(output, "output")
     source, name = base_folder(base, revision=revision, local_files_only=local_files_only)
-    gathered = gather(method, settings, **data)
-    encoder = load_encoder(source, device=settings.device)
+    data = gather(method, settings, **given)
+    encoder = load_encoder(source, device=data.settings.device)
     facts = {"name": name, "fingerprint": encoder.fingerprint}
     with only_process(target):
-        known = {"base": facts, "method": method, "settings": asdict(settings), "data": dict(gathered.hashes)}
+        known = {"base": facts, "method": method, "settings": asdict(data.settings), "data": dict(data.hashes)}
         run = open_run(target, known, resume=resume)
         with _nothing_left_of_a_refused(run):
             if not (run / "base").is_dir():
                 with building(run / "base") as folder:
                     copy_base(source, folder)
-            mixed_precision(settings.precision, settings.device)
-            network = open_network(run / "base", settings, layers=settings.layers if method == "distill" else None)
-            columns = _rows(run, method, gathered, settings, encoder, query_generator, cross_encoder)
-        return _run(run, target, facts, method, network, columns, gathered, settings)
+            mixed_precision(data.settings.precision, data.settings.device)
+            network = open_network(run / "base", data)
+            if not (run / _ROWS).is_file():  # a resumed run learns from the very same
+                made = prepare_rows(data, encoder, query_generator, cross_encoder)
+                replace_file(run / _ROWS, [json.dumps(made).encode()])
+        return _run(run, target, facts, network, data)
 
 
-def _run(
-    run: Path,
-    target: Path,
-    base: Mapping[str, Any],
-    method: Method,
-    network: SentenceTransformer,
-    columns: Columns,
-    data: Data,
-    settings: TuneSettings,
-) -> Tuned:
+def _run(run: Path, target: Path, base: Mapping[str, Any], network: SentenceTransformer, data: Data) -> Tuned:
     known = folder_settings(run / "base")
     prompts = (known.query_prompt, known.document_prompt)
 
     def metrics() -> Mapping[str, float]:
-        return {} if data.held_out is None else measure(network, data.held_out, prompts, settings.mini_batch)
+        return {} if data.held_out is None else measure(network, data.held_out, prompts, data.settings.mini_batch)
 
     before = metrics()
-    rows = with_prompts(columns, prompts)
-    course = train(network, method, rows, settings, run, metrics if data.held_out else None)
+    columns = with_prompts(json.loads((run / _ROWS).read_text("utf-8")), prompts)
+    course = train(network, data, columns, run, metrics if data.held_out else None)
     check_finite(network, run)
     after = metrics()
     if before and after["nDCG@10"] < before["nDCG@10"]:
@@ -160,21 +152,12 @@ def _run(
             BedsideWarning,
             stacklevel=3,
         )
-    facts = record(base, method, data, settings, course, {"before": before, "after": after} if before else {})
+    facts = record(base, data, course, {"before": before, "after": after} if before else {})
     with building(target) as folder:
         save_network(network, run / "base", folder, papers=papers(facts))
     shutil.rmtree(run)
     log.info("tuned %s: nDCG@10 %s before, %s after", base["name"], before.get("nDCG@10"), after.get("nDCG@10"))
     return Tuned(target, before, after, facts)
-
-
-def _rows(run: Path, method: Method, data: Data, settings: TuneSettings, *models: Any) -> Columns:
-    """The training rows, made once: a resumed run learns from the very same."""
-    file = run / "rows.json"
-    if not file.is_file():
-        write_whole(file, json.dumps(prepare_rows(method, data, settings, *models)))
-    columns: Columns = json.loads(file.read_text("utf-8"))
-    return columns
 
 
 @contextmanager

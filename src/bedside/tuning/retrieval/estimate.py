@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from bedside.tuning.cost import FORWARD, memory, parameters, seconds
 from bedside.tuning.retrieval.network import base_folder, copy_base, open_network
 from bedside.tuning.retrieval.rows import Data, Given, gather
-from bedside.tuning.retrieval.settings import Method, TuneSettings, check_method
+from bedside.tuning.retrieval.settings import Method, TuneSettings
 from bedside.tuning.retrieval.training import in_batches
-from bedside.tuning.settings import check_settings
 from bedside.tuning.trainer import mixed_precision
 
 if TYPE_CHECKING:
@@ -62,39 +61,31 @@ def plan_tuning(
     settings: TuneSettings | None = None,
     revision: str | None = None,
     local_files_only: bool = False,
-    **data: Unpack[Given],
+    **given: Unpack[Given],
 ) -> TunePlan:
     """Read and check the data, load the base, time one pass, and change nothing.
 
     Arguments and errors are those of :func:`bedside.tuning.tune_encoder`.
     """
-    check_method(method)
-    settings = check_settings(TuneSettings, settings)
-    mixed_precision(settings.precision, settings.device)
     source, _ = base_folder(base, revision=revision, local_files_only=local_files_only)
-    gathered = gather(method, settings, **data)
+    data = gather(method, settings, **given)
+    settings = data.settings
+    mixed_precision(settings.precision, settings.device)
     with tempfile.TemporaryDirectory() as folder:
-        copied = copy_base(source, Path(folder) / "base")
-        network = open_network(copied, settings, layers=settings.layers if method == "distill" else None)
-    texts = _training_texts(gathered)
+        network = open_network(copy_base(source, Path(folder) / "base"), data)
+    texts = _training_texts(data)
     lengths = [len(ids) for ids in network.tokenizer(texts[:_SAMPLE], truncation=True)["input_ids"]]
-    rows = max(1, settings.negatives) * len(gathered.pairs) or len(gathered.texts)
+    rows = max(1, settings.negatives) * len(data.pairs) or len(data.texts)
     transformer: Any = network[0]
     return TunePlan(
         method,
-        dict(gathered.counts),
+        dict(data.counts),
         rows,
-        in_batches(method, rows, settings).steps(settings.epochs),
+        in_batches(data, rows).steps(settings.epochs),
         sum(lengths) / len(lengths),
         **parameters(network),
-        seconds=_seconds(network, texts, gathered, rows, method, settings),
-        memory=memory(
-            network,
-            transformer.auto_model.config,
-            settings.mini_batch,
-            max(lengths),
-            gradient_checkpointing=settings.gradient_checkpointing,
-        ),
+        seconds=_seconds(network, texts, data, rows),
+        memory=memory(network, transformer.auto_model.config, settings.mini_batch, max(lengths), settings),
     )
 
 
@@ -106,19 +97,16 @@ def _training_texts(data: Data) -> list[str]:
     return texts[::stride]
 
 
-def _seconds(
-    network: SentenceTransformer, texts: Sequence[str], data: Data, rows: int, method: Method, settings: TuneSettings
-) -> float:
+def _seconds(network: SentenceTransformer, texts: Sequence[str], data: Data, rows: int) -> float:
+    settings = data.settings
     batch = list(texts[: 2 * settings.mini_batch])
     each = seconds(lambda some: _pass(network, list(some)), batch) / len(batch)
-    columns = {"contrastive": 3 if settings.negatives else 2, "simcse": 2, "gpl": 3}.get(method, 1)
-    training = each * rows * columns * _PASSES[method] * settings.epochs
+    columns = {"contrastive": 3 if settings.negatives else 2, "simcse": 2, "gpl": 3}.get(data.method, 1)
+    training = each * rows * columns * _PASSES[data.method] * settings.epochs
     if data.held_out is None:
         return training
-    every = settings.checkpoint_steps
-    times = 2 + (
-        settings.epochs if every is None else in_batches(method, rows, settings).steps(settings.epochs) // every
-    )
+    every, steps = settings.checkpoint_steps, in_batches(data, rows).steps(settings.epochs)
+    times = 2 + (settings.epochs if every is None else steps // every)
     return training + each * FORWARD * times * (len(data.held_out.queries) + len(data.held_out.documents))
 
 

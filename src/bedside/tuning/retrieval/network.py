@@ -19,7 +19,7 @@ from bedside.encoders.settings import Settings, folder_settings, positions
 from bedside.encoders.static import is_static
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.errors import InvalidInputError, InvalidModelError
-from bedside.tuning.retrieval.settings import TuneSettings
+from bedside.tuning.retrieval.rows import Data
 from bedside.tuning.trainer import adapters, merged
 
 if TYPE_CHECKING:
@@ -71,13 +71,13 @@ def copy_base(source: Path, target: Path) -> Path:
     return target
 
 
-def open_network(folder: Path, settings: TuneSettings, *, layers: int | None = None) -> SentenceTransformer:
+def open_network(folder: Path, data: Data) -> SentenceTransformer:
     """Open a folder for training: network, pooling, normalisation; with adapters where they are asked for.
 
     Args:
         folder: What :func:`copy_base` made.
-        settings: Length, adapters, device.
-        layers: Keep so many of the network's layers, evenly spaced, the last one among them.
+        data: Its settings say length, adapters and device; a student to be distilled keeps some of the layers, evenly
+            spaced, the last one among them.
 
     Raises:
         InvalidInputError: A length or a number of layers that the network does not have, or no such device.
@@ -90,7 +90,7 @@ def open_network(folder: Path, settings: TuneSettings, *, layers: int | None = N
         from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
         from bedside.encoders.backends.torch_backend import choose_device
-    known = folder_settings(folder)
+    known, settings = folder_settings(folder), data.settings
     length = settings.max_length or known.max_length
     if length > positions(folder):
         raise InvalidInputError(f"max_length={length}: this model takes at most {positions(folder)} tokens")
@@ -98,8 +98,8 @@ def open_network(folder: Path, settings: TuneSettings, *, layers: int | None = N
     torch.manual_seed(settings.seed)
     with quiet_transformers():
         transformer = Transformer(str(folder), max_seq_length=length)
-    if layers is not None:
-        _keep_layers(transformer.auto_model, layers)
+    if data.method == "distill":
+        _keep_layers(transformer.auto_model, settings.layers)
     modules = [transformer, Pooling(transformer.get_embedding_dimension(), known.pooling)]
     modules += [Normalize()] if known.normalize else []
     network = SentenceTransformer(modules=modules, device=str(device))

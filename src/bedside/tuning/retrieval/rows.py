@@ -17,7 +17,7 @@ from bedside.tuning.reading import digest
 from bedside.tuning.retrieval.heldout import HeldOut, make_held_out
 from bedside.tuning.retrieval.negatives import mine_negatives
 from bedside.tuning.retrieval.pairs import Pair, Pairs, check_leakage, read_pairs, split_pairs
-from bedside.tuning.retrieval.settings import Method, TuneSettings
+from bedside.tuning.retrieval.settings import Method, TuneSettings, check_method
 from bedside.tuning.retrieval.unlabelled import (
     CrossEncoder,
     Margin,
@@ -27,6 +27,7 @@ from bedside.tuning.retrieval.unlabelled import (
     pairs_from_documents,
 )
 from bedside.tuning.retrieval.unlabelled import texts_of as texts_of_documents
+from bedside.tuning.settings import check_settings
 from bedside.types import Document, Encoder
 
 Corpus: TypeAlias = "str | os.PathLike[str] | Iterable[Document | str]"
@@ -58,6 +59,8 @@ class Data:
     """What a run learns from and is measured on.
 
     Attributes:
+        method: How it learns.
+        settings: How it is trained.
         pairs: For the contrastive method; empty otherwise.
         texts: The corpus, each text once.
         held_out: ``None`` where nothing is kept back.
@@ -65,6 +68,8 @@ class Data:
         hashes: SHA-256 of each kind, for the card.
     """
 
+    method: Method
+    settings: TuneSettings
     pairs: tuple[Pair, ...]
     texts: tuple[str, ...]
     held_out: HeldOut | None
@@ -74,7 +79,7 @@ class Data:
 
 def gather(
     method: Method,
-    settings: TuneSettings,
+    settings: TuneSettings | None,
     *,
     pairs: Pairs | None = None,
     triples: Pairs | None = None,
@@ -82,6 +87,8 @@ def gather(
     held_out: Pairs | None = None,
 ) -> Data:
     """Read and check everything that was given; see :func:`bedside.tuning.tune_encoder`."""
+    check_method(method)
+    settings = check_settings(TuneSettings, settings)
     if pairs is not None and triples is not None:
         raise InvalidInputError("give pairs= or triples=, not both")
     documents = [] if corpus is None else _documents(corpus)
@@ -106,6 +113,8 @@ def gather(
         )
     others = [*(pair.positive for pair in used), *texts]
     return Data(
+        method,
+        settings,
         used,
         texts,
         make_held_out(kept, others, settings) if kept else None,
@@ -115,26 +124,17 @@ def gather(
 
 
 def prepare_rows(
-    method: Method,
-    data: Data,
-    settings: TuneSettings,
-    encoder: Encoder,
-    query_generator: QueryGenerator | None,
-    cross_encoder: CrossEncoder | None,
+    data: Data, encoder: Encoder, query_generator: QueryGenerator | None, cross_encoder: CrossEncoder | None
 ) -> Columns:
-    """Lay out the training rows; mining, generating and deleting happen here.
+    """Lay out the training rows as columns without prompts; mining, generating and deleting happen here.
 
     Args:
-        method: What they are for.
         data: What was given.
-        settings: How.
         encoder: The base, for mining and, in a distillation, as the teacher.
         query_generator: For GPL.
         cross_encoder: For GPL.
-
-    Returns:
-        Columns without prompts, as JSON can hold them.
     """
+    method, settings = data.method, data.settings
     if method == "contrastive":
         mined = list(data.pairs)
         if settings.negatives:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bedside.encoders.extras import needs
 from bedside.encoders.quiet import quiet_transformers
 from bedside.errors import InvalidInputError
+from bedside.tuning.retrieval.rows import Columns, Data
 from bedside.tuning.retrieval.settings import Method, TuneSettings
 from bedside.tuning.trainer import Batches, Course, run_trainer
 
@@ -22,9 +23,8 @@ _CACHED: tuple[Method, ...] = ("contrastive", "simcse")  # their loss cuts a bat
 
 def train(
     network: SentenceTransformer,
-    method: Method,
-    columns: Mapping[str, Sequence[Any]],
-    settings: TuneSettings,
+    data: Data,
+    columns: Columns,
     folder: Path,
     measure: Callable[[], Mapping[str, float]] | None,
 ) -> Course:
@@ -32,9 +32,8 @@ def train(
 
     Args:
         network: From :func:`bedside.tuning.retrieval.network.open_network`.
-        method: Chooses the loss.
+        data: How: its method chooses the loss.
         columns: The rows: texts, and labels under ``"label"``.
-        settings: How.
         folder: For checkpoints.
         measure: Held-out metrics, ``nDCG@10`` among them; ``None`` keeps the last weights.
 
@@ -45,7 +44,7 @@ def train(
         from datasets import Dataset  # type: ignore[import-untyped,unused-ignore]
         from sentence_transformers import SentenceTransformerTrainingArguments
         from sentence_transformers.sentence_transformer.training_args import BatchSamplers
-    data = Dataset.from_dict(dict(columns))
+    method, settings, rows = data.method, data.settings, Dataset.from_dict(columns)
     own = {
         "batch_sampler": BatchSamplers.NO_DUPLICATES if method in _CACHED else BatchSamplers.BATCH_SAMPLER,
         "activation_checkpointing": settings.gradient_checkpointing,
@@ -55,18 +54,19 @@ def train(
         SentenceTransformerTrainingArguments,
         settings,
         folder,
-        in_batches(method, len(data), settings),
+        in_batches(data, len(rows)),
         measure,
         "nDCG@10",
         arguments=own,
         model=network,
-        train_dataset=data,
+        train_dataset=rows,
         loss=_loss(network, method, settings),
     )
 
 
-def in_batches(method: Method, rows: int, settings: TuneSettings) -> Batches:
+def in_batches(data: Data, rows: int) -> Batches:
     """The batches of a run: as large as asked for, or several small ones whose gradients are added up."""
+    method, settings = data.method, data.settings
     whole = min(settings.batch_size, rows)
     parts = 1 if method in _CACHED else -(-whole // settings.mini_batch)
     return Batches(rows, -(-whole // parts), parts)
