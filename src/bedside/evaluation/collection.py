@@ -17,8 +17,6 @@ from bedside.evaluation.summary import Summary
 from bedside.types import Document, Encoder, FilterDict, Mode
 from bedside.verbs import Records
 
-__all__ = ["evaluate_collection"]
-
 MODES: tuple[Mode, ...] = ("hybrid", "dense", "sparse")
 _DEPTH = 100
 

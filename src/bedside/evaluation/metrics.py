@@ -15,18 +15,6 @@ from bedside.errors import InvalidInputError, MissingExtraError
 from bedside.formats.json_lines import lines, objects
 from bedside.types import Document, Matrix
 
-__all__ = [
-    "METRICS",
-    "Judgments",
-    "Report",
-    "RetrievalSet",
-    "Run",
-    "evaluate",
-    "load_queries",
-    "load_retrieval_set",
-    "search_run",
-]
-
 METRICS = ("nDCG@10", "recall@10", "recall@100", "MRR@10")
 """What is reported unless said otherwise."""
 

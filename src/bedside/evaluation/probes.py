@@ -29,8 +29,6 @@ from bedside.text.lexicon import NEGATIONS
 from bedside.text.sentences import sentences
 from bedside.types import Document, Encoder, Mode
 
-__all__ = ["PROBES", "Probe", "probe"]
-
 PROBES = ("known-item", "split-half", "numbers", "negation")
 _NUMBER = re.compile(r"(?<![\w./-])\d+(?:\.\d+)?(?![\w/-]|\.\d)")
 _NEGATED = re.compile(rf"\b(?:{'|'.join(sorted(NEGATIONS - {'never', 'nor', 'neither', 'none', 'cannot'}))})\b", re.I)

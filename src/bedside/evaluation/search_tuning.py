@@ -15,8 +15,6 @@ from bedside.evaluation.significance import Comparison, compare
 from bedside.rank import DEFAULT_ALPHA
 from bedside.types import Document, Encoder, Mode, Vector
 
-__all__ = ["SearchSettings", "SearchTuning", "tune_search"]
-
 ALPHAS = tuple(round(i / 10, 1) for i in range(11))
 K1S = (0.6, 0.9, 1.2, 1.6, 2.0)
 BS = (0.3, 0.5, 0.75, 0.9)

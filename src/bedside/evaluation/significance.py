@@ -16,8 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from bedside.errors import InvalidInputError
 from bedside.evaluation.metrics import Report
 
-__all__ = ["Comparison", "Interval", "compare", "confidence_interval"]
-
 _SAMPLES = 10_000  # the least p that can be found is 1 / 10,001
 _AT_ONCE = 4_000_000  # random numbers in memory
 

@@ -19,8 +19,6 @@ from bedside.evaluation.probes import Probe
 from bedside.evaluation.search_tuning import SearchTuning
 from bedside.evaluation.significance import Comparison, Interval, confidence_interval
 
-__all__ = ["Summary"]
-
 _WORST = 10
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1d2433;--soft:#5a6478;--line:#d9dee8;--bar:#3b6fb6;--paper:#fff;--good:#1a7f4b}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 Kind: TypeAlias = Literal["classification", "ner", "qa", "relations"]
-KINDS: tuple[Kind, ...] = ("classification", "ner", "qa", "relations")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,6 @@ class RelationExample:
 
 
 Example: TypeAlias = "TextExample | NerExample | QaExample | RelationExample"
-Examples: TypeAlias = "Sequence[Example]"
 
 
 @dataclass(frozen=True)

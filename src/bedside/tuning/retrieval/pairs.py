@@ -18,8 +18,6 @@ from bedside.encoders.texts import has_surrogate
 from bedside.errors import BedsideWarning, InvalidInputError
 from bedside.tuning.reading import file_records, folded
 
-__all__ = ["Pair", "Pairs", "check_leakage", "check_pairs", "read_pairs", "split_pairs"]
-
 _COLUMNS = ("query", "positive", "negative")
 
 
