@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from bedside.errors import BedsideWarning
-from bedside.tuning.tasks import TaskSettings, read_examples
-from bedside.tuning.tasks.checks import text_key
-from bedside.tuning.tasks.tune import tune
+from bedside.tuning.heads import TaskSettings, read_examples
+from bedside.tuning.heads.checks import text_key
+from bedside.tuning.heads.tune import tune
 from report import DATA, RESULTS, machine, table, today, versions, workplace, write_section
 
 SEED = 0

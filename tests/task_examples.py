@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from bedside.tuning.tasks import AnswerSpan, Link, NerExample, QaExample, RelationExample, Span, TextExample
+from bedside.tuning.heads import AnswerSpan, Link, NerExample, QaExample, RelationExample, Span, TextExample
 
 DRUGS = ["aspirin", "metformin", "lisinopril", "warfarin", "heparin", "insulin", "atenolol", "digoxin"]
 PROBLEMS = ["chest pain", "headache", "fever", "dry cough", "back pain", "nausea", "dizziness", "rash"]

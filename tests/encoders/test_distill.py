@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bedside.encoders.distill import Recipe, distill, new_vocabulary, quantize, spread
 from bedside.encoders.load import load_encoder
 from bedside.encoders.presets import PRESETS
-from bedside.encoders.ranking import tune
 from bedside.encoders.static import StaticEncoder, load_static
 from bedside.encoders.wordpiece import WordPiece
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.tuning.static.distillation import Recipe, distill, new_vocabulary, quantize, spread
+from bedside.tuning.static.token_vectors import tune
 
 CORPUS = ["chest pain and fever", "the fever of metoprolol", "metoprolol for chest pain", "no fever", "pain"] * 3
 PAIRS = [("chest pain", "pain in the chest"), ("fever", "no fever"), ("metoprolol", "the metoprolol")] * 2

@@ -16,6 +16,7 @@ from bedside.formats.exchange import read_records
 from bedside.formats.json_parts import Parts
 from bedside.formats.stores import write_langchain
 from bedside.formats.vectra import write_documents
+from formats.vectra_protobuf import write_protobuf
 
 TEXT = st.text(st.sampled_from('ab"\\{}[],:\n é😀'), max_size=8)
 VALUES = st.recursive(
@@ -118,8 +119,8 @@ def numbers(document):
     return document.vector.astype(float).tolist()
 
 
-def vectra(at, codec="json"):
-    write_documents(at / "v", documents(), codec=codec)
+def vectra(at):
+    write_documents(at / "v", documents())
     return at / "v"
 
 
@@ -144,7 +145,7 @@ def llama_index(at):
 
 STORES = {
     "vectra": vectra,
-    "vectra, protobuf": lambda at: vectra(at, "protobuf"),
+    "vectra, protobuf": lambda at: write_protobuf(at / "v", documents()),
     "langchain": langchain,
     "pinecone": pinecone,
     "llama-index": llama_index,

@@ -31,6 +31,7 @@ from bedside.formats.stores import (
 )
 from bedside.formats.stores.detect import detect
 from bedside.formats.vectra import read_documents, write_documents
+from formats.vectra_protobuf import write_protobuf
 
 RNG = np.random.default_rng(11)
 VECTORS = RNG.normal(size=(4, 5)).astype(np.float32)
@@ -615,9 +616,13 @@ def damaged(data, rng):
     return bytes(changed)
 
 
-def vectra_folder(folder, **options):
-    write_documents(folder, documents(PLAIN), indexed=("ward", "n"), **options)
+def vectra_folder(folder):
+    write_documents(folder, documents(PLAIN), indexed=("ward", "n"))
     return folder
+
+
+def vectra_protobuf(folder):
+    return write_protobuf(folder, documents(PLAIN), ("ward", "n"))
 
 
 STORES = {
@@ -627,7 +632,11 @@ STORES = {
     "faiss": (lambda at: faiss_folder(at / "f"), "index.pkl", read_faiss),
     "qdrant": (lambda at: qdrant_folder(at / "q", NESTED), "collection/notes/storage.sqlite", read_qdrant),
     "vectra": (lambda at: vectra_folder(at / "v"), "index.json", read_documents),
-    "vectra, protobuf": (lambda at: vectra_folder(at / "v", codec="protobuf"), "index.pb", read_documents),
+    "vectra, protobuf": (
+        lambda at: vectra_protobuf(at / "v"),
+        "index.pb",
+        read_documents,
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""vectra folders: what vectra 0.15.0 wrote is read, what it answered is answered, what we write reads back."""
+"""vectra folders: what vectra 0.15.0 wrote is read, its recorded cosines are ours, what we write reads back."""
 
 import json
 import math
@@ -20,19 +20,8 @@ from bedside.errors import (
     InvalidVectorError,
     UnreadableFileError,
 )
-from bedside.formats.vectra import (
-    Source,
-    VectraChunk,
-    VectraDocument,
-    VectraIndex,
-    matches,
-    read_documents,
-    read_sources,
-    write_documents,
-)
-from bedside.formats.vectra.filter import number_text
-from bedside.formats.vectra.hashing import content_hash
-from bedside.formats.vectra.keywords import prepare
+from bedside.formats.vectra import Source, content_hash, read_documents, read_sources, write_documents
+from bedside.formats.vectra.hashing import number_text
 from bedside.formats.vectra.offsets import Offsets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,98 +34,39 @@ def cases():
     return json.loads((ORACLES / "cases.json").read_bytes())
 
 
-def indexes(cases):
-    names = {case["index"] for kind in ("filters", "queries") for case in cases[kind]}
-    return {name: VectraIndex(ORACLES / "example-index" / name) for name in names}
+OTHER_FILTERS = {"q12-nin", "q16-missing-key", "qi1-indexed-noncfg-field"}
+"""Queries whose filter selects other items here; docs/migrating.md says why."""
+REFUSED_HERE = {"q24-short-query-vector", "qe1-edge-all", "qe2-edge-top2", "qe3-edge-top3"}
+"""Queries with a vector of another dimension, or on an index with a zero vector."""
+
+
+def imported(name):
+    collection = Collection.open()
+    collection.import_from(ORACLES / "example-index" / name)
+    return collection
 
 
 @needs_oracle
-def test_every_filter_of_the_oracle_selects_what_vectra_selected(cases):
-    opened = indexes(cases)
-    for case in cases["filters"]:
-        index = opened[case["index"]]
-        if "error" in case:
-            with pytest.raises(FilterError, match="expected a list"):
-                index.ids(case["filter"])
-        else:
-            assert index.ids(case["filter"]) == case["expected_ids"], case["name"]
-
-
-@needs_oracle
-def test_every_vector_query_of_the_oracle_has_vectras_order_and_scores(cases):
-    opened = indexes(cases)
-    for case in cases["queries"]:
-        hits = opened[case["index"]].query(case["vector"], case["topK"], case["filter"])
+def test_an_imported_folder_gives_the_order_and_cosines_that_vectra_recorded(cases):
+    queries = [case for case in cases["queries"] if case["name"] not in OTHER_FILTERS | REFUSED_HERE]
+    opened = {name: imported(name) for name in {case["index"] for case in queries}}
+    assert len(queries) == 10
+    for case in queries:
+        hits = opened[case["index"]].search(vector=case["vector"], top_k=case["topK"], filter=case["filter"])
         assert [hit.id for hit in hits] == [hit["id"] for hit in case["expected"]], case["name"]
-        wanted = np.array([float(hit["score"]) for hit in case["expected"]])
-        np.testing.assert_allclose([hit.score for hit in hits], wanted, rtol=0, atol=1e-12)
+        np.testing.assert_allclose([hit.dense for hit in hits], [hit["score"] for hit in case["expected"]], atol=1e-6)
 
 
 @needs_oracle
-def test_every_hybrid_query_of_the_oracle_has_vectras_hits_and_scores(cases):
-    index = VectraIndex(ORACLES / "example-index" / "docs")
-    for case in cases["hybrid"]:
-        assert case["index"] == "docs"
-        if "error" in case:
-            with pytest.raises(InvalidInputError, match="vectra fails below 3"):
-                index.query(case["vector"], case["topK"], case["filter"], text=case["query"])
-            continue
-        assert prepare(case["query"]) == case["query_tokens"]
-        hits = index.query(case["vector"], case["topK"], case["filter"], text=case["query"])
-        wanted = [(hit["id"], hit["isBm25"]) for hit in case["expected"]]
-        assert [(hit.id, hit.is_bm25) for hit in hits] == wanted, case["name"]
-        scores = [hit["score"] for hit in case["expected"]]
-        np.testing.assert_allclose([hit.score for hit in hits], scores, rtol=0, atol=1e-12)
-
-
-@needs_oracle
-def test_every_document_of_the_oracle_has_vectras_score_length_and_sections(cases):
-    texts = {source.uri: source.text for source in read_sources(ORACLES / "example-index" / "docs")}
-    rendered = 0
-    for case in cases["documents"]:
-        documents = []
-        for wanted in case.get("expected", []):
-            chunks = [
-                VectraChunk(chunk["id"], chunk["startPos"], chunk["endPos"], chunk["score"], chunk["isBm25"])
-                for chunk in wanted["chunks"]
-            ]
-            document = VectraDocument(wanted["id"], wanted["uri"], texts[wanted["uri"]], chunks)
-            assert document.score == pytest.approx(wanted["score"], abs=1e-12)
-            assert document.length == wanted["length"]
-            for options, sections in wanted["renderSections"].items():
-                tokens, most, overlapping = options.split(",")
-                found = document.render_sections(int(tokens), int(most), overlapping_chunks=overlapping == "true")
-                assert_sections(found, sections)
-                rendered += 1
-            for tokens, sections in wanted["renderAllSections"].items():
-                assert_sections(document.render_all_sections(int(tokens)), sections)
-                rendered += 1
-            documents.append(document)
-        assert documents == sorted(documents, key=lambda document: -document.score)
-    assert rendered == 63
-
-
-def assert_sections(found, wanted):
-    facts = [(section.text, section.token_count, section.is_bm25) for section in found]
-    assert facts == [(section["text"], section["tokenCount"], section["isBm25"]) for section in wanted]
-    scores = [section["score"] for section in wanted]
-    np.testing.assert_allclose([section.score for section in found], scores, rtol=0, atol=1e-12)
-
-
-@needs_oracle
-def test_documents_are_found_by_their_chunks_as_vectra_finds_them(cases):
-    index = VectraIndex(ORACLES / "example-index" / "docs")
-    vectors = {case["query"]: case["vector"] for case in cases["hybrid"]}
-    failing = cases["documents"][3]
-    assert "collection is too small" in failing["error"]
-    with pytest.raises(InvalidInputError, match="vectra fails below 3"):
-        index.query_documents(vectors[failing["query"]], text=failing["query"])
-    found = index.query_documents(vectors["warfarin INR"], max_chunks=5, max_documents=2, text="warfarin INR")
-    hits = index.query(vectors["warfarin INR"], 5, text="warfarin INR")
-    assert len(found) == 2
-    assert {chunk.id for document in found for chunk in document.chunks} <= {hit.id for hit in hits}
-    with pytest.raises(InvalidInputError, match="max_documents"):
-        index.query_documents(vectors["warfarin INR"], max_documents=-1)
+def test_the_chunks_that_vectras_hybrid_queries_found_by_vector_have_their_recorded_cosines(cases):
+    docs = imported("docs")
+    answered = [case for case in cases["hybrid"] if "error" not in case]
+    assert len(answered) == 8
+    for case in answered:
+        wanted = {hit["id"]: hit["score"] for hit in case["expected"] if not hit["isBm25"]}
+        hits = docs.search(vector=case["vector"], top_k=len(wanted), filter=case["filter"])
+        assert {hit.id for hit in hits} == set(wanted), case["name"]
+        np.testing.assert_allclose([hit.dense for hit in hits], [wanted[hit.id] for hit in hits], atol=1e-6)
 
 
 @needs_oracle
@@ -229,39 +159,24 @@ def assert_same(read, written):
 
 
 @pytest.mark.parametrize("indexed", [(), ("ward", "n"), ("nowhere",)])
-@pytest.mark.parametrize("codec", ["json", "protobuf"])
-def test_what_is_written_reads_back_exactly(tmp_path, indexed, codec):
+def test_what_is_written_reads_back_exactly(tmp_path, indexed):
     documents = notes()
-    if codec == "protobuf" and not indexed:
-        documents = [
-            Document(d.text, {k: d.metadata[k] for k in ("ward", "n", "f", "yes")}, d.id, d.vector) for d in documents
-        ]
-    assert write_documents(tmp_path / "v", documents, indexed=indexed, codec=codec) == 6
+    assert write_documents(tmp_path / "v", documents, indexed=indexed) == 6
     assert_same(list(read_documents(tmp_path / "v")), documents)
     assert not (tmp_path / "v.new").exists()
 
 
-def test_protobuf_refuses_what_its_schema_would_turn_into_strings(tmp_path):
-    with pytest.raises(InvalidDocumentError, match=r"documents\[0\].metadata.none: expected a string, a number"):
-        write_documents(tmp_path / "v", notes(), codec="protobuf")
-    assert list(tmp_path.iterdir()) == []
-
-
 @needs_oracle
-@pytest.mark.parametrize("codec", ["json", "protobuf"])
 @pytest.mark.parametrize("name", ["docs", "docs-gpt"])
-def test_a_document_index_is_written_with_the_catalog_texts_and_offsets_it_had(tmp_path, name, codec):
+def test_a_document_index_is_written_with_the_catalog_texts_and_offsets_it_had(tmp_path, name):
     folder = ORACLES / "example-index" / name
     documents, sources = list(read_documents(folder)), list(read_sources(folder))
-    write_documents(tmp_path / "v", documents, sources=sources, codec=codec)
+    write_documents(tmp_path / "v", documents, sources=sources)
     assert_same(list(read_documents(tmp_path / "v")), documents)
     assert list(read_sources(tmp_path / "v")) == sources
-    if codec == "json":
-        assert json.loads((tmp_path / "v/catalog.json").read_bytes()) == json.loads(
-            (folder / "catalog.json").read_bytes()
-        )
-        written, given = (json.loads((at / "index.json").read_bytes())["items"] for at in (tmp_path / "v", folder))
-        assert [item["metadata"] for item in written] == [item["metadata"] for item in given]
+    assert json.loads((tmp_path / "v/catalog.json").read_bytes()) == json.loads((folder / "catalog.json").read_bytes())
+    written, given = (json.loads((at / "index.json").read_bytes())["items"] for at in (tmp_path / "v", folder))
+    assert [item["metadata"] for item in written] == [item["metadata"] for item in given]
 
 
 def test_the_norm_and_the_metadata_config_that_vectra_requires_are_written(tmp_path):
@@ -308,9 +223,9 @@ def small_index(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"id": 5}, r"items\[1\].id: expected a string, got int"),
-        ({"id": ""}, r"items\[1\].id: empty"),
-        ({"id": "a"}, r"items\[1\].id: given to two items"),
+        ({"id": 5}, r"items\[1\].id: expected a string that is not empty, got int"),
+        ({"id": ""}, r"items\[1\].id: expected a string that is not empty"),
+        ({"id": "a"}, r"items\[1\].id: given to two records"),
         ({"vector": [1, None]}, r"items\[1\].vector\[1\]: expected a number, got NoneType"),
         ({"vector": "1"}, r"items\[1\].vector: expected a list of numbers"),
         ({"vector": [1, 2, 3]}, r"items\[1\].vector: expected dimension 2, got 3"),
@@ -451,41 +366,35 @@ def test_numbers_are_written_as_javascript_writes_them(value, text):
     assert number_text(value) == text
 
 
-def test_a_number_field_is_in_a_list_only_by_its_digits():
-    assert matches({"age": 5}, {"age": {"$in": ["15"]}})
-    assert not matches({"age": 5}, {"age": {"$in": [5]}})
-
-
 @pytest.mark.parametrize(
-    ("metadata", "filter", "theirs", "ours"),
+    ("metadata", "filter", "selected"),
     [
-        ({"age": 71}, {"age": {"$in": [71]}}, False, True),
-        ({"age": 5}, {"age": {"$in": ["15"]}}, True, False),
-        ({"active": True}, {"active": {"$in": [True]}}, False, True),
-        ({"ward": "icu"}, {"ward": {"$in": ["icu-2", "icu"]}}, True, True),
-        ({"ward": "icu"}, {"ward": {"$in": ["icu-2"]}}, False, False),
-        ({"age": 71}, {"age": {"$nin": [71]}}, True, False),
-        ({"active": True}, {"active": {"$nin": [False]}}, False, True),
-        ({}, {"ward": {"$ne": "er"}}, False, True),
-        ({}, {"ward": {"$nin": ["er"]}}, False, True),
-        ({"tags": ["acute"]}, {"tags": "acute"}, False, True),
-        ({"tags": ["acute", "icu"]}, {"tags": {"$in": ["acute"]}}, False, True),
-        ({"tags": ["acute", "icu"]}, {"tags": {"$in": ["acute,icu,er"]}}, True, False),
-        ({"ward": None}, {"ward": None}, False, True),
-        ({"age": 71}, {"age": {"$gt": "60"}}, True, False),
-        ({"date": "2024-02-01"}, {"date": {"$gt": "2024-01-01"}}, False, True),
-        ({"age": 71}, {"age": {"$gt": "abc"}}, True, False),
-        ({"ward": "er"}, {"ward": {"$exists": True}}, False, True),
-        ({"ward": "er"}, {"ward": {"$foo": "er"}}, True, FilterError),
-        ({"site": {"ward": "A"}}, {"site.ward": "A"}, False, True),
+        ({"age": 71}, {"age": {"$in": [71]}}, True),
+        ({"age": 5}, {"age": {"$in": ["15"]}}, False),
+        ({"active": True}, {"active": {"$in": [True]}}, True),
+        ({"ward": "icu"}, {"ward": {"$in": ["icu-2", "icu"]}}, True),
+        ({"ward": "icu"}, {"ward": {"$in": ["icu-2"]}}, False),
+        ({"age": 71}, {"age": {"$nin": [71]}}, False),
+        ({"active": True}, {"active": {"$nin": [False]}}, True),
+        ({}, {"ward": {"$ne": "er"}}, True),
+        ({}, {"ward": {"$nin": ["er"]}}, True),
+        ({"tags": ["acute"]}, {"tags": "acute"}, True),
+        ({"tags": ["acute", "icu"]}, {"tags": {"$in": ["acute"]}}, True),
+        ({"tags": ["acute", "icu"]}, {"tags": {"$in": ["acute,icu,er"]}}, False),
+        ({"ward": None}, {"ward": None}, True),
+        ({"age": 71}, {"age": {"$gt": "60"}}, False),
+        ({"date": "2024-02-01"}, {"date": {"$gt": "2024-01-01"}}, True),
+        ({"age": 71}, {"age": {"$gt": "abc"}}, False),
+        ({"ward": "er"}, {"ward": {"$exists": True}}, True),
+        ({"ward": "er"}, {"ward": {"$foo": "er"}}, FilterError),
+        ({"site": {"ward": "A"}}, {"site.ward": "A"}, True),
     ],
 )
-def test_vectras_filters_and_ours_differ_as_the_documentation_lists(metadata, filter, theirs, ours):
-    assert matches(metadata, filter) is theirs
+def test_a_filter_that_vectra_answers_otherwise_selects_as_the_documentation_lists(metadata, filter, selected):
     collection = Collection.open()
     collection.add([Document("a note", metadata, "1")])
-    if ours is FilterError:
+    if selected is FilterError:
         with pytest.raises(FilterError):
             collection.count(filter)
     else:
-        assert collection.count(filter) == ours
+        assert collection.count(filter) == selected

@@ -7,8 +7,8 @@ import sys
 import torch
 
 import task_examples
-from bedside.tuning.tasks import TaskSettings
-from bedside.tuning.tasks.tune import tune
+from bedside.tuning.heads import TaskSettings
+from bedside.tuning.heads.tune import tune
 
 
 def run(base: str, output: str, kind: str) -> None:

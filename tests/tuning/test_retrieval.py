@@ -25,7 +25,8 @@ for needed in ("torch", "sentence_transformers", "datasets", "accelerate", "peft
 
 from bedside.tuning import Pair, TuneSettings, mine_negatives, pairs_from_documents, tune_encoder  # noqa: E402
 from bedside.tuning.folders import only_process  # noqa: E402
-from bedside.tuning.training import _arguments  # noqa: E402
+from bedside.tuning.retrieval.rows import gather  # noqa: E402
+from bedside.tuning.retrieval.training import in_batches  # noqa: E402
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "interrupted.py"
@@ -141,8 +142,7 @@ def test_a_killed_run_resumes_to_the_same_bytes_as_an_uninterrupted_one(base, tm
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     with (tmp_path / "log").open("wb") as log:
         first = subprocess.Popen([*arguments, str(broken), method], stderr=log, stdout=log, env=environment)
-        checkpoints = tmp_path / "broken.run" / "checkpoints"
-        while not list(checkpoints.glob("checkpoint-*/complete")):
+        while not list((tmp_path / "broken.run").glob("checkpoint-*/trainer_state.json")):
             assert first.poll() is None, (tmp_path / "log").read_text()[-2000:]
             time.sleep(0.005)
         first.send_signal(signal.SIGKILL)
@@ -315,10 +315,10 @@ def test_weights_that_diverged_are_not_saved_and_a_smaller_rate_may_follow(base,
 
 
 @pytest.mark.parametrize(("batch", "mini", "parts"), [(64, 48, (32, 2)), (64, 16, (16, 4)), (10, 64, (10, 1))])
-def test_small_batches_add_up_to_the_batch_that_was_asked_for(tmp_path, batch, mini, parts):
+def test_small_batches_add_up_to_the_batch_that_was_asked_for(batch, mini, parts):
     asked = TuneSettings(batch_size=batch, mini_batch=mini, device="cpu")
-    made = _arguments("tsdae", 1000, asked, tmp_path, measured=False)
-    assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == parts
+    made = in_batches(gather("tsdae", asked, corpus=TEXTS), 1000)
+    assert (made.size, made.parts) == parts
 
 
 def test_pairs_that_leave_nothing_to_measure_are_said(base, tmp_path):

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside.errors import BedsideWarning, InvalidInputError
-from bedside.tuning.options import settings_from
-from bedside.tuning.pairs import Pair, check_leakage, read_pairs, split_pairs
-from bedside.tuning.settings import TuneSettings
-from bedside.tuning.unlabelled import damaged
+from bedside.tuning.retrieval.pairs import Pair, check_leakage, read_pairs, split_pairs
+from bedside.tuning.retrieval.settings import TuneSettings
+from bedside.tuning.retrieval.unlabelled import damaged
+from bedside.tuning.settings import settings_from
 
 ROWS = [Pair("a?", "A."), Pair("b?", "B.", "A.")]
 

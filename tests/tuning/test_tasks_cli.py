@@ -6,8 +6,10 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
+from inspect import signature
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -17,8 +19,11 @@ from task_examples import asked, classified, related, tagged
 for needed in ("typer", "torch", "transformers", "accelerate", "peft", "seqeval", "sklearn", "yaml"):
     pytest.importorskip(needed, reason=f"{needed} is not installed: tuning needs bedside[tuning,cli]")
 
+from bedside.cli.settings import documented, with_settings  # noqa: E402
+from bedside.cli.tune_retrieval import COMMANDS as RETRIEVAL  # noqa: E402
 from bedside.cli.tune_tasks import COMMANDS  # noqa: E402
-from bedside.tuning import load_task  # noqa: E402
+from bedside.tuning import TuneSettings, load_task  # noqa: E402
+from bedside.tuning.heads import TaskSettings  # noqa: E402
 
 EXAMPLES = {"classify": classified, "ner": tagged, "qa": asked, "relations": related}
 
@@ -58,6 +63,35 @@ def test_every_command_has_help_and_stands_in_the_documentation():
         assert re.search(rf"\b{name}\b", overview)
         assert f"$ bedside tune {name} " in page
     assert "--dry-run" in tune("ner", "--help")[0]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a user may set.
+
+    Attributes:
+        rounds: How often; ``None`` never stops.
+        names: Of what is set.
+        table: Too much for a shell.
+    """
+
+    rounds: int | None = None
+    names: tuple[str, ...] = ()
+    table: dict[str, float] | None = None
+
+
+def test_every_setting_that_a_shell_can_say_is_an_option_with_the_words_of_its_docstring():
+    def command(path: str, **settings):
+        """Take them."""
+
+    options = dict(signature(with_settings(command, Made)).parameters)
+    assert list(options) == ["path", "rounds", "names"]
+    (option,) = get_args(options["rounds"].annotation)[1:]
+    assert (option.help, options["rounds"].default) == ("How often", None)
+    for kind, commands in ((TaskSettings, COMMANDS), (TuneSettings, RETRIEVAL)):
+        for taken in (signature(command).parameters for command in commands.values()):
+            assert {field.name for field in fields(kind)} - set(taken) <= {"class_weights"}
+            assert all(name in documented(kind) for name in taken if name in {field.name for field in fields(kind)})
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from bedside.errors import BedsideWarning, InvalidInputError
-from bedside.tuning.options import settings_from
-from bedside.tuning.tasks import (
+from bedside.tuning.heads import (
     AnswerSpan,
     Link,
     NerExample,
@@ -21,9 +20,10 @@ from bedside.tuning.tasks import (
     check_examples,
     read_examples,
 )
-from bedside.tuning.tasks.checks import refuse
-from bedside.tuning.tasks.data import hold_out
-from bedside.tuning.tasks.reading import from_tags
+from bedside.tuning.heads.checks import refuse
+from bedside.tuning.heads.data import hold_out
+from bedside.tuning.heads.reading import from_tags
+from bedside.tuning.settings import settings_from
 from task_examples import asked, classified, related, tagged
 
 

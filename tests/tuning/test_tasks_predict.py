@@ -18,7 +18,7 @@ for needed in ("torch", "transformers", "seqeval", "sklearn"):
 
 from bedside.encoders.prepare import prepare  # noqa: E402
 from bedside.errors import InvalidInputError, InvalidModelError  # noqa: E402
-from bedside.tuning.tasks import (  # noqa: E402
+from bedside.tuning.heads import (  # noqa: E402
     AnswerSpan,
     ClassifierTask,
     Entity,
@@ -33,11 +33,11 @@ from bedside.tuning.tasks import (  # noqa: E402
     TextExample,
     load_task,
 )
-from bedside.tuning.tasks.ner import IGNORED, best_tags, entity_scores  # noqa: E402
-from bedside.tuning.tasks.network import TorchNetwork, open_model  # noqa: E402
-from bedside.tuning.tasks.qa import answer_scores  # noqa: E402
-from bedside.tuning.tasks.task import class_weights  # noqa: E402
-from bedside.tuning.tasks.tokens import TaskTokenizer  # noqa: E402
+from bedside.tuning.heads.ner import IGNORED, best_tags, entity_scores  # noqa: E402
+from bedside.tuning.heads.network import TorchNetwork, open_model  # noqa: E402
+from bedside.tuning.heads.qa import answer_scores  # noqa: E402
+from bedside.tuning.heads.task import class_weights  # noqa: E402
+from bedside.tuning.heads.tokens import TaskTokenizer  # noqa: E402
 
 WORDS = [
     "Fever",

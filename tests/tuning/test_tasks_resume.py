@@ -20,8 +20,9 @@ for needed in ("torch", "transformers", "accelerate", "peft", "seqeval", "sklear
     pytest.importorskip(needed, reason=f"{needed} is not installed: tuning needs bedside[tuning]")
 
 from bedside.tuning import tune_classifier  # noqa: E402
-from bedside.tuning.tasks import TaskSettings  # noqa: E402
-from bedside.tuning.tasks.loop import ByLength, last_checkpoint  # noqa: E402
+from bedside.tuning.heads import TaskSettings  # noqa: E402
+from bedside.tuning.heads.loop import ByLength  # noqa: E402
+from bedside.tuning.trainer import last_checkpoint  # noqa: E402
 
 SCRIPT = Path(__file__).with_name("task_run.py")
 
@@ -37,7 +38,11 @@ def base(tmp_path_factory) -> Path:
 def test_a_killed_run_resumes_to_the_same_bytes_as_an_uninterrupted_one(base, tmp_path, kind):
     """Classification saves within epochs, ner after them and with adapters; both restore early stopping's patience."""
     arguments = [sys.executable, str(SCRIPT), str(base)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[1])}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(SCRIPT.parents[1]), *sys.path]),
+    }
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     with (tmp_path / "log").open("wb") as log:
         first = subprocess.Popen([*arguments, str(broken), kind], stderr=log, stdout=log, env=environment)

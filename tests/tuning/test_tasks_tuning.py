@@ -21,8 +21,8 @@ for needed in ("torch", "transformers", "accelerate", "peft", "seqeval", "sklear
 
 from bedside.tuning import load_task, tune_classifier, tune_ner, tune_qa, tune_relations  # noqa: E402
 from bedside.tuning.folders import only_process  # noqa: E402
-from bedside.tuning.tasks import NerExample, Span, TaskSettings, plan_task, read_examples  # noqa: E402
-from bedside.tuning.tasks.checks import text_key  # noqa: E402
+from bedside.tuning.heads import NerExample, Span, TaskSettings, plan_task, read_examples  # noqa: E402
+from bedside.tuning.heads.checks import text_key  # noqa: E402
 
 
 @pytest.fixture(scope="module")

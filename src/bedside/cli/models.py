@@ -76,8 +76,8 @@ def distill(
     json: Json = False,
 ) -> None:
     """Make a static encoder, which needs numpy alone, from a transformer and a corpus."""
-    from bedside.encoders.distill import distill_files
-    from bedside.encoders.ranking import Recipe
+    from bedside.tuning.static.distillation import distill_files
+    from bedside.tuning.static.token_vectors import Recipe
 
     known: dict[str, Callable[[Any], Any]] = {name: type(value) for name, value in asdict(Recipe()).items()}
     try:

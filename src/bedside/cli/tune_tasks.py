@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from bedside.cli.configuration import read_config
 from bedside.cli.options import Json, print_json
+from bedside.cli.settings import with_settings
 from bedside.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from bedside.tuning.tasks import TaskPlan, TuningReport
-    from bedside.tuning.tasks.examples import Kind
+from bedside.tuning.heads import TaskPlan, TaskSettings, TuningReport, plan_task
+from bedside.tuning.heads.examples import Kind
+from bedside.tuning.heads.tune import tune
+from bedside.tuning.settings import settings_from
 
 _FILES = ("train", "output", "valid", "test")
 _PLACES = (*_FILES, "base")
@@ -32,40 +33,19 @@ def _command(kind: Kind, does: str) -> Callable[..., None]:
         valid: Annotated[Path | None, typer.Option(help="Data that the best weights are chosen by.")] = None,
         test: Annotated[Path | None, typer.Option(help="Data that the result is measured on.")] = None,
         config: Config = None,
-        epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
-        learning_rate: Annotated[float | None, typer.Option(help="Its peak.")] = None,
-        batch_size: Annotated[int | None, typer.Option(help="Windows in one step.")] = None,
-        max_length: Annotated[int | None, typer.Option(help="Tokens in one window.")] = None,
-        lora_rank: Annotated[int | None, typer.Option(help="Train adapters of this rank, not all weights.")] = None,
-        seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout.")] = None,
-        device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
-        allow: Annotated[
-            list[str] | None, typer.Option(metavar="KIND", help="A kind of problem to accept; may be repeated.")
-        ] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and estimate; train nothing.")] = False,
         json: Json = False,
+        **settings: Any,
     ) -> None:
         given = {"train": train, "output": output, "base": base, "valid": valid, "test": test}
-        settings: dict[str, Any] = {
-            "epochs": epochs,
-            "learning_rate": learning_rate,
-            "batch_size": batch_size,
-            "seed": seed,
-        }
-        settings |= {"max_length": max_length, "lora_rank": lora_rank, "device": device, "allow": allow or None}
-        asked = {name: value for name, value in {**given, **settings}.items() if value is not None}
+        asked = {name: value for name, value in {**given, **settings}.items() if value not in (None, [])}
         _run(kind, {**(read_config(config, _FILES) if config else {}), **asked}, dry_run=dry_run, json=json)
 
     command.__name__, command.__doc__ = kind, does
-    return command
+    return with_settings(command, TaskSettings)
 
 
 def _run(kind: Kind, given: dict[str, Any], *, dry_run: bool, json: bool) -> None:
-    from bedside.tuning.options import settings_from
-    from bedside.tuning.tasks import plan_task  # they bring torch
-    from bedside.tuning.tasks.settings import TaskSettings
-    from bedside.tuning.tasks.tune import tune
-
     places = {name: given.pop(name) for name in _PLACES if name in given}
     needed = ("train",) if dry_run else ("train", "output")
     missing = [name.upper() for name in needed if name not in places]

@@ -22,6 +22,7 @@ import numpy as np
 from bedside.encoders.artefacts import artefact, weight_files, weight_hashes, write_artefact
 from bedside.encoders.backends.common import check_dtype
 from bedside.encoders.checkpoint import SMALL_FILES, resolve
+from bedside.encoders.folders import copy_files
 from bedside.encoders.load import load_encoder
 from bedside.encoders.prepare import MANIFEST, prepared, sha256
 from bedside.encoders.settings import folder_settings
@@ -131,7 +132,7 @@ def export_model(
     with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as stage:
         new = Path(stage) / (target.name or "model")
         new.mkdir()
-        _copy_small_files(source, new)
+        copy_files(source, new, SMALL_FILES)
         _write(source, new / name, backend, dtype, sample[::2])
         fidelity = _compare(source, new, backend, sample[1::2]) if dtype == "int8" else None
         if fidelity is not None:
@@ -210,13 +211,6 @@ def _compare(source: Path, new: Path, backend: str, texts: list[str]) -> Fidelit
 def _record(manifest: Path, fidelity: Fidelity) -> None:
     written = {**json.loads(manifest.read_text("utf-8")), "fidelity": asdict(fidelity)}
     manifest.write_text(json.dumps(written, indent=2) + "\n", "utf-8")
-
-
-def _copy_small_files(source: Path, target: Path) -> None:
-    for file in sorted({file for pattern in SMALL_FILES for file in source.glob(pattern)}):
-        place = target / file.relative_to(source)
-        place.parent.mkdir(exist_ok=True)
-        shutil.copyfile(file, place)
 
 
 def _place(new: Path, target: Path, name: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside.encoders.calibration import Calibration
+from bedside.encoders.cards import card, table
 from bedside.encoders.checkpoint import EXPORTED, SAFE_WEIGHTS, SMALL_FILES, Checkpoint, resolve
 from bedside.encoders.prepare import building, prepared, write_manifest, write_tokenizer
 from bedside.encoders.presets import preset_of
@@ -32,7 +33,7 @@ def save_encoder(
     with building(target) as new:
         copy_model(source, new)
         (new / "README.md").unlink(missing_ok=True)  # the card of another model, the one that this was made from
-        _write_settings(new, settings)
+        write_settings(new, settings)
         if calibration is not None:
             calibration.save(new)
         write_manifest(new, {})
@@ -82,10 +83,9 @@ def fetch_model(
     source = prepared(checkpoint)
     with building(target) as new:
         copy_model(source, new)
-        for file in _papers(checkpoint.folder):
-            shutil.copyfile(file, new / file.name)
+        copy_files(checkpoint.folder, new, ("LICENSE*", "README.md"))
         if known is not None:
-            _write_settings(new, folder_settings(source, **known.settings()))
+            write_settings(new, folder_settings(source, **known.settings()))
         write_manifest(new, _origin(checkpoint, new))
     return target
 
@@ -150,43 +150,41 @@ def push_to_hub(
 
 def model_card(folder: Path, repo_id: str, base_model: str | None, license_id: str | None, description: str) -> str:
     """A card in the hub's format: what it is, how to load it, how it makes vectors."""
-    facts = {"license": license_id, "base_model": base_model, "pipeline_tag": "sentence-similarity"}
-    front = "".join(f"{key}: {value}\n" for key, value in facts.items() if value)
-    settings = json.loads((folder / SETTINGS_FILE).read_text("utf-8")) if (folder / SETTINGS_FILE).is_file() else {}
-    rows = "".join(f"| {key} | `{value!r}` |\n" for key, value in settings.get("settings", {}).items())
-    table = f"| setting | value |\n|---|---|\n{rows}\n" if rows else ""
+    file = folder / SETTINGS_FILE
+    settings = json.loads(file.read_text("utf-8"))["settings"] if file.is_file() else {}
     static = is_static(folder)
-    tags = "- clinical\n- embeddings\n" + ("- model2vec\n- static-embeddings\n" if static else "")
-    kind = (
-        "A static encoder: a text's vector is the mean of its tokens' vectors; numpy alone runs it.\n\n"
-        if static
-        else ""
-    )
-    return (
-        f"---\n{front}library_name: bedside\ntags:\n{tags}---\n\n# {repo_id}\n\n{description}\n\n{kind}"
-        f'```python\nfrom bedside import load_encoder\n\nencoder = load_encoder("{repo_id}")\n```\n\n{table}'
+    return card(
+        {"license": license_id, "base_model": base_model, "pipeline_tag": "sentence-similarity"},
+        ["clinical", "embeddings", *(["model2vec", "static-embeddings"] if static else [])],
+        repo_id,
+        description,
+        "A static encoder: a text's vector is the mean of its tokens' vectors; numpy alone runs it." if static else "",
+        f'```python\nfrom bedside import load_encoder\n\nencoder = load_encoder("{repo_id}")\n```',
+        table(["setting", "value"], [[key, f"`{value!r}`"] for key, value in settings.items()]),
     )
 
 
 def copy_model(source: Path, target: Path) -> None:
     """Copy what a model needs, and its exports, but not its manifest; write ``tokenizer.json`` if it has none."""
-    for file in sorted({file for pattern in (*SMALL_FILES, *SAFE_WEIGHTS) for file in source.glob(pattern)}):
-        place = target / file.relative_to(source)
-        place.parent.mkdir(exist_ok=True)
-        shutil.copyfile(file, place)
+    copy_files(source, target, (*SMALL_FILES, *SAFE_WEIGHTS))
     for manifest in source.glob(EXPORTED):
         shutil.copytree(manifest.parent, target / manifest.parent.name)
     if not (target / "tokenizer.json").is_file():
         write_tokenizer(source, target)
 
 
-def _write_settings(folder: Path, settings: Settings) -> None:
+def copy_files(source: Path, target: Path, patterns: Iterable[str]) -> None:
+    """Copy the files of a folder that match, to the same places in another."""
+    for file in sorted({file for pattern in patterns for file in source.glob(pattern)}):
+        place = target / file.relative_to(source)
+        place.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, place)
+
+
+def write_settings(folder: Path, settings: Settings) -> None:
+    """Say what decides a vector of the folder's model."""
     written = {"format": 1, "settings": asdict(settings)}
     (folder / SETTINGS_FILE).write_text(json.dumps(written, indent=2) + "\n", "utf-8")
-
-
-def _papers(folder: Path) -> Iterable[Path]:
-    return [file for pattern in ("LICENSE*", "README.md") for file in folder.glob(pattern)]
 
 
 def _origin(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
@@ -203,16 +201,28 @@ def _license(folder: Path) -> str | None:
 
 
 def _new_folder(folder: str | os.PathLike[str]) -> Path:
-    """An absolute path where nothing is, or an empty folder.
-
-    Raises:
-        InvalidInputError: something is there; nothing is ever overwritten.
-    """
-    target = Path(folder).expanduser().absolute()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InvalidInputError(f"folder={str(folder)!r}: it exists and is not empty; nothing is overwritten")
+    """A place to write to whose parent is there; see :func:`new_folder`."""
+    target = new_folder(folder, "folder")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidModelError(f"{target.parent}: cannot be written ({error.strerror})") from error
+    return target
+
+
+def new_folder(folder: object, name: str) -> Path:
+    """An absolute path where nothing is, or an empty folder.
+
+    Args:
+        folder: As the user gave it.
+        name: Of the argument.
+
+    Raises:
+        InvalidInputError: no path, or something is there; nothing is ever overwritten.
+    """
+    if not isinstance(folder, (str, os.PathLike)) or not str(folder):
+        raise InvalidInputError(f"{name}: expected a folder, got {folder!r}")
+    target = Path(folder).expanduser().absolute()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InvalidInputError(f"{name}={str(folder)!r}: it exists and is not empty; nothing is overwritten")
     return target

@@ -11,8 +11,7 @@ Example:
 """
 
 from bedside.evaluation.collection import evaluate_collection
-from bedside.evaluation.probes import PROBES, Probe, probe
-from bedside.evaluation.ranking import (
+from bedside.evaluation.metrics import (
     METRICS,
     Judgments,
     Report,
@@ -23,6 +22,7 @@ from bedside.evaluation.ranking import (
     load_retrieval_set,
     search_run,
 )
+from bedside.evaluation.probes import PROBES, Probe, probe
 from bedside.evaluation.search_tuning import SearchSettings, SearchTuning, tune_search
 from bedside.evaluation.significance import Comparison, Interval, compare, confidence_interval
 from bedside.evaluation.summary import Summary

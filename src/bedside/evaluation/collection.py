@@ -9,15 +9,13 @@ from typing import Any
 
 from bedside.collection import Collection
 from bedside.errors import BedsideWarning, InvalidInputError
+from bedside.evaluation.metrics import METRICS, Judgments, Report, evaluate, search_run
 from bedside.evaluation.probes import probe
-from bedside.evaluation.ranking import METRICS, Judgments, Report, evaluate, search_run
 from bedside.evaluation.search_tuning import tune_search
 from bedside.evaluation.significance import Comparison, compare
 from bedside.evaluation.summary import Summary
 from bedside.remedies import Give
 from bedside.types import Document, Encoder, FilterDict, Mode
-
-__all__ = ["evaluate_collection"]
 
 MODES: tuple[Mode, ...] = ("hybrid", "dense", "sparse")
 _DEPTH = 100

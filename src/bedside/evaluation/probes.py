@@ -23,13 +23,11 @@ import numpy as np
 
 from bedside.collection import Collection
 from bedside.errors import InvalidInputError
-from bedside.evaluation.ranking import evaluate, search_run
+from bedside.evaluation.metrics import evaluate, search_run
 from bedside.evaluation.significance import Interval, confidence_interval
 from bedside.text.lexicon import NEGATIONS
 from bedside.text.sentences import sentences
 from bedside.types import Document, Encoder, Mode
-
-__all__ = ["PROBES", "Probe", "probe"]
 
 PROBES = ("known-item", "split-half", "numbers", "negation")
 _NUMBER = re.compile(r"(?<![\w./-])\d+(?:\.\d+)?(?![\w/-]|\.\d)")

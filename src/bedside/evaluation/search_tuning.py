@@ -10,12 +10,10 @@ import numpy as np
 
 from bedside.collection import Collection, SparseSettings
 from bedside.errors import InvalidInputError
-from bedside.evaluation.ranking import Judgments, Report, evaluate, search_run
+from bedside.evaluation.metrics import Judgments, Report, evaluate, search_run
 from bedside.evaluation.significance import Comparison, compare
 from bedside.search.options import DEFAULT_ALPHA
 from bedside.types import Document, Encoder, Mode, Vector
-
-__all__ = ["SearchSettings", "SearchTuning", "tune_search"]
 
 ALPHAS = tuple(round(i / 10, 1) for i in range(11))
 K1S = (0.6, 0.9, 1.2, 1.6, 2.0)

@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bedside.errors import InvalidInputError
-from bedside.evaluation.ranking import Report
-
-__all__ = ["Comparison", "Interval", "compare", "confidence_interval"]
+from bedside.evaluation.metrics import Report
 
 _SAMPLES = 10_000  # the least p that can be found is 1 / 10,001
 _AT_ONCE = 4_000_000  # random numbers in memory

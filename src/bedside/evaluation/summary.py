@@ -14,12 +14,10 @@ from typing import Any
 import orjson
 
 from bedside.errors import InvalidInputError
+from bedside.evaluation.metrics import Report
 from bedside.evaluation.probes import Probe
-from bedside.evaluation.ranking import Report
 from bedside.evaluation.search_tuning import SearchTuning
 from bedside.evaluation.significance import Comparison, Interval, confidence_interval
-
-__all__ = ["Summary"]
 
 _WORST = 10
 _STYLE = """

@@ -1,16 +1,12 @@
-"""Tuning: encoders for retrieval here, heads for classification, entities, questions and relations in ``tasks``."""
+"""Tuning: encoders in ``retrieval``, classifiers and taggers on them in ``heads``, static encoders in ``static``."""
 
-from typing import TYPE_CHECKING, Any
-
-from bedside.tuning.encoder import Tuned, tune_encoder
-from bedside.tuning.estimate import TunePlan, plan_tuning
-from bedside.tuning.negatives import mine_negatives
-from bedside.tuning.pairs import Pair, read_pairs, split_pairs
-from bedside.tuning.settings import TuneSettings
-from bedside.tuning.unlabelled import pairs_from_documents
-
-if TYPE_CHECKING:
-    from bedside.tuning.tasks import load_task, tune_classifier, tune_ner, tune_qa, tune_relations
+from bedside.tuning.heads import load_task, tune_classifier, tune_ner, tune_qa, tune_relations
+from bedside.tuning.retrieval.encoder import Tuned, tune_encoder
+from bedside.tuning.retrieval.estimate import TunePlan, plan_tuning
+from bedside.tuning.retrieval.negatives import mine_negatives
+from bedside.tuning.retrieval.pairs import Pair, read_pairs, split_pairs
+from bedside.tuning.retrieval.settings import TuneSettings
+from bedside.tuning.retrieval.unlabelled import pairs_from_documents
 
 __all__ = [
     "Pair",
@@ -29,12 +25,3 @@ __all__ = [
     "tune_qa",
     "tune_relations",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Load the task heads when they are first asked for."""
-    if name in __all__:
-        from bedside.tuning import tasks
-
-        return getattr(tasks, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,22 +37,6 @@ class BedsideEmbeddings(BaseModel, Embeddings):
 
     Attributes:
         model: A name on the Hugging Face Hub, or a local folder; ``model_name`` is accepted as well.
-        revision: The Hub's commit, tag or branch.
-        backend: What runs the network.
-        pooling: How token vectors become one.
-        max_length: Tokens per window, special ones included.
-        overflow: What happens to a longer text: ``"window"`` encodes all of it, ``"error"``, or ``"truncate"``.
-        overlap: Tokens that neighbouring windows share.
-        query_model: Another model for queries, of the same vector space.
-        query_prompt: Put before every query.
-        document_prompt: Put before every document.
-        normalize: Whether vectors have length 1.
-        lowercase: Whether text is lower-cased first, where the folder does not say.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
-        dtype: ``"auto"``, ``"float32"``, ``"bfloat16"``, ``"float16"``.
-        batch_tokens: Most tokens in one padded batch.
-        cache: Keeps vectors on disk, so that unchanged text is encoded once: ``True``, or a folder.
-        local_files_only: Whether to stay off the network.
         cache_dir: The folder that keeps downloaded models; ``cache_folder`` is accepted as well.
 
     Raises:

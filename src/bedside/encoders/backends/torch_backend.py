@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.encoders.backends.library import open_library
 from bedside.encoders.backends.torch_linear import Linear, pack_all, packs
 from bedside.encoders.bert import BertShape, bert_shape, bert_tensors
 from bedside.encoders.pooling import Pooling, pool
@@ -167,14 +168,7 @@ class _Library:
     """Any other architecture, through transformers' ``AutoModel`` on local files."""
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
-        with needs("transformers"):
-            from transformers import AutoModel
-        try:
-            self._model: Any = AutoModel.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=dtype
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise InvalidModelError(f"{folder}: transformers cannot load it ({type(error).__name__})") from error
+        self._model: Any = open_library(folder, dtype=dtype)
         self._model.eval().to(device)
         if packs(device, dtype):
             pack_all(self._model)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.encoders.backends.library import open_library
 from bedside.encoders.backends.torch_backend import Bert, choose_device, choose_dtype, read_weights
 from bedside.encoders.bert import bert_shape, modern
 from bedside.errors import InvalidModelError
@@ -90,14 +91,7 @@ class _LibraryHead:
     """Any other architecture, through transformers' ``AutoModelForMaskedLM`` on local files."""
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
-        with needs("transformers"):
-            from transformers import AutoModelForMaskedLM
-        try:
-            self._model: Any = AutoModelForMaskedLM.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=dtype
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise InvalidModelError(f"{folder}: transformers cannot load it ({type(error).__name__})") from error
+        self._model: Any = open_library(folder, "ForMaskedLM", dtype=dtype)
         self._model.eval().to(device)
 
     def __call__(self, ids: Tensor, keep: Tensor | None, asked: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bedside.errors import DuplicateIdError, InvalidInputError, MissingExtraError, UnreadableFileError
+from bedside.formats.fields import kind
 from bedside.records import check_vector
 from bedside.types import Document
 
@@ -235,11 +236,6 @@ def library(module: str, package: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         raise MissingExtraError(package, "stores") from None
-
-
-def kind(value: Any) -> str:
-    """The name of a value's type."""
-    return type(value).__name__
 
 
 def choose(name: str | None, names: Sequence[str], where: str, option: str) -> str:

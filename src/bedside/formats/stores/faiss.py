@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bedside.formats.stores.common import Records, kind, library, mapping, refuse
+from bedside.formats.fields import kind
+from bedside.formats.stores.common import Records, library, mapping, refuse
 from bedside.formats.stores.pickles import attributes, check_allowed, loads
 from bedside.types import Document
 

@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
-from bedside.errors import UnreadableFileError
+from bedside.formats.fields import kind
 from bedside.formats.json_parts import parts_of
+from bedside.formats.stores.common import mapping, refuse
 from bedside.formats.vectra import protobuf
 
 SUFFIXES = (".json", ".pb")
@@ -30,17 +29,15 @@ class Item:
     """One item as the index file holds it.
 
     Attributes:
-        id: Unique in the index.
+        id: Not checked yet.
         metadata: All of it, or only the indexed keys where there is a ``metadata_file``.
-        vector: float64 ``[d]``, as vectra computes with; items of one index may differ in length.
-        norm: What vectra divides by; ``None`` where it overflowed and JSON could not hold it.
+        vector: Numbers, not checked yet.
         metadata_file: The side-car file with the whole metadata.
     """
 
-    id: str
+    id: Any
     metadata: dict[str, Any]
-    vector: NDArray[np.float64]
-    norm: float | None
+    vector: Any
     metadata_file: str | None = None
 
 
@@ -89,7 +86,7 @@ class Folder:
         """All metadata of an item, from its side-car file where it has one."""
         if item.metadata_file is None:
             return item.metadata
-        return _object(self._json(item.metadata_file), item.metadata_file)
+        return mapping(self._json(item.metadata_file), item.metadata_file)
 
     def text(self, document_id: str) -> str:
         """The text of a document, byte for byte."""
@@ -102,7 +99,7 @@ class Folder:
     def document_metadata(self, document_id: str) -> dict[str, Any]:
         """The metadata of a document; ``{}`` where it was added without."""
         name = f"{document_id}{self.suffix}"
-        return _object(self._json(name), name) if is_plain(name) and (self.path / name).exists() else {}
+        return mapping(self._json(name), name) if is_plain(name) and (self.path / name).exists() else {}
 
     def _bytes(self, name: str) -> bytes:
         if not is_plain(name):
@@ -144,17 +141,6 @@ class Folder:
         return _parsed(self._bytes(name), name)
 
 
-def refuse(where: str, reason: str) -> NoReturn:
-    """Raise the error of a damaged file."""
-    raise UnreadableFileError(where, reason)
-
-
-def norm(vector: NDArray[np.float64]) -> float:
-    """The Euclidean length, with the overflow and underflow that vectra's sum of squares has."""
-    with np.errstate(over="ignore", under="ignore"):
-        return float(np.sqrt(np.dot(vector, vector)))
-
-
 def is_plain(name: str) -> bool:
     """Whether a name is that of a file in the folder, and leads nowhere else."""
     return Path(name).name == name and "\\" not in name and "\0" not in name and name not in (".", "..")
@@ -177,43 +163,26 @@ def _parsed(data: bytes, where: str) -> Any:
 
 def _check_config(config: Any, where: str) -> None:
     """Refuse a ``metadata_config`` that is damaged; what it says is already done to the items."""
-    indexed = _object(config or {}, where).get("indexed") or []
+    indexed = mapping(config or {}, where).get("indexed") or []
     if not isinstance(indexed, list):
-        refuse(f"{where}.indexed", f"expected a list of strings, got {_kind(indexed)}")
+        refuse(f"{where}.indexed", f"expected a list of strings, got {kind(indexed)}")
     for i, key in enumerate(indexed):
         _string(key, f"{where}.indexed[{i}]")
 
 
 def _item(raw: Any, where: str) -> Item:
-    item = _object(raw, where)
-    length = item.get("norm")
-    if length is not None and not _is_number(length):
-        refuse(f"{where}.norm", f"expected a number, got {_kind(length)}")
-    file = item.get("metadataFile")
+    item = mapping(raw, where)
+    length, file = item.get("norm"), item.get("metadataFile")
+    if length is not None and type(length) not in (int, float):
+        refuse(f"{where}.norm", f"expected a number, got {kind(length)}")
     if file is not None:
         _string(file, f"{where}.metadataFile")
-    return Item(
-        id=_string(item.get("id"), f"{where}.id"),
-        metadata=_object(item.get("metadata") or {}, f"{where}.metadata"),
-        vector=_vector(item.get("vector"), f"{where}.vector"),
-        norm=None if length is None else float(length),
-        metadata_file=file or None,
-    )
-
-
-def _vector(raw: Any, where: str) -> NDArray[np.float64]:
-    if isinstance(raw, np.ndarray):
-        return raw.astype(np.float64)
-    if not isinstance(raw, list):
-        refuse(where, f"expected a list of numbers, got {_kind(raw)}")
-    if not {float, int}.issuperset(map(type, raw)):  # one pass in C: most of the time goes into such passes
-        i, wrong = next((i, number) for i, number in enumerate(raw) if not _is_number(number))
-        refuse(f"{where}[{i}]", f"expected a number, got {_kind(wrong)}")
-    return np.array(raw, dtype=np.float64)
+    metadata = mapping(item.get("metadata") or {}, f"{where}.metadata")
+    return Item(item.get("id"), metadata, item.get("vector"), file or None)
 
 
 def _catalog(name: str, raw: Any) -> Catalog:
-    catalog = _object(raw, name)
+    catalog = mapping(raw, name)
     ids, uris, hashes = (
         _string_map(catalog.get(key) or {}, f"{name}: {key}") for key in ("uriToId", "idToUri", "uriToHash")
     )
@@ -222,25 +191,11 @@ def _catalog(name: str, raw: Any) -> Catalog:
     return Catalog(uris, hashes)
 
 
-def _object(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        refuse(where, f"expected an object, got {_kind(value)}")
-    return value
-
-
 def _string(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        refuse(where, f"expected a string, got {_kind(value)}")
+        refuse(where, f"expected a string, got {kind(value)}")
     return value
 
 
 def _string_map(value: Any, where: str) -> dict[str, str]:
-    return {key: _string(item, f"{where}.{key}") for key, item in _object(value, where).items()}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _kind(value: Any) -> str:
-    return type(value).__name__
+    return {key: _string(item, f"{where}.{key}") for key, item in mapping(value, where).items()}

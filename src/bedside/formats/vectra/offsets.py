@@ -39,14 +39,3 @@ class Offsets:
     def to_utf16(self, place: int) -> int:
         """The code unit at which a character begins."""
         return place + bisect_left(self._wide, place)
-
-
-def cut(text: str, first: int, last: int | None = None) -> str:
-    """Return the text between two UTF-16 code units, both included; half a surrogate pair is U+FFFD.
-
-    Example:
-        >>> cut("BP 120/80.", 3, 5)
-        '120'
-    """
-    units = text.encode("utf-16-le")
-    return units[2 * first : None if last is None else 2 * last + 2].decode("utf-16-le", "replace")

@@ -1,4 +1,4 @@
-"""vectra's protobuf schema: its messages as the objects that its JSON files hold, and the way back.
+"""vectra's protobuf schema: its messages as the objects that its JSON files hold.
 
 The messages and their fields, as vectra 0.15.0 declares them::
 
@@ -14,7 +14,7 @@ A map is a repeated message of key 1 and value 2. Every reader here raises :clas
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -47,53 +47,6 @@ def catalog(data: bytes) -> dict[str, dict[str, str]]:
             entry = {field: _utf8(text, where) for field, text in _fields(value, where)}
             maps[where][entry.get(1, "")] = entry.get(2, "")
     return maps
-
-
-def encode_header(indexed: Sequence[str]) -> bytes:
-    """Encode what stands before an index's items."""
-    config = b"".join(wire.delimited(1, key) for key in indexed)
-    return wire.number(1, 1) + wire.delimited(2, config)
-
-
-def encode_item(
-    id: str, metadata: Mapping[str, Any], vector: NDArray[np.float32], norm: float, metadata_file: str | None
-) -> bytes:
-    """Encode one item as a field of the index.
-
-    Raises:
-        ValueError: A metadata value is not a string, number or boolean: the schema has no place for it.
-    """
-    parts = [wire.delimited(1, id)]
-    for key, value in metadata.items():
-        parts.append(wire.delimited(2, wire.delimited(1, key) + wire.delimited(2, _encode_value(key, value))))
-    parts += [wire.delimited(3, vector.astype("<f4").tobytes()), wire.double(4, norm)]
-    if metadata_file is not None:
-        parts.append(wire.delimited(5, metadata_file))
-    return wire.delimited(3, b"".join(parts))
-
-
-def encode_catalog(uris: Mapping[str, str], hashes: Mapping[str, str]) -> bytes:
-    """Encode a catalog from its URIs by document id and its content hashes by URI."""
-    ids = {uri: id for id, uri in uris.items()}
-    maps = [(3, ids), (4, uris), (5, hashes)]
-    return wire.number(1, 1) + wire.number(2, len(uris)) + b"".join(_entries(field, map) for field, map in maps)
-
-
-def _entries(field: int, entries: Mapping[str, str]) -> bytes:
-    pairs: Iterable[tuple[str, str]] = entries.items()
-    return b"".join(wire.delimited(field, wire.delimited(1, k) + wire.delimited(2, v)) for k, v in pairs)
-
-
-def _encode_value(key: str, value: Any) -> bytes:
-    if isinstance(value, bool):
-        return wire.number(3, int(value))
-    if isinstance(value, str):
-        return wire.delimited(1, value)
-    if isinstance(value, int | float):
-        if float(value) != value:
-            raise ValueError(f"metadata.{key}: an integer that no float64 holds")
-        return wire.double(2, float(value))
-    raise ValueError(f"metadata.{key}: expected a string, a number or a boolean, got {type(value).__name__}")
 
 
 def _item(data: Any, where: str) -> dict[str, Any]:

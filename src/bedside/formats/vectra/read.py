@@ -9,10 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bedside.errors import DuplicateIdError
-from bedside.formats.vectra.files import Catalog, Folder, Item, refuse
+from bedside.formats.stores.common import Records, refuse
+from bedside.formats.vectra.files import Catalog, Folder
 from bedside.formats.vectra.offsets import Offsets
-from bedside.records import check_vector
 from bedside.types import Document
 
 CHUNK_KEYS = ("documentId", "startPos", "endPos")
@@ -62,20 +61,13 @@ def read_documents(path: str | os.PathLike[str], *, text_key: str | None = None)
     folder = Folder(Path(path))
     catalog = folder.catalog()
     chunks = _Chunks(folder, catalog or Catalog())
-    seen: set[str] = set()
-    dimension: int | None = None
+    records = Records()
     for i, item in enumerate(folder.items()):
         where = f"index{folder.suffix}: items[{i}]"
-        if item.id in seen:
-            raise DuplicateIdError(f"{where}.id: given to two items")
-        seen.add(item.id)
         metadata = folder.metadata(item)
         is_chunk = catalog is not None and "documentId" in metadata
         text, metadata = chunks.cut(metadata, where) if is_chunk else _take_text(metadata, text_key, where)
-        wide: Any = item.vector
-        vector = check_vector(wide, f"{where}.vector", dimension)
-        dimension = len(vector)
-        yield Document(text, metadata, _id(item, where), vector)
+        yield records.document(where, item.id, item.vector, metadata, text, is_split=True)
     chunks.refuse_unread()
 
 
@@ -141,9 +133,3 @@ def _take_text(metadata: dict[str, Any], text_key: str | None, where: str) -> tu
     if text_key is not None:
         refuse(f"{where}.metadata.{key}", f"expected the item's text, got {type(text).__name__}")
     return "", metadata
-
-
-def _id(item: Item, where: str) -> str:
-    if not item.id:
-        refuse(f"{where}.id", "empty")
-    return item.id

@@ -6,7 +6,6 @@ refused.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import BinaryIO, TypeAlias
 
@@ -68,34 +67,3 @@ def _varint(message: BinaryIO, read: bytes = b"") -> int:
         if byte[0] < 0x80:
             return value
     raise WireError(f"byte {message.tell()}: a number of more than ten bytes")
-
-
-def varint(value: int) -> bytes:
-    """Encode a number that is not negative.
-
-    Example:
-        >>> varint(150).hex()
-        '9601'
-    """
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def number(field: int, value: int) -> bytes:
-    """Encode a ``uint32`` or ``bool`` field."""
-    return varint(field << 3 | VARINT) + varint(value)
-
-
-def double(field: int, value: float) -> bytes:
-    """Encode a ``double`` field."""
-    return varint(field << 3 | FIXED64) + struct.pack("<d", value)
-
-
-def delimited(field: int, value: bytes | str) -> bytes:
-    """Encode a string, a packed list or a message inside a message."""
-    data = value.encode() if isinstance(value, str) else value
-    return varint(field << 3 | DELIMITED) + varint(len(data)) + data

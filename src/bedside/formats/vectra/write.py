@@ -7,14 +7,13 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import orjson
 
 from bedside.errors import DuplicateIdError, InvalidDocumentError, InvalidInputError, InvalidVectorError
-from bedside.formats.vectra import protobuf
-from bedside.formats.vectra.files import is_plain, norm
+from bedside.formats.vectra.files import is_plain
 from bedside.formats.vectra.hashing import content_hash
 from bedside.formats.vectra.offsets import Offsets
 from bedside.formats.vectra.read import Source
@@ -28,7 +27,6 @@ def write_documents(
     documents: Iterable[Document],
     *,
     indexed: Sequence[str] = (),
-    codec: Literal["json", "protobuf"] = "json",
     text_key: str = "text",
     sources: Iterable[Source] = (),
 ) -> int:
@@ -43,26 +41,23 @@ def write_documents(
         path: A folder that does not exist yet, or is empty. It is complete or not there.
         documents: Each with a vector, all of one dimension.
         indexed: The metadata keys that vectra can filter on; other metadata goes into a file per item. None: all.
-        codec: ``"protobuf"`` for the opt-in ``.pb`` files. They hold no list, object or null at an indexed key.
         text_key: Where a text goes that belongs to no source.
         sources: Whole documents.
 
     Raises:
-        InvalidInputError: The folder is in use, or the codec is not one of the two.
+        InvalidInputError: The folder is in use.
         InvalidVectorError: A document without a vector, or with one of another dimension.
         InvalidDocumentError: Metadata that vectra cannot hold, such as an integer that no JavaScript number is.
         DuplicateIdError: Two documents with one id.
     """
     target = Path(path)
-    if codec not in ("json", "protobuf"):
-        raise InvalidInputError(f"codec: expected 'json' or 'protobuf', got {codec!r}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InvalidInputError(f"{target.name}: expected a new or empty folder to write into")
     beside = target.with_name(target.name + ".new")
     shutil.rmtree(beside, ignore_errors=True)
     make_private_folder(beside)
     try:
-        writer = _Writer(beside, tuple(indexed), ".pb" if codec == "protobuf" else ".json", text_key)
+        writer = _Writer(beside, tuple(indexed), text_key)
         writer.write_sources(sources)
         count = writer.write_items(documents)
         if target.exists():
@@ -77,8 +72,8 @@ def write_documents(
 class _Writer:
     """Writes the files of one folder."""
 
-    def __init__(self, folder: Path, indexed: tuple[str, ...], suffix: str, text_key: str) -> None:
-        self._folder, self._indexed, self._suffix, self._text_key = folder, indexed, suffix, text_key
+    def __init__(self, folder: Path, indexed: tuple[str, ...], text_key: str) -> None:
+        self._folder, self._indexed, self._text_key = folder, indexed, text_key
         self._sources: dict[str, tuple[Source, Offsets]] = {}
         self._ids: set[str] = set()
         self._dimension: int | None = None
@@ -90,24 +85,22 @@ class _Writer:
                 raise InvalidDocumentError("sources: expected distinct URIs, and distinct ids that can name a file")
             self._sources[source.uri] = source, Offsets(source.text)
             self._file(f"{source.id}.txt", source.text.encode())
-            self._file(f"{source.id}{self._suffix}", _json(source.metadata, "sources: metadata"))
+            self._file(f"{source.id}.json", _json(source.metadata, "sources: metadata"))
         if self._sources:
-            self._file(f"catalog{self._suffix}", self._catalog())
+            self._file("catalog.json", self._catalog())
 
     def write_items(self, documents: Iterable[Document]) -> int:
         count = 0
-        with (self._folder / f"index{self._suffix}").open("wb") as out:
+        with (self._folder / "index.json").open("wb") as out:
             out.write(self._head())
             for document in documents:
-                out.write(b"," if count and self._suffix == ".json" else b"")
+                out.write(b"," if count else b"")
                 out.write(self._item(document, f"documents[{count}]"))
                 count += 1
-            out.write(b"]}" if self._suffix == ".json" else b"")
+            out.write(b"]}")
         return count
 
     def _head(self) -> bytes:
-        if self._suffix == ".pb":
-            return protobuf.encode_header(self._indexed)
         config = {"indexed": self._indexed} if self._indexed else {}
         return b'{"version":1,"metadata_config":' + orjson.dumps(config) + b',"items":['
 
@@ -119,12 +112,7 @@ class _Writer:
         wide = vector.astype(np.float64)
         id, metadata = self._id(document, where), self._metadata(document, where)
         kept, file = self._divided(metadata, where)
-        if self._suffix == ".pb":
-            try:
-                return protobuf.encode_item(id, kept, vector, norm(wide), file)
-            except ValueError as error:
-                raise InvalidDocumentError(f"{where}.{error}; name the keys to filter on in indexed") from None
-        item = {"id": id, "metadata": kept, "vector": wide, "norm": norm(wide)}
+        item = {"id": id, "metadata": kept, "vector": wide, "norm": float(np.sqrt(np.dot(wide, wide)))}
         return orjson.dumps(item | ({"metadataFile": file} if file else {}), option=orjson.OPT_SERIALIZE_NUMPY)
 
     def _id(self, document: Document, where: str) -> str:
@@ -158,15 +146,13 @@ class _Writer:
         data = _json(metadata, f"{where}.metadata")
         if not self._indexed or set(metadata) <= set(self._indexed):
             return metadata, None
-        file = f"{uuid.uuid4()}{self._suffix}"
+        file = f"{uuid.uuid4()}.json"
         self._file(file, data)
         return {key: metadata[key] for key in self._indexed if key in metadata}, file
 
     def _catalog(self) -> bytes:
         uris = {source.id: uri for uri, (source, _) in self._sources.items()}
         hashes = {uri: s.hash or content_hash(s.text, s.metadata) for uri, (s, _) in self._sources.items()}
-        if self._suffix == ".pb":
-            return protobuf.encode_catalog(uris, hashes)
         ids = {uri: id for id, uri in uris.items()}
         catalog = {"version": 1, "count": len(uris), "uriToId": ids, "idToUri": uris}
         return orjson.dumps(catalog | {"uriToHash": hashes})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from typing import Any
 
@@ -27,26 +28,6 @@ def _make_lock() -> None:
 
 
 in_each_process(_make_lock)
-_SETTINGS = {
-    "backend",
-    "revision",
-    "pooling",
-    "max_length",
-    "overflow",
-    "overlap",
-    "query_model",
-    "query_prompt",
-    "document_prompt",
-    "normalize",
-    "lowercase",
-    "device",
-    "dtype",
-    "batch_tokens",
-    "cache",
-    "local_files_only",
-    "cache_dir",
-}
-"""The fields that are arguments of ``bedside.load_encoder``."""
 
 
 class BedsideEmbedding(BaseEmbedding):
@@ -54,27 +35,13 @@ class BedsideEmbedding(BaseEmbedding):
 
     The model is loaded at the first use, once, whatever the number of threads. Everything that changes a vector is a
     field, so that an ingestion cache tells two settings apart; ``None`` leaves a setting to ``bedside.load_encoder``,
-    which documents them all. The async methods encode in a worker thread, so the event loop goes on. A pickled model
-    carries its settings and loads its weights anew.
+    whose arguments the fields are, and which documents them all. The async methods encode in a worker thread, so the
+    event loop goes on. A pickled model carries its settings and loads its weights anew.
 
     Attributes:
         model_name: A name on the Hugging Face Hub, or a local folder.
-        revision: The Hub's commit, tag or branch.
-        backend: What runs the network.
-        pooling: How token vectors become one.
-        max_length: Tokens per window, special ones included.
-        overflow: What happens to a longer text: ``"window"`` encodes all of it, ``"error"``, or ``"truncate"``.
-        overlap: Tokens that neighbouring windows share.
-        query_model: Another model for queries, of the same vector space.
         query_prompt: Put before every query; ``query_instruction`` is accepted as well.
         document_prompt: Put before every text of the index; ``text_instruction`` is accepted as well.
-        normalize: Whether vectors have length 1.
-        lowercase: Whether text is lower-cased first, where the folder does not say.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
-        dtype: ``"auto"``, ``"float32"``, ``"bfloat16"``, ``"float16"``.
-        batch_tokens: Most tokens in one padded batch of the network.
-        cache: Keeps vectors on disk, so that unchanged text is encoded once: ``True``, or a folder.
-        local_files_only: Whether to stay off the network.
         cache_dir: The folder that keeps downloaded models; ``cache_folder`` is accepted as well.
         embed_batch_size: Texts handed to the encoder at once, 1 to 2048; it sorts them by length into its own batches.
 
@@ -138,7 +105,8 @@ class BedsideEmbedding(BaseEmbedding):
         """The Bedside encoder, loaded now if it is not yet; a collection opened with it refuses other vectors."""
         with _loading:
             if self._encoder is None:
-                settings: dict[str, Any] = self.model_dump(include=_SETTINGS, exclude_none=True)
+                taken = set(inspect.signature(bedside.load_encoder).parameters)
+                settings: dict[str, Any] = self.model_dump(include=taken, exclude_none=True)
                 settings.pop("class_name", None)
                 self._encoder = bedside.load_encoder(self.model_name, **settings)
             return self._encoder
