@@ -11,6 +11,7 @@ from typing import TypedDict
 
 from bedside.errors import InvalidInputError
 from bedside.records import check_id
+from bedside.remedies import Give
 from bedside.types import Encoder, FilterDict, Fusion, Mode
 
 _ENCODER = ("name", "dimension", "fingerprint", "encode_documents", "encode_queries")
@@ -38,7 +39,8 @@ class SearchOptions(TypedDict, total=False):
 def check_selection(verb: str, ids: Sequence[str] | None, filter: FilterDict | None) -> list[str] | None:
     """Return the ids, checked; one of ``ids`` and ``filter`` must be given."""
     if ids is None and filter is None:
-        raise InvalidInputError(f"{verb}: give ids= or filter=; filter={{}} means every document")
+        everything = Give("filter", {}, "for every document")
+        raise InvalidInputError(f"{verb}: nothing is chosen", remedies=[Give("ids"), Give("filter"), everything])
     return None if ids is None else check_ids(ids)
 
 

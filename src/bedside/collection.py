@@ -20,6 +20,7 @@ from bedside.errors import InvalidInputError, ScopeMismatch, ScopeRequired
 from bedside.index.sparse import SparseIndex
 from bedside.maintenance import VerifyReport
 from bedside.records import ScopeKey, check_scope
+from bedside.remedies import Give
 from bedside.store.manifest import EncoderRecord, Manifest, log_name
 from bedside.store.storage import DiskStorage, MemoryStorage, Storage
 from bedside.text.tokenizer import ClinicalTokenizer
@@ -251,8 +252,8 @@ class Collection(Records):
 
     def _scope_key(self) -> ScopeKey:
         if self.scope_keys:
-            keys = ", ".join(f"{key}=…" for key in self.scope_keys)
-            raise ScopeRequired(f"this collection is divided by scope: use collection.scoped({keys})")
+            keys = dict.fromkeys(self.scope_keys, "…")
+            raise ScopeRequired("this collection is divided by scope", remedies=[Give("scope", keys)])
         return ()
 
     def _scope_to_fill(self) -> None:

@@ -14,6 +14,7 @@ from bedside.errors import InvalidInputError
 from bedside.filters.parse import parse
 from bedside.maintenance import EraseReceipt
 from bedside.records import ScopeKey, check_vectors
+from bedside.remedies import Give
 from bedside.search import Ranked, make_plan
 from bedside.types import (
     Document,
@@ -272,7 +273,7 @@ class CoreVerbs(ABC):
         one = isinstance(query, str) or (query is None and vectors is None)
         texts = check_texts([query] if isinstance(query, str) else query)
         if (vectors if one else vector) is not None:
-            raise InvalidInputError("search: vector= is for one query, vectors= for a list of texts, or alone")
+            raise InvalidInputError("search: a vector is for one query, vectors for a list of them or for none")
         given = self._check_query_vectors(vector, vectors)
         if not one and query is not None and given is not None and len(given) != len(texts):
             raise InvalidInputError(f"vectors: expected one for each of {len(texts)} queries, got {len(given)}")
@@ -291,7 +292,10 @@ class CoreVerbs(ABC):
         if not one and not texts and (given is None or not len(given)):
             return []
         if not texts and (given is None or plan.mode != "dense"):
-            raise InvalidInputError(f"search: mode {plan.mode!r} needs query=, dense alone needs query= or vector=")
+            raise InvalidInputError(
+                f"search: mode {plan.mode!r} needs a query, dense alone a query or a vector",
+                remedies=[Give("query"), *([Give("vector")] if plan.mode == "dense" else [])],
+            )
         if ids is not None:
             ids = check_ids(ids)
         answers = self._engine.search(scope, parse(filter), ids, plan, texts, given)

@@ -27,6 +27,7 @@ from bedside.index.state import Delete, Index
 from bedside.live import Live
 from bedside.maintenance import EraseReceipt, VerifyReport, scan, traces_of, without_shared
 from bedside.records import Record, ScopeKey, check_documents
+from bedside.remedies import Call, Give, GiveEach
 from bedside.search import Plan, Question, Ranked, firsts, rank
 from bedside.store.cache import remove_cache
 from bedside.store.log import Position
@@ -206,8 +207,8 @@ class Engine(Live):
                 vectors = self.encode_queries(texts or [])
             if vectors is not None and self.manifest.dimension == 0:
                 raise InvalidInputError(
-                    "search: the collection holds texts without vectors, so that only mode='sparse' without vector= "
-                    "finds anything; Collection.reembed makes the vectors"
+                    "search: the collection holds texts without vectors, which only BM25 finds",
+                    remedies=[Give("mode", "sparse"), Call("reembed", "to make the vectors")],
                 )
             if vectors is not None and index.dense is not None and vectors.shape[1] != index.dense.dimension:
                 raise InvalidVectorError(  # it was checked before another process re-embedded the collection
@@ -292,7 +293,8 @@ class Engine(Live):
         if 0 in found and (dimension or (dimension is None and len(found) > 1)):
             raise EncoderRequired(
                 f"documents: {'the collection holds' if dimension else 'others of them have'} vectors, and no encoder "
-                "was given; give Document.vector, or open it with encoder="
+                "was given",
+                remedies=[Give("encoder"), GiveEach("vector")],
             )
         wrong = found - {dimension} if dimension is not None else (found if len(found) > 1 else set())
         if wrong:

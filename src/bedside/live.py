@@ -20,6 +20,7 @@ import numpy as np
 from bedside import lines
 from bedside.errors import BedsideError, CollectionClosedError, CorruptLogError, EncoderMismatch, EncoderRequired
 from bedside.index.state import Entry, Index
+from bedside.remedies import Call, Give
 from bedside.store.cache import read_cache, write_cache
 from bedside.store.log import Log, Position
 from bedside.store.manifest import Manifest
@@ -103,8 +104,11 @@ class Live:
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Encode questions."""
         if self.encoder is None:
+            written = self.manifest.encoder
+            by = "" if written is None else f", and was written with {written.name}"
             raise EncoderRequired(
-                "query: the collection was opened without an encoder; give vector=, or mode='sparse' for BM25 alone"
+                f"query: the collection was opened without an encoder{by}",
+                remedies=[Give("encoder"), Give("vector"), Give("mode", "sparse", "for BM25 alone")],
             )
         return self._encoded(self.encoder.encode_queries(texts), len(texts))
 
@@ -134,7 +138,7 @@ class Live:
 
     def _check_open(self) -> None:
         if self.closed:
-            raise CollectionClosedError("the collection is closed; open it again with Collection.open")
+            raise CollectionClosedError("the collection is closed", remedies=[Call("open", "once more")])
 
     def _check_encoder(self) -> None:
         """Refuse an encoder whose vectors would not belong with those that are there."""
