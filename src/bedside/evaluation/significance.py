@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bedside.errors import InvalidInputError
 from bedside.evaluation.ranking import Report
+from bedside.remedies import Give
 
 __all__ = ["Comparison", "Interval", "compare", "confidence_interval"]
 
@@ -122,12 +123,12 @@ def compare(
     try:
         a, b = first.per_query[metric], second.per_query[metric]
     except KeyError as error:
-        raise InvalidInputError(f"metric={metric!r}: both reports must have it") from error
+        raise InvalidInputError("both reports must have it", about=Give("metric", metric)) from error
     if a.keys() != b.keys():
         raise InvalidInputError(f"the reports are of different queries: {len(a.keys() ^ b.keys())} are in one alone")
     differences = _checked([b[query] - a[query] for query in a])
     if test not in ("randomisation", "bootstrap"):
-        raise InvalidInputError(f"test={test!r}: expected 'randomisation' or 'bootstrap'")
+        raise InvalidInputError("expected 'randomisation' or 'bootstrap'", about=Give("test", test))
     interval = confidence_interval(differences, samples=samples, seed=seed)
     chance = (_flipped if test == "randomisation" else _resampled)(differences, samples, seed)
     extreme = int((np.abs(chance) >= abs(differences.mean()) - 1e-12).sum())
