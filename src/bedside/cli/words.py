@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
-from bedside.cli import fail
+from bedside.cli.lines import fail
 from bedside.errors import BedsideError
 from bedside.remedies import Call, Give, GiveEach, Remedy, Words, as_json, speaking
 
