@@ -119,7 +119,7 @@ def test_what_measures_nothing_is_said(ward):
     with Collection.open(ward, read_only=True) as notes:
         with pytest.warns(BedsideWarning, match="none of the judged documents is in the collection"):
             evaluate_collection(notes, {"q": "fever"}, {"q": {"elsewhere": 1}}, modes=["sparse"])
-        with pytest.raises(InvalidInputError, match="tune: give judged queries"):
+        with pytest.raises(InvalidInputError, match="tune=True: there must be judged queries"):
             evaluate_collection(notes, probes=True, tune=True)
         with pytest.raises(InvalidInputError, match="encoders: expected name"):
             evaluate_collection(notes, QUERIES, JUDGMENTS, encoders=[load_encoder("bedside/static")])

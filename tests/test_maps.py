@@ -94,6 +94,8 @@ def test_colours_are_categories_most_frequent_first_or_ranges_of_numbers():
     labels, colors = label_values([f"v{i}" for i in range(40)])
     assert len(colors) == len(PALETTE) + 1
     assert labels.count("(other)") == 40 - len(PALETTE)
+    labels, colors = label_values([*(f"v{i}" for i in range(40)), None])
+    assert len(set(colors.values())) == len(colors) == len(PALETTE) + 2  # a legend with one colour twice tells nothing
     labels, colors = label_values([*range(100), None])
     assert list(colors.values())[:-1] == list(RAMP)
     assert [labels[0], labels[99], labels[100]] == ["0 to 19.8", "79.2 to 99", "(none)"]

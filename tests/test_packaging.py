@@ -94,6 +94,15 @@ def project(source: Path) -> dict[str, object]:
     return tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+def test_every_wheel_holds_the_licence(source, tmp_path):
+    """Whoever hands a wheel on must hand the licence on with it (Apache-2.0, section 4a)."""
+    run("-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source), cwd=tmp_path)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        held = next(name for name in wheel.namelist() if name.endswith("licenses/LICENSE"))
+        assert wheel.read(held) == (ROOT / "LICENSE").read_bytes()
+
+
 @pytest.mark.parametrize("source", SOURCES[1:], ids=lambda source: source.name)
 def test_the_adapters_say_which_releases_they_need(source):
     """The oldest releases in ``integrations/lowest.txt`` are those that the packages declare."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bedside.errors import InvalidInputError
 from bedside.records import check_id
+from bedside.remedies import Give
 from bedside.search.options import check_ids
 from bedside.types import Encoder, FilterDict
 
@@ -15,7 +16,8 @@ _ENCODER = ("name", "dimension", "fingerprint", "encode_documents", "encode_quer
 def check_selection(verb: str, ids: Sequence[str] | None, filter: FilterDict | None) -> tuple[str, ...] | None:
     """Return the ids, checked; one of ``ids`` and ``filter`` must be given."""
     if ids is None and filter is None:
-        raise InvalidInputError(f"{verb}: give ids= or filter=; filter={{}} means every document")
+        everything = Give("filter", {}, "for every document")
+        raise InvalidInputError(f"{verb}: nothing is chosen", remedies=[Give("ids"), Give("filter"), everything])
     return None if ids is None else tuple(check_ids(ids))
 
 

@@ -22,6 +22,7 @@ from bedside.engines.protocol import Answer, EncoderRecord, Engine, EraseReceipt
 from bedside.errors import InvalidInputError, ScopeMismatch, ScopeRequired
 from bedside.filters.parse import parse
 from bedside.records import Record, ScopeKey, check_documents, check_scope, check_vectors
+from bedside.remedies import Give
 from bedside.search.explain import explanation
 from bedside.search.options import SearchOptions
 from bedside.search.settings import SparseSettings
@@ -454,7 +455,7 @@ class Collection:
         one = isinstance(query, str) or (query is None and vectors is None)
         texts = check_texts([query] if isinstance(query, str) else query)
         if (vectors if one else vector) is not None:
-            raise InvalidInputError("search: vector= is for one query, vectors= for a list of texts, or alone")
+            raise InvalidInputError("search: a vector is for one query, vectors for a list of them or for none")
         given = self._check_query_vectors(vector, vectors)
         if not one and query is not None and given is not None and len(given) != len(texts):
             raise InvalidInputError(f"vectors: expected one for each of {len(texts)} queries, got {len(given)}")
@@ -464,7 +465,10 @@ class Collection:
         if not one and not texts and (given is None or not len(given)):
             return []
         if not texts and (given is None or asked.halves != "dense"):
-            raise InvalidInputError(f"search: mode {asked.halves!r} needs query=, dense alone needs query= or vector=")
+            raise InvalidInputError(
+                f"search: mode {asked.halves!r} needs a query, dense alone a query or a vector",
+                remedies=[Give("query"), *([Give("vector")] if asked.halves == "dense" else [])],
+            )
         answers = self._encoding.with_current(lambda: self._ask(selection, asked, texts, given))
         hits = [self._hits(asked, answer) for answer in answers]
         return hits[0] if one else hits
@@ -791,8 +795,8 @@ class Collection:
     def _selection(self, filter: FilterDict | None, ids: Sequence[str] | None = None) -> Selection:
         """Return which records are meant; raise :class:`ScopeRequired` where the scope is not said."""
         if self._bound is None and self.scope_keys:
-            keys = ", ".join(f"{key}=…" for key in self.scope_keys)
-            raise ScopeRequired(f"this collection is divided by scope: use collection.scoped({keys})")
+            keys = dict.fromkeys(self.scope_keys, "…")
+            raise ScopeRequired("this collection is divided by scope", remedies=[Give("scope", keys)])
         return Selection(self._bound or (), parse(filter), None if ids is None else tuple(ids))
 
     def _checked(self, documents: Iterable[Document | str]) -> list[Record]:

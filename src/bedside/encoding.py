@@ -14,6 +14,7 @@ from bedside.errors import (
     InvalidVectorError,
 )
 from bedside.records import Record, check_vectors
+from bedside.remedies import Call, Give
 from bedside.search.pool import Question
 from bedside.types import Encoder, Matrix
 
@@ -60,8 +61,11 @@ class Encoding:
         """
         encoder = self.encoder
         if encoder is None:
+            written = self._facts().encoder
+            by = "" if written is None else f", and was written with {written.name}"
             raise EncoderRequired(
-                "query: the collection was opened without an encoder; give vector=, or mode='sparse' for BM25 alone"
+                f"query: the collection was opened without an encoder{by}",
+                remedies=[Give("encoder"), Give("vector"), Give("mode", "sparse", "for BM25 alone")],
             )
         return self._checked(encoder, encoder.encode_queries(list(texts)), len(texts))
 
@@ -86,8 +90,8 @@ class Encoding:
         """
         if self.encoder is not None and self._facts().dimension == 0:
             raise EncoderMismatch(
-                f"the collection holds texts without vectors, so {self.encoder.name} is not used: "
-                "Collection.reembed(encoder) makes the vectors, and mode='sparse' searches without them"
+                f"the collection holds texts without vectors, so {self.encoder.name} is not used",
+                remedies=[Give("mode", "sparse", "to search without them"), Call("reembed", "to make them")],
             )
 
     def with_current(self, work: Callable[[], _T]) -> _T:

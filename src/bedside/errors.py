@@ -41,7 +41,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bedside.remedies import Remedy, told
+from bedside.remedies import Give, Remedy, subject, told
 
 __all__ = [
     "BedsideError",
@@ -82,17 +82,20 @@ class BedsideError(Exception):
 
     Args:
         *args: The sentence: what was wrong, and where.
-        remedies: What to do about it. ``str(error)`` tells them in the words of the surface that asks: as arguments in
-            Python, options in a shell, fields over HTTP; see :mod:`bedside.remedies`.
+        about: The argument that was wrong, and its value.
+        remedies: What to do about it.
         **named: For the builtin that the error also is.
+
+    ``str(error)`` names ``about`` and ``remedies`` in the words of the surface that asks: as arguments in Python,
+    options in a shell, fields over HTTP; see :mod:`bedside.remedies`.
     """
 
-    def __init__(self, *args: object, remedies: Sequence[Remedy] = (), **named: Any) -> None:
+    def __init__(self, *args: object, about: Give | None = None, remedies: Sequence[Remedy] = (), **named: Any) -> None:
         super().__init__(*args, **named)
-        self.remedies = tuple(remedies)
+        self.about, self.remedies = about, tuple(remedies)
 
     def __str__(self) -> str:
-        return f"{super().__str__()}{told(self.remedies)}"
+        return f"{subject(self.about)}{super().__str__()}{told(self.remedies)}"
 
 
 class BedsideWarning(UserWarning):

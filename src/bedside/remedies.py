@@ -20,12 +20,12 @@ class Give:
 
     Attributes:
         argument: Its name in Python.
-        value: What to give; ``None``: that is up to the user.
+        value: What to give; ``...``: that is up to the user.
         note: What for: ``"for BM25 alone"``.
     """
 
     argument: str
-    value: Any = None
+    value: Any = ...
     note: str = ""
 
 
@@ -58,7 +58,7 @@ def in_python(remedy: Remedy) -> tuple[str, str]:
         return "give", f"Document.{remedy.field}"
     if remedy.argument == "scope":
         return "use", f"collection.scoped({', '.join(f'{key}={value}' for key, value in remedy.value.items())})"
-    return "give", f"{remedy.argument}={'' if remedy.value is None else repr(remedy.value)}"
+    return "give", f"{remedy.argument}={'' if remedy.value is ... else repr(remedy.value)}"
 
 
 def in_json(fields: Collection[str]) -> Words:
@@ -69,10 +69,15 @@ def in_json(fields: Collection[str]) -> Words:
             return None
         if isinstance(remedy, GiveEach):
             return ("give", f'"{remedy.field}" in each document') if "documents" in fields else None
-        value = "" if remedy.value is None else f": {json.dumps(remedy.value, ensure_ascii=False)}"
+        value = "" if remedy.value is ... else f": {as_json(remedy.value)}"
         return ("give", f'"{remedy.argument}"{value}') if remedy.argument in fields else None
 
     return words
+
+
+def as_json(value: Any) -> str:
+    """Write a value as JSON; of what JSON lacks, its text."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 _words: ContextVar[Words] = ContextVar("bedside_words", default=in_python)
@@ -86,6 +91,19 @@ def speaking(words: Words) -> Iterator[None]:
         yield
     finally:
         _words.reset(before)
+
+
+def subject(about: Give | None) -> str:
+    """Name what was wrong, for the beginning of a sentence.
+
+    Example:
+        >>> subject(Give("top_k", 0))
+        'top_k=0: '
+    """
+    if about is None:
+        return ""
+    found = _words.get()(about)
+    return f"{about.argument if found is None else found[1].removesuffix('=')}: "
 
 
 def told(remedies: Sequence[Remedy]) -> str:

@@ -72,6 +72,8 @@ async def test_a_chatbot_finds_what_it_can_cite(root):
         facets = (await told(client, "facets", collection="guidelines", key="section"))["facets"]
         assert {(facet["value"], facet["count"]) for facet in facets} == {("ACS", 1), ("DKA", 1)}
         assert (await told(client, "stats", collection="ward"))["scope_keys"] == ["patient_id"]
+        said = await refused(client, "search", collection="ward", query="pain")
+        assert said.endswith('divided by scope; give "scope": {"patient_id": "…"}')
 
 
 async def test_a_chatbot_is_offered_no_tool_that_writes_unless_that_was_allowed(root):

@@ -19,6 +19,7 @@ from bedside.analysis.annotate import write_back
 from bedside.collection import Collection
 from bedside.encoders.pooling import unit
 from bedside.errors import InvalidInputError
+from bedside.remedies import Call
 from bedside.support.extras import needs
 from bedside.text.lexicon import NEGATIONS
 from bedside.text.tokenizer import ClinicalTokenizer
@@ -210,7 +211,7 @@ def documents_of(records: Collection, filter: FilterDict | None = None) -> tuple
     """
     documents = records.get(filter=filter or {}, include_vectors=True)
     if any(document.vector is None for document in documents):
-        raise InvalidInputError("the documents have no vectors: open the collection with an encoder and reembed it")
+        raise InvalidInputError("the documents have no vectors", remedies=[Call("reembed", "with an encoder")])
     rows = [np.asarray(document.vector, dtype=np.float32) for document in documents]
     return documents, np.stack(rows) if rows else np.empty((0, 1), np.float32)
 

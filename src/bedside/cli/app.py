@@ -17,11 +17,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # their tracebacks show local variables, and those hold notes
 )
-_GROUPS = (records, exchange, upkeep, models, maps, evaluate, serving, migrating, watch)
-_COMMANDS = {name for group in _GROUPS for name in group.COMMANDS}
-for _group in _GROUPS:
+GROUPS = (records, exchange, upkeep, models, maps, evaluate, serving, migrating, watch)
+COMMANDS = {name for group in GROUPS for name in group.COMMANDS}
+for _group in GROUPS:
     for _name, _command in _group.COMMANDS.items():
-        app.command(_name)(spoken(_command, _COMMANDS))
+        app.command(_name)(spoken(_command, COMMANDS))
 app.add_typer(tune.app, name="tune")
 
 

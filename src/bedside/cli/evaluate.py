@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from bedside.cli import one_line
+from bedside.cli.lines import one_line
 from bedside.cli.options import (
     CollectionPath,
     Filter,

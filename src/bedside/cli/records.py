@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from bedside.cli import one_line
+from bedside.cli.lines import one_line
 from bedside.cli.options import (
     CollectionPath,
     Filter,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bedside.cli import one_line
+from bedside.cli.lines import one_line
 from bedside.cli.options import CollectionPath, Json, load, reading, say, writing
 from bedside.engines.embedded.salvage import RepairReport
 from bedside.engines.embedded.salvage import repair as repair_folder

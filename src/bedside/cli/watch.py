@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bedside.cli import one_line
+from bedside.cli.lines import one_line
 from bedside.cli.options import CollectionPath, Json, Model, Scope, load, parse_scope, print_json
 from bedside.collection import Collection
 from bedside.errors import DuplicateIdError, InvalidDocumentError, ScopeMismatch, UnreadableFileError

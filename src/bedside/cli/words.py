@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
-from typer.models import OptionInfo
+from typer.models import ArgumentInfo, OptionInfo
 
-from bedside.cli import fail
+from bedside.cli.lines import fail
 from bedside.errors import BedsideError
-from bedside.remedies import Call, Give, GiveEach, Remedy, Words, speaking
+from bedside.remedies import Call, Give, GiveEach, Remedy, Words, as_json, speaking
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,27 +50,30 @@ def words_of(command: Callable[..., Any], commands: frozenset[str]) -> Words:
         if isinstance(remedy, GiveEach):
             return ("give", f"a {remedy.field} in each line") if command.__name__ in _READ_LINES else None
         option = options.get(remedy.argument)
-        return None if option is None else ("give", _given(option, remedy))
+        return None if option is None or remedy.value is False else ("give", _given(option, remedy))
 
     return words
 
 
 def options_of(command: Callable[..., Any]) -> Mapping[str, str]:
-    """Return the option of each parameter that is one: ``{"top_k": "--top-k", "ids": "--id"}``."""
+    """Return what each parameter is called in a shell: ``{"top_k": "--top-k", "ids": "--id", "path": "PATH"}``."""
     hints = get_type_hints(command, include_extras=True)
     found = {}
     for name in inspect.signature(command).parameters:
         for info in getattr(hints[name], "__metadata__", ()):
-            if isinstance(info, OptionInfo):
-                named = (spelled.partition("/")[0] for spelled in info.param_decls or () if spelled.startswith("--"))
-                found[name] = next(named, f"--{name.replace('_', '-')}")
+            if isinstance(info, ArgumentInfo):
+                found[name] = str(info.metavar or name.upper())
+            elif isinstance(info, OptionInfo):
+                spelled = [text for text in (info.default, *(info.param_decls or ())) if isinstance(text, str)]
+                named = (text.partition("/")[0] for text in spelled if text.startswith("--"))
+                found[name] = next(named, f"--{name.replace('_', '-')}")  # typer keeps the first name as the default
     return found
 
 
 def _given(option: str, remedy: Give) -> str:
     if remedy.argument == "scope":
         return " ".join(f"{option} {key}={value}" for key, value in remedy.value.items())
-    if remedy.value is None or remedy.value is True:
+    if remedy.value is ... or remedy.value is True:
         return option
-    value = remedy.value if isinstance(remedy.value, str) else json.dumps(remedy.value)
+    value = remedy.value if isinstance(remedy.value, str) else as_json(remedy.value)
     return f"{option} {shlex.quote(value)}"

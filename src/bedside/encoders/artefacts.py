@@ -19,6 +19,7 @@ from filelock import FileLock
 from bedside.encoders.checkpoint import EXPORTED, SAFE_WEIGHTS, read_json
 from bedside.encoders.prepare import MANIFEST, building, cache_folder, file_hashes, sha256, verify, write_manifest
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.remedies import Give
 from bedside.support.extras import needs
 from bedside.support.progress import waiting
 
@@ -50,8 +51,9 @@ def artefact(folder: Path, backend: str, dtype: str, build: Callable[[Path, Path
         return shipped
     if build is None:
         raise InvalidInputError(
-            f"dtype={dtype!r}: {folder} holds no {shipped.name}; it is made from texts of your own by "
-            f"export_model(model, folder, backend={backend!r}, dtype={dtype!r}, texts=...)"
+            f"{folder} holds no {shipped.name}; it is made from texts of your own by "
+            f"export_model(model, folder, backend={backend!r}, dtype={dtype!r}, texts=...)",
+            about=Give("dtype", dtype),
         )
     if not weight_files(folder):
         held = ", ".join(sorted(path.parent.name for path in folder.glob(EXPORTED)))

@@ -23,6 +23,7 @@ import numpy as np
 from bedside.encoders.awaitable import AsyncMethods
 from bedside.encoders.texts import checked_texts
 from bedside.errors import InvalidInputError, InvalidModelError, LockTimeoutError, TextTooLongError, TracesRemainError
+from bedside.remedies import Give
 from bedside.support.fork import fork_barrier
 from bedside.support.progress import progress
 from bedside.types import Encoder, Matrix
@@ -64,9 +65,9 @@ class VectorCache:
         self, folder: str | os.PathLike[str], *, max_bytes: int = DEFAULT_BYTES, timeout: float = 60.0
     ) -> None:
         if max_bytes < 1:
-            raise InvalidInputError(f"max_bytes={max_bytes}: expected at least 1")
+            raise InvalidInputError("expected at least 1", about=Give("max_bytes", max_bytes))
         if not timeout > 0:
-            raise InvalidInputError(f"timeout={timeout}: expected more than 0 seconds")
+            raise InvalidInputError("expected more than 0 seconds", about=Give("timeout", timeout))
         self.folder = Path(folder).expanduser()
         self.max_bytes = max_bytes
         self.timeout = timeout

@@ -23,6 +23,7 @@ from bedside.encoders.pooling import unit
 from bedside.encoders.settings import whole_number
 from bedside.encoders.tensors import read_tensors, write_tensors
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.remedies import Give
 from bedside.types import Matrix, Vector
 
 Method: TypeAlias = Literal["whiten", "center", "all-but-the-top"]
@@ -107,7 +108,7 @@ def fit_calibration(
         True
     """
     if method not in METHODS:
-        raise InvalidInputError(f"method={method!r}: expected one of {', '.join(map(repr, METHODS))}")
+        raise InvalidInputError(f"expected one of {', '.join(map(repr, METHODS))}", about=Give("method", method))
     x = unit(np.asarray(vectors, dtype=np.float32)).astype(np.float64)
     if len(x) < _FEWEST:
         raise InvalidInputError(f"calibration needs at least {_FEWEST} texts, got {len(x)}")

@@ -30,6 +30,7 @@ from bedside.encoders.texts import checked_texts
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.encoders.windows import padded
 from bedside.errors import BedsideWarning, InvalidInputError, InvalidModelError
+from bedside.remedies import Give
 from bedside.types import Matrix
 
 log = logging.getLogger(__name__)
@@ -158,7 +159,8 @@ def fidelity_of(quantised: Matrix, exact: Matrix) -> Fidelity:
 def _check(backend: str, dtype: str) -> None:
     if backend not in EXPORTS:
         raise InvalidInputError(
-            f"backend={backend!r}: expected one of {', '.join(map(repr, EXPORTS))}; torch and jax run the weights"
+            f"expected one of {', '.join(map(repr, EXPORTS))}; torch and jax run the weights",
+            about=Give("backend", backend),
         )
     check_dtype(backend, dtype, EXPORTS[backend])
 

@@ -19,6 +19,7 @@ from bedside.encoders.settings import Overflow, folder_settings, whole_number
 from bedside.encoders.static import is_static, load_static
 from bedside.encoders.transformer import TransformerEncoder
 from bedside.errors import InvalidInputError
+from bedside.remedies import Give
 from bedside.types import Encoder
 
 _REMOTE = "openai:"
@@ -105,7 +106,7 @@ def load_encoder(
         if not isinstance(given, (str, os.PathLike)):
             raise InvalidInputError(f"{name}: expected a name or a folder, got {type(given).__name__}")
     if batch_tokens is not None and whole_number("batch_tokens", batch_tokens) < 1:
-        raise InvalidInputError(f"batch_tokens={batch_tokens}: expected at least 1")
+        raise InvalidInputError("expected at least 1", about=Give("batch_tokens", batch_tokens))
     how: dict[str, Any] = {"backend": backend, "device": device, "dtype": dtype, "batch_tokens": batch_tokens}
     asked: dict[str, Any] = {
         "pooling": pooling,

@@ -20,6 +20,7 @@ from bedside.encoders.texts import checked_texts
 from bedside.encoders.tokenizer import TextTokenizer, load_tokenizer
 from bedside.encoders.windows import batches, padded
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.remedies import Give
 from bedside.support.fork import in_each_process
 from bedside.support.progress import progress
 from bedside.types import Matrix
@@ -131,7 +132,7 @@ class MaskedLanguageModel:
         if not gaps:
             raise InvalidInputError(f"text: expected at least one {self.mask_token}")
         if whole_number("top_k", top_k) < 1:
-            raise InvalidInputError(f"top_k={top_k}: expected at least 1")
+            raise InvalidInputError("expected at least 1", about=Give("top_k", top_k))
         if targets is None:
             return [self._best(ids, gap, top_k) for gap in gaps]
         words = {word: self._spelled(word, i) for i, word in enumerate(checked_texts(targets))}

@@ -14,6 +14,7 @@ import numpy as np
 from bedside.encoders.checkpoint import read_json
 from bedside.encoders.pooling import POOLINGS, Pooling
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.remedies import Give
 
 Overflow: TypeAlias = Literal["window", "error", "truncate"]
 _OVERFLOWS = ("window", "error", "truncate")
@@ -77,15 +78,21 @@ class Settings:
             InvalidInputError: the message names the argument and what is allowed.
         """
         if self.pooling not in POOLINGS:
-            raise InvalidInputError(f"pooling={self.pooling!r}: expected one of {', '.join(map(repr, POOLINGS))}")
+            raise InvalidInputError(
+                f"expected one of {', '.join(map(repr, POOLINGS))}", about=Give("pooling", self.pooling)
+            )
         if self.overflow not in _OVERFLOWS:
-            raise InvalidInputError(f"overflow={self.overflow!r}: expected one of {', '.join(map(repr, _OVERFLOWS))}")
+            raise InvalidInputError(
+                f"expected one of {', '.join(map(repr, _OVERFLOWS))}", about=Give("overflow", self.overflow)
+            )
         if not special < self.max_length <= positions:
             raise InvalidInputError(
-                f"max_length={self.max_length}: this model takes {special + 1} to {positions} tokens"
+                f"this model takes {special + 1} to {positions} tokens", about=Give("max_length", self.max_length)
             )
         if not 0 <= self.overlap < self.max_length - special:
-            raise InvalidInputError(f"overlap={self.overlap}: expected 0 to {self.max_length - special - 1} tokens")
+            raise InvalidInputError(
+                f"expected 0 to {self.max_length - special - 1} tokens", about=Give("overlap", self.overlap)
+            )
 
     def digest(self) -> str:
         """A hash of all fields but the caller's word on casing: what the tokenizer does counts, not who said so."""

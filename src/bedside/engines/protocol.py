@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from bedside.errors import EncoderMismatch, EncoderRequired, InvalidVectorError
 from bedside.filters.tree import Node
 from bedside.records import Record, ScopeKey
+from bedside.remedies import Give, GiveEach
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Pool, Question, Signal
 from bedside.search.rank import Scores
@@ -109,7 +110,8 @@ class Facts:
         if 0 in found and (dimension or (dimension is None and len(found) > 1)):
             raise EncoderRequired(
                 f"documents: {'the collection holds' if dimension else 'others of them have'} vectors, and no encoder "
-                "was given; give Document.vector, or open it with encoder="
+                "was given",
+                remedies=[Give("encoder"), GiveEach("vector")],
             )
         wrong = found - {dimension} if dimension is not None else (found if len(found) > 1 else set())
         if wrong:

@@ -75,7 +75,7 @@ def evaluate_collection(
             remedies=[Give("queries"), Give("probes", True)],
         )
     if tune and not judged:
-        raise InvalidInputError("tune: there must be judged queries to choose the settings by")
+        raise InvalidInputError("there must be judged queries to choose settings by", about=Give("tune", tune))
     if encoders is not None and not isinstance(encoders, Mapping):
         raise InvalidInputError(f"encoders: expected name -> encoder, got {type(encoders).__name__}")
     if judged:

@@ -25,6 +25,7 @@ from bedside.collection import Collection
 from bedside.errors import InvalidInputError
 from bedside.evaluation.metrics import evaluate, search_run
 from bedside.evaluation.significance import Interval, confidence_interval
+from bedside.remedies import Give
 from bedside.text.lexicon import NEGATIONS
 from bedside.text.sentences import sentences
 from bedside.types import Document, Encoder, Mode
@@ -110,7 +111,7 @@ def probe(
 
 def _check_sample(sample: object) -> None:
     if not isinstance(sample, int) or sample < 1:
-        raise InvalidInputError(f"sample={sample!r}: expected a whole number from 1")
+        raise InvalidInputError("expected a whole number from 1", about=Give("sample", sample))
 
 
 def _texts(documents: object) -> list[str]:

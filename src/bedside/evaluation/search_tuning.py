@@ -12,6 +12,7 @@ from bedside.collection import Collection, SparseSettings
 from bedside.errors import InvalidInputError
 from bedside.evaluation.metrics import Judgments, Report, evaluate, search_run
 from bedside.evaluation.significance import Comparison, compare
+from bedside.remedies import Give
 from bedside.search.options import DEFAULT_ALPHA
 from bedside.types import Document, Encoder, Mode, Vector
 
@@ -89,7 +90,9 @@ def tune_search(
     order = np.random.default_rng(seed).permutation(len(ids)).tolist()
     cut = round(share * len(ids))
     if not 0 < cut < len(ids):
-        raise InvalidInputError(f"share={share}: of {len(ids)} judged queries, both sides need at least one")
+        raise InvalidInputError(
+            f"of {len(ids)} judged queries, both sides need at least one", about=Give("share", share)
+        )
     first, other = [ids[i] for i in sorted(order[:cut])], [ids[i] for i in sorted(order[cut:])]
     default = SearchSettings(alpha=DEFAULT_ALPHA if encoder else 0.0)
     best, tried = replace(default, alpha=0.0), list[tuple[SearchSettings, float]]()

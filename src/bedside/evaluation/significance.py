@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bedside.errors import InvalidInputError
 from bedside.evaluation.metrics import Report
+from bedside.remedies import Give
 
 _SAMPLES = 10_000  # the least p that can be found is 1 / 10,001
 _AT_ONCE = 4_000_000  # random numbers in memory
@@ -120,12 +121,12 @@ def compare(
     try:
         a, b = first.per_query[metric], second.per_query[metric]
     except KeyError as error:
-        raise InvalidInputError(f"metric={metric!r}: both reports must have it") from error
+        raise InvalidInputError("both reports must have it", about=Give("metric", metric)) from error
     if a.keys() != b.keys():
         raise InvalidInputError(f"the reports are of different queries: {len(a.keys() ^ b.keys())} are in one alone")
     differences = _checked([b[query] - a[query] for query in a])
     if test not in ("randomisation", "bootstrap"):
-        raise InvalidInputError(f"test={test!r}: expected 'randomisation' or 'bootstrap'")
+        raise InvalidInputError("expected 'randomisation' or 'bootstrap'", about=Give("test", test))
     interval = confidence_interval(differences, samples=samples, seed=seed)
     chance = (_flipped if test == "randomisation" else _resampled)(differences, samples, seed)
     extreme = int((np.abs(chance) >= abs(differences.mean()) - 1e-12).sum())

@@ -20,7 +20,8 @@ PALETTE = (
     "#7a5195", "#8c6d31", "#a6761d", "#5c8001", "#b2182b",
 )  # fmt: skip
 RAMP = ("#440154", "#3b528b", "#21918c", "#5ec962", "#b5b316")
-GREY = "#9a9a9a"
+UNNAMED = {OTHER: "#4d4d4d", NONE: "#b3b3b3"}
+"""Greys for what is no category of its own, far enough apart to be told in a legend."""
 
 
 def value_at(metadata: Mapping[str, Any], key: str) -> Any:
@@ -48,7 +49,7 @@ def label_values(values: Sequence[Any]) -> tuple[list[str], dict[str, str]]:
     kept = sorted(counts, key=lambda label: (-counts[label], label))[: len(PALETTE)]
     labels = [label if label in kept or label == NONE else OTHER for label in labels]
     colors = dict(zip(kept, PALETTE, strict=False))
-    return labels, colors | {label: GREY for label in (OTHER, NONE) if label in labels}
+    return labels, colors | {label: grey for label, grey in UNNAMED.items() if label in labels}
 
 
 def text_of(value: Any) -> str:
@@ -66,4 +67,4 @@ def _ranges(values: Sequence[Any], numbers: np.ndarray[Any, Any]) -> tuple[list[
     places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(names) - 1)
     found = iter(places.tolist())
     labels = [NONE if value is None else names[next(found)] for value in values]
-    return labels, dict(zip(names, RAMP, strict=False)) | ({NONE: GREY} if NONE in labels else {})
+    return labels, dict(zip(names, RAMP, strict=False)) | ({NONE: UNNAMED[NONE]} if NONE in labels else {})

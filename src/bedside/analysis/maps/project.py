@@ -10,6 +10,7 @@ import numpy as np
 
 from bedside.encoders.pooling import unit
 from bedside.errors import InvalidInputError
+from bedside.remedies import Give
 from bedside.support.extras import needs
 from bedside.types import Matrix
 
@@ -41,7 +42,7 @@ def project(vectors: Matrix, method: Projection = "pca", *, seed: int = 0, **set
         MissingExtraError: The library is not installed.
     """
     if method not in PROJECTIONS:
-        raise InvalidInputError(f"method={method!r}: expected one of {', '.join(PROJECTIONS)}")
+        raise InvalidInputError(f"expected one of {', '.join(PROJECTIONS)}", about=Give("method", method))
     if not len(vectors):
         raise InvalidInputError("there is no vector to lay out")
     rows = unit(np.asarray(vectors, dtype=np.float32))

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from bedside.encoders.pooling import Pooling
 from bedside.errors import InvalidInputError
+from bedside.remedies import Give
 from bedside.types import Matrix
 
 _BACKENDS = {
@@ -65,7 +66,9 @@ def check_backend(name: str) -> str:
         InvalidInputError: there is not.
     """
     if name not in tuple(_BACKENDS):  # a tuple can also be asked about what has no hash
-        raise InvalidInputError(f"backend={name!r}: expected one of {', '.join(map(repr, sorted(_BACKENDS)))}")
+        raise InvalidInputError(
+            f"expected one of {', '.join(map(repr, sorted(_BACKENDS)))}", about=Give("backend", name)
+        )
     return name
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.errors import InvalidInputError
+from bedside.remedies import Give
 
 _LENGTHS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 _ROWS = (64, 32, 16, 8)  # a single row is the other case: a query, which should not wait for seven empty ones
@@ -25,7 +26,7 @@ def check_dtype(backend: str, dtype: str, allowed: Sequence[str]) -> str:
     """
     if dtype not in allowed:
         raise InvalidInputError(
-            f"dtype={dtype!r}: the {backend} backend expects one of {', '.join(map(repr, allowed))}"
+            f"the {backend} backend expects one of {', '.join(map(repr, allowed))}", about=Give("dtype", dtype)
         )
     return dtype
 

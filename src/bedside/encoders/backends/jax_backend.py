@@ -20,6 +20,7 @@ from bedside.encoders.bert import BertShape, bert_shape, bert_tensors
 from bedside.encoders.pooling import Pooling, pool
 from bedside.encoders.tensors import read_tensors
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.remedies import Give
 from bedside.support.extras import needs
 from bedside.types import Matrix
 
@@ -57,7 +58,7 @@ def choose_device(device: str) -> Any:
         return jax.devices(None if device == "auto" else platform)[int(index or 0)]
     except (RuntimeError, IndexError, ValueError) as error:
         there = sorted({found.platform for found in jax.devices()})
-        raise InvalidInputError(f"device={device!r}: jax expects 'auto' or one of {there} here") from error
+        raise InvalidInputError(f"jax expects 'auto' or one of {there} here", about=Give("device", device)) from error
 
 
 def checked_shape(folder: Path) -> BertShape:

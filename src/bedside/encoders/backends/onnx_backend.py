@@ -20,6 +20,7 @@ from bedside.encoders.backends.common import check_dtype
 from bedside.encoders.backends.untracked import untracked_import
 from bedside.encoders.pooling import Pooling, pool
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.remedies import Give
 from bedside.support.extras import needs
 from bedside.support.progress import waiting
 from bedside.types import Matrix
@@ -59,7 +60,9 @@ def choose_providers(device: str) -> list[str]:
     if device == "auto":
         return [there[name] for name in ("cuda", "cpu") if name in there]
     if device not in there:
-        raise InvalidInputError(f"device={device!r}: onnxruntime expects 'auto' or one of {sorted(there)} here")
+        raise InvalidInputError(
+            f"onnxruntime expects 'auto' or one of {sorted(there)} here", about=Give("device", device)
+        )
     return [there[device]]
 
 

@@ -22,6 +22,7 @@ from bedside.encoders.backends.common import check_dtype, has_processor_flag
 from bedside.encoders.backends.untracked import untracked_import
 from bedside.encoders.pooling import Pooling, pool
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.remedies import Give
 from bedside.support.fork import in_each_process
 from bedside.types import Matrix
 
@@ -61,7 +62,7 @@ def choose_device(core: Any, device: str) -> str:
     there = core.available_devices
     wanted = "CPU" if device == "auto" else device.upper()
     if wanted not in there:
-        raise InvalidInputError(f"device={device!r}: openvino expects 'auto' or one of {sorted(there)} here")
+        raise InvalidInputError(f"openvino expects 'auto' or one of {sorted(there)} here", about=Give("device", device))
     return wanted
 
 

@@ -19,6 +19,7 @@ from bedside.encoders.backends.common import check_dtype, pieces
 from bedside.encoders.checkpoint import read_json
 from bedside.encoders.pooling import Pooling, pool
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.remedies import Give
 from bedside.support.extras import needs
 from bedside.types import Matrix
 
@@ -52,7 +53,9 @@ def choose_device(device: str) -> str:
         ("gpu" if "gpu" in there else "cpu") if device == "auto" else device.partition(":")[0].replace("cuda", "gpu")
     )
     if wanted not in there:
-        raise InvalidInputError(f"device={device!r}: tensorflow expects 'auto' or one of {sorted(set(there))} here")
+        raise InvalidInputError(
+            f"tensorflow expects 'auto' or one of {sorted(set(there))} here", about=Give("device", device)
+        )
     return f"/{wanted}:{device.partition(':')[2] or 0}"
 
 

@@ -14,6 +14,7 @@ from bedside.encoders.backends.torch_linear import Linear, pack_all, packs
 from bedside.encoders.bert import BertShape, bert_shape, bert_tensors
 from bedside.encoders.pooling import Pooling, pool
 from bedside.errors import InvalidInputError, InvalidModelError
+from bedside.remedies import Give
 from bedside.support.extras import needs
 from bedside.types import Matrix
 
@@ -55,7 +56,7 @@ def choose_device(device: str) -> torch.device:
         target = torch.device(device)
         torch.empty(1, device=target)
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise InvalidInputError(f"device={device!r}: {str(error).splitlines()[0]}") from error
+        raise InvalidInputError(str(error).splitlines()[0], about=Give("device", device)) from error
     return target
 
 
@@ -70,7 +71,9 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     """
     if dtype != "auto":
         if dtype not in _DTYPES:
-            raise InvalidInputError(f"dtype={dtype!r}: expected 'auto' or one of {', '.join(map(repr, _DTYPES))}")
+            raise InvalidInputError(
+                f"expected 'auto' or one of {', '.join(map(repr, _DTYPES))}", about=Give("dtype", dtype)
+            )
         return _DTYPES[dtype]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

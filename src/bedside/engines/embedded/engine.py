@@ -21,6 +21,7 @@ from bedside.engines.embedded.state import State, document
 from bedside.engines.protocol import Answer, Batch, EncoderRecord, EraseReceipt, Selection, VerifyReport, Written
 from bedside.errors import CorruptLogError, DuplicateIdError, InvalidInputError, InvalidVectorError, TracesRemainError
 from bedside.records import Delete, Record, ScopeKey
+from bedside.remedies import Call, Give
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
 from bedside.search.stages import answer
@@ -229,8 +230,8 @@ def _scored(
         raise InvalidVectorError(f"vector: expected dimension {dimension}, got {len(question.vector)}")
     if question.vector is not None and dimension == 0:
         raise InvalidInputError(
-            "search: the collection holds texts without vectors, so that only mode='sparse' without vector= finds "
-            "anything; Collection.reembed makes the vectors"
+            "search: the collection holds texts without vectors, which only BM25 finds",
+            remedies=[Give("mode", "sparse"), Call("reembed", "to make the vectors")],
         )
     if question.text is None or options.halves == "dense":
         return question

@@ -27,6 +27,7 @@ from bedside.engines.embedded.log.manifest import Manifest
 from bedside.engines.embedded.log.storage import Storage
 from bedside.errors import BedsideError, CollectionClosedError, CorruptLogError
 from bedside.records import Delete, Record
+from bedside.remedies import Call
 from bedside.support.fork import in_each_process
 from bedside.types import Document
 
@@ -120,7 +121,7 @@ class State:
 
     def _check_open(self) -> None:
         if self.closed:
-            raise CollectionClosedError("the collection is closed; open it again with Collection.open")
+            raise CollectionClosedError("the collection is closed", remedies=[Call("open", "once more")])
 
     def _make_locks(self) -> None:
         """Make the locks; in a forked child, throw away what a thread of the parent may have left half done."""

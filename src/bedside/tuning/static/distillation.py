@@ -35,6 +35,7 @@ from bedside.encoders.static import StaticEncoder
 from bedside.encoders.texts import checked_texts
 from bedside.encoders.wordpiece import WordPiece
 from bedside.errors import InvalidInputError
+from bedside.remedies import Give
 from bedside.tuning.static.teacher import Teacher, teacher_folder
 from bedside.tuning.static.token_vectors import Recipe, tune
 from bedside.types import Matrix
@@ -135,7 +136,9 @@ def token_vectors(reader: Teacher, tokens: WordPiece, corpus: Sequence[str], rec
     """The teacher's unit sentence vectors ``[n, D]`` and the token vectors ``[v, dimension]`` before tuning."""
     alone = _alone(reader, tokens)
     if not 1 <= recipe.dimension <= alone.shape[1]:
-        raise InvalidInputError(f"dimension={recipe.dimension}: expected 1 to {alone.shape[1]}, what the teacher has")
+        raise InvalidInputError(
+            f"expected 1 to {alone.shape[1]}, what the teacher has", about=Give("dimension", recipe.dimension)
+        )
     same = {i: tokens.vocabulary.get(token) for token, i in reader.tokens.vocabulary.items()}
     aligned = [_aligned(reader.tokens, tokens, same, text)[: recipe.max_length - 2] for text in corpus]
     sentences = np.zeros((len(corpus), alone.shape[1]), dtype=np.float32)

@@ -24,6 +24,7 @@ from bedside.errors import (
     StoreError,
     WriteFailedError,
 )
+from bedside.remedies import Give
 from bedside.support.files import FILE_MODE, make_private_folder, refusals, replace_file, sync_folder
 
 LOCK_NAME = "write.lock"
@@ -145,7 +146,9 @@ class DiskStorage:
         created: list[Path] | None = None
         if not (path / NAME).exists():
             if read_only:
-                raise NotACollectionError(f"{path} holds no Bedside collection, and read_only=True creates none")
+                raise NotACollectionError(
+                    f"{path} holds no Bedside collection, and opening it for reading creates none"
+                )
             missing = [folder for folder in (path, *path.parents) if not folder.exists()]
             created = missing if cls._create(path, new, lock_timeout) else None
         storage = cls(path, read_only=read_only, lock_timeout=lock_timeout)
@@ -208,7 +211,7 @@ class DiskStorage:
             LockTimeoutError: Another writer held the lock for too long.
         """
         if self._read_only:
-            raise ReadOnlyError(f"{self._folder} is open for reading only; open it with read_only=False to write")
+            raise ReadOnlyError(f"{self._folder} is open for reading only", remedies=[Give("read_only", False)])
         _signature(self._manifest_path)  # a lock in a folder that is gone would create the folder
         with _held(self._folder, self._lock_timeout if timeout is None else timeout):
             self._seen = ()  # a writer reads the manifest itself: what a clock and an inode say may be true of two
@@ -313,7 +316,8 @@ def _held(folder: Path, timeout: float) -> Iterator[None]:
         lock.acquire(timeout=timeout)
     except Timeout:
         raise LockTimeoutError(
-            f"another process has been writing for over {timeout:g} s; lock_timeout= allows longer waiting"
+            f"another process has been writing for over {timeout:g} s",
+            remedies=[Give("lock_timeout", note="to wait longer")],
         ) from None
     except OSError as error:
         raise _refused(error, folder) from error
@@ -326,7 +330,7 @@ def _held(folder: Path, timeout: float) -> Iterator[None]:
 def _refused(error: OSError, folder: Path) -> StoreError:
     """Return what to raise where a file of ``folder`` could not be opened."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ReadOnlyError(f"{folder}: {error.strerror}; read_only=True asks for no more than reading")
+        return ReadOnlyError(f"{folder}: {error.strerror}", remedies=[Give("read_only", True, "to read only")])
     return WriteFailedError(error.errno, f"{folder}: {error.strerror}; nothing was changed")
 
 
