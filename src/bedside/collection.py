@@ -296,7 +296,7 @@ class Collection:
         """Delete records and leave no byte of their text, vectors or metadata in any file of the collection.
 
         The log is rewritten without them, cache and old log are deleted, and then every file in the folder is read in
-        search of traces. What lies outside of the folder is outside of this promise: backups and snapshots, copies and
+        search of traces. An encoder that keeps vectors of texts (``cache=``) forgets theirs. What lies outside of the folder is outside of this promise: backups and snapshots, copies and
         exports, other processes' memory, and blocks that a file system or a solid-state disk has not yet overwritten.
 
         Returns:
@@ -307,7 +307,8 @@ class Collection:
             TracesRemainError: A file still holds traces, such as a damaged log that a repair kept.
             WriteFailedError: The disk refused; the records are still there.
         """
-        return self._engine.erase(self._selection(filter, check_selection("erase", ids, filter)))
+        selection = self._selection(filter, check_selection("erase", ids, filter))
+        return self._engine.erase(selection, self._encoding.forget)
 
     def check(self, documents: Iterable[Document | str]) -> list[Record]:
         """Check documents as :meth:`add` does, and write nothing; raises what :meth:`add` would."""

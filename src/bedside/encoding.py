@@ -82,6 +82,12 @@ class Encoding:
         """Go on with another encoder."""
         self.encoder = encoder
 
+    def forget(self, texts: list[str]) -> None:
+        """Have an encoder that keeps vectors of texts forget them."""
+        forget = getattr(self.encoder, "forget", None)
+        if forget is not None and texts:
+            forget(texts)
+
     def check_used(self) -> None:
         """Refuse an encoder that a collection of texts without vectors would leave unused.
 

@@ -231,8 +231,11 @@ class Engine(Protocol):
         """Rank the selected records for each question, all in one consistent state."""
         ...
 
-    def erase(self, selection: Selection) -> EraseReceipt:
-        """Remove the selected records and every trace of them, then look for what is left."""
+    def erase(self, selection: Selection, forget: Callable[[list[str]], None]) -> EraseReceipt:
+        """Remove the selected records and every trace of them, then look for what is left.
+
+        ``forget`` is given every text that was removed, for whoever else keeps something of it.
+        """
         ...
 
     def close(self) -> None:

@@ -124,7 +124,7 @@ class EmbeddedEngine(State):
         asked = [_scored(question, index, dimension, options, corpus, groups) for question in questions]
         return candidates, asked
 
-    def erase(self, selection: Selection) -> EraseReceipt:
+    def erase(self, selection: Selection, forget: Callable[[list[str]], None]) -> EraseReceipt:
         """Rewrite the log without the selected records, then look for what is left of them in every file."""
         with self._transaction():
             living = self._index.names(selection)
@@ -135,6 +135,7 @@ class EmbeddedEngine(State):
             traces = traces_of(self._log.codec, versions)
             unique = without_shared(self._log.codec, traces, self._living(rows), self.facts.to_bytes())
             self._rewrite(self._living(rows))
+            forget([version.text for version in versions])
             unique -= found_in(unique, self._index.derived())  # made of the survivors alone: such as folded words
             files, found = scan(self.path, unique) if self.path else ({}, {})
         if found:
