@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -17,6 +18,39 @@ SOURCE = Path(bedside.__file__).parent
 HEAVY = ["torch", "transformers", "sentence_transformers", "langchain_core", "llama_index", "tqdm", "hypothesis"]
 
 
+# From the bottom up: a module imports of its own row and of those above it here, never of those below. The longest name
+# that a module begins with is its row.
+ROWS: tuple[tuple[str, ...], ...] = (
+    ("remedies",),
+    ("errors",),
+    ("types",),
+    ("support",),
+    ("filters", "text"),
+    ("records",),
+    ("search",),
+    ("engines.protocol",),
+    ("engines.embedded.log",),
+    ("engines.embedded.index",),
+    ("engines.embedded",),
+    ("engines",),
+    ("arguments", "encoding"),
+    ("collection",),
+    ("encoders",),
+    ("words",),
+    ("expansion",),
+    ("notes", "analysis", "answers"),
+    ("loaders",),
+    ("notes.sync",),
+    ("formats",),
+    ("evaluation",),
+    ("tuning",),
+    ("serving",),
+    ("cli",),
+)
+# A verb of the collection hands over to what is built on it, inside of its function.
+HANDS_OVER = {"collection": {"analysis", "notes", "formats"}}
+
+
 def modules() -> dict[str, ast.Module]:
     found = {}
     for path in SOURCE.rglob("*.py"):
@@ -25,17 +59,31 @@ def modules() -> dict[str, ast.Module]:
     return found
 
 
-def imported(tree: ast.Module) -> set[str]:
-    """Return the parts of bedside that a module imports, anywhere in it."""
+def imported(tree: ast.AST) -> set[str]:
+    """Return the modules of bedside that are imported anywhere in a tree."""
     names = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bedside."):
-            names.add(node.module.removeprefix("bedside."))
-        if isinstance(node, ast.ImportFrom) and node.module == "bedside":
-            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "bedside":
+            package = node.module.removeprefix("bedside").removeprefix(".")
+            for alias in node.names:
+                submodule = f"{package}.{alias.name}".removeprefix(".")
+                names.add(submodule if is_module(submodule) else package or "__init__")
         if isinstance(node, ast.Import):
             names |= {alias.name.removeprefix("bedside.") for alias in node.names if alias.name.startswith("bedside.")}
     return names
+
+
+def is_module(name: str) -> bool:
+    place = SOURCE.joinpath(*name.split("."))
+    return place.with_suffix(".py").exists() or (place / "__init__.py").exists()
+
+
+def row_of(module: str) -> int:
+    rows = {name: number for number, names in enumerate(ROWS) for name in names}
+    while module and module not in rows:
+        module = module.rpartition(".")[0]
+    assert module, "a module has no row"
+    return rows[module]
 
 
 def circles(uses: dict[str, set[str]]) -> list[list[str]]:
@@ -63,14 +111,71 @@ def circles(uses: dict[str, set[str]]) -> list[list[str]]:
 
 
 def at_import(tree: ast.Module) -> set[str]:
-    """Return the parts of bedside that a module imports when it is itself imported."""
+    """Return the modules of bedside that a module imports when it is itself imported."""
     return imported(ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], []))
+
+
+def test_every_module_has_a_row_and_imports_of_its_own_and_of_the_rows_above():
+    for name, tree in modules().items():
+        if name != "__init__":  # the package shows what others make
+            wrong = {used for used in at_import(tree) - {"__init__"} if row_of(used) > row_of(name)}
+            assert not wrong, f"{name} imports {wrong}"
+
+
+def test_what_is_imported_inside_of_a_function_points_down_too_but_where_a_verb_hands_over():
+    for name, tree in modules().items():
+        if name == "__init__" or row_of(name) > row_of("collection"):
+            continue  # above the collection, extras and heavy parts are imported where they are needed
+        allowed = HANDS_OVER.get(name, set())
+        wrong = {
+            u for u in imported(tree) - {"__init__"} if row_of(u) > row_of(name) and u.split(".")[0] not in allowed
+        }
+        assert not wrong, f"{name} imports {wrong}"
 
 
 def test_no_two_files_import_one_another():
     known = modules()
     uses = {name: {u for u in at_import(tree) if u in known} for name, tree in known.items()}
     assert circles(uses) == []
+
+
+def test_no_two_folders_import_one_another():
+    def folder(module: str) -> str:
+        return module if (SOURCE.joinpath(*module.split(".")) / "__init__.py").exists() else module.rpartition(".")[0]
+
+    uses: dict[str, set[str]] = {}
+    for name, tree in modules().items():
+        if name == "__init__" or not folder(name):
+            continue
+        for used in at_import(tree):
+            # What a folder's own file takes of the folders in it, or of the one around it, is no circle of two folders.
+            one, other = folder(name), folder(used)
+            if other and not one.startswith(other) and not other.startswith(one):
+                uses.setdefault(one, set()).add(other)
+    assert circles(uses) == []
+
+
+def test_a_search_crosses_at_most_ten_modules():
+    """From the verb down to the vectors: the modules that stand on the stack at one time."""
+    deepest: set[str] = set()
+
+    def look(frame: FrameType, event: str, _: object) -> None:
+        nonlocal deepest
+        here = set()
+        while frame is not None:
+            if frame.f_code.co_filename.startswith(str(SOURCE)):
+                here.add(frame.f_code.co_filename)
+            frame = frame.f_back
+        deepest = max(deepest, here, key=len)
+
+    notes = bedside.Collection.open()
+    notes.add([bedside.Document("Chest pain.", {"section": "HPI"}, vector=[1.0, 0.0])])
+    sys.setprofile(look)
+    try:
+        notes.search("pain", vector=[1.0, 0.0], filter={"section": "HPI"}, group_by="section", explain=True)
+    finally:
+        sys.setprofile(None)
+    assert 5 < len(deepest) <= 10, sorted(deepest)
 
 
 def test_the_filter_language_needs_no_numpy():

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bedside.formats.stores.common import Records, choose, library, refuse
+from bedside.formats.foreign import Records, choose, library, refuse
 from bedside.types import Document
 
 _PAGE = 1_000

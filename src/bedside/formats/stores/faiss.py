@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside.formats.fields import kind
-from bedside.formats.stores.common import Records, library, mapping, refuse
+from bedside.formats.foreign import Records, library, mapping, refuse
 from bedside.formats.stores.pickles import attributes, check_allowed, loads
 from bedside.types import Document
 

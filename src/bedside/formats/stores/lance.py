@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside.errors import InvalidInputError
-from bedside.formats.stores.common import Records, choose, library, refuse
+from bedside.formats.foreign import Records, choose, library, refuse
 from bedside.types import Document
 
 _BATCH = 1_000
@@ -32,7 +32,7 @@ def read_lancedb(
         table: Needed where the folder has several.
         id_key: The column of ids, which must be strings.
         vector_key: Needed where the table has several columns of fixed-size vectors.
-        text_key: The column of the text; see :mod:`bedside.formats.stores.common` for what happens without.
+        text_key: The column of the text; see :mod:`bedside.formats.foreign` for what happens without.
 
     Raises:
         InvalidInputError: The folder has no such table or column, or one of several must be named.

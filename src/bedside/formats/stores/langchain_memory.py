@@ -12,8 +12,8 @@ import numpy as np
 
 from bedside.errors import InvalidDocumentError, InvalidVectorError, UnreadableFileError
 from bedside.formats.fields import kind
+from bedside.formats.foreign import Records, mapping, parse_json, refuse
 from bedside.formats.json_parts import parts_of
-from bedside.formats.stores.common import Records, mapping, parse_json, refuse
 from bedside.support.files import replace_file
 from bedside.types import Document
 

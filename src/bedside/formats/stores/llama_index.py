@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bedside.errors import BedsideWarning
+from bedside.formats.foreign import Records, choose, from_node, mapping, parse_json, refuse
 from bedside.formats.json_parts import parts_of
-from bedside.formats.stores.common import Records, choose, from_node, mapping, parse_json, refuse
 from bedside.types import Document
 
 _SUFFIX = "vector_store.json"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bedside.errors import InvalidInputError
+from bedside.formats.foreign import choose, refuse
 from bedside.formats.stores.chroma import read_chroma
-from bedside.formats.stores.common import choose, refuse
 from bedside.formats.stores.detect import detect
 from bedside.formats.stores.faiss import read_faiss
 from bedside.formats.stores.lance import read_lancedb

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from typing import Any
 
 from bedside.errors import InvalidInputError
-from bedside.formats.stores.common import refuse
+from bedside.formats.foreign import refuse
 from bedside.remedies import Give
 
 _DAMAGES = (pickle.UnpicklingError, EOFError, AttributeError, TypeError, ValueError, LookupError, RecursionError)

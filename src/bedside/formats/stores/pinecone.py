@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bedside.errors import BedsideWarning
+from bedside.formats.foreign import Records, mapping, parse_json
 from bedside.formats.json_parts import parts_of
-from bedside.formats.stores.common import Records, mapping, parse_json
 from bedside.types import Document
 
 
@@ -23,7 +23,7 @@ def read_pinecone(path: str | os.PathLike[str], *, text_key: str | None = None) 
 
     Args:
         path: The file.
-        text_key: The metadata key of the text; see :mod:`bedside.formats.stores.common` for what happens without.
+        text_key: The metadata key of the text; see :mod:`bedside.formats.foreign` for what happens without.
 
     Raises:
         UnreadableFileError: The file is damaged; the message names the record.

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bedside.formats.stores.common import Records, choose, load_json, mapping, refuse
+from bedside.formats.foreign import Records, choose, load_json, mapping, refuse
 from bedside.formats.stores.pickles import Shell, attributes, check_allowed, loads
 from bedside.types import Document
 
@@ -39,7 +39,7 @@ def read_qdrant(
         path: The folder that was given to ``QdrantClient(path=...)``. It is only read.
         collection: Needed where the folder has several.
         vector_name: Needed where the points have several dense vectors.
-        text_key: The payload key of the text; see :mod:`bedside.formats.stores.common` for what happens without.
+        text_key: The payload key of the text; see :mod:`bedside.formats.foreign` for what happens without.
         allow_pickle: The points are pickles, which nobody's default should be to read. With ``True``, only plain
             data and Qdrant's point classes are let in.
 

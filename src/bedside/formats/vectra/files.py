@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 
 from bedside.formats.fields import kind
+from bedside.formats.foreign import mapping, refuse
 from bedside.formats.json_parts import parts_of
-from bedside.formats.stores.common import mapping, refuse
 from bedside.formats.vectra import protobuf
 
 SUFFIXES = (".json", ".pb")

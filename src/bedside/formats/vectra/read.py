@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bedside.formats.stores.common import Records, refuse
+from bedside.formats.foreign import Records, refuse
 from bedside.formats.vectra.files import Catalog, Folder
 from bedside.formats.vectra.offsets import Offsets
 from bedside.types import Document
