@@ -63,6 +63,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/corpora.py
 	HF_HUB_OFFLINE=1 $(BENCH)/bin/python benchmarks/encoding.py --output docs/benchmarks.md
 	$(BENCH)/bin/python benchmarks/store.py --output docs/benchmarks.md
+	$(BIN)/python benchmarks/beside.py --output docs/benchmarks.md
 	$(BENCH)/bin/python benchmarks/growth.py --output docs/benchmarks.md --plot docs/growth.svg
 
 docs: $(READY)

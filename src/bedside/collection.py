@@ -296,8 +296,9 @@ class Collection:
         """Delete records and leave no byte of their text, vectors or metadata in any file of the collection.
 
         The log is rewritten without them, cache and old log are deleted, and then every file in the folder is read in
-        search of traces. An encoder that keeps vectors of texts (``cache=``) forgets theirs. What lies outside of the folder is outside of this promise: backups and snapshots, copies and
-        exports, other processes' memory, and blocks that a file system or a solid-state disk has not yet overwritten.
+        search of traces. An encoder that keeps vectors of texts (``cache=``) forgets theirs. What lies outside of the
+        folder is outside of this promise: backups and snapshots, copies and exports, other processes' memory, and
+        blocks that a file system or a solid-state disk has not yet overwritten.
 
         Returns:
             A receipt: what was erased, which files were scanned, and for how many traces.
