@@ -461,8 +461,9 @@ class Collection:
         given = self._check_query_vectors(vector, vectors)
         if not one and query is not None and given is not None and len(given) != len(texts):
             raise InvalidInputError(f"vectors: expected one for each of {len(texts)} queries, got {len(given)}")
+        if options.get("mode") is None:
+            options = {**options, "mode": self.natural_mode(texts, given)}
         asked = SearchOptions.of(options)
-        asked = asked if asked.mode is not None else asked.with_mode(self.natural_mode(texts, given))
         selection = self._selection(asked.filter, asked.ids)
         if not one and not texts and (given is None or not len(given)):
             return []

@@ -8,7 +8,7 @@ ranges and help from the fields.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict, get_args
 
 from bedside.errors import InvalidInputError, UnknownOptionError
@@ -173,10 +173,6 @@ class SearchOptions:
         if unknown := sorted(set(given) - set(OPTIONS)):
             raise UnknownOptionError(f"search: unknown argument {unknown[0]!r}; allowed are {', '.join(OPTIONS)}")
         return cls(**given)
-
-    def with_mode(self, mode: Mode) -> SearchOptions:
-        """Return these options with a mode."""
-        return replace(self, mode=mode)
 
     @property
     def depth(self) -> int:

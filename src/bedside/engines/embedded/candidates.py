@@ -67,7 +67,7 @@ class IndexCandidates:
 
     def documents(self, rows: Sequence[int]) -> list[Document]:
         """Read rows from the log, in the order given."""
-        return [document(self.log.read(self.index.span(row))) for row in rows]
+        return [document(self.log, self.index.span(row)) for row in rows]
 
     @property
     def _dense(self) -> DenseIndex:

@@ -77,7 +77,7 @@ class EmbeddedEngine(State):
         def documents() -> Iterator[Document]:
             for row in rows[offset:stop]:
                 self._check_open()
-                yield document(log.read(index.span(row)), vectors=vectors)
+                yield document(log, index.span(row), vectors=vectors)
 
         return documents()
 
@@ -111,7 +111,9 @@ class EmbeddedEngine(State):
         allowed = index.allowed(selection, visible)
         numbers = groups = None
         if options.group_by is not None:
-            numbers = index.groups(options.group_by, lambda row: self._log.read(index.span(row)).metadata)
+            numbers = index.groups(
+                options.group_by, lambda row: self._log.read(index.span(row), vectors=False).metadata
+            )
             if options.as_one is not None:
                 groups = np.where(index.members(options.as_one) & index.members(options.group_by), numbers, -1).astype(
                     np.int32

@@ -140,15 +140,16 @@ class State:
         with self._state:
             self._appending = True
         try:
-            known: list[Change] | None = changes if isinstance(changes, list) else None
             spans, end = log.append(start, changes)
-            if known is not None and len(known) <= BESIDE_ENTRIES:
-                entries = map(_entry, known, spans)
+            # What is here as a list is taken as it is; what came in batches is read again from the log.
+            known = map(_entry, changes, spans) if isinstance(changes, list) else None
+            entries: Iterable[Entry] = _entries(log, start, end) if known is None else known
+            if len(spans) <= BESIDE_ENTRIES:
                 with self._state:
                     self._apply(entries)
                     self._moved_to(end)
             else:
-                self._take_over(log, start, end)
+                self._take_over(log, entries, Scan.after(end))
         finally:
             self._appending = False
         if end.offset - self._checkpoints.end.offset >= CHECKPOINT_BYTES:
@@ -161,7 +162,7 @@ class State:
             log, end = self._storage.prepare(changes)
             new = replace(manifest or self.facts, log=log.name, committed=end)
             index = Index(new.dimension, new.sparse)
-            index.apply(_entry(change, span) for span, change in log.changes(Position(), end))
+            index.apply(_entries(log, Position(), end))
             checkpoints = self._checkpoints.of_another_log()
             self._write_cache(checkpoints, new, index, end)
             with self._state:
@@ -232,7 +233,7 @@ class State:
         self._scan = self._verified(log, self._scan)
         end = self._scan.position
         if end != self._position:
-            self._apply(_entry(change, span) for span, change in log.changes(self._position, end))
+            self._apply(_entries(log, self._position, end))
             self._position = end
 
     def _verified(self, log: Log, scan: Scan) -> Scan:
@@ -258,11 +259,11 @@ class State:
         try:
             if log is self._log:
                 scan = self._verified(log, self._scan)
-                self._take_over(log, self._position, scan.position, scan)
+                self._take_over(log, _entries(log, self._position, scan.position), scan)
             else:
                 index, position = self._loaded(log)
                 scan = self._verified(log, Scan.after(position))
-                index.apply(_entry(change, span) for span, change in log.changes(position, scan.position))
+                index.apply(_entries(log, position, scan.position))
                 with self._state:
                     if log is self._storage.log:
                         self._swap(log, index, scan.position)
@@ -278,19 +279,17 @@ class State:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _take_over(self, log: Log, start: Position, end: Position, scan: Scan | None = None) -> None:
-        """Build the index of a stretch of the log beside the index, then take it in."""
+    def _take_over(self, log: Log, entries: Iterable[Entry], scan: Scan) -> None:
+        """Build the index of a stretch of the log beside the index, then take it in; ``scan`` is where it ends."""
         base = self._index
         part = base.beside()
-        if start != end:
-            part.apply(_entry(change, span) for span, change in log.changes(start, end))
+        part.apply(entries)
         try:
             base.join(part)
             with self._state:
                 if base is self._index:  # another process may have put another log in its place
                     base.absorb(part)
-                    self._moved_to(end)
-                    self._scan = scan or self._scan
+                    self._position, self._scan = scan.position, scan
             base.settle()
         except BaseException:
             with self._state:
@@ -356,6 +355,12 @@ def _entry(change: Change, span: Span) -> Entry:
     return Put(change.id, change.scope, change.text, change.metadata, change.vector, span)
 
 
-def document(record: Record, *, vectors: bool = False) -> Document:
-    """Return a record as the document it was."""
-    return Document(record.text, record.metadata, record.id, record.vector if vectors else None)
+def _entries(log: Log, start: Position, end: Position) -> Iterator[Entry]:
+    """Yield what the index takes over of a stretch of the log."""
+    return (_entry(change, span) for span, change in log.changes(start, end))
+
+
+def document(log: Log, span: Span, *, vectors: bool = False) -> Document:
+    """Read a record as the document it was."""
+    record = log.read(span, vectors=vectors)
+    return Document(record.text, record.metadata, record.id, record.vector)

@@ -60,22 +60,22 @@ class Codec:
         """Return the change of a line whose checksum was compared before."""
         return self._change(orjson.loads(line))
 
-    def opened(self, line: bytes) -> Change:
-        """Compare the checksum of a line and return its change.
+    def opened(self, line: bytes, *, vectors: bool = True) -> Change:
+        """Compare the checksum of a line and return its change; without ``vectors`` a record has none.
 
         Raises:
             BrokenSealError: The line is not what was written.
         """
         try:
-            return self._change(unseal(line))
+            return self._change(unseal(line), vectors=vectors)
         except (orjson.JSONDecodeError, KeyError) as error:
             raise BrokenSealError(f"the line holds no record: {type(error).__name__}") from None
 
-    def _change(self, said: Mapping[str, Any]) -> Change:
+    def _change(self, said: Mapping[str, Any], *, vectors: bool = True) -> Change:
         if said["op"] == "delete":
             return Delete(said["id"], tuple(said.get("scope", ())))
         metadata = said["metadata"]
-        vector = text_to_vector(said["vector"]) if "vector" in said else None
+        vector = text_to_vector(said["vector"]) if vectors and "vector" in said else None
         return Record(said["id"], said["text"], metadata, tuple(metadata[key] for key in self.scope_keys), vector)
 
     def traces(self, record: Record) -> Iterator[bytes]:

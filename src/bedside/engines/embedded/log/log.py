@@ -282,14 +282,14 @@ class Log:
             return False
         return commit is not None and zlib.crc32(line, int(commit.chain, 16)) == position.chain
 
-    def read(self, span: Span) -> Record:
-        """Return one record.
+    def read(self, span: Span, *, vectors: bool = True) -> Record:
+        """Return one record; without ``vectors`` its vector is left out.
 
         Raises:
             CorruptLogError: The line is not what was written.
         """
         try:
-            change = self.codec.opened(self._file.read(span.offset, span.length))
+            change = self.codec.opened(self._file.read(span.offset, span.length), vectors=vectors)
             if isinstance(change, Record):
                 return change
             raise BrokenSealError("the line holds no record")
