@@ -5,13 +5,20 @@ import { stem } from "./stemmer.js";
 import { splitAtSpace } from "./unicode.js";
 
 const MEMO_SIZE = 1 << 17, MEMO_LENGTH = 48, STEM_LENGTH = 48;
-const W = "[\\p{L}\\p{N}]", NUM = "\\p{Nd}+(?:\\.\\p{Nd}+)*", D = "\\p{Nd}", LETTER = "\\p{L}", WORD = "[\\p{L}\\p{N}_]";
+// Python's [^\W_], \d, [^\W\d_] and \w.
+const W = "[\\p{L}\\p{N}]", D = "\\p{Nd}", NO_DIGIT = "[\\p{L}\\p{Nl}\\p{No}]", WORD = "[\\p{L}\\p{N}_]";
+const NUM = `${D}+(?:\\.${D}+)*`;
 const NO_WORD_AFTER = `(?!${W})`, EDGE = `(?:(?<=${WORD})(?!${WORD})|(?<!${WORD})(?=${WORD}))`;
 /** Python's `str.isdigit`: decimal digits and the digits that folding leaves as they are. */
-const DIGIT = /^[\p{Nd}\u1369-\u1371\u19da\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792\u{10a40}-\u{10a43}\u{10e60}-\u{10e68}\u{11052}-\u{1105a}]/u;
+const DIGIT = new RegExp(
+  `^[${D}\\u1369-\\u1371\\u19da\\u24f5-\\u24fd\\u24ff\\u2776-\\u277e\\u2780-\\u2788\\u278a-\\u2792` +
+    "\\u{10a40}-\\u{10a43}\\u{10e60}-\\u{10e68}\\u{11052}-\\u{1105a}]",
+  "u",
+);
 
 const CHUNK = new RegExp(
-  `(?:${W}|[<>])(?:(?<=[<>])=?${D})?${W}*(?:[-./':]${W}+|(?<=${D}),${D}${D}${D}(?!${D})){0,16}(?:\\+{1,3}${NO_WORD_AFTER})?`,
+  `(?:${W}|[<>])(?:(?<=[<>])=?${D})?${W}*` +
+    `(?:[-./':]${W}+|(?<=${D}),${D}${D}${D}(?!${D})){0,16}(?:\\+{1,3}${NO_WORD_AFTER})?`,
   "gu",
 );
 const SPACED_SIGN = new RegExp(`(?<=[<>]) (?=${D})|(?<=[<>]=) (?=${D})`, "gu");
@@ -23,7 +30,7 @@ const CONTRACTIONS = [
   [new RegExp(`${EDGE}(?:wo|sha)n't${EDGE}`, "gu"), "not"],
   [new RegExp(`n't${EDGE}`, "gu"), " not"],
   [new RegExp(`'(?:s|m|d|re|ve|ll)${EDGE}`, "gu"), ""],
-  [new RegExp(`(?<=${LETTER})'(?=${LETTER})`, "gu"), ""],
+  [new RegExp(`(?<=${NO_DIGIT})'(?=${NO_DIGIT})`, "gu"), ""],
 ];
 const PIECE = new RegExp(
   `(?<!${W})(?:` +
@@ -40,7 +47,7 @@ const SHORT_CODE = new RegExp(`^([a-z]{1,3})-${D}{1,3}[a-z]?$`, "u");
 const LOINC = new RegExp(`^${D}{3,}-${D}$`, "u");
 const DROPPED_HYPHEN = new RegExp(`(?<!${D})-|-(?!${D})`, "gu");
 const AMOUNT = new RegExp(`^(${D}+)([a-z]+)$`, "u");
-const ALL_DIGITS = new RegExp(`^${D}+$`, "u"), ALL_LETTERS = new RegExp(`^${LETTER}+$`, "u");
+const ALL_DIGITS = new RegExp(`^${D}+$`, "u"), ALL_LETTERS = new RegExp("^\\p{L}+$", "u");
 const ASCII_LETTERS = /^[a-zA-Z]+$/;
 
 const STOP_WORDS = new Set(lexicon.stop_words), UNITS = new Set(lexicon.units);
