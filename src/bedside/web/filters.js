@@ -172,7 +172,7 @@ function refuse(where, expected, value) {
 function kind(value) {
   if (value === null || value === undefined) return "NoneType";
   if (Array.isArray(value)) return "list";
-  if (typeof value === "number") return Number.isInteger(value) ? "int" : "float";
+  if (typeof value === "number") return Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63 ? "int" : "float";
   return { string: "str", boolean: "bool", bigint: "int", object: "dict" }[/** @type {string} */ (typeof value)] ?? typeof value;
 }
 
