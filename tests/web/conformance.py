@@ -92,7 +92,9 @@ PATTERNS = ("%", "a%", "%b", "_", "__", "a\\%", "%\\%c", "A%", "%ss%", "%ß%", "
 def filter_cases(chance: random.Random, count: int) -> dict[str, Any]:
     """300 records, and filters of which some do not parse, with the ids that they leave or the error's message."""
     records = [
-        Document(f"record {n}", {key: chance.choice(VALUES) for key in chance.sample("abcß", chance.randint(0, 3))}, f"r{n}")
+        Document(
+            f"record {n}", {key: chance.choice(VALUES) for key in chance.sample("abcß", chance.randint(0, 3))}, f"r{n}"
+        )
         for n in range(300)
     ]
     with Collection.open() as collection:
@@ -114,7 +116,9 @@ def _filter(chance: random.Random, depth: int) -> dict[str, Any]:
 def _entry(chance: random.Random, depth: int) -> tuple[str, Any]:
     kind = chance.random()
     if kind < 0.15 and depth < 3:
-        return chance.choice(("$and", "$or")), [_filter(chance, depth + 1) for _ in range(chance.choice((0, 1, 2, 2, 3)))]
+        return chance.choice(("$and", "$or")), [
+            _filter(chance, depth + 1) for _ in range(chance.choice((0, 1, 2, 2, 3)))
+        ]
     if kind < 0.2 and depth < 3:
         return "$not", _filter(chance, depth + 1)
     if kind < 0.22:

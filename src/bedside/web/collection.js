@@ -44,14 +44,20 @@ export class Records {
   /**
    * Add documents, replacing those whose id is already there, as one transaction.
    * @param {Iterable<Input | string>} documents
+   * @param {{replacing?: any}} [options] A filter: what it leaves of the records is removed in the same transaction.
    * @returns {Promise<string[]>} The ids, once the browser has the records on its disk.
    * @throws {InvalidInputError} A document cannot be stored; nothing was changed.
    */
-  async add(documents) {
+  async add(documents, { replacing = null } = {}) {
     const core = this.#core, put = checkDocuments(documents, core.about.scopeKeys, this.scope);
+    const chosen = replacing === null ? () => [] : this.#select("add", undefined, replacing);
     await core.refresh();
-    core.encode(put);
-    return core.write(() => ({ put, result: put.map(({ id }) => id) }));
+    core.checkTexts(put);
+    const added = new Set(put.map(({ key }) => key));
+    return core.write(() => {
+      const removed = this.#removals(chosen()).filter(({ key }) => !added.has(key));
+      return { put: [...removed, ...put], result: put.map(({ id }) => id) };
+    });
   }
 
   /**
@@ -67,7 +73,7 @@ export class Records {
     return chosen().slice(offset, limit === undefined ? undefined : offset + limit).map((row) => {
       const document = /** @type {Stored} */ (core.rows.documents[row]), { id, text, metadata } = document;
       const copy = { id, text, metadata: structuredClone(metadata) };
-      return includeVectors ? { ...copy, vector: core.vectorOf(document) } : copy;
+      return includeVectors && core.about.dimension ? { ...copy, vector: core.vectorOf(document) } : copy;
     });
   }
 
@@ -77,10 +83,10 @@ export class Records {
    * @returns {Promise<number>} How many there were.
    */
   async delete({ ids, filter }) {
-    const core = this.#core, chosen = this.#select("delete", ids, filter), scope = this.#name();
-    return core.write(() => {
-      const names = [...new Set(chosen())].map((row) => /** @type {Stored} */ (core.rows.documents[row]).id);
-      return { put: names.map((id) => ({ key: keyOfRecord(scope, id), scope, id, document: null })), result: names.length };
+    const chosen = this.#select("delete", ids, filter);
+    return this.#core.write(() => {
+      const put = this.#removals(chosen());
+      return { put, result: put.length };
     });
   }
 
@@ -126,6 +132,7 @@ export class Records {
     if (plan.mode !== "sparse" && about.dimension === 0) {
       throw new InvalidInputError("search: the collection holds texts without vectors, so that only mode 'sparse' finds anything");
     }
+    while ((plan.mode !== "sparse" || plan.diversity !== null) && core.lacksVectors) await core.completeVectors();
     const candidates = rows.candidates(scope, node, named);
     const asked = plan.mode === "sparse" ? null : this.#vector(query, vector);
     const ranked = rank(plan, rows, candidates, {
@@ -156,6 +163,18 @@ export class Records {
    */
   async import(lines, file = "lines") {
     return (await this.add(readLines(lines, file))).length;
+  }
+
+  /**
+   * @param {number[]} rows
+   * @returns {import("./records.js").Entry[]}
+   */
+  #removals(rows) {
+    const { documents, scopes } = this.#core.rows;
+    return [...new Set(rows)].map((row) => {
+      const { id } = /** @type {Stored} */ (documents[row]), scope = scopes[row];
+      return { key: keyOfRecord(scope, id), scope, id, document: null };
+    });
   }
 
   #name() {
@@ -261,6 +280,14 @@ export class Collection extends Records {
     }
     scopeOf(scope, scopeKeys, "scope");
     return new Records(this.#core, { ...scope });
+  }
+
+  /**
+   * Encode now what has no vector yet; otherwise the first search that needs vectors does.
+   * @param {(missing: number) => void} [progress] Called with how many documents are left.
+   */
+  async prepare(progress) {
+    await this.#core.completeVectors(progress);
   }
 
   /**

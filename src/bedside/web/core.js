@@ -11,7 +11,7 @@ import { VERSION } from "./store.js";
 /** @typedef {import("./store.js").BrowserStore | import("./store.js").MemoryStore} Store */
 /** @typedef {import("./static-encoder.js").StaticEncoder} Encoder */
 
-const BATCH = 250; // documents between two looks at the clock of the page
+const SLICE = 30; // milliseconds of work between two chances for the page to draw and to hear keys
 
 /** Rows of one collection, brought up to date with its store before every verb. */
 export class Core {
@@ -29,8 +29,6 @@ export class Core {
     this.last = 0;
     /** @type {Map<string, number>} */
     this.places = new Map();
-    /** @type {Map<string, {text: string, vector: ArrayLike<number>}>} */
-    this.encoded = new Map();
   }
 
   /**
@@ -39,15 +37,36 @@ export class Core {
    * @param {(done: number) => void} progress
    */
   async load(documents, progress) {
+    let until = 0;
     for (const [i, document] of documents.entries()) {
-      if (i % BATCH === 0) {
+      if (performance.now() >= until) {
         progress(i);
-        await new Promise((resolve) => setTimeout(resolve));
+        await pause();
+        until = performance.now() + SLICE;
       }
       const scope = scopeOf(document.metadata, this.about.scopeKeys, `documents[${i}].metadata`), { id } = document;
-      this.rows.apply({ key: keyOfRecord(scope, id), scope, id, document }, this.vectorOf(document));
+      this.rows.apply({ key: keyOfRecord(scope, id), scope, id, document });
     }
     progress(documents.length);
+  }
+
+  /** Whether some row still waits for its vector. */
+  get lacksVectors() {
+    return Boolean(this.about.dimension) && (this.rows.dense?.rows ?? 0) < this.rows.documents.length;
+  }
+
+  /**
+   * Encode what has no vector yet: most of what opening a large page costs, so it is done when vectors are needed.
+   * @param {(missing: number) => void} [progress]
+   */
+  async completeVectors(progress = () => {}) {
+    const { dimension } = this.about;
+    if (!dimension) return;
+    const next = () => this.rows.addVectors(dimension, (document) => this.vectorOf(document), performance.now() + SLICE);
+    for (let missing = next(); missing; missing = next()) {
+      progress(missing);
+      await pause();
+    }
   }
 
   /** Take over what was written since the last look, here or in another tab. */
@@ -69,24 +88,19 @@ export class Core {
       return { put, remove, about: this.settled(put), result };
     });
     await this.refresh();
-    this.encoded.clear();
     return result;
   }
 
   /**
-   * Encode what is added, so that a text without a token is refused before anything is written.
+   * Refuse texts that the encoder could not encode, before anything is written.
    * @param {Entry[]} entries
    */
-  encode(entries) {
+  checkTexts(entries) {
     const { encoder, about } = this;
     if (!encoder || about.dimension === 0) return;
-    entries.forEach(({ key, document }, i) => {
-      if (!document || document.vector) return;
-      try {
-        this.encoded.set(key, { text: document.text, vector: encoder.encode(document.text) });
-      } catch (error) {
-        throw new InvalidInputError(`documents[${i}].text: ${/** @type {Error} */ (error).message}`);
-      }
+    entries.forEach(({ document }, i) => {
+      if (!document || document.vector || encoder.tokenizer.hasWords(document.text)) return;
+      throw new InvalidInputError(`documents[${i}].text: nothing to encode, the text has no token`);
     });
   }
 
@@ -122,18 +136,13 @@ export class Core {
       if (entry.n <= this.last) continue;
       this.last = entry.n;
       this.places.set(entry.key, entry.n);
-      this.rows.apply(entry, entry.document && this.vectorOf(entry.document, entry.key));
+      this.rows.apply(entry);
     }
   }
 
-  /**
-   * @param {Stored} document
-   * @param {string} [key]
-   */
-  vectorOf(document, key = "") {
-    if (!this.about.dimension) return null;
-    const known = this.encoded.get(key);
-    return document.vector ?? (known?.text === document.text ? known.vector : this.encodeQuery(document.text));
+  /** @param {Stored} document */
+  vectorOf(document) {
+    return document.vector ?? this.encodeQuery(document.text);
   }
 
   /** @param {string} text */
@@ -142,6 +151,9 @@ export class Core {
     return this.encoder.encode(text);
   }
 }
+
+/** Let the page draw and hear keys. */
+const pause = () => new Promise((resolve) => setTimeout(resolve));
 
 /**
  * @param {About} about What the store holds.

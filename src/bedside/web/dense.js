@@ -11,7 +11,7 @@ export class DenseIndex {
 
   /**
    * Append a row.
-   * @param {ArrayLike<number>} vector Finite and not zero; stored divided by its length.
+   * @param {ArrayLike<number>} vector Finite; stored divided by its length.
    */
   add(vector) {
     const start = this.rows++ * this.dimension;
@@ -52,8 +52,9 @@ export class DenseIndex {
  * @param {ArrayLike<number>} vector
  */
 function unit(vector) {
-  const wide = Float64Array.from(vector), length = Math.sqrt(dot(wide, wide));
-  return wide.map((value) => value / length);
+  const length = Math.sqrt(dot(vector, vector)) || 1, scaled = new Float64Array(vector.length);
+  for (let i = 0; i < scaled.length; i++) scaled[i] = vector[i] / length;
+  return scaled;
 }
 
 /**

@@ -7,7 +7,7 @@ import { casefold, compareStrings } from "./unicode.js";
 /** @typedef {(key: unknown) => boolean} Test Judges a key, see `keyOf`. */
 
 /** Stand for the values that are neither strings, numbers, booleans nor null. */
-export const EMPTY_LIST = Symbol("[]"), LIST = Symbol("[...]"), EMPTY_OBJECT = Symbol("{}"), OBJECT = Symbol("{...}");
+const EMPTY_LIST = Symbol("[]"), LIST = Symbol("[...]"), EMPTY_OBJECT = Symbol("{}"), OBJECT = Symbol("{...}");
 const EMPTY = new Set(["", null, EMPTY_LIST, EMPTY_OBJECT]);
 const WORDS = /[\p{L}\p{N}_]+/gu;
 

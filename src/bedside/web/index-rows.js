@@ -32,11 +32,10 @@ export class Rows {
   }
 
   /**
-   * Take over one change.
+   * Take over one change; the vector of a new row is asked for later, see `addVectors`.
    * @param {Entry} entry
-   * @param {ArrayLike<number> | null} vector Of the record, where the collection has vectors.
    */
-  apply({ key, scope, document }, vector) {
+  apply({ key, scope, document }) {
     const old = this.rows.get(key);
     if (old !== undefined) {
       this.documents[old] = null;
@@ -44,10 +43,25 @@ export class Rows {
       this.rows.delete(key);
     }
     if (!document) return;
-    if (vector) (this.dense ??= new DenseIndex(vector.length)).add(vector);
     this.rows.set(key, this.documents.push(document) - 1);
     this.scopes.push(scope);
     this.sparse.add(this.tokenizer.tokenize(document.text));
+  }
+
+  /**
+   * Give the rows that have none yet their vectors, until the time is up.
+   * @param {number} dimension
+   * @param {(document: Stored) => ArrayLike<number>} vectorOf
+   * @param {number} until As `performance.now()` counts.
+   * @returns {number} How many rows are still without.
+   */
+  addVectors(dimension, vectorOf, until) {
+    const { documents } = this, dense = (this.dense ??= new DenseIndex(dimension));
+    while (dense.rows < documents.length && performance.now() < until) {
+      const document = documents[dense.rows];
+      dense.add(document ? vectorOf(document) : new Float32Array(dimension)); // one that is gone already is never asked for
+    }
+    return documents.length - dense.rows;
   }
 
   /**

@@ -22,6 +22,8 @@ export class StaticEncoder {
     this.table = tensors.embeddings;
     this.factors = tensors.weights?.values;
     this.mapping = tensors.mapping?.values;
+    /** @type {Float32Array[]} */
+    this.rows = [];
     /** @type {number} Length of a vector. */
     this.dimension = tensors.embeddings.shape[1];
   }
@@ -36,20 +38,25 @@ export class StaticEncoder {
     let ids = this.tokenizer.ids(text);
     if (!ids.length) ids = [this.unknown(text)];
     const sums = new Float32Array(this.dimension); // every sum is rounded to float32, as in Python
-    for (const id of ids) this.addRow(sums, id);
+    for (const id of ids) {
+      const row = (this.rows[id] ??= this.row(id));
+      for (let i = 0; i < row.length; i++) sums[i] += row[i];
+    }
     const means = sums.map((sum) => sum / ids.length);
     const length = Math.fround(Math.sqrt(means.reduce((sum, value) => sum + value * value, 0)));
     return this.normalize && length > 0 ? means.map((value) => value / length) : means;
   }
 
   /**
-   * @param {Float32Array} sums
+   * The weighted vector of a token, kept for the next text.
    * @param {number} id
    */
-  addRow(sums, id) {
+  row(id) {
     const { values } = this.table, start = (this.mapping ? this.mapping[id] : id) * this.dimension;
     const factor = this.factors ? this.factors[id] : 1;
-    for (let i = 0; i < sums.length; i++) sums[i] += Math.fround(values[start + i] * factor);
+    const row = new Float32Array(this.dimension);
+    for (let i = 0; i < row.length; i++) row[i] = values[start + i] * factor;
+    return row;
   }
 
   /** @param {string} text */

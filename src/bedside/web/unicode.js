@@ -2,7 +2,7 @@
 
 /** Python's `str.isspace`, as the inside of a character class; JavaScript's `\s` has U+FEFF and lacks U+001C to U+001F. */
 export const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-const RUN_OF_SPACE = new RegExp(`[${SPACE}]+`, "u");
+const RUN_OF_SPACE = new RegExp(`[${SPACE}]+`, "u"), RUN_OF_ASCII_SPACE = /[\t-\r\x1c-\x20]+/;
 const BLANK = new RegExp(`^[${SPACE}]*$`, "u");
 const ASCII = /^[\0-\x7f]*$/;
 const CHEROKEE = /[\u13a0-\u13fd\uab70-\uabbf]/;
@@ -24,7 +24,12 @@ export const isBlank = (text) => BLANK.test(text);
  * @param {string} text
  * @returns {string[]}
  */
-export const splitAtSpace = (text) => text.split(RUN_OF_SPACE).filter(Boolean);
+export function splitAtSpace(text) {
+  const parts = text.split(isAscii(text) ? RUN_OF_ASCII_SPACE : RUN_OF_SPACE);
+  if (parts[0] === "") parts.shift();
+  if (parts.at(-1) === "") parts.pop();
+  return parts;
+}
 
 /**
  * Fold case fully and without regard to context (Unicode's CaseFolding.txt, statuses C and F), as `str.casefold` does.
