@@ -16,8 +16,11 @@ from typing import Any
 
 import orjson
 
-FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
---disable-component-update --disable-sync --disable-extensions --remote-debugging-pipe""".split()
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-extensions"),
+    "--remote-debugging-pipe",
+]
 
 
 def find() -> str | None:
@@ -32,7 +35,7 @@ class Browser:
         ours_in, theirs_out = os.pipe()
         theirs_in, ours_out = os.pipe()
         # Chromium reads commands from descriptor 3 and answers on 4.
-        command = 'exec "$@" 3<&%d 4>&%d' % (theirs_in, theirs_out)
+        command = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
         arguments = [find(), *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"]
         self.process = subprocess.Popen(
             ["bash", "-c", command, "chromium", *arguments], pass_fds=(theirs_in, theirs_out),
@@ -135,7 +138,12 @@ class Tab:
     def run(self, expression: str) -> Any:
         """Return the value of an expression; promises are awaited."""
         result = self.call(
-            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, userGesture=True
+            "Runtime.evaluate",
+            expression=expression,
+            awaitPromise=True,
+            returnByValue=True,
+            userGesture=True,
+            allowUnsafeEvalBlockedByCSP=False,
         )
         if "exceptionDetails" in result:
             details = result["exceptionDetails"]

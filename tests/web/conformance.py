@@ -19,9 +19,16 @@ from bedside.text.fold import fold
 from bedside.text.tokenizer import ClinicalTokenizer
 
 SIGNS = "aAbcdehmnpqtwxyzéÄßµμαβΩςσ'’`´.,;:-–/+<>=≤≥%×·0123456789½²³⁹  \t\n\x1c\x85\u200b\ufeff_()[]™ıİ①❶᧚٣५𝟎ﬁ中国א́"
-PARTS = """mg kg q4h can't won't shan't o'neil n't IL-6 CA-125 b.i.d. s/p w/o E11.9 4548-4 1,200 2x3cm 37c t101.2f CD4+
-7.2 120/80 12:30 10-20 3rd .5 ..5 HbA1c 9p21.3 xq28 c12.a1 - -- < <= > 're 've 's""".split()
-ENDINGS = "ing ed edly ingly eed eedly ies ied ization ement ll ogi ogist li fulli lessli ative ional iviti y".split()
+PARTS = (
+    *("mg", "kg", "q4h", "can't", "won't", "shan't", "o'neil", "n't", "IL-6", "CA-125", "b.i.d.", "s/p", "w/o"),
+    "E11.9",
+    *("4548-4", "1,200", "2x3cm", "37c", "t101.2f", "CD4+", "7.2", "120/80", "12:30", "10-20", "3rd", ".5", "..5"),
+    *("HbA1c", "9p21.3", "xq28", "c12.a1", "-", "--", "<", "<=", ">", "'re", "'ve", "'s"),
+)
+ENDINGS = (
+    *("ing", "ed", "edly", "ingly", "eed", "eedly", "ies", "ied", "ization", "ement", "ll", "ogi", "ogist", "li"),
+    *("fulli", "lessli", "ative", "ional", "iviti", "y"),
+)
 CAMEL = {
     "top_k": "topK", "fetch_k": "fetchK", "min_score": "minScore", "group_by": "groupBy", "mode": "mode",
     "alpha": "alpha", "fusion": "fusion", "diversity": "diversity", "offset": "offset", "explain": "explain",
@@ -116,9 +123,8 @@ def _filter(chance: random.Random, depth: int) -> dict[str, Any]:
 def _entry(chance: random.Random, depth: int) -> tuple[str, Any]:
     kind = chance.random()
     if kind < 0.15 and depth < 3:
-        return chance.choice(("$and", "$or")), [
-            _filter(chance, depth + 1) for _ in range(chance.choice((0, 1, 2, 2, 3)))
-        ]
+        children = [_filter(chance, depth + 1) for _ in range(chance.choice((0, 1, 2, 2, 3)))]
+        return chance.choice(("$and", "$or")), children
     if kind < 0.2 and depth < 3:
         return "$not", _filter(chance, depth + 1)
     if kind < 0.22:

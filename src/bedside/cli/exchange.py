@@ -62,7 +62,7 @@ def export(
     ] = False,
     encrypt: Annotated[
         bool,
-        typer.Option("--encrypt", help="web: seal the documents with a passphrase, asked for or read from a pipe."),
+        typer.Option("--encrypt", help="web: seal the documents with a passphrase, typed in or read from a pipe."),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -76,8 +76,7 @@ def export(
         written = records.export(
             file, format=format, filter=wanted, include_vectors=include_vectors, all_scopes=all_scopes, **options
         )
-    size = f", {file.stat().st_size / 1e6:.1f} MB" if file.is_file() else ""
-    say(f"{written} documents exported{size}", {"exported": written}, json=json)
+    say(f"{written} documents exported", {"exported": written}, json=json)
 
 
 def _one_scope(collection: Collection, scope: list[str] | None) -> Records:

@@ -43,7 +43,7 @@ export function renderHit(hit, place, { encoder, query, onRemove }) {
   show(open);
   return h(
     "li",
-    { className: "hit", tabIndex: -1, value: place },
+    { className: "hit", tabIndex: -1, value: place, "data-id": hit.id },
     h("article", { ariaLabel: `Hit ${place}` }, heading(hit), text, h("footer", {}, isLong && toggle, why(hit), remove())),
   );
 

@@ -21,7 +21,7 @@ def bundle(entry: str) -> str:
         entry: The file's name.
 
     Raises:
-        ValueError: A module would end the script element, or imports what another does not export.
+        ValueError: A module would end the script element.
     """
     parts: dict[str, str] = {}
     _add(f"{_ROOT}/{entry}", parts)
@@ -43,13 +43,16 @@ def _add(path: str, parts: dict[str, str]) -> None:
     for other in imports.values():
         _add(other, parts)
     body = _IMPORT.sub(
-        lambda match: f"const {match['names']} = modules[{json.dumps(imports[match['path']])}];\n", source
+        lambda found: f"const {found['names']} = modules[{json.dumps(imports[found['path']])}];\n", source
     )
-    exported = ", ".join(match["name"] for match in _EXPORT.finditer(body))
-    parts[path] = (
-        f"modules[{json.dumps(path)}] = (() => {{\n{_EXPORT.sub('', body)}\nreturn {{ {exported} }};\n}})();\n"
-    )
+    exported = ", ".join(found["name"] for found in _EXPORT.finditer(body))
+    body = _EXPORT.sub("", body)
+    parts[path] = f"modules[{json.dumps(path)}] = (() => {{\n{body}\nreturn {{ {exported} }};\n}})();\n"
 
 
 def _resolved(path: str, relative: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))
+
+
+def _binding(names: str, path: str) -> str:
+    return f"const {names} = modules[{json.dumps(path)}];\n"

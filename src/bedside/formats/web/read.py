@@ -42,9 +42,8 @@ def read(path: Path) -> Iterator[Document]:
         vector = fields.pop("vector", None)
         document = make(fields, path.name, f"document {number}")
         if vector is not None:
-            document = Document(
-                document.text, document.metadata, document.id, np.frombuffer(b64decode(vector), np.float32)
-            )
+            vector = np.frombuffer(b64decode(vector), np.float32)
+            document = Document(document.text, document.metadata, document.id, vector)
         yield document
 
 

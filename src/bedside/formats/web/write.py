@@ -66,8 +66,8 @@ def write(
         documents: With their vectors.
         vectors: Makes no difference: a page holds texts, and vectors only where its encoder would make others.
         origin: Where they come from.
-        encoder: Take the static encoder along, 9 MB, where the collection's vectors are its; without it the page ranks by
-            words alone.
+        encoder: Take the static encoder along, 12 MB, where the collection's vectors are its; without it the page
+            ranks by words alone.
         title: Of the page. It stays readable in a sealed one.
         passphrase: Seal documents and all that is known of them; ``None`` leaves the page open to whoever has it.
 
@@ -113,9 +113,9 @@ def _encoder_of(manifest: Manifest) -> StaticEncoder | None:
 def _about(origin: Origin, encoder: StaticEncoder | None, title: str) -> dict[str, Any]:
     manifest, settings = origin.manifest, origin.manifest.sparse
     tokenizer = settings["tokenizer"]
-    named = (
-        {"name": encoder.name, "fingerprint": encoder.fingerprint, "normalize": encoder.normalize} if encoder else None
-    )
+    named = None
+    if encoder is not None:
+        named = {"name": encoder.name, "fingerprint": encoder.fingerprint, "normalize": encoder.normalize}
     return {
         "title": title,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -168,4 +168,4 @@ def _template(title: str) -> bytes:
 
 
 def _file(name: str) -> str:
-    return resources.files("bedside").joinpath("web", name).read_text("utf-8")
+    return resources.files("bedside").joinpath(f"web/{name}").read_text("utf-8")
