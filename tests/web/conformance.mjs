@@ -7,7 +7,9 @@ const TOLERANCE = 1e-6;
 
 /** The first few disagreements of each part, and how many cases there were. */
 export async function check(text, weights, tokenizer) {
-  const task = parseJson(text, "task"), wrong = [], counts = {};
+  const task = parseJson(text, "task"),
+    wrong = [],
+    counts = {};
   const encoder = new StaticEncoder(weights, tokenizer);
   const report = (part, ...what) => wrong.length < 20 && wrong.push([part, ...what]);
   const same = (part, given, expected, found) => {
@@ -29,7 +31,12 @@ export async function check(text, weights, tokenizer) {
     } catch (error) {
       found = error.message;
     }
-    same("filter", JSON.stringify(filter, (_, value) => (typeof value === "bigint" ? `${value}` : value)), expected, found);
+    same(
+      "filter",
+      JSON.stringify(filter, (_, value) => (typeof value === "bigint" ? `${value}` : value)),
+      expected,
+      found,
+    );
   }
   counts.questions = 0;
   for (const { documents, scopeKeys, questions } of task.searches) {
@@ -41,18 +48,23 @@ export async function check(text, weights, tokenizer) {
       counts.questions++;
     }
   }
-  return { wrong, counts: { ...counts, tokens: known.length, stems: task.stems.length, filters: task.filters.cases.length } };
+  return {
+    wrong,
+    counts: { ...counts, tokens: known.length, stems: task.stems.length, filters: task.filters.cases.length },
+  };
 }
 
 function compare(report, asked, expected, found) {
   const ids = [expected.map(([id]) => id), found.map(({ id }) => id)];
   if (JSON.stringify(ids[0]) !== JSON.stringify(ids[1])) return report("ids", asked, ...ids);
   expected.forEach(([id, score, dense, sparse, parts], i) => {
-    const hit = found[i], close = (a, b) => (a === null ? b === null : Math.abs(a - b) <= TOLERANCE * Math.max(1, Math.abs(a)));
+    const hit = found[i],
+      close = (a, b) => (a === null ? b === null : Math.abs(a - b) <= TOLERANCE * Math.max(1, Math.abs(a)));
     const scores = close(score, hit.score) && close(dense, hit.dense) && close(sparse, hit.sparse);
     if (!scores) report("score", asked, id, [score, dense, sparse], [hit.score, hit.dense, hit.sparse]);
     if (!parts) return;
-    const { terms } = hit.explanation, same = JSON.stringify(Object.keys(terms)) === JSON.stringify(Object.keys(parts.terms));
+    const { terms } = hit.explanation,
+      same = JSON.stringify(Object.keys(terms)) === JSON.stringify(Object.keys(parts.terms));
     const all = same && Object.entries(parts.terms).every(([term, part]) => close(part, terms[term]));
     if (!all || !close(parts.dense, hit.explanation.dense) || !close(parts.sparse, hit.explanation.sparse)) {
       report("explanation", asked, id, parts, hit.explanation);

@@ -37,7 +37,7 @@ def hits(tab, query):
     """Type a question and return the ids of the hits that the page shows."""
     tab.run("document.getElementById('query').select()")
     tab.type(query)
-    tab.until("document.getElementById('status').textContent.includes('hit')")
+    tab.until("/hit|best/.test(document.getElementById('status').textContent)")
     return tab.run("[...document.querySelectorAll('.hit')].map((hit) => hit.dataset.id)")
 
 
@@ -203,7 +203,7 @@ def test_files_are_cut_into_passages_and_a_second_reading_replaces_them(browser,
 
 def test_a_sealed_page_opens_with_its_passphrase_only(browser, notes, tmp_path):
     pytest.importorskip("cryptography", reason="cryptography is not installed")
-    notes.export(tmp_path / "sealed.html", passphrase="correct horse", encoder=False)
+    notes.export(tmp_path / "sealed.html", passphrase="correct horse", encoder=False)  # noqa: S106
     content = (tmp_path / "sealed.html").read_bytes()
     assert b"n1" not in content.split(b'id="documents">')[0].split(b'id="bedside">')[1]
     tab = browser.open((tmp_path / "sealed.html").as_uri(), wait=False)
@@ -216,6 +216,9 @@ def test_a_sealed_page_opens_with_its_passphrase_only(browser, notes, tmp_path):
     tab.run(submit.replace("WORD", "correct horse"))
     tab.ready()
     assert tab.run(COUNT) == len(NOTES)
+    assert "gone when the tab closes" in tab.run("document.getElementById('message').textContent")
+    kept = "indexedDB.databases().then((kept) => kept.map(({ name }) => name))"
+    assert f"bedside:page:{tab.run('bedside.page.about.page')}" not in tab.run(kept)
     tab.close()
 
 

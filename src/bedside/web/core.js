@@ -1,5 +1,11 @@
 // What the verbs of a collection and of its scopes share: rows in memory, a store behind them, one transaction each.
-import { EncoderMismatch, EncoderRequired, FormatVersionError, InvalidInputError, InvalidVectorError } from "./errors.js";
+import {
+  EncoderMismatch,
+  EncoderRequired,
+  FormatVersionError,
+  InvalidInputError,
+  InvalidVectorError,
+} from "./errors.js";
 import { Rows } from "./index-rows.js";
 import { keyOfRecord, scopeOf } from "./records.js";
 import { VERSION } from "./store.js";
@@ -44,7 +50,8 @@ export class Core {
         await pause();
         until = performance.now() + SLICE;
       }
-      const scope = scopeOf(document.metadata, this.about.scopeKeys, `documents[${i}].metadata`), { id } = document;
+      const scope = scopeOf(document.metadata, this.about.scopeKeys, `documents[${i}].metadata`),
+        { id } = document;
       this.rows.apply({ key: keyOfRecord(scope, id), scope, id, document });
     }
     progress(documents.length);
@@ -62,7 +69,8 @@ export class Core {
   async completeVectors(progress = () => {}) {
     const { dimension } = this.about;
     if (!dimension) return;
-    const next = () => this.rows.addVectors(dimension, (document) => this.vectorOf(document), performance.now() + SLICE);
+    const next = () =>
+      this.rows.addVectors(dimension, (document) => this.vectorOf(document), performance.now() + SLICE);
     for (let missing = next(); missing; missing = next()) {
       progress(missing);
       await pause();
@@ -110,12 +118,16 @@ export class Core {
    * @returns {About | undefined}
    */
   settled(put) {
-    const { about, encoder } = this, known = about.dimension, made = known === 0 ? 0 : (encoder?.dimension ?? 0);
+    const { about, encoder } = this,
+      known = about.dimension,
+      made = known === 0 ? 0 : (encoder?.dimension ?? 0);
     const found = new Set(put.flatMap(({ document }) => (document ? [document.vector?.length ?? made] : [])));
     if (!found.size) return undefined;
     if (found.has(0) && (known || (known === null && found.size > 1))) {
       const who = known ? "the collection holds" : "others of them have";
-      throw new EncoderRequired(`documents: ${who} vectors, and no encoder was given; give a vector, or open it with one`);
+      throw new EncoderRequired(
+        `documents: ${who} vectors, and no encoder was given; give a vector, or open it with one`,
+      );
     }
     const wrong = [...found].find((length) => length !== (known ?? [...found][0]));
     if (wrong !== undefined) {
@@ -147,7 +159,8 @@ export class Core {
 
   /** @param {string} text */
   encodeQuery(text) {
-    if (!this.encoder) throw new EncoderRequired("a text must be encoded, and the collection is open without an encoder");
+    if (!this.encoder)
+      throw new EncoderRequired("a text must be encoded, and the collection is open without an encoder");
     return this.encoder.encode(text);
   }
 }
@@ -168,7 +181,9 @@ function checkAbout(about, asked, encoder) {
     throw new InvalidInputError(`scopeKeys: the collection has [${about.scopeKeys}], got [${asked.scopeKeys}]`);
   }
   if (about.encoder && about.encoder.fingerprint !== (encoder?.fingerprint ?? null)) {
-    throw new EncoderMismatch(`the collection was written with ${about.encoder.name} of another fingerprint; open it with that`);
+    throw new EncoderMismatch(
+      `the collection was written with ${about.encoder.name} of another fingerprint; open it with that`,
+    );
   }
   return about;
 }

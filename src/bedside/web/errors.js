@@ -1,4 +1,4 @@
-// The errors that Bedside raises on purpose, by the names that bedside/errors.py gives them. No message carries note text.
+// The errors that Bedside raises on purpose, by the names of bedside/errors.py. No message carries note text.
 
 /** The root of the tree: catches every error that Bedside raises on purpose. */
 export class BedsideError extends Error {

@@ -20,8 +20,10 @@ export function toLine({ id, text, metadata, vector }) {
  * @throws {UnreadableFileError} A line is not a record; names it.
  */
 export function readLines(lines, file) {
-  return lines.replace(/^\ufeff/, "").split(/\r?\n/).flatMap((line, i) =>
-    line.trim() ? [fromLine(line, `${file}: line ${i + 1}`)] : []);
+  return lines
+    .replace(/^\ufeff/, "")
+    .split(/\r?\n/)
+    .flatMap((line, i) => (line.trim() ? [fromLine(line, `${file}: line ${i + 1}`)] : []));
 }
 
 /** @type {(line: string, where: string) => import("./records.js").Input} */

@@ -7,7 +7,10 @@ import { casefold, compareStrings } from "./unicode.js";
 /** @typedef {(key: unknown) => boolean} Test Judges a key, see `keyOf`. */
 
 /** Stand for the values that are neither strings, numbers, booleans nor null. */
-const EMPTY_LIST = Symbol("[]"), LIST = Symbol("[...]"), EMPTY_OBJECT = Symbol("{}"), OBJECT = Symbol("{...}");
+const EMPTY_LIST = Symbol("[]"),
+  LIST = Symbol("[...]"),
+  EMPTY_OBJECT = Symbol("{}"),
+  OBJECT = Symbol("{...}");
 const EMPTY = new Set(["", null, EMPTY_LIST, EMPTY_OBJECT]);
 const WORDS = /[\p{L}\p{N}_]+/gu;
 
@@ -41,7 +44,8 @@ export function fields(metadata) {
  */
 function collect(node, prefix, found) {
   for (const key of Object.keys(node).sort((a, b) => b.length - a.length)) {
-    const value = node[key], path = prefix + key;
+    const value = node[key],
+      path = prefix + key;
     if (!found.has(path)) found.set(path, value);
     if (value !== null && typeof value === "object" && !Array.isArray(value)) collect(value, `${path}.`, found);
   }
@@ -78,15 +82,20 @@ function keyTest(op, operand) {
       const keys = new Set(operand.map(keyOf));
       return (key) => keys.has(key);
     }
-    case "$empty": return (key) => EMPTY.has(/** @type {any} */ (key));
-    case "$prefix": return strings((text) => text.startsWith(operand));
-    case "$text": return strings(phrase(operand));
-    case "$like": return strings(like(operand));
+    case "$empty":
+      return (key) => EMPTY.has(/** @type {any} */ (key));
+    case "$prefix":
+      return strings((text) => text.startsWith(operand));
+    case "$text":
+      return strings(phrase(operand));
+    case "$like":
+      return strings(like(operand));
     case "$ilike": {
       const folded = like(casefold(operand));
       return strings((text) => folded(casefold(text)));
     }
-    default: throw new TypeError(`${op} has no rule over values`);
+    default:
+      throw new TypeError(`${op} has no rule over values`);
   }
 }
 
@@ -97,7 +106,8 @@ function keyTest(op, operand) {
  */
 function bound(limit, accepts) {
   if (typeof limit === "string") return strings((text) => accepts(compareStrings(text, limit)));
-  return (key) => (typeof key === "number" || typeof key === "bigint") && accepts(key < limit ? -1 : key > limit ? 1 : 0);
+  return (key) =>
+    (typeof key === "number" || typeof key === "bigint") && accepts(key < limit ? -1 : key > limit ? 1 : 0);
 }
 
 /**
@@ -123,13 +133,14 @@ export function phrase(operand) {
 }
 
 /**
- * A test for whole strings by an SQL LIKE pattern. Between the `%` every piece has a fixed length, so taking each at its
- * leftmost place decides the match.
+ * A test for whole strings by an SQL LIKE pattern. Between the `%` every piece has a fixed length, so taking each at
+ * its leftmost place decides the match.
  * @param {string} pattern
  * @returns {(text: string) => boolean}
  */
 export function like(pattern) {
-  const [first, ...rest] = pieces(pattern), last = rest.pop();
+  const [first, ...rest] = pieces(pattern),
+    last = rest.pop();
   return (text) => {
     const characters = [...text];
     if (!fits(first, characters, 0)) return false;
@@ -161,7 +172,10 @@ function pieces(pattern) {
   const found = [[]];
   for (const atom of pattern.match(/\\?./gsu) ?? []) {
     if (atom === "%") found.push([]);
-    else /** @type {(string | null)[]} */ (found.at(-1)).push(atom === "_" ? null : /** @type {string} */ ([...atom].at(-1)));
+    else
+      /** @type {(string | null)[]} */ (found.at(-1)).push(
+        atom === "_" ? null : /** @type {string} */ ([...atom].at(-1)),
+      );
   }
   return found;
 }

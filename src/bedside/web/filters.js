@@ -1,4 +1,4 @@
-// The filter language: parsed as bedside/filters/parse.py does, with its words for what is wrong, and answered row by row.
+// The filter language: parsed as bedside/filters/parse.py does, with its messages, and answered row by row.
 import { FilterError } from "./errors.js";
 import { valueTest, words } from "./filter-rules.js";
 
@@ -52,7 +52,8 @@ function entry(key, operand, outer, depth) {
   if (key === "$and" || key === "$or") return { op: key, children: nodes(operand, where, depth) };
   if (key === "$not") return { op: "$not", child: parseNode(operand, where, depth + 1) };
   if (OPERATORS.has(key)) throw new FilterError(`${where}: an operator on a field, write it under the field's name`);
-  if (key.startsWith("$")) throw new FilterError(`${where}: unknown operator, expected a field or one of $and $or $not`);
+  if (key.startsWith("$"))
+    throw new FilterError(`${where}: unknown operator, expected a field or one of $and $or $not`);
   if (isMapping(operand)) return operators(key, operand, where, depth);
   if (Array.isArray(operand)) {
     throw new FilterError(`${where}: expected a scalar or operators, got list; use $in for any of several`);
@@ -68,19 +69,24 @@ function operators(path, operand, where, depth) {
 
 /** @type {(path: string, op: string, operand: any, where: string, depth: number) => Node} */
 function operator(path, op, operand, where, depth) {
-  const build = OPERATORS.get(op), there = `${where}.${op}`;
+  const build = OPERATORS.get(op),
+    there = `${where}.${op}`;
   if (op === "$not") return { op: "$not", child: operators(path, operand, there, depth + 1) };
   if (build) return build(path, operand, there);
   if (op.startsWith("$")) {
     throw new FilterError(`${there}: unknown operator, expected one of ${[...OPERATORS.keys(), "$not"].join(" ")}`);
   }
-  throw new FilterError(`${there}: expected an operator, got a plain key; ${quoted(`${path}.${op}`)} reaches into an object`);
+  throw new FilterError(
+    `${there}: expected an operator, got a plain key; ${quoted(`${path}.${op}`)} reaches into an object`,
+  );
 }
 
 /** @type {(value: any, where: string, depth: number) => Node[]} */
 function nodes(value, where, depth) {
   if (!list(value, where).length) throw new FilterError(`${where}: expected at least one filter, got an empty list`);
-  return value.map((/** @type {any} */ child, /** @type {number} */ i) => parseNode(child, `${where}[${i}]`, depth + 1));
+  return value.map((/** @type {any} */ child, /** @type {number} */ i) =>
+    parseNode(child, `${where}[${i}]`, depth + 1),
+  );
 }
 
 /** @type {(children: Node[]) => Node} */
@@ -172,8 +178,12 @@ function refuse(where, expected, value) {
 function kind(value) {
   if (value === null || value === undefined) return "NoneType";
   if (Array.isArray(value)) return "list";
-  if (typeof value === "number") return Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63 ? "int" : "float";
-  return { string: "str", boolean: "bool", bigint: "int", object: "dict" }[/** @type {string} */ (typeof value)] ?? typeof value;
+  if (typeof value === "number")
+    return Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63 ? "int" : "float";
+  return (
+    { string: "str", boolean: "bool", bigint: "int", object: "dict" }[/** @type {string} */ (typeof value)] ??
+    typeof value
+  );
 }
 
 /** @type {(text: string) => string} */
@@ -198,7 +208,13 @@ const flag = (op) => [
 /** @type {Build} */
 function between(path, value, where) {
   const [low, high] = range(value, where);
-  return { op: "$and", children: [{ op: "$gte", path, operand: low }, { op: "$lte", path, operand: high }] };
+  return {
+    op: "$and",
+    children: [
+      { op: "$gte", path, operand: low },
+      { op: "$lte", path, operand: high },
+    ],
+  };
 }
 
 /** @type {Build} */
@@ -212,7 +228,10 @@ function every(path, value, where) {
 const OPERATORS = new Map([
   ["$eq", (path, value, where) => anyOf(path, [scalar(value, where)])],
   ["$ne", (path, value, where) => not(anyOf(path, [scalar(value, where)]))],
-  plain("$gt", ordered), plain("$gte", ordered), plain("$lt", ordered), plain("$lte", ordered),
+  plain("$gt", ordered),
+  plain("$gte", ordered),
+  plain("$lt", ordered),
+  plain("$lte", ordered),
   plain("$in", scalars),
   ["$nin", (path, value, where) => not(anyOf(path, scalars(value, where)))],
   flag("$exists"),
@@ -220,7 +239,9 @@ const OPERATORS = new Map([
   plain("$contains", scalar),
   ["$all", every],
   ["$any", (path, value, where) => anyOf(path, scalars(value, where))],
-  plain("$like", pattern), plain("$ilike", pattern), plain("$text", phraseOf),
+  plain("$like", pattern),
+  plain("$ilike", pattern),
+  plain("$text", phraseOf),
   flag("$empty"),
   plain("$prefix", string),
 ]);

@@ -10,13 +10,16 @@ const REPLACEMENTS = {
   ...Object.fromEntries([...apostrophes].map((apostrophe) => [apostrophe, "'"])),
   ...signs,
 };
-const SIGNS = Object.keys(signs).filter((sign) => sign !== "·").join("");
+const SIGNS = Object.keys(signs)
+  .filter((sign) => sign !== "·")
+  .join("");
 // Compatibility folding would glue these to the number before them: 10⁹ -> 109, 5½ -> 51/2.
 const GLUED = /(?<=[0-9])(?=[¹²³⁰⁴-⁹⁺⁻¼-¾⅐-⅞])/gu;
 const MARKS = /[™©®℠]/gu;
 const INVISIBLE = /[\u0300-\u036f\u00ad\u200b-\u200d\u2060\ufeff]+/gu;
 const REPLACED = new RegExp(
-  `(μ)(?=[a-z])|(?<![α-ω])[α-ω](?![α-ω])|(?<=[0-9])·(?=[0-9])|[${dashes}${apostrophes}${SIGNS}]`, "gu",
+  `(μ)(?=[a-z])|(?<![α-ω])[α-ω](?![α-ω])|(?<=[0-9])·(?=[0-9])|[${dashes}${apostrophes}${SIGNS}]`,
+  "gu",
 );
 
 /**

@@ -10,7 +10,7 @@ import { compareStrings } from "./unicode.js";
 /** @typedef {import("./records.js").Entry} Entry */
 /** @typedef {import("./records.js").Stored} Stored */
 /** @typedef {import("./filter-rules.js").Node} Node */
-/** @typedef {{visible: Uint8Array, allowed: Uint8Array}} Candidates The corpus, and the part of it that may be found. */
+/** @typedef {{visible: Uint8Array, allowed: Uint8Array}} Candidates The corpus, and what of it may be found. */
 /** @typedef {{k1?: number, b?: number, stem?: boolean, stopWords?: boolean}} Settings */
 
 /** Rows are numbered in the order of insertion and never leave; a record that is replaced gets a new one. */
@@ -56,10 +56,11 @@ export class Rows {
    * @returns {number} How many rows are still without.
    */
   addVectors(dimension, vectorOf, until) {
-    const { documents } = this, dense = (this.dense ??= new DenseIndex(dimension));
+    const { documents } = this,
+      dense = (this.dense ??= new DenseIndex(dimension));
     while (dense.rows < documents.length && performance.now() < until) {
       const document = documents[dense.rows];
-      dense.add(document ? vectorOf(document) : new Float32Array(dimension)); // one that is gone already is never asked for
+      dense.add(document ? vectorOf(document) : new Float32Array(dimension)); // what is gone is never asked for
     }
     return documents.length - dense.rows;
   }
@@ -81,7 +82,8 @@ export class Rows {
    * @returns {Candidates}
    */
   candidates(scope, node, ids = null) {
-    const { documents } = this, visible = new Uint8Array(documents.length);
+    const { documents } = this,
+      visible = new Uint8Array(documents.length);
     documents.forEach((document, row) => {
       visible[row] = document && this.scopes[row] === scope ? 1 : 0;
     });

@@ -2,7 +2,7 @@
 import { UnreadableFileError } from "./errors.js";
 
 const MAY_BE_LARGE = /\d{16}/;
-const TOKEN = /[\t\n\r ]*(?:([{}[\],:])|("(?:[^"\\\u0000-\u001f]|\\.)*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null))/y;
+const TOKEN = /[\t\n\r ]*(?:([{}[\],:])|("(?:[^"\\]|\\.)*")|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null))/y;
 
 /**
  * Parse one JSON value.
@@ -35,7 +35,8 @@ function parseExactly(text) {
   };
   /** @param {RegExpExecArray} token @returns {any} */
   const value = ([, sign, string, literal]) => {
-    if (literal !== undefined) return /^-?\d+$/.test(literal) ? exactNumber(BigInt(literal), literal) : JSON.parse(literal);
+    if (literal !== undefined)
+      return /^-?\d+$/.test(literal) ? exactNumber(BigInt(literal), literal) : JSON.parse(literal);
     if (string !== undefined) return JSON.parse(string);
     return sign === "[" ? list() : object();
   };
@@ -76,5 +77,7 @@ export function writeJson(value) {
   if (typeof value === "bigint") return value.toString();
   if (Array.isArray(value)) return `[${value.map(writeJson).join(",")}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
-  return `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}:${writeJson(item)}`).join(",")}}`;
+  return `{${Object.entries(value)
+    .map(([key, item]) => `${JSON.stringify(key)}:${writeJson(item)}`)
+    .join(",")}}`;
 }

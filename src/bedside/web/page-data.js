@@ -44,13 +44,18 @@ export function sealOf() {
  */
 export async function readPage(seal, passphrase) {
   const packed = fromBase64(block("documents"));
-  const lines = new TextDecoder().decode(await gunzip(seal ? await unseal(packed, seal, passphrase) : packed)).split("\n");
+  const lines = new TextDecoder()
+    .decode(await gunzip(seal ? await unseal(packed, seal, passphrase) : packed))
+    .split("\n");
   /** @type {About} */
   const about = parseJson(lines[0], "about");
-  const documents = lines.slice(1).filter(Boolean).map((line, i) => {
-    const { id, text, metadata, vector } = parseJson(line, `document ${i}`);
-    return { id, text, metadata, vector: vector ? new Float32Array(fromBase64(vector).buffer) : null };
-  });
+  const documents = lines
+    .slice(1)
+    .filter(Boolean)
+    .map((line, i) => {
+      const { id, text, metadata, vector } = parseJson(line, `document ${i}`);
+      return { id, text, metadata, vector: vector ? new Float32Array(fromBase64(vector).buffer) : null };
+    });
   return { about, documents, encoder: about.encoder && (await readEncoder(about.encoder)) };
 }
 
@@ -85,14 +90,16 @@ async function gunzip(bytes) {
 
 /** @param {string} text */
 function fromBase64(text) {
-  const binary = atob(text), bytes = new Uint8Array(binary.length);
+  const binary = atob(text),
+    bytes = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
   return bytes;
 }
 
 /** @param {string} id */
 function block(id) {
-  const element = document.getElementById(id), text = element?.textContent ?? "";
+  const element = document.getElementById(id),
+    text = element?.textContent ?? "";
   element?.remove(); // the text of 10 MB is not needed twice
   return text;
 }

@@ -2,9 +2,12 @@
 import { fields } from "./filter-rules.js";
 import { h } from "./page-hits.js";
 
-/** @typedef {import("./collection.js").Records} Records */
+/** @typedef {import("./verbs.js").Records} Records */
 
-const KEYS = 6, VALUES = 120, SHOWN = 8, LOOKED_AT = 500;
+const KEYS = 6,
+  VALUES = 120,
+  SHOWN = 8,
+  LOOKED_AT = 500;
 const USELESS = /(?:^|\.)(?:start|end|source_hash|id|text)$/;
 const FIRST = ["section", "type", "source", "date", "source_id", "author"];
 
@@ -48,10 +51,12 @@ export class PageFacets {
       }
     }
     this.hasSources = times.has("source_id");
-    const scope = Object.keys(records.scope ?? {}), found = [];
+    const scope = Object.keys(records.scope ?? {}),
+      found = [];
     for (const key of [...times.keys()].filter((key) => !scope.includes(key))) {
       const values = await records.facets(key);
-      if (values.length > 1 && values.length <= VALUES) found.push({ key, place: (FIRST.indexOf(key) + 99) % 99, often: times.get(key) });
+      if (values.length > 1 && values.length <= VALUES)
+        found.push({ key, place: (FIRST.indexOf(key) + 99) % 99, often: times.get(key) });
     }
     found.sort((a, b) => a.place - b.place || b.often - a.often);
     this.keys = found.slice(0, KEYS).map(({ key }) => key);
@@ -64,7 +69,8 @@ export class PageFacets {
    */
   async count(records) {
     const lists = [];
-    for (const key of this.keys) lists.push(this.list(key, await records.facets(key, { filter: this.filterWithout(key) })));
+    for (const key of this.keys)
+      lists.push(this.list(key, await records.facets(key, { filter: this.filterWithout(key) })));
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.id;
     this.place.replaceChildren(...lists);
     if (focused?.startsWith("facet:")) document.getElementById(focused)?.focus();
@@ -77,13 +83,25 @@ export class PageFacets {
   list(key, values) {
     const ticked = this.ticked.get(key) ?? new Map();
     this.ticked.set(key, ticked);
-    const counts = new Map(values.map(([value, count]) => [JSON.stringify(String(value)) + typeof value, { value, count }]));
+    const counts = new Map(
+      values.map(([value, count]) => [JSON.stringify(String(value)) + typeof value, { value, count }]),
+    );
     for (const [name, value] of ticked) if (!counts.has(name)) counts.set(name, { value, count: 0 });
     const rows = [...counts].map(([name, { value, count }]) => this.row(key, name, value, count));
     const rest = rows.slice(SHOWN);
-    return h("section", { ariaLabel: key }, h("h2", {}, key), ...rows.slice(0, SHOWN),
-      rest.length > 0 && h("details", { open: rest.some((row) => row.querySelector("input:checked")) },
-        h("summary", {}, `${rest.length} more`), ...rest));
+    return h(
+      "section",
+      { ariaLabel: key },
+      h("h2", {}, key),
+      ...rows.slice(0, SHOWN),
+      rest.length > 0 &&
+        h(
+          "details",
+          { open: rest.some((row) => row.querySelector("input:checked")) },
+          h("summary", {}, `${rest.length} more`),
+          ...rest,
+        ),
+    );
   }
 
   /** @type {(key: string, name: string, value: any, count: number) => HTMLElement} */
@@ -95,6 +113,12 @@ export class PageFacets {
       this.onChange();
     };
     const box = h("input", { type: "checkbox", id: `facet:${key}:${name}`, checked: ticked.has(name), onchange });
-    return h("label", {}, box, h("span", { dir: "auto" }, value === "" ? "(empty)" : String(value)), h("small", {}, count.toLocaleString("en")));
+    return h(
+      "label",
+      {},
+      box,
+      h("span", { dir: "auto" }, value === "" ? "(empty)" : String(value)),
+      h("small", {}, count.toLocaleString("en")),
+    );
   }
 }

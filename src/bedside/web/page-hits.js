@@ -3,7 +3,7 @@ import { dot } from "./dense.js";
 import { sentences } from "./notes.js";
 import { ClinicalTokenizer } from "./tokenizer.js";
 
-/** @typedef {import("./collection.js").Hit} Hit */
+/** @typedef {import("./verbs.js").Hit} Hit */
 /** @typedef {import("./static-encoder.js").StaticEncoder} Encoder */
 
 const LONG = 700; // characters that are shown of a text before somebody asks for all
@@ -34,7 +34,8 @@ export function h(tag, properties = {}, ...children) {
  * @param {{encoder: Encoder | null, query: string, onRemove: (() => void) | null}} context
  */
 export function renderHit(hit, place, { encoder, query, onRemove }) {
-  const terms = hit.explanation?.terms ?? {}, whole = sentences(hit.text);
+  const terms = hit.explanation?.terms ?? {},
+    whole = sentences(hit.text.trim());
   const best = query ? bestSentence(whole, terms, encoder, query) : -1;
   const text = h("p", { className: "text", dir: "auto" });
   const isLong = hit.text.length > LONG;
@@ -44,7 +45,13 @@ export function renderHit(hit, place, { encoder, query, onRemove }) {
   return h(
     "li",
     { className: "hit", tabIndex: -1, value: place, "data-id": hit.id },
-    h("article", { ariaLabel: `Hit ${place}` }, heading(hit), text, h("footer", {}, isLong && toggle, why(hit), remove())),
+    h(
+      "article",
+      { ariaLabel: `Hit ${place}` },
+      heading(hit),
+      text,
+      h("footer", {}, isLong && toggle, why(hit), remove()),
+    ),
   );
 
   /** @param {boolean} all */
@@ -70,8 +77,11 @@ function heading({ id, metadata, score }) {
     "header",
     {},
     h("h2", { dir: "auto" }, first ?? id),
-    h("p", { className: "from" }, ...[...new Set([...rest, ...(first === undefined ? [] : [id])])].map((part) =>
-      h("span", { dir: "auto" }, part))),
+    h(
+      "p",
+      { className: "from" },
+      ...[...new Set([...rest, ...(first === undefined ? [] : [id])])].map((part) => h("span", { dir: "auto" }, part)),
+    ),
     Number.isFinite(score) ? h("data", { value: String(score), title: "Score" }, score.toFixed(3)) : null,
   );
 }
@@ -91,7 +101,9 @@ export function bestSentence(whole, terms, encoder, query) {
   if (scores.some((score) => score > 0)) return scores.indexOf(Math.max(...scores));
   if (!encoder) return -1;
   const wanted = encoder.encode(query);
-  const cosines = whole.map((sentence) => (encoder.tokenizer.hasWords(sentence) ? dot(encoder.encode(sentence), wanted) : -1));
+  const cosines = whole.map((sentence) =>
+    encoder.tokenizer.hasWords(sentence) ? dot(encoder.encode(sentence), wanted) : -1,
+  );
   return cosines.indexOf(Math.max(...cosines));
 }
 
@@ -103,8 +115,10 @@ export function bestSentence(whole, terms, encoder, query) {
  * @returns {(Node | string)[]}
  */
 function marked(whole, best, terms, room) {
-  let first = Math.max(0, best), last = first, length = whole[first]?.length ?? 0;
-  for (let grown = true; grown; ) {
+  let first = Math.max(0, best),
+    last = first,
+    length = whole[first]?.length ?? 0;
+  for (let grown = true; grown;) {
     grown = false;
     for (const next of [last + 1, first - 1]) {
       if (next < 0 || next >= whole.length || length + whole[next].length > room) continue;
@@ -114,24 +128,33 @@ function marked(whole, best, terms, room) {
   }
   const shown = whole.slice(first, last + 1).map((sentence, i) => {
     const cut = sentence.length > room ? `${sentence.slice(0, room)}…` : sentence;
-    return first + i === best ? h("span", { className: "best" }, ...words(cut, terms)) : h("span", {}, ...words(cut, terms));
+    return first + i === best
+      ? h("span", { className: "best" }, ...words(cut, terms))
+      : h("span", {}, ...words(cut, terms));
   });
   return [first > 0 && "… ", ...shown, last < whole.length - 1 && "…"].filter((part) => part !== false);
 }
 
 /** @type {(text: string, terms: Record<string, number>) => (Node | string)[]} */
 function words(text, terms) {
-  return text.split(/(\s+)/).map((word) =>
-    word.trim() && tokenizer.tokenize(word).some((term) => Object.hasOwn(terms, term)) ? h("mark", {}, word) : word);
+  return text
+    .split(/(\s+)/)
+    .map((word) =>
+      word.trim() && tokenizer.tokenize(word).some((term) => Object.hasOwn(terms, term)) ? h("mark", {}, word) : word,
+    );
 }
 
 /** @param {Hit} hit */
 function why({ explanation, metadata, id }) {
   const rows = Object.entries(metadata).filter(([key]) => !INTERNAL.has(key));
-  const facts = h("dl", {}, ...[["id", id], ...rows].flatMap(([key, value]) => [
-    h("dt", {}, key),
-    h("dd", { dir: "auto" }, typeof value === "object" && value !== null ? JSON.stringify(value) : String(value)),
-  ]));
+  const facts = h(
+    "dl",
+    {},
+    ...[["id", id], ...rows].flatMap(([key, value]) => [
+      h("dt", {}, key),
+      h("dd", { dir: "auto" }, typeof value === "object" && value !== null ? JSON.stringify(value) : String(value)),
+    ]),
+  );
   if (!explanation) return h("details", {}, h("summary", {}, "More"), facts);
   const terms = Object.entries(explanation.terms).sort(([, a], [, b]) => b - a);
   return h(
@@ -139,9 +162,14 @@ function why({ explanation, metadata, id }) {
     {},
     h("summary", {}, "Why this hit"),
     h("div", { className: "shares" }, share("Meaning", explanation.dense), share("Words", explanation.sparse)),
-    terms.length ? h("p", {}, "Words found, by weight: ", ...terms.flatMap(([term, part]) => [
-      h("b", {}, term), ` ${part.toFixed(2)} `,
-    ])) : h("p", {}, "No word of the question stands in it."),
+    terms.length
+      ? h(
+          "p",
+          {},
+          "Words found, by weight: ",
+          ...terms.flatMap(([term, part]) => [h("b", {}, term), ` ${part.toFixed(2)} `]),
+        )
+      : h("p", {}, "No word of the question stands in it."),
     h("p", { className: "formula" }, explanation.formula),
     facts,
   );

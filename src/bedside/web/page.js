@@ -1,18 +1,17 @@
 // The search page: what is typed and ticked becomes a search, its hits are shown, and files can be added and exported.
 import { Collection } from "./collection.js";
 import { StorageUnavailableError } from "./errors.js";
+import { $, describe, listenToDrops, listenToKeys, say } from "./page-frame.js";
 import { h, renderHit } from "./page-hits.js";
 import { WrongPassphrase, readPage, sealOf } from "./page-data.js";
 import { PageFacets } from "./page-facets.js";
 import { readFile } from "./notes.js";
 
 /** @typedef {import("./page-data.js").About} About */
-/** @typedef {import("./collection.js").Records} Records */
+/** @typedef {import("./verbs.js").Records} Records */
 
-const PAGE_SIZE = 20, WAIT = 60; // hits; milliseconds after a key
-
-/** @type {(id: string) => any} */
-const $ = (id) => document.getElementById(id);
+const PAGE_SIZE = 20,
+  WAIT = 60; // hits; milliseconds after a key
 
 /** One page over one collection. */
 class Page {
@@ -20,8 +19,10 @@ class Page {
    * @param {Collection} collection
    * @param {About} about
    * @param {import("./static-encoder.js").StaticEncoder | null} encoder
+   * @param {boolean} sealed
    */
-  constructor(collection, about, encoder) {
+  constructor(collection, about, encoder, sealed) {
+    this.sealed = sealed;
     this.collection = collection;
     this.about = about;
     this.encoder = encoder;
@@ -36,7 +37,7 @@ class Page {
   async start() {
     $("progress").hidden = true;
     $("query").disabled = false;
-    describe(this.about);
+    describe(this.about, this.sealed);
     this.listen();
     await this.open();
     $("query").focus();
@@ -45,7 +46,8 @@ class Page {
 
   /** Encode the passages while people read or type; a search by words need not wait for it. */
   async prepare() {
-    const { count } = this.about, bar = $("progress");
+    const { count } = this.about,
+      bar = $("progress");
     await this.collection.prepare((missing) => {
       bar.hidden = false;
       bar.ariaLabel = "Preparing the comparison of meaning";
@@ -87,17 +89,23 @@ class Page {
 
   /** @param {number} [shown] */
   async search(shown = PAGE_SIZE) {
-    const asked = ++this.asked, query = $("query").value.trim(), started = performance.now(), { filter } = this.facets;
+    const asked = ++this.asked,
+      query = $("query").value.trim(),
+      started = performance.now(),
+      { filter } = this.facets;
     const mode = /** @type {any} */ (document.querySelector("#mode input:checked")).value;
     try {
       const options = { mode, filter, topK: shown, explain: true, groupBy: $("each").checked ? "source_id" : null };
       const hits = query ? await this.records.search(query, options) : await this.browse(shown);
-      const took = performance.now() - started, count = await this.records.count(filter);
+      const took = performance.now() - started,
+        count = await this.records.count(filter);
       if (asked !== this.asked) return;
       this.shown = shown;
       this.show(hits, query);
-      const found = `${hits.length.toLocaleString("en")} ${hits.length === 1 ? "hit" : "hits"} among`;
-      $("status").textContent = `${query ? found : ""} ${count.toLocaleString("en")} passages${query ? `, ${took.toFixed(0)} ms` : ""}`;
+      const what = hits.length === shown ? "best of" : hits.length === 1 ? "hit among" : "hits among";
+      const found = `${hits.length.toLocaleString("en")} ${what}`;
+      $("status").textContent =
+        `${query ? found : ""} ${count.toLocaleString("en")} passages${query ? `, ${took.toFixed(0)} ms` : ""}`;
       $("more").hidden = hits.length < shown || hits.length >= count;
       await this.facets.count(this.records);
     } catch (error) {
@@ -111,13 +119,15 @@ class Page {
     return documents.map((document) => ({ ...document, score: NaN, dense: null, sparse: null, explanation: null }));
   }
 
-  /** @type {(hits: import("./collection.js").Hit[], query: string) => void} */
+  /** @type {(hits: import("./verbs.js").Hit[], query: string) => void} */
   show(hits, query) {
     const items = hits.map((hit, i) => {
       const onRemove = () => this.remove(hit.id);
       return renderHit(hit, i + 1, { encoder: this.encoder, query, onRemove });
     });
-    const nothing = query ? "Nothing found. Try other words, or take a filter off." : "Nothing here yet. Drop text files to add them.";
+    const nothing = query
+      ? "Nothing found. Try other words, or take a filter off."
+      : "Nothing here yet. Drop text files to add them.";
     $("hits").replaceChildren(...(items.length ? items : [h("li", { className: "empty" }, nothing)]));
   }
 
@@ -127,13 +137,18 @@ class Page {
     for (const file of files) {
       try {
         const { documents, replaces } = await readFile(file);
-        told.push(`${file.name}: ${(await this.records.add(documents, { replacing: replaces })).length} passages added.`);
+        told.push(
+          `${file.name}: ${(await this.records.add(documents, { replacing: replaces })).length} passages added.`,
+        );
       } catch (error) {
         told.push(`${file.name} was not added. ${/** @type {Error} */ (error).message}`);
       }
     }
     $("files").value = "";
-    say(told.join("\n"), told.some((line) => line.includes("was not added")));
+    say(
+      told.join("\n"),
+      told.some((line) => line.includes("was not added")),
+    );
     await this.open();
   }
 
@@ -149,73 +164,11 @@ class Page {
   }
 
   async export() {
-    const blob = new Blob([await this.records.export()], { type: "application/jsonl" }), url = URL.createObjectURL(blob);
+    const blob = new Blob([await this.records.export()], { type: "application/jsonl" }),
+      url = URL.createObjectURL(blob);
     h("a", { href: url, download: `${document.title.replace(/[^\p{L}\p{N}]+/gu, "-")}.jsonl` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
   }
-}
-
-/** @param {About} about */
-function describe(about) {
-  const { created, count, scopes, scopeKeys, filter, encoder, otherEncoder } = about, day = created.slice(0, 10);
-  const whose = scopes.length === 1 ? `, ${scopeName(scopes[0])}` : scopes.length ? `, ${scopes.length} scopes` : "";
-  $("copy").textContent = `A copy of ${count.toLocaleString("en")} passages${whose}, made on ${day}. ` +
-    "What you add stays in this browser; the collection it comes from is not changed.";
-  if (!encoder) {
-    for (const input of $("mode").querySelectorAll("input")) Object.assign(input, { disabled: input.value !== "sparse", checked: input.value === "sparse" });
-  }
-  $("scope").append(...scopes.map((scope) => h("option", { dir: "auto" }, scopeName(scope))));
-  $("scope-label").hidden = scopes.length < 2;
-  const facts = [
-    `It holds ${count.toLocaleString("en")} passages as they were on ${created}.`,
-    scopeKeys.length ? `They are divided by ${scopeKeys.join(", ")}; each search sees one of ${scopes.length}.` : "",
-    filter ? `They were chosen by the filter ${JSON.stringify(filter)}.` : "All of the collection was taken.",
-    encoder ? `Meaning is compared by ${encoder.name}, which is in the page.`
-      : `It ranks by words alone${otherEncoder ? `: the collection's encoder, ${otherEncoder}, does not run in a page` : ""}.`,
-    "The page works without a network and sends nothing. Whoever has the file can read everything in it.",
-    "Files that you add are kept by this browser, for this page, until you remove them or clear the browser's data.",
-  ];
-  $("about-text").append(...facts.filter(Boolean).map((fact) => h("p", {}, fact)));
-}
-
-/** @param {Record<string, string | number>} scope */
-const scopeName = (scope) => Object.entries(scope).map(([key, value]) => `${key} ${value}`).join(", ");
-
-function listenToKeys() {
-  document.addEventListener("keydown", (event) => {
-    const hits = [.../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".hit"))];
-    const target = /** @type {HTMLElement} */ (event.target), at = hits.findIndex((hit) => hit.contains(target));
-    const typing = target.matches("input:not([type=radio], [type=checkbox]), select");
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    if (event.key === "/" && !typing) $("query").select();
-    else if (event.key === "Escape" && at >= 0) $("query").select();
-    else if (event.key === "ArrowDown" && (at >= 0 || target === $("query"))) hits[at + 1]?.focus();
-    else if (event.key === "ArrowUp" && at >= 0) (hits[at - 1] ?? $("query")).focus();
-    else if (event.key === "Enter" && hits[at] === target) hits[at].querySelector("summary")?.click();
-    else return;
-    event.preventDefault();
-  });
-}
-
-/** @param {(files: File[]) => void} add */
-function listenToDrops(add) {
-  const { classList } = document.body;
-  document.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    classList.add("dropping");
-  });
-  document.addEventListener("dragleave", (event) => event.relatedTarget || classList.remove("dropping"));
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    classList.remove("dropping");
-    add([...(event.dataTransfer?.files ?? [])]);
-  });
-}
-
-/** @type {(text: string, bad?: boolean) => void} */
-function say(text, bad = false) {
-  $("message").textContent = text;
-  $("message").classList.toggle("bad", bad);
 }
 
 /** @param {unknown} error */
@@ -248,10 +201,14 @@ function unlock(seal) {
   });
 }
 
-/** @type {(about: About, options: import("./collection.js").OpenOptions) => Promise<Collection>} */
-async function openCollection({ page }, options) {
+/**
+ * Open what the browser keeps for the page. Of a sealed page it keeps nothing, since it would not be sealed there.
+ * @type {(name: string | null, options: import("./collection.js").OpenOptions) => Promise<Collection>}
+ */
+async function openCollection(name, options) {
+  if (name === null) say("This page is sealed, so what you add is gone when the tab closes: export it before.");
   try {
-    return await Collection.open(`page:${page}`, options);
+    return await Collection.open(name, options);
   } catch (error) {
     if (!(error instanceof StorageUnavailableError)) throw error;
     say(`${error.message}. What you add is gone when the tab closes: export it before.`, true);
@@ -260,16 +217,26 @@ async function openCollection({ page }, options) {
 }
 
 async function main() {
-  const seal = sealOf(), { about, documents, encoder } = await (seal ? unlock(seal) : readPage(null, ""));
+  const seal = sealOf();
+  const { about, documents, encoder } = await (seal ? unlock(seal) : readPage(null, ""));
   const { scopeKeys, settings, dimension } = about;
   const progress = (/** @type {number} */ done) => ($("progress").value = done / Math.max(1, documents.length));
-  const collection = await openCollection(about, { scopeKeys, settings, dimension, encoder, documents, progress });
-  const page = new Page(collection, about, encoder);
+  const collection = await openCollection(seal ? null : `page:${about.page}`, {
+    scopeKeys,
+    settings,
+    dimension,
+    encoder,
+    documents,
+    progress,
+  });
+  const page = new Page(collection, about, encoder, seal !== null);
   Object.assign(globalThis, { bedside: { collection, page } }); // for a console, and for whoever builds on the page
   await page.start();
 }
 
-main().catch((error) => {
-  $("status").textContent = "The page could not be opened.";
-  fail(error);
-}).finally(() => document.body.dataset.state = "ready");
+main()
+  .catch((error) => {
+    $("status").textContent = "The page could not be opened.";
+    fail(error);
+  })
+  .finally(() => (document.body.dataset.state = "ready"));

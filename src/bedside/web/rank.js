@@ -44,7 +44,8 @@ export function rrf(rankings, weights) {
   /** @type {Map<number, number>} */
   const scores = new Map();
   rankings.forEach((rows, i) =>
-    rows.forEach((row, rank) => scores.set(row, (scores.get(row) ?? 0) + weights[i] / (RRF_K + 1 + rank))));
+    rows.forEach((row, rank) => scores.set(row, (scores.get(row) ?? 0) + weights[i] / (RRF_K + 1 + rank))),
+  );
   return scores;
 }
 
@@ -61,8 +62,7 @@ export function mmr(pool, vectorOf, k, diversity) {
   /** @type {Scored[]} */
   const chosen = [];
   while (open.length && chosen.length < k) {
-    const gains = open.map(({ score, closest }) =>
-      (1 - diversity) * score - diversity * (chosen.length ? closest : 0));
+    const gains = open.map(({ score, closest }) => (1 - diversity) * score - diversity * (chosen.length ? closest : 0));
     const [pick] = open.splice(gains.indexOf(gains.reduce((a, b) => Math.max(a, b))), 1);
     chosen.push({ row: pick.row, score: pick.score });
     for (const other of open) other.closest = Math.max(other.closest, dot(other.vector, pick.vector));

@@ -1,12 +1,19 @@
 // What may be stored: every check of a record, made before anything is encoded or written. As bedside/records.py.
-import { DuplicateIdError, InvalidDocumentError, InvalidInputError, InvalidVectorError, ScopeMismatch, ScopeRequired } from "./errors.js";
+import {
+  DuplicateIdError,
+  InvalidDocumentError,
+  InvalidInputError,
+  InvalidVectorError,
+  ScopeMismatch,
+  ScopeRequired,
+} from "./errors.js";
 import { writeJson } from "./json.js";
 import { isBlank } from "./unicode.js";
 
 /** @typedef {Record<string, any>} Metadata JSON values under string keys. */
-/** @typedef {{text: string, metadata?: Metadata, id?: string | null, vector?: ArrayLike<number> | null}} Input A document. */
-/** @typedef {{id: string, text: string, metadata: Metadata, vector: Float32Array | null}} Stored A document that was checked. */
-/** @typedef {{key: string, scope: string, id: string, document: Stored | null}} Entry A record, or that it is removed. */
+/** @typedef {{text: string, metadata?: Metadata, id?: string | null, vector?: ArrayLike<number> | null}} Input */
+/** @typedef {{id: string, text: string, metadata: Metadata, vector: Float32Array | null}} Stored What was checked. */
+/** @typedef {{key: string, scope: string, id: string, document: Stored | null}} Entry A record; null: its removal. */
 
 const MAX_DEPTH = 64;
 
@@ -40,14 +47,17 @@ export function checkDocuments(documents, scopeKeys, scope) {
  * @param {string} where Begins the message of an error.
  */
 export function scopeOf(values, scopeKeys, where) {
-  return writeJson(scopeKeys.map((key) => {
-    if (!Object.hasOwn(values, key)) {
-      throw new ScopeRequired(`${where}: lacks the scope key '${key}'; every record and view must name it`);
-    }
-    const value = values[key];
-    if ((typeof value === "string" && value) || Number.isSafeInteger(value) || typeof value === "bigint") return value;
-    throw new ScopeMismatch(`${where}.${key}: a scope is a string that is not empty, or a whole number`);
-  }));
+  return writeJson(
+    scopeKeys.map((key) => {
+      if (!Object.hasOwn(values, key)) {
+        throw new ScopeRequired(`${where}: lacks the scope key '${key}'; every record and view must name it`);
+      }
+      const value = values[key];
+      if ((typeof value === "string" && value) || Number.isSafeInteger(value) || typeof value === "bigint")
+        return value;
+      throw new ScopeMismatch(`${where}.${key}: a scope is a string that is not empty, or a whole number`);
+    }),
+  );
 }
 
 /**
@@ -109,7 +119,8 @@ function fillIn(metadata, scope, where) {
 
 /** @type {(value: unknown, where: string) => string} */
 export function checkId(value, where) {
-  if (typeof value !== "string" || !value) throw new InvalidDocumentError(`${where}: expected a string that is not empty`);
+  if (typeof value !== "string" || !value)
+    throw new InvalidDocumentError(`${where}: expected a string that is not empty`);
   return checkText(value, where);
 }
 
@@ -131,9 +142,12 @@ function checkJson(value, where, depth) {
   if (typeof value === "bigint" && BigInt.asIntN(64, value) === value) return value;
   if (Array.isArray(value)) return value.map((item, i) => checkJson(item, `${where}[${i}]`, depth + 1));
   if (typeof value === "object" && [Object.prototype, null].includes(Object.getPrototypeOf(value))) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [
-      checkText(key, `${where} (a key)`), checkJson(item, `${where}.${key}`, depth + 1),
-    ]));
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [
+        checkText(key, `${where} (a key)`),
+        checkJson(item, `${where}.${key}`, depth + 1),
+      ]),
+    );
   }
   throw new InvalidDocumentError(
     `${where}: expected a JSON value (string, finite number, whole number of 64 bits, boolean, null, list, object)`,

@@ -1,5 +1,6 @@
-// Snowball's English stemmer ("Porter 2"), from its description at https://snowballstem.org/algorithms/english/stemmer.html
-// as of Snowball 3, which is what bedside/text/tokenizer.py uses. Every rule asks for the longest ending that fits.
+// Snowball's English stemmer ("Porter 2"), from its description at
+// https://snowballstem.org/algorithms/english/stemmer.html as of Snowball 3, which bedside/text/tokenizer.py uses.
+// Every rule asks for the longest ending that fits.
 
 const VOWEL = /[aeiouy]/;
 const SHORT_END = /(?:[^aeiouy][aeiouy][^aeiouywxY]|^[aeiouy][^aeiouy]|^past)$/;
@@ -11,24 +12,68 @@ const KEEPS_ING = /^(?:even|cann|inn|earr|herr|out)$/;
 const KEEPS_EED = /^(?:succ|proc|exc)$/;
 
 /** @type {Map<string, string>} */
-const EXCEPTIONS = new Map(Object.entries({
-  skis: "ski", skies: "sky", idly: "idl", gently: "gentl", ugly: "ugli", early: "earli", only: "onli", singly: "singl",
-  sky: "sky", news: "news", howe: "howe", atlas: "atlas", cosmos: "cosmos", bias: "bias", andes: "andes",
-}));
+const EXCEPTIONS = new Map(
+  Object.entries({
+    skis: "ski",
+    skies: "sky",
+    idly: "idl",
+    gently: "gentl",
+    ugly: "ugli",
+    early: "earli",
+    only: "onli",
+    singly: "singl",
+    sky: "sky",
+    news: "news",
+    howe: "howe",
+    atlas: "atlas",
+    cosmos: "cosmos",
+    bias: "bias",
+    andes: "andes",
+  }),
+);
 /** @type {Record<string, string>} */
 const STEP_2 = {
-  tional: "tion", enci: "ence", anci: "ance", abli: "able", entli: "ent", izer: "ize", ization: "ize", ational: "ate",
-  ation: "ate", ator: "ate", alism: "al", aliti: "al", alli: "al", fulness: "ful", ousli: "ous", ousness: "ous",
-  iveness: "ive", iviti: "ive", biliti: "ble", bli: "ble", ogist: "og", ogi: "og", fulli: "ful", lessli: "less", li: "",
+  tional: "tion",
+  enci: "ence",
+  anci: "ance",
+  abli: "able",
+  entli: "ent",
+  izer: "ize",
+  ization: "ize",
+  ational: "ate",
+  ation: "ate",
+  ator: "ate",
+  alism: "al",
+  aliti: "al",
+  alli: "al",
+  fulness: "ful",
+  ousli: "ous",
+  ousness: "ous",
+  iveness: "ive",
+  iviti: "ive",
+  biliti: "ble",
+  bli: "ble",
+  ogist: "og",
+  ogi: "og",
+  fulli: "ful",
+  lessli: "less",
+  li: "",
 };
 /** @type {Record<string, string>} */
 const STEP_3 = {
-  tional: "tion", ational: "ate", alize: "al", icate: "ic", iciti: "ic", ical: "ic", ful: "", ness: "", ative: "",
+  tional: "tion",
+  ational: "ate",
+  alize: "al",
+  icate: "ic",
+  iciti: "ic",
+  ical: "ic",
+  ful: "",
+  ness: "",
+  ative: "",
 };
-const IN_STEP_2 = endings(Object.keys(STEP_2)), IN_STEP_3 = endings(Object.keys(STEP_3));
-const IN_STEP_4 = endings(
-  "al ance ence er ic able ible ant ement ment ent ism ate iti ous ive ize ion".split(" "),
-);
+const IN_STEP_2 = endings(Object.keys(STEP_2)),
+  IN_STEP_3 = endings(Object.keys(STEP_3));
+const IN_STEP_4 = endings("al ance ence er ic able ible ant ement ment ent ism ate iti ous ive ize ion".split(" "));
 
 /**
  * Reduce an English word to its stem.
@@ -39,8 +84,12 @@ const IN_STEP_4 = endings(
 export function stem(word) {
   const exception = EXCEPTIONS.get(word);
   if (exception !== undefined || word.length < 3) return exception ?? word;
-  const marked = word.replace(/^'/, "").replace(/^y/, "Y").replace(/([aeiouy])y/g, "$1Y");
-  const r1 = regionAfter(marked, 0, marked.match(REGION_PREFIX)?.[0].length), r2 = regionAfter(marked, r1);
+  const marked = word
+    .replace(/^'/, "")
+    .replace(/^y/, "Y")
+    .replace(/([aeiouy])y/g, "$1Y");
+  const r1 = regionAfter(marked, 0, marked.match(REGION_PREFIX)?.[0].length),
+    r2 = regionAfter(marked, r1);
   let stemmed = withoutInflection(withoutPlural(marked.replace(/'(?:s'?)?$/, "")), r1);
   stemmed = stemmed.replace(/(?<=.[^aeiouy])[yY]$/, "i");
   stemmed = step3(step2(stemmed, r1), r1, r2);

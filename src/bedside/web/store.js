@@ -1,13 +1,20 @@
 // What the browser keeps: an ordered list of records and removals in IndexedDB, and what the collection is.
 //
 // Every change is one transaction. It first reads what other tabs have written since, so nobody overwrites what he has
-// not seen; it counts as kept when the browser says so (durability "strict"). A record that is replaced or removed leaves
-// the list at once; a removal stays as a name without text, for the other tabs.
+// not seen; it counts as kept when the browser says so (durability "strict"). A record that is replaced or removed
+// leaves the list at once; a removal stays as a name without text, for the other tabs.
 import { CollectionClosedError, FormatVersionError, StorageUnavailableError, WriteFailedError } from "./errors.js";
 
 /** @typedef {import("./records.js").Entry} Entry */
 /** @typedef {Entry & {n: number}} Kept An entry and its place in the order. */
-/** @typedef {{version: number, scopeKeys: string[], dimension: number | null, encoder: {name: string, fingerprint: string | null} | null}} About */
+/** @typedef {{name: string, fingerprint: string | null}} EncoderName */
+/**
+ * @typedef {object} About What a collection is.
+ * @property {number} version Of the way it is kept.
+ * @property {string[]} scopeKeys
+ * @property {number | null} dimension Of its vectors; null before the first record, 0 where it has none.
+ * @property {EncoderName | null} encoder
+ */
 /**
  * @template T
  * @typedef {{put: Entry[], remove: number[], about?: About, result: T}} Change `remove` names places that are to go.
@@ -15,7 +22,9 @@ import { CollectionClosedError, FormatVersionError, StorageUnavailableError, Wri
 
 /** Of what is kept; a store of a newer one is refused. */
 export const VERSION = 1;
-const ENTRIES = "entries", ABOUT = "about", THE = "collection";
+const ENTRIES = "entries",
+  ABOUT = "about",
+  THE = "collection";
 
 /** One collection in IndexedDB. */
 export class BrowserStore {
@@ -32,8 +41,10 @@ export class BrowserStore {
     this.onchange = () => {};
     this.channel = new BroadcastChannel(`bedside:${name}`);
     this.channel.onmessage = () => this.onchange();
-    database.onversionchange = () => this.close("another tab deletes the collection or has a newer release; reload this one");
-    database.onclose = () => this.close("the browser took the collection away: its data was cleared, or the disk failed");
+    database.onversionchange = () =>
+      this.close("another tab deletes the collection or has a newer release; reload this one");
+    database.onclose = () =>
+      this.close("the browser took the collection away: its data was cleared, or the disk failed");
   }
 
   /**
@@ -49,7 +60,9 @@ export class BrowserStore {
     } catch (error) {
       const { name: kind, message } = /** @type {DOMException} */ (error);
       if (kind === "VersionError") throw new FormatVersionError(`${name}: a newer release of Bedside keeps it here`);
-      throw new StorageUnavailableError(`this window keeps nothing (${kind}: ${message}): a private window, or storage is off`);
+      throw new StorageUnavailableError(
+        `this window keeps nothing (${kind}: ${message}): a private window, or storage is off`,
+      );
     }
   }
 
@@ -76,7 +89,9 @@ export class BrowserStore {
    */
   async change(after, decide) {
     const result = await this.run("readwrite", (transaction, done, fail) => {
-      const about = transaction.objectStore(ABOUT), entries = transaction.objectStore(ENTRIES), known = about.get(THE);
+      const about = transaction.objectStore(ABOUT),
+        entries = transaction.objectStore(ENTRIES),
+        known = about.get(THE);
       const since = entries.getAll(IDBKeyRange.lowerBound(after, true));
       since.onsuccess = () => {
         try {
@@ -111,10 +126,14 @@ export class BrowserStore {
       const transaction = this.database.transaction([ENTRIES, ABOUT], mode, { durability: "strict" });
       transaction.oncomplete = () => resolve(result);
       transaction.onabort = () => reject(thrown ?? writeFailed(transaction.error));
-      work(transaction, (value) => (result = value), (error) => {
-        thrown = error;
-        transaction.abort();
-      });
+      work(
+        transaction,
+        (value) => (result = value),
+        (error) => {
+          thrown = error;
+          transaction.abort();
+        },
+      );
     });
   }
 
@@ -155,7 +174,8 @@ export class MemoryStore {
    * @returns {Promise<T>}
    */
   async change(after, decide) {
-    const { about, entries } = await this.read(after), { put, remove, about: changed, result } = decide(entries, about);
+    const { about, entries } = await this.read(after),
+      { put, remove, about: changed, result } = decide(entries, about);
     this.about = changed ?? about;
     for (const place of remove) this.entries.delete(place);
     for (const entry of put) this.entries.set(++this.last, { ...entry, n: this.last });
@@ -188,5 +208,7 @@ function writeFailed(error) {
   if (error?.name === "QuotaExceededError") {
     return new WriteFailedError("the browser's room for this page is full; nothing of this call was kept");
   }
-  return new WriteFailedError(`the browser stopped the transaction (${error?.name}: ${error?.message}); nothing was kept`);
+  return new WriteFailedError(
+    `the browser stopped the transaction (${error?.name}: ${error?.message}); nothing was kept`,
+  );
 }

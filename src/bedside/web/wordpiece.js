@@ -1,8 +1,9 @@
 // BERT's WordPiece tokenizer, as bedside/encoders/wordpiece.py: text to token ids by greedy longest match.
 import { SPACE, splitAtSpace } from "./unicode.js";
 
+// prettier-ignore
 const CJK =
-  /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;
+  /[㐀-䶿一-鿿\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu;
 const PUNCTUATION = /[!-/:-@[-`{-~\p{P}]/gu;
 const CONTROL = new RegExp(`(?![${SPACE}])[\\p{C}\\ufffd]`, "gu");
 const ACCENTS = /\p{Mn}/gu;
@@ -70,7 +71,8 @@ export class WordPiece {
   words(chunk) {
     let text = chunk.replace(CONTROL, "");
     if (this.stripAccents) text = text.normalize("NFD").replace(ACCENTS, "");
-    if (this.lowercase) text = [...text].map((character) => character.toLowerCase()).join(""); // no rule for a final sigma
+    // By character: toLowerCase has a rule for a final sigma, BERT has not.
+    if (this.lowercase) text = [...text].map((character) => character.toLowerCase()).join("");
     text = text.replace(PUNCTUATION, " $& ");
     return splitAtSpace(this.cjk ? text.replace(CJK, " $& ") : text);
   }
@@ -84,8 +86,9 @@ export class WordPiece {
     if (characters.length > this.longest) return [];
     /** @type {number[]} */
     const found = [];
-    for (let start = 0; start < characters.length; ) {
-      let end = characters.length, id;
+    for (let start = 0; start < characters.length;) {
+      let end = characters.length,
+        id;
       while (end > start && id === undefined) {
         id = this.vocabulary.get((start ? this.prefix : "") + characters.slice(start, end--).join(""));
       }

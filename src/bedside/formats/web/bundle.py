@@ -10,7 +10,7 @@ from importlib import resources
 _IMPORT = re.compile(
     r'^import (?P<names>\w+|\{[^}]*\}) from "(?P<path>[^"]+)"(?: with \{ type: "json" \})?;\n', re.MULTILINE
 )
-_EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) (?P<name>\w+))", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) (?P<name>[\w$]+))", re.MULTILINE)
 _ROOT = "web"
 
 

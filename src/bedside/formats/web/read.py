@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import orjson
 
 from bedside.errors import UnreadableFileError
 from bedside.formats.fields import make, parse
@@ -31,7 +30,7 @@ def read(path: Path) -> Iterator[Document]:
         UnreadableFileError: The page is sealed, or damaged.
     """
     page = path.read_bytes()
-    if orjson.loads(_block(page, b"bedside", path.name))["seal"] is not None:
+    if parse(_block(page, b"bedside", path.name), path.name, "its first block")["seal"] is not None:
         raise UnreadableFileError(path.name, "sealed with a passphrase: open it in a browser and export from there")
     try:
         lines = zlib.decompress(b64decode(_block(page, b"documents", path.name), validate=True), _GZIP).split(b"\n")
