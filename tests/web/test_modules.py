@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -79,3 +80,15 @@ def test_no_list_of_the_tokenizer_stands_twice():
         assert "mmol" not in source
         assert "epsilon" not in source
         assert '"whom"' not in source
+
+
+@pytest.mark.node
+@pytest.mark.skipif(not shutil.which("node"), reason="Node.js is not installed")
+def test_the_code_of_the_documentation_runs(tmp_path):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "browser.md").read_text("utf-8")
+    blocks = re.findall(r"(?<!<!-- not executed -->\n)^```js\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    program = "\n".join(blocks).replace('"bedside-search"', json.dumps((SOURCE / "web" / "index.js").as_uri()))
+    run = ["node", "--no-warnings", "--input-type=module", "--eval", program]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("n2 ")
+    assert '{"id":"n2","text":"Metformin 500mg b.i.d.","metadata":{"section":"PLAN","age":64}}' in done.stdout
