@@ -7,9 +7,9 @@ const TOLERANCE = 1e-6;
 
 /** The first few disagreements of each part, and how many cases there were. */
 export async function check(text, weights, tokenizer) {
-  const task = parseJson(text, "task"),
-    wrong = [],
-    counts = {};
+  const task = parseJson(text, "task");
+  const wrong = [];
+  const counts = {};
   const encoder = new StaticEncoder(weights, tokenizer);
   const report = (part, ...what) => wrong.length < 20 && wrong.push([part, ...what]);
   const same = (part, given, expected, found) => {
@@ -58,13 +58,13 @@ function compare(report, asked, expected, found) {
   const ids = [expected.map(([id]) => id), found.map(({ id }) => id)];
   if (JSON.stringify(ids[0]) !== JSON.stringify(ids[1])) return report("ids", asked, ...ids);
   expected.forEach(([id, score, dense, sparse, parts], i) => {
-    const hit = found[i],
-      close = (a, b) => (a === null ? b === null : Math.abs(a - b) <= TOLERANCE * Math.max(1, Math.abs(a)));
+    const hit = found[i];
+    const close = (a, b) => (a === null ? b === null : Math.abs(a - b) <= TOLERANCE * Math.max(1, Math.abs(a)));
     const scores = close(score, hit.score) && close(dense, hit.dense) && close(sparse, hit.sparse);
     if (!scores) report("score", asked, id, [score, dense, sparse], [hit.score, hit.dense, hit.sparse]);
     if (!parts) return;
-    const { terms } = hit.explanation,
-      same = JSON.stringify(Object.keys(terms)) === JSON.stringify(Object.keys(parts.terms));
+    const { terms } = hit.explanation;
+    const same = JSON.stringify(Object.keys(terms)) === JSON.stringify(Object.keys(parts.terms));
     const all = same && Object.entries(parts.terms).every(([term, part]) => close(part, terms[term]));
     if (!all || !close(parts.dense, hit.explanation.dense) || !close(parts.sparse, hit.explanation.sparse)) {
       report("explanation", asked, id, parts, hit.explanation);

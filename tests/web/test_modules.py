@@ -92,3 +92,12 @@ def test_the_code_of_the_documentation_runs(tmp_path):
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("n2 ")
     assert '{"id":"n2","text":"Metformin 500mg b.i.d.","metadata":{"section":"PLAN","age":64}}' in done.stdout
+
+
+@pytest.mark.node
+@pytest.mark.skipif(not shutil.which("node"), reason="Node.js is not installed")
+def test_the_verbs_hold_what_their_own_tests_say():
+    run = ["node", "--no-warnings", "--test", Path(__file__).with_name("verbs.test.mjs")]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert "# pass 9" in done.stdout

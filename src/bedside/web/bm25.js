@@ -47,22 +47,22 @@ export class SparseIndex {
    * @returns {SparseResult}
    */
   score(terms, visible) {
-    let n = 0,
-      tokens = 0;
+    let n = 0;
+    let tokens = 0;
     this.lengths.forEach((length, row) => {
       n += visible[row];
       tokens += visible[row] * length;
     });
-    const scale = (this.k1 * this.b) / (tokens / Math.max(n, 1) || 1),
-      offset = this.k1 * (1 - this.b);
-    const scores = new Float64Array(this.lengths.length),
-      idfs = new Map();
+    const scale = (this.k1 * this.b) / (tokens / Math.max(n, 1) || 1);
+    const offset = this.k1 * (1 - this.b);
+    const scores = new Float64Array(this.lengths.length);
+    const idfs = new Map();
     /** @type {(idf: number, length: number, count: number) => number} */
     const part = (idf, length, count) => idf * (count / (length * scale + offset + count));
     let bound = 0;
     for (const [term, times] of tally(terms)) {
-      const list = this.postings.get(term),
-        df = list ? list.rows.reduce((sum, row) => sum + visible[row], 0) : 0;
+      const list = this.postings.get(term);
+      const df = list ? list.rows.reduce((sum, row) => sum + visible[row], 0) : 0;
       if (!list || !df) continue;
       const idf = times * Math.log1p((n - df + 0.5) / (df + 0.5));
       idfs.set(term, idf);
@@ -78,8 +78,8 @@ export class SparseIndex {
       /** @type {Record<string, number>} */
       const parts = {};
       for (const [term, idf] of idfs) {
-        const list = /** @type {{rows: number[], counts: number[]}} */ (this.postings.get(term)),
-          i = list.rows.indexOf(row);
+        const list = /** @type {{rows: number[], counts: number[]}} */ (this.postings.get(term));
+        const i = list.rows.indexOf(row);
         if (i >= 0) parts[term] = part(idf, this.lengths[row], list.counts[i]);
       }
       return parts;

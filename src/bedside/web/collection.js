@@ -40,7 +40,7 @@ export class Collection extends Records {
       encoder = null,
       settings = {},
       documents = [],
-      dimension = null,
+      dimension = documents.length ? (encoder?.dimension ?? 0) : null,
       progress = () => {},
     } = options;
     const store = name === null ? new MemoryStore() : await BrowserStore.open(name);
@@ -77,8 +77,8 @@ export class Collection extends Records {
    * @returns {Records}
    */
   scoped(scope) {
-    const { scopeKeys } = this.#core.about,
-      unknown = Object.keys(scope).find((key) => !scopeKeys.includes(key));
+    const { scopeKeys } = this.#core.about;
+    const unknown = Object.keys(scope).find((key) => !scopeKeys.includes(key));
     if (unknown !== undefined) {
       throw new ScopeMismatch(
         `scope: '${unknown}' is not a scope key of this collection; its scope keys: ${scopeKeys.join(", ") || "none"}`,

@@ -50,8 +50,8 @@ export class Core {
         await pause();
         until = performance.now() + SLICE;
       }
-      const scope = scopeOf(document.metadata, this.about.scopeKeys, `documents[${i}].metadata`),
-        { id } = document;
+      const scope = scopeOf(document.metadata, this.about.scopeKeys, `documents[${i}].metadata`);
+      const { id } = document;
       this.rows.apply({ key: keyOfRecord(scope, id), scope, id, document });
     }
     progress(documents.length);
@@ -118,9 +118,9 @@ export class Core {
    * @returns {About | undefined}
    */
   settled(put) {
-    const { about, encoder } = this,
-      known = about.dimension,
-      made = known === 0 ? 0 : (encoder?.dimension ?? 0);
+    const { about, encoder } = this;
+    const known = about.dimension;
+    const made = known === 0 ? 0 : (encoder?.dimension ?? 0);
     const found = new Set(put.flatMap(({ document }) => (document ? [document.vector?.length ?? made] : [])));
     if (!found.size) return undefined;
     if (found.has(0) && (known || (known === null && found.size > 1))) {
@@ -183,6 +183,11 @@ function checkAbout(about, asked, encoder) {
   if (about.encoder && about.encoder.fingerprint !== (encoder?.fingerprint ?? null)) {
     throw new EncoderMismatch(
       `the collection was written with ${about.encoder.name} of another fingerprint; open it with that`,
+    );
+  }
+  if (about.dimension && encoder && encoder.dimension !== about.dimension) {
+    throw new EncoderMismatch(
+      `the collection holds vectors of dimension ${about.dimension}, ${encoder.name} makes ${encoder.dimension}`,
     );
   }
   return about;

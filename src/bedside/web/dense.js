@@ -37,9 +37,9 @@ export class DenseIndex {
    * @returns {Float64Array} In [-1, 1].
    */
   cosines(query) {
-    const { dimension, values } = this,
-      wanted = unit(query),
-      found = new Float64Array(this.rows);
+    const { dimension, values } = this;
+    const wanted = unit(query);
+    const found = new Float64Array(this.rows);
     for (let row = 0, at = 0; row < this.rows; row++) {
       let sum = 0;
       for (let i = 0; i < dimension; i++, at++) sum += values[at] * wanted[i];
@@ -54,8 +54,8 @@ export class DenseIndex {
  * @param {ArrayLike<number>} vector
  */
 function unit(vector) {
-  const length = Math.sqrt(dot(vector, vector)) || 1,
-    scaled = new Float64Array(vector.length);
+  const length = Math.sqrt(dot(vector, vector)) || 1;
+  const scaled = new Float64Array(vector.length);
   for (let i = 0; i < scaled.length; i++) scaled[i] = vector[i] / length;
   return scaled;
 }

@@ -7,10 +7,10 @@ import { casefold, compareStrings } from "./unicode.js";
 /** @typedef {(key: unknown) => boolean} Test Judges a key, see `keyOf`. */
 
 /** Stand for the values that are neither strings, numbers, booleans nor null. */
-const EMPTY_LIST = Symbol("[]"),
-  LIST = Symbol("[...]"),
-  EMPTY_OBJECT = Symbol("{}"),
-  OBJECT = Symbol("{...}");
+const EMPTY_LIST = Symbol("[]");
+const LIST = Symbol("[...]");
+const EMPTY_OBJECT = Symbol("{}");
+const OBJECT = Symbol("{...}");
 const EMPTY = new Set(["", null, EMPTY_LIST, EMPTY_OBJECT]);
 const WORDS = /[\p{L}\p{N}_]+/gu;
 
@@ -44,8 +44,8 @@ export function fields(metadata) {
  */
 function collect(node, prefix, found) {
   for (const key of Object.keys(node).sort((a, b) => b.length - a.length)) {
-    const value = node[key],
-      path = prefix + key;
+    const value = node[key];
+    const path = prefix + key;
     if (!found.has(path)) found.set(path, value);
     if (value !== null && typeof value === "object" && !Array.isArray(value)) collect(value, `${path}.`, found);
   }
@@ -139,8 +139,8 @@ export function phrase(operand) {
  * @returns {(text: string) => boolean}
  */
 export function like(pattern) {
-  const [first, ...rest] = pieces(pattern),
-    last = rest.pop();
+  const [first, ...rest] = pieces(pattern);
+  const last = rest.pop();
   return (text) => {
     const characters = [...text];
     if (!fits(first, characters, 0)) return false;

@@ -69,8 +69,8 @@ function operators(path, operand, where, depth) {
 
 /** @type {(path: string, op: string, operand: any, where: string, depth: number) => Node} */
 function operator(path, op, operand, where, depth) {
-  const build = OPERATORS.get(op),
-    there = `${where}.${op}`;
+  const build = OPERATORS.get(op);
+  const there = `${where}.${op}`;
   if (op === "$not") return { op: "$not", child: operators(path, operand, there, depth + 1) };
   if (build) return build(path, operand, there);
   if (op.startsWith("$")) {
@@ -178,8 +178,7 @@ function refuse(where, expected, value) {
 function kind(value) {
   if (value === null || value === undefined) return "NoneType";
   if (Array.isArray(value)) return "list";
-  if (typeof value === "number")
-    return Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63 ? "int" : "float";
+  if (typeof value === "number") return Number.isSafeInteger(value) ? "int" : "float";
   return (
     { string: "str", boolean: "bool", bigint: "int", object: "dict" }[/** @type {string} */ (typeof value)] ??
     typeof value

@@ -56,8 +56,8 @@ export class Rows {
    * @returns {number} How many rows are still without.
    */
   addVectors(dimension, vectorOf, until) {
-    const { documents } = this,
-      dense = (this.dense ??= new DenseIndex(dimension));
+    const { documents } = this;
+    const dense = (this.dense ??= new DenseIndex(dimension));
     while (dense.rows < documents.length && performance.now() < until) {
       const document = documents[dense.rows];
       dense.add(document ? vectorOf(document) : new Float32Array(dimension)); // what is gone is never asked for
@@ -82,8 +82,8 @@ export class Rows {
    * @returns {Candidates}
    */
   candidates(scope, node, ids = null) {
-    const { documents } = this,
-      visible = new Uint8Array(documents.length);
+    const { documents } = this;
+    const visible = new Uint8Array(documents.length);
     documents.forEach((document, row) => {
       visible[row] = document && this.scopes[row] === scope ? 1 : 0;
     });

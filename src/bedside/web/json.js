@@ -59,13 +59,13 @@ function parseExactly(text) {
 }
 
 /**
- * A number where it is exact, else a BigInt; beyond 64 bits a float, as in Python's records.
+ * A number below 2**53, where whole numbers are exact, then a BigInt; beyond 64 bits a float, as in Python's records.
  * @param {bigint} whole
  * @param {string} literal
  */
 function exactNumber(whole, literal) {
   const number = Number(literal);
-  return BigInt.asIntN(64, whole) !== whole || BigInt(number) === whole ? number : whole;
+  return BigInt.asIntN(64, whole) !== whole || Number.isSafeInteger(number) ? number : whole;
 }
 
 /**
@@ -75,6 +75,8 @@ function exactNumber(whole, literal) {
  */
 export function writeJson(value) {
   if (typeof value === "bigint") return value.toString();
+  // The shortest digits of a large number, such as 1152921504606847000 for 2**60, are those of another whole number.
+  if (Number.isInteger(value) && Math.abs(value) < 2 ** 63) return BigInt(value).toString();
   if (Array.isArray(value)) return `[${value.map(writeJson).join(",")}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   return `{${Object.entries(value)

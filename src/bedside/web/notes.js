@@ -5,8 +5,8 @@ import { readLines } from "./exchange.js";
 /** @typedef {import("./records.js").Input} Input */
 /** @typedef {{text: string, section: string | null}} Passage */
 
-const LARGEST_FILE = 1 << 26,
-  LONGEST = 1200; // bytes; characters of a passage
+const LARGEST_FILE = 1 << 26; // bytes
+const LONGEST = 1200; // characters of a passage
 const HEADING =
   /^(?:#{1,6}\s+(?<mark>.{1,80})|(?<line>[A-Z][A-Za-z0-9 /&,()-]{1,60}):|(?<caps>[A-Z][A-Z0-9 /&,()-]{2,60}))$/;
 const INLINE_HEADING = /^(?<line>[A-Z][A-Z /&-]{1,40}):\s+(?=\S)/;
@@ -56,8 +56,8 @@ export function passages(text) {
     lines = [];
   };
   for (const line of text.split(/\r\n?|\n/)) {
-    const heading = line.trim().match(HEADING)?.groups,
-      inline = heading ? null : line.trim().match(INLINE_HEADING);
+    const heading = line.trim().match(HEADING)?.groups;
+    const inline = heading ? null : line.trim().match(INLINE_HEADING);
     if (heading || inline || !line.trim()) close();
     if (heading) section = (heading.mark ?? heading.line ?? heading.caps).trim();
     else if (inline) section = /** @type {Record<string, string>} */ (inline.groups).line;

@@ -90,16 +90,16 @@ async function gunzip(bytes) {
 
 /** @param {string} text */
 function fromBase64(text) {
-  const binary = atob(text),
-    bytes = new Uint8Array(binary.length);
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
   return bytes;
 }
 
 /** @param {string} id */
 function block(id) {
-  const element = document.getElementById(id),
-    text = element?.textContent ?? "";
+  const element = document.getElementById(id);
+  const text = element?.textContent ?? "";
   element?.remove(); // the text of 10 MB is not needed twice
   return text;
 }

@@ -4,10 +4,10 @@ import { h } from "./page-hits.js";
 
 /** @typedef {import("./verbs.js").Records} Records */
 
-const KEYS = 6,
-  VALUES = 120,
-  SHOWN = 8,
-  LOOKED_AT = 500;
+const KEYS = 6;
+const VALUES = 120;
+const SHOWN = 8;
+const LOOKED_AT = 500;
 const USELESS = /(?:^|\.)(?:start|end|source_hash|id|text)$/;
 const FIRST = ["section", "type", "source", "date", "source_id", "author"];
 
@@ -51,8 +51,8 @@ export class PageFacets {
       }
     }
     this.hasSources = times.has("source_id");
-    const scope = Object.keys(records.scope ?? {}),
-      found = [];
+    const scope = Object.keys(records.scope ?? {});
+    const found = [];
     for (const key of [...times.keys()].filter((key) => !scope.includes(key))) {
       const values = await records.facets(key);
       if (values.length > 1 && values.length <= VALUES)

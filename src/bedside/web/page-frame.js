@@ -13,8 +13,8 @@ export const $ = (id) => document.getElementById(id);
  * @param {boolean} sealed
  */
 export function describe(about, sealed) {
-  const { created, count, scopes, scopeKeys, filter, encoder, otherEncoder } = about,
-    day = created.slice(0, 10);
+  const { created, count, scopes, scopeKeys, filter, encoder, otherEncoder } = about;
+  const day = created.slice(0, 10);
   const whose = scopes.length === 1 ? `, ${scopeName(scopes[0])}` : scopes.length ? `, ${scopes.length} scopes` : "";
   $("copy").textContent =
     `A copy of ${count.toLocaleString("en")} passages${whose}, made on ${day}. ` +
@@ -51,8 +51,8 @@ const scopeName = (scope) =>
 export function listenToKeys() {
   document.addEventListener("keydown", (event) => {
     const hits = [.../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".hit"))];
-    const target = /** @type {HTMLElement} */ (event.target),
-      at = hits.findIndex((hit) => hit.contains(target));
+    const target = /** @type {HTMLElement} */ (event.target);
+    const at = hits.findIndex((hit) => hit.contains(target));
     const typing = target.matches("input:not([type=radio], [type=checkbox]), select");
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.key === "/" && !typing) $("query").select();

@@ -34,8 +34,8 @@ export function h(tag, properties = {}, ...children) {
  * @param {{encoder: Encoder | null, query: string, onRemove: (() => void) | null}} context
  */
 export function renderHit(hit, place, { encoder, query, onRemove }) {
-  const terms = hit.explanation?.terms ?? {},
-    whole = sentences(hit.text.trim());
+  const terms = hit.explanation?.terms ?? {};
+  const whole = sentences(hit.text.trim());
   const best = query ? bestSentence(whole, terms, encoder, query) : -1;
   const text = h("p", { className: "text", dir: "auto" });
   const isLong = hit.text.length > LONG;
@@ -115,9 +115,9 @@ export function bestSentence(whole, terms, encoder, query) {
  * @returns {(Node | string)[]}
  */
 function marked(whole, best, terms, room) {
-  let first = Math.max(0, best),
-    last = first,
-    length = whole[first]?.length ?? 0;
+  let first = Math.max(0, best);
+  let last = first;
+  let length = whole[first]?.length ?? 0;
   for (let grown = true; grown;) {
     grown = false;
     for (const next of [last + 1, first - 1]) {

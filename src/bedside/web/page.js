@@ -10,8 +10,8 @@ import { readFile } from "./notes.js";
 /** @typedef {import("./page-data.js").About} About */
 /** @typedef {import("./verbs.js").Records} Records */
 
-const PAGE_SIZE = 20,
-  WAIT = 60; // hits; milliseconds after a key
+const PAGE_SIZE = 20;
+const WAIT = 60; // hits; milliseconds after a key
 
 /** One page over one collection. */
 class Page {
@@ -46,8 +46,8 @@ class Page {
 
   /** Encode the passages while people read or type; a search by words need not wait for it. */
   async prepare() {
-    const { count } = this.about,
-      bar = $("progress");
+    const { count } = this.about;
+    const bar = $("progress");
     await this.collection.prepare((missing) => {
       bar.hidden = false;
       bar.ariaLabel = "Preparing the comparison of meaning";
@@ -89,16 +89,16 @@ class Page {
 
   /** @param {number} [shown] */
   async search(shown = PAGE_SIZE) {
-    const asked = ++this.asked,
-      query = $("query").value.trim(),
-      started = performance.now(),
-      { filter } = this.facets;
+    const asked = ++this.asked;
+    const query = $("query").value.trim();
+    const started = performance.now();
+    const { filter } = this.facets;
     const mode = /** @type {any} */ (document.querySelector("#mode input:checked")).value;
     try {
       const options = { mode, filter, topK: shown, explain: true, groupBy: $("each").checked ? "source_id" : null };
       const hits = query ? await this.records.search(query, options) : await this.browse(shown);
-      const took = performance.now() - started,
-        count = await this.records.count(filter);
+      const took = performance.now() - started;
+      const count = await this.records.count(filter);
       if (asked !== this.asked) return;
       this.shown = shown;
       this.show(hits, query);
@@ -164,8 +164,8 @@ class Page {
   }
 
   async export() {
-    const blob = new Blob([await this.records.export()], { type: "application/jsonl" }),
-      url = URL.createObjectURL(blob);
+    const blob = new Blob([await this.records.export()], { type: "application/jsonl" });
+    const url = URL.createObjectURL(blob);
     h("a", { href: url, download: `${document.title.replace(/[^\p{L}\p{N}]+/gu, "-")}.jsonl` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
   }

@@ -117,8 +117,14 @@ function fillIn(metadata, scope, where) {
   }
 }
 
+/** @type {(ids: unknown) => string[]} */
+export function checkIds(ids) {
+  if (!Array.isArray(ids)) throw new InvalidInputError("ids: expected a list of strings");
+  return ids.map((id, i) => checkId(id, `ids[${i}]`));
+}
+
 /** @type {(value: unknown, where: string) => string} */
-export function checkId(value, where) {
+function checkId(value, where) {
   if (typeof value !== "string" || !value)
     throw new InvalidDocumentError(`${where}: expected a string that is not empty`);
   return checkText(value, where);

@@ -26,8 +26,8 @@ import { DEFAULT_ALPHA, RRF_K, best, mmr, rrf } from "./rank.js";
 /** @typedef {{cosines: Float64Array | null, sparse: SparseResult | null}} Question */
 /** @typedef {Required<Options> & {mode: Mode, fetchK: number, depth: number, pool: number, weight: number}} Plan */
 
-const MODES = ["hybrid", "dense", "sparse"],
-  FUSIONS = ["weighted", "rrf"];
+const MODES = ["hybrid", "dense", "sparse"];
+const FUSIONS = ["weighted", "rrf"];
 
 /**
  * Check the options of a search.
@@ -38,8 +38,8 @@ const MODES = ["hybrid", "dense", "sparse"],
  */
 export function makePlan(options, natural) {
   const { topK = 10, offset = 0, alpha = null, fusion = "weighted", minScore = null, diversity = null } = options;
-  const { groupBy = null, explain = false } = options,
-    fetchK = options.fetchK ?? 100;
+  const { groupBy = null, explain = false } = options;
+  const fetchK = options.fetchK ?? 100;
   let mode = options.mode ?? natural;
   checkChoice("mode", mode, MODES);
   checkChoice("fusion", fusion, FUSIONS);
@@ -54,8 +54,8 @@ export function makePlan(options, natural) {
   }
   if (mode === "hybrid" && alpha === 1) mode = "dense";
   if (mode === "hybrid" && alpha === 0) mode = "sparse";
-  const depth = topK + offset,
-    pool = diversity === null ? depth : Math.max(depth, fetchK);
+  const depth = topK + offset;
+  const pool = diversity === null ? depth : Math.max(depth, fetchK);
   const weight = alpha ?? DEFAULT_ALPHA;
   return { mode, topK, offset, alpha, fusion, fetchK, minScore, diversity, groupBy, explain, depth, pool, weight };
 }
@@ -91,9 +91,9 @@ export function rank(plan, rows, candidates, question) {
 /** @type {(plan: Plan, rows: Rows, candidates: Candidates, question: Question) => Ranked[]} */
 function answer(plan, rows, candidates, question) {
   let pool = scored(plan, candidates, question);
-  const { minScore, diversity, offset, depth } = plan,
-    { cosines, sparse } = question,
-    { dense } = rows;
+  const { minScore, diversity, offset, depth } = plan;
+  const { cosines, sparse } = question;
+  const { dense } = rows;
   if (minScore !== null) pool = pool.filter(({ score }) => score >= minScore);
   if (diversity !== null && pool.length) {
     if (!dense) {
@@ -110,8 +110,8 @@ function answer(plan, rows, candidates, question) {
 
 /** @type {(plan: Plan, candidates: Candidates, question: Question) => import("./rank.js").Scored[]} */
 function scored(plan, candidates, question) {
-  const { cosines, sparse } = question,
-    { weight, pool, mode } = plan;
+  const { cosines, sparse } = question;
+  const { weight, pool, mode } = plan;
   if (mode === "sparse" || !cosines) return topSparse(candidates, sparse, pool);
   if (mode === "dense") return best(allowedRows(candidates), (row) => cosines[row], pool);
   if (plan.fusion === "rrf") {
@@ -158,23 +158,23 @@ function* allowedRows({ allowed }) {
 
 /** @type {(plan: Plan, hit: Omit<Ranked, "parts">, sparse: SparseResult | null, halves: number[][]) => Parts} */
 function partsOf(plan, hit, sparse, halves) {
-  const cosine = hit.dense ?? 0,
-    bm25 = hit.sparse ?? 0,
-    terms = sparse ? sparse.explain(hit.row) : {};
+  const cosine = hit.dense ?? 0;
+  const bm25 = hit.sparse ?? 0;
+  const terms = sparse ? sparse.explain(hit.row) : {};
   if (plan.mode === "dense") return { dense: hit.score, sparse: 0, terms: {}, formula: `cosine ${cosine.toFixed(6)}` };
   if (plan.mode === "sparse" || hit.dense === null) {
     return { dense: 0, sparse: hit.score, terms, formula: `bm25 ${bm25.toFixed(6)}` };
   }
   if (plan.fusion === "rrf") {
-    const places = halves.map((half) => half.indexOf(hit.row) + 1),
-      weights = rrfWeights(plan);
+    const places = halves.map((half) => half.indexOf(hit.row) + 1);
+    const weights = rrfWeights(plan);
     const [dense, words] = places.map((place, i) => (place ? weights[i] / (RRF_K + place) : 0));
     const [a, b] = places.map((place) => place || "None");
     return { dense, sparse: words, terms, formula: `rrf of dense rank ${a} and sparse rank ${b}, k ${RRF_K}` };
   }
-  const { weight } = plan,
-    bound = sparse?.bound ?? 0,
-    share = bound ? ((1 - weight) * bm25) / bound : 0;
+  const { weight } = plan;
+  const bound = sparse?.bound ?? 0;
+  const share = bound ? ((1 - weight) * bm25) / bound : 0;
   const [alpha, rest] = [weight, 1 - weight].map((value) => Number(value.toPrecision(6)));
   const words = `${rest} * bm25 ${bm25.toFixed(6)} / bound ${bound.toFixed(6)}`;
   const formula = `${alpha} * cosine ${cosine.toFixed(6)} + ${words}`;

@@ -52,8 +52,8 @@ export class StaticEncoder {
    * @param {number} id
    */
   row(id) {
-    const { values } = this.table,
-      start = (this.mapping ? this.mapping[id] : id) * this.dimension;
+    const { values } = this.table;
+    const start = (this.mapping ? this.mapping[id] : id) * this.dimension;
     const factor = this.factors ? this.factors[id] : 1;
     const row = new Float32Array(this.dimension);
     for (let i = 0; i < row.length; i++) row[i] = values[start + i] * factor;
@@ -62,8 +62,8 @@ export class StaticEncoder {
 
   /** @param {string} text */
   unknown(text) {
-    const { unknown, vocabulary } = this.tokenizer,
-      id = unknown === null ? undefined : vocabulary.get(unknown);
+    const { unknown, vocabulary } = this.tokenizer;
+    const id = unknown === null ? undefined : vocabulary.get(unknown);
     if (!this.tokenizer.hasWords(text)) throw new InvalidInputError("nothing to encode, the text has no token");
     if (id === undefined) throw new InvalidInputError("no word is known and the vocabulary has no unknown token");
     return id;
@@ -77,8 +77,8 @@ export class StaticEncoder {
  * @see https://huggingface.co/docs/safetensors
  */
 function readTensors(buffer) {
-  const size = Number(new DataView(buffer).getBigUint64(0, true)),
-    start = 8 + size;
+  const size = Number(new DataView(buffer).getBigUint64(0, true));
+  const start = 8 + size;
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, size)));
   delete header.__metadata__;
   return Object.fromEntries(

@@ -71,8 +71,8 @@ const STEP_3 = {
   ness: "",
   ative: "",
 };
-const IN_STEP_2 = endings(Object.keys(STEP_2)),
-  IN_STEP_3 = endings(Object.keys(STEP_3));
+const IN_STEP_2 = endings(Object.keys(STEP_2));
+const IN_STEP_3 = endings(Object.keys(STEP_3));
 const IN_STEP_4 = endings("al ance ence er ic able ible ant ement ment ent ism ate iti ous ive ize ion".split(" "));
 
 /**
@@ -88,8 +88,8 @@ export function stem(word) {
     .replace(/^'/, "")
     .replace(/^y/, "Y")
     .replace(/([aeiouy])y/g, "$1Y");
-  const r1 = regionAfter(marked, 0, marked.match(REGION_PREFIX)?.[0].length),
-    r2 = regionAfter(marked, r1);
+  const r1 = regionAfter(marked, 0, marked.match(REGION_PREFIX)?.[0].length);
+  const r2 = regionAfter(marked, r1);
   let stemmed = withoutInflection(withoutPlural(marked.replace(/'(?:s'?)?$/, "")), r1);
   stemmed = stemmed.replace(/(?<=.[^aeiouy])[yY]$/, "i");
   stemmed = step3(step2(stemmed, r1), r1, r2);

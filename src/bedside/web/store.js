@@ -22,9 +22,9 @@ import { CollectionClosedError, FormatVersionError, StorageUnavailableError, Wri
 
 /** Of what is kept; a store of a newer one is refused. */
 export const VERSION = 1;
-const ENTRIES = "entries",
-  ABOUT = "about",
-  THE = "collection";
+const ENTRIES = "entries";
+const ABOUT = "about";
+const THE = "collection";
 
 /** One collection in IndexedDB. */
 export class BrowserStore {
@@ -89,9 +89,9 @@ export class BrowserStore {
    */
   async change(after, decide) {
     const result = await this.run("readwrite", (transaction, done, fail) => {
-      const about = transaction.objectStore(ABOUT),
-        entries = transaction.objectStore(ENTRIES),
-        known = about.get(THE);
+      const about = transaction.objectStore(ABOUT);
+      const entries = transaction.objectStore(ENTRIES);
+      const known = about.get(THE);
       const since = entries.getAll(IDBKeyRange.lowerBound(after, true));
       since.onsuccess = () => {
         try {
@@ -174,8 +174,8 @@ export class MemoryStore {
    * @returns {Promise<T>}
    */
   async change(after, decide) {
-    const { about, entries } = await this.read(after),
-      { put, remove, about: changed, result } = decide(entries, about);
+    const { about, entries } = await this.read(after);
+    const { put, remove, about: changed, result } = decide(entries, about);
     this.about = changed ?? about;
     for (const place of remove) this.entries.delete(place);
     for (const entry of put) this.entries.set(++this.last, { ...entry, n: this.last });

@@ -4,17 +4,17 @@ import { fold } from "./fold.js";
 import { stem } from "./stemmer.js";
 import { splitAtSpace } from "./unicode.js";
 
-const MEMO_SIZE = 1 << 17,
-  MEMO_LENGTH = 48,
-  STEM_LENGTH = 48;
+const MEMO_SIZE = 1 << 17;
+const MEMO_LENGTH = 48;
+const STEM_LENGTH = 48;
 // Python's [^\W_], \d, [^\W\d_] and \w.
-const W = "[\\p{L}\\p{N}]",
-  D = "\\p{Nd}",
-  NO_DIGIT = "[\\p{L}\\p{Nl}\\p{No}]",
-  WORD = "[\\p{L}\\p{N}_]";
+const W = "[\\p{L}\\p{N}]";
+const D = "\\p{Nd}";
+const NO_DIGIT = "[\\p{L}\\p{Nl}\\p{No}]";
+const WORD = "[\\p{L}\\p{N}_]";
 const NUM = `${D}+(?:\\.${D}+)*`;
-const NO_WORD_AFTER = `(?!${W})`,
-  EDGE = `(?:(?<=${WORD})(?!${WORD})|(?<!${WORD})(?=${WORD}))`;
+const NO_WORD_AFTER = `(?!${W})`;
+const EDGE = `(?:(?<=${WORD})(?!${WORD})|(?<!${WORD})(?=${WORD}))`;
 /** Python's `str.isdigit`: decimal digits and the digits that folding leaves as they are. */
 const DIGIT = new RegExp(
   `^[${D}\\u1369-\\u1371\\u19da\\u24f5-\\u24fd\\u24ff\\u2776-\\u277e\\u2780-\\u2788\\u278a-\\u2792` +
@@ -53,12 +53,12 @@ const SHORT_CODE = new RegExp(`^([a-z]{1,3})-${D}{1,3}[a-z]?$`, "u");
 const LOINC = new RegExp(`^${D}{3,}-${D}$`, "u");
 const DROPPED_HYPHEN = new RegExp(`(?<!${D})-|-(?!${D})`, "gu");
 const AMOUNT = new RegExp(`^(${D}+)([a-z]+)$`, "u");
-const ALL_DIGITS = new RegExp(`^${D}+$`, "u"),
-  ALL_LETTERS = new RegExp("^\\p{L}+$", "u");
+const ALL_DIGITS = new RegExp(`^${D}+$`, "u");
+const ALL_LETTERS = new RegExp("^\\p{L}+$", "u");
 const ASCII_LETTERS = /^[a-zA-Z]+$/;
 
-const STOP_WORDS = new Set(lexicon.stop_words),
-  UNITS = new Set(lexicon.units);
+const STOP_WORDS = new Set(lexicon.stop_words);
+const UNITS = new Set(lexicon.units);
 /** @type {Map<string, string[]>} */
 const ALIASES = new Map(Object.entries(lexicon.aliases));
 
@@ -144,11 +144,11 @@ export class ClinicalTokenizer {
 
   /** @param {string} compound */
   compound(compound) {
-    const whole = compound.replace(DROPPED_HYPHEN, ""),
-      code = compound.match(SHORT_CODE);
+    const whole = compound.replace(DROPPED_HYPHEN, "");
+    const code = compound.match(SHORT_CODE);
     if (code) return [whole, ...(code[1].length > 1 ? this.word(code[1]) : [])];
-    const parts = compound.split("-").flatMap((part) => this.part(part)),
-      amount = whole.match(AMOUNT);
+    const parts = compound.split("-").flatMap((part) => this.part(part));
+    const amount = whole.match(AMOUNT);
     return amount && isUnit(amount[1], amount[2]) ? parts : [...this.word(whole), ...parts];
   }
 

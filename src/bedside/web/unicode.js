@@ -2,8 +2,8 @@
 
 /** Python's `str.isspace`, inside of a character class; JavaScript's `\s` has U+FEFF and lacks U+001C to U+001F. */
 export const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-const RUN_OF_SPACE = new RegExp(`[${SPACE}]+`, "u"),
-  RUN_OF_ASCII_SPACE = /[\t-\r\x1c-\x20]+/;
+const RUN_OF_SPACE = new RegExp(`[${SPACE}]+`, "u");
+const RUN_OF_ASCII_SPACE = /[\t-\r\x1c-\x20]+/;
 const BLANK = new RegExp(`^[${SPACE}]*$`, "u");
 const ASCII = /^[\0-\x7f]*$/;
 const CHEROKEE = /[\u13a0-\u13fd\uab70-\uabbf]/;
@@ -61,8 +61,8 @@ function foldCharacter(character) {
 export function compareStrings(a, b) {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {
-    const x = a.charCodeAt(i),
-      y = b.charCodeAt(i);
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
     if (x !== y) return rank(x) - rank(y);
   }
   return a.length - b.length;

@@ -2,7 +2,7 @@
 import { InvalidInputError, ScopeRequired } from "./errors.js";
 import { readLines, toLine } from "./exchange.js";
 import { parseFilter } from "./filters.js";
-import { checkCount, checkDocuments, checkId, checkVector, keyOfRecord, scopeOf } from "./records.js";
+import { checkCount, checkDocuments, checkIds, checkVector, keyOfRecord, scopeOf } from "./records.js";
 import { makePlan, rank } from "./search.js";
 import { isBlank } from "./unicode.js";
 
@@ -38,8 +38,8 @@ export class Records {
    * @throws {InvalidInputError} A document cannot be stored; nothing was changed.
    */
   async add(documents, { replacing = null } = {}) {
-    const core = this.#core,
-      put = checkDocuments(documents, core.about.scopeKeys, this.scope);
+    const core = this.#core;
+    const put = checkDocuments(documents, core.about.scopeKeys, this.scope);
     const chosen = replacing === null ? () => [] : this.#select("add", undefined, replacing);
     await core.refresh();
     core.checkTexts(put);
@@ -52,20 +52,20 @@ export class Records {
 
   /**
    * Return documents: by id in the order asked, else in insertion order.
-   * @param {{ids?: string[], filter?: any, limit?: number, offset?: number, includeVectors?: boolean}} selection
+   * @param {{ids?: string[], filter?: any, limit?: number, offset?: number, includeVectors?: boolean}} [selection]
    * @returns {Promise<(Omit<Stored, "vector"> & {vector?: ArrayLike<number> | null})[]>}
    */
-  async get({ ids, filter, limit, offset = 0, includeVectors = false }) {
-    const core = this.#core,
-      chosen = this.#select("get", ids, filter);
+  async get({ ids, filter, limit, offset = 0, includeVectors = false } = {}) {
+    const core = this.#core;
+    const chosen = this.#select("get", ids, filter);
     checkCount("offset", offset);
     if (limit !== undefined) checkCount("limit", limit);
     await core.refresh();
     return chosen()
       .slice(offset, limit === undefined ? undefined : offset + limit)
       .map((row) => {
-        const document = /** @type {Stored} */ (core.rows.documents[row]),
-          { id, text, metadata } = document;
+        const document = /** @type {Stored} */ (core.rows.documents[row]);
+        const { id, text, metadata } = document;
         const copy = { id, text, metadata: structuredClone(metadata) };
         return includeVectors && core.about.dimension ? { ...copy, vector: core.vectorOf(document) } : copy;
       });
@@ -73,10 +73,10 @@ export class Records {
 
   /**
    * Remove documents by id, by filter, or what satisfies both, as one transaction.
-   * @param {{ids?: string[], filter?: any}} selection `filter: {}` is everything.
+   * @param {{ids?: string[], filter?: any}} [selection] `filter: {}` is everything.
    * @returns {Promise<number>} How many there were.
    */
-  async delete({ ids, filter }) {
+  async delete({ ids, filter } = {}) {
     const chosen = this.#select("delete", ids, filter);
     return this.#core.write(() => {
       const put = this.#removals(chosen());
@@ -113,17 +113,17 @@ export class Records {
    * @throws {InvalidInputError} An option is out of its range, or the mode needs what was not given or is not stored.
    */
   async search(query, options = {}) {
-    const core = this.#core,
-      { filter, ids, vector } = options,
-      scope = this.#name();
+    const core = this.#core;
+    const { filter, ids, vector } = options;
+    const scope = this.#name();
     if (query !== null && (typeof query !== "string" || isBlank(query))) {
       throw new InvalidInputError("query: expected a text that is not empty, or null beside vector");
     }
-    const node = parseFilter(filter),
-      named = ids?.map((id, i) => checkId(id, `ids[${i}]`)) ?? null;
+    const node = parseFilter(filter);
+    const named = ids === undefined ? null : checkIds(ids);
     await core.refresh();
-    const { rows, about } = core,
-      plan = makePlan(options, this.#naturalMode(query, vector));
+    const { rows, about } = core;
+    const plan = makePlan(options, this.#naturalMode(query, vector));
     if (query === null && (!vector || plan.mode !== "dense")) {
       throw new InvalidInputError(`search: mode '${plan.mode}' needs a query, dense alone needs a query or vector`);
     }
@@ -175,8 +175,8 @@ export class Records {
   #removals(rows) {
     const { documents, scopes } = this.#core.rows;
     return [...new Set(rows)].map((row) => {
-      const { id } = /** @type {Stored} */ (documents[row]),
-        scope = scopes[row];
+      const { id } = /** @type {Stored} */ (documents[row]);
+      const scope = scopes[row];
       return { key: keyOfRecord(scope, id), scope, id, document: null };
     });
   }
@@ -191,8 +191,8 @@ export class Records {
 
   /** @param {any} filter */
   async #candidates(filter) {
-    const scope = this.#name(),
-      node = parseFilter(filter);
+    const scope = this.#name();
+    const node = parseFilter(filter);
     await this.#core.refresh();
     return this.#core.rows.candidates(scope, node);
   }
@@ -208,10 +208,10 @@ export class Records {
     if (!ids && (filter === undefined || filter === null)) {
       throw new InvalidInputError(`${verb}: give ids or filter; filter {} means every document`);
     }
-    const scope = this.#name(),
-      node = parseFilter(filter),
-      { rows } = this.#core;
-    const named = ids?.map((id, i) => checkId(id, `ids[${i}]`));
+    const scope = this.#name();
+    const node = parseFilter(filter);
+    const { rows } = this.#core;
+    const named = ids && checkIds(ids);
     return () => {
       const { allowed } = rows.candidates(scope, node, named);
       if (!named) return [...allowed.keys()].filter((row) => allowed[row]);

@@ -87,8 +87,8 @@ export class WordPiece {
     /** @type {number[]} */
     const found = [];
     for (let start = 0; start < characters.length;) {
-      let end = characters.length,
-        id;
+      let end = characters.length;
+      let id;
       while (end > start && id === undefined) {
         id = this.vocabulary.get((start ? this.prefix : "") + characters.slice(start, end--).join(""));
       }
