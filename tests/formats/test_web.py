@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from bedside import Collection, Document, load_encoder
 from bedside.errors import InvalidInputError, ScopeRequired, UnreadableFileError
+from bedside.evaluation import load_retrieval_set
+from bedside.formats.exchange import estimate_characters
 from bedside.formats.web.packing import base64, compressed
+from bedside.formats.web.write import estimate_size
 from command_line import bedside
 
 HOSTILE = "</script><script>alert(1)</script> <!-- &"
@@ -120,3 +123,15 @@ def test_the_command_writes_a_page_and_asks_for_one_scope_or_all(tmp_path):
         "1 "
     )
     assert "<title>Ward 5</title>" in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("encoder_too", [True, False])
+def test_the_size_that_is_told_beforehand_is_about_the_pages(tmp_path, encoder, data, encoder_too):
+    judged = load_retrieval_set(data / "mtsdialog")
+    with Collection.open(encoder=encoder) as notes:
+        notes.add(judged.documents[:300])
+        count, characters = estimate_characters(notes, None, all_scopes=False)
+        notes.export(tmp_path / "page.html", encoder=encoder_too)
+    told = estimate_size(characters, encoder=encoder_too)
+    assert count == 300
+    assert told == pytest.approx((tmp_path / "page.html").stat().st_size, rel=0.25)

@@ -15,6 +15,7 @@ from bedside.cli.options import (
     Model,
     Scope,
     load,
+    manifest_of,
     parse_filter,
     parse_scope,
     reading,
@@ -22,7 +23,10 @@ from bedside.cli.options import (
     scoped,
 )
 from bedside.collection import Collection
+from bedside.encoders.presets import STATIC
 from bedside.errors import NotACollectionError, ScopeRequired
+from bedside.formats.exchange import estimate_characters
+from bedside.formats.web.write import estimate_size
 from bedside.store.manifest import NAME
 from bedside.verbs import Records
 
@@ -73,10 +77,19 @@ def export(
     options |= {"passphrase": _passphrase()} if encrypt else {}
     with reading(path) as collection:
         records = collection if all_scopes else _one_scope(collection, scope)
+        if format == "web" or (format is None and file.suffix == ".html"):
+            _tell_size(records, wanted, all_scopes=all_scopes, encoder=not no_encoder and _is_static(path))
         written = records.export(
             file, format=format, filter=wanted, include_vectors=include_vectors, all_scopes=all_scopes, **options
         )
     say(f"{written} documents exported", {"exported": written}, json=json)
+
+
+def _tell_size(records: Records, filter: dict[str, Any] | None, *, all_scopes: bool, encoder: bool) -> None:
+    """Say before a page is written how large it will be: it may be meant for a mail."""
+    count, characters = estimate_characters(records, filter, all_scopes=all_scopes)
+    size = estimate_size(characters, encoder=encoder) / 1e6
+    typer.echo(f"{count} documents, about {size:.1f} MB", err=True)
 
 
 def _one_scope(collection: Collection, scope: list[str] | None) -> Records:
@@ -84,6 +97,11 @@ def _one_scope(collection: Collection, scope: list[str] | None) -> Records:
         keys = " ".join(f"--scope {key}=…" for key in collection.scope_keys)
         raise ScopeRequired(f"this collection is divided by scope: give {keys}, or --all-scopes for everything in it")
     return scoped(collection, scope)
+
+
+def _is_static(path: Path) -> bool:
+    encoder = manifest_of(path).encoder
+    return encoder is not None and encoder.name == STATIC
 
 
 def _passphrase() -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 BATCH = 1_000
 """Records that are checked and encoded at once: 768 dimensions of them are 3 MB."""
+_SAMPLE = 200
+"""Documents of a scope, and scopes, by which the size of an export is guessed."""
 _GIVEN = ("path", "documents", "vectors", "origin")
 """What a writer gets from here; the rest of its parameters are options."""
 _PLACE = re.compile(r"^documents\[(\d+)\]")
@@ -77,6 +79,15 @@ def export_records(
         write(Path(beside) / target.name, counted(), vectors=include_vectors, **options)
         _move(Path(beside), target)
     return written
+
+
+def estimate_characters(records: Records, filter: FilterDict | None, *, all_scopes: bool) -> tuple[int, int]:
+    """Return how many documents an export would write, and about how many characters of text they have."""
+    parts = _parts(records, all_scopes=all_scopes)
+    counts = [part.count(filter) for part in parts]
+    samples = [part.get(filter=filter or {}, limit=_SAMPLE) for part in parts[:_SAMPLE]]
+    lengths = [len(document.text) for sample in samples for document in sample]
+    return sum(counts), sum(counts) * sum(lengths) // max(1, len(lengths))
 
 
 def import_records(records: Records, path: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> int:

@@ -49,6 +49,11 @@ class Origin:
     count: int
 
 
+def estimate_size(characters: int, *, encoder: bool) -> int:
+    """Return about how many bytes a page has: English text takes 0.45 of a character compressed and as base64."""
+    return 150_000 + int(0.45 * characters) + (12_000_000 if encoder else 0)
+
+
 def write(
     path: Path,
     documents: Iterable[Document],
