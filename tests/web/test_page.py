@@ -243,6 +243,22 @@ def test_right_to_left_text_reads_from_the_right(browser, page):
     tab.close()
 
 
+def test_a_question_is_answered_by_words_until_meaning_can_be_compared(browser, encoder, tmp_path):
+    with Collection.open(encoder=encoder) as many:
+        many.add([Document(f"Patient {n} has pneumonia and a cough. " * 40) for n in range(600)] + ["Lung infection."])
+        many.export(tmp_path / "many.html")
+        expected = [hit.id for hit in many.search("infection of the lungs", top_k=20)]
+    tab = browser.open((tmp_path / "many.html").as_uri())
+    tab.run("document.getElementById('query').value = 'infection of the lungs'; bedside.page.search()")
+    early = tab.run("[bedside.page.prepared, document.getElementById('status').textContent]")
+    assert early[0] or early[1].endswith("is being prepared")
+    tab.until("document.body.dataset.vectors === 'ready'")
+    tab.until("document.getElementById('status').textContent.startsWith('20 best of 601 passages')")
+    tab.until("!document.getElementById('status').textContent.endsWith('is being prepared')")
+    assert tab.run("[...document.querySelectorAll('.hit')].map((hit) => hit.dataset.id)") == expected
+    tab.close()
+
+
 @pytest.mark.slow
 def test_ten_thousand_hits_come_twenty_at_a_time(browser, tmp_path):
     with Collection.open() as many:

@@ -11,7 +11,8 @@ import { readFile } from "./notes.js";
 /** @typedef {import("./verbs.js").Records} Records */
 
 const PAGE_SIZE = 20;
-const WAIT = 60; // hits; milliseconds after a key
+const WAIT = 60; // milliseconds after a key
+const BY_WORDS = ", by words so far: the comparison of meaning is being prepared";
 
 /** One page over one collection. */
 class Page {
@@ -23,6 +24,8 @@ class Page {
    */
   constructor(collection, about, encoder, sealed) {
     this.sealed = sealed;
+    this.prepared = false;
+    this.early = false;
     this.collection = collection;
     this.about = about;
     this.encoder = encoder;
@@ -54,7 +57,9 @@ class Page {
       bar.value = 1 - missing / Math.max(1, count);
     });
     bar.hidden = true;
+    this.prepared = true;
     document.body.dataset.vectors = "ready";
+    if (this.early) await this.search(this.shown);
   }
 
   /** Look at one scope anew: what can be filtered by, and what is there. */
@@ -93,7 +98,10 @@ class Page {
     const query = $("query").value.trim();
     const started = performance.now();
     const { filter } = this.facets;
-    const mode = /** @type {any} */ (document.querySelector("#mode input:checked")).value;
+    const chosen = /** @type {any} */ (document.querySelector("#mode input:checked")).value;
+    const early = query !== "" && chosen === "hybrid" && !this.prepared;
+    const mode = early ? "sparse" : chosen;
+    this.early = early;
     try {
       const options = { mode, filter, topK: shown, explain: true, groupBy: $("each").checked ? "source_id" : null };
       const hits = query ? await this.records.search(query, options) : await this.browse(shown);
@@ -104,8 +112,10 @@ class Page {
       this.show(hits, query);
       const what = hits.length === shown ? "best of" : hits.length === 1 ? "hit among" : "hits among";
       const found = `${hits.length.toLocaleString("en")} ${what}`;
-      $("status").textContent =
-        `${query ? found : ""} ${count.toLocaleString("en")} passages${query ? `, ${took.toFixed(0)} ms` : ""}`;
+      const passages = `${count.toLocaleString("en")} passages`;
+      $("status").textContent = query
+        ? `${found} ${passages}, ${took.toFixed(0)} ms${early ? BY_WORDS : ""}`
+        : passages;
       $("more").hidden = hits.length < shown || hits.length >= count;
       await this.facets.count(this.records);
     } catch (error) {

@@ -2,6 +2,8 @@
 import { EncoderMismatch, InvalidInputError } from "./errors.js";
 import { WordPiece } from "./wordpiece.js";
 
+const { fround } = Math;
+
 /** @type {Record<string, new (buffer: ArrayBuffer) => ArrayLike<number>>} */
 const ARRAYS = { I8: Int8Array, F32: Float32Array, I32: Int32Array };
 
@@ -37,14 +39,31 @@ export class StaticEncoder {
   encode(text) {
     let ids = this.tokenizer.ids(text);
     if (!ids.length) ids = [this.unknown(text)];
-    const sums = new Float32Array(this.dimension); // every sum is rounded to float32, as in Python
-    for (const id of ids) {
-      const row = (this.rows[id] ??= this.row(id));
-      for (let i = 0; i < row.length; i++) sums[i] += row[i];
-    }
+    const sums = this.sums(ids);
     const means = sums.map((sum) => sum / ids.length);
     const length = Math.fround(Math.sqrt(means.reduce((sum, value) => sum + value * value, 0)));
     return this.normalize && length > 0 ? means.map((value) => value / length) : means;
+  }
+
+  /**
+   * Add up the vectors of tokens in their order, each sum rounded to float32 as in Python. Four at a time is half of the
+   * time of one by one.
+   * @param {number[]} ids
+   */
+  sums(ids) {
+    const sums = new Float32Array(this.dimension);
+    const rows = ids.map((id) => this.row(id));
+    while (rows.length % 4) rows.push(new Float32Array(this.dimension));
+    for (let k = 0; k < rows.length; k += 4) {
+      const a = rows[k];
+      const b = rows[k + 1];
+      const c = rows[k + 2];
+      const d = rows[k + 3];
+      for (let i = 0; i < sums.length; i++) {
+        sums[i] = fround(fround(fround(fround(sums[i] + a[i]) + b[i]) + c[i]) + d[i]);
+      }
+    }
+    return sums;
   }
 
   /**
@@ -52,6 +71,11 @@ export class StaticEncoder {
    * @param {number} id
    */
   row(id) {
+    return (this.rows[id] ??= this.weighted(id));
+  }
+
+  /** @param {number} id */
+  weighted(id) {
     const { values } = this.table;
     const start = (this.mapping ? this.mapping[id] : id) * this.dimension;
     const factor = this.factors ? this.factors[id] : 1;
