@@ -101,3 +101,9 @@ def test_the_verbs_hold_what_their_own_tests_say():
     done = subprocess.run(run, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout
     assert "# pass 9" in done.stdout
+
+
+def test_the_package_for_npm_has_the_version_of_the_one_for_python():
+    project = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text("utf-8")
+    version = json.loads((SOURCE / "package.json").read_text())["version"]
+    assert f'\nversion = "{version}"\n' in project

@@ -15,6 +15,7 @@ import { isBlank } from "./unicode.js";
  * @typedef {{id: string, text: string, metadata: Metadata, score: number, dense: number | null, sparse: number | null,
  *   explanation: Explanation | null}} Hit
  */
+
 /** The verbs on records, the same on a whole collection and on one scope of it. */
 export class Records {
   /** @type {Core} */
