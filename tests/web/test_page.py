@@ -194,7 +194,7 @@ def test_files_are_cut_into_passages_and_a_second_reading_replaces_them(browser,
     tab.run("bedside.page.addFiles([new File(['PLAN: Rest.'], 'visit.txt')])")
     assert tab.run(COUNT) == 5
     tab.run("bedside.page.addFiles([new File([new Uint8Array([255, 254, 0])], 'scan.pdf')])")
-    assert "scan.pdf was not added" in tab.run("document.getElementById('message').textContent")
+    assert "Not added: scan.pdf: not UTF-8 text" in tab.run("document.getElementById('message').textContent")
     lines = '{"id": "a", "text": "One."}\n{"id": "b", "text": 7}\n'
     tab.run(f"bedside.page.addFiles([new File([{json.dumps(lines)}], 'two.jsonl')])")
     assert tab.run(COUNT) == 5

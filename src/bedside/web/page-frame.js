@@ -7,6 +7,9 @@ import { h } from "./page-hits.js";
 /** @type {(id: string) => any} */
 export const $ = (id) => document.getElementById(id);
 
+/** @param {number} count */
+export const passages = (count) => `${count.toLocaleString("en")} ${count === 1 ? "passage" : "passages"}`;
+
 /**
  * Say what the page holds, and that it is a copy.
  * @param {About} about
@@ -17,7 +20,7 @@ export function describe(about, sealed) {
   const day = created.slice(0, 10);
   const whose = scopes.length === 1 ? `, ${scopeName(scopes[0])}` : scopes.length ? `, ${scopes.length} scopes` : "";
   $("copy").textContent =
-    `A copy of ${count.toLocaleString("en")} passages${whose}, made on ${day}. ` +
+    `A copy of ${passages(count)}${whose}, made on ${day}. ` +
     "What you add or remove here does not change the collection that it comes from.";
   if (!encoder) {
     for (const input of $("mode").querySelectorAll("input"))
@@ -27,7 +30,7 @@ export function describe(about, sealed) {
   $("scope-label").hidden = scopes.length < 2;
   const reason = otherEncoder ? `: the collection's encoder, ${otherEncoder}, does not run in a page` : "";
   const facts = [
-    `It holds ${count.toLocaleString("en")} passages as they were on ${created.slice(0, 16).replace("T", " at ")} UTC.`,
+    `It holds ${passages(count)} as they were on ${created.slice(0, 16).replace("T", " at ")} UTC.`,
     scopeKeys.length ? `They are divided by ${scopeKeys.join(", ")}; each search sees one of ${scopes.length}.` : "",
     filter ? `They were chosen by the filter ${writeJson(filter)}.` : "",
     encoder ? `Meaning is compared by ${encoder.name}, which is in the page.` : `It ranks by words alone${reason}.`,
@@ -48,6 +51,15 @@ const scopeName = (scope) =>
     .map(([key, value]) => `${key} ${value}`)
     .join(", ");
 
+/** Keep the filters folded while the window is narrow, and open while it is wide. */
+export function foldFilters() {
+  const narrow = matchMedia("(max-width: 46rem)");
+  const fold = () => document.querySelector("#facets > details")?.toggleAttribute("open", !narrow.matches);
+  narrow.onchange = fold;
+  fold();
+}
+
+/** Move by keys: `/` to the question, arrows from hit to hit, Enter for why, Escape back. */
 export function listenToKeys() {
   document.addEventListener("keydown", (event) => {
     const hits = [.../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".hit"))];

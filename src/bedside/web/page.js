@@ -1,7 +1,7 @@
 // The search page: what is typed and ticked becomes a search, its hits are shown, and files can be added and exported.
 import { Collection } from "./collection.js";
 import { StorageUnavailableError } from "./errors.js";
-import { $, describe, listenToDrops, listenToKeys, say } from "./page-frame.js";
+import { $, describe, foldFilters, listenToDrops, listenToKeys, passages, say } from "./page-frame.js";
 import { h, renderHit } from "./page-hits.js";
 import { WrongPassphrase, readPage, sealOf } from "./page-data.js";
 import { PageFacets } from "./page-facets.js";
@@ -12,6 +12,7 @@ import { readFile } from "./notes.js";
 
 const PAGE_SIZE = 20;
 const WAIT = 60; // milliseconds after a key
+const NOT_ADDED = "Not added:";
 const BY_WORDS = ", by words so far: the comparison of meaning is being prepared";
 
 /** One page over one collection. */
@@ -86,7 +87,7 @@ class Page {
       this.records = this.collection.scoped(this.about.scopes[$("scope").selectedIndex]);
       return this.open();
     };
-    if (matchMedia("(max-width: 46rem)").matches) document.querySelector("#facets details")?.removeAttribute("open");
+    foldFilters();
     listenToKeys();
     listenToDrops((files) => this.addFiles(files));
     this.collection.onChange(() => this.search());
@@ -112,10 +113,8 @@ class Page {
       this.show(hits, query);
       const what = hits.length === shown ? "best of" : hits.length === 1 ? "hit among" : "hits among";
       const found = `${hits.length.toLocaleString("en")} ${what}`;
-      const passages = `${count.toLocaleString("en")} passages`;
-      $("status").textContent = query
-        ? `${found} ${passages}, ${took.toFixed(0)} ms${early ? BY_WORDS : ""}`
-        : passages;
+      const all = passages(count);
+      $("status").textContent = query ? `${found} ${all}, ${took.toFixed(0)} ms${early ? BY_WORDS : ""}` : all;
       $("more").hidden = hits.length < shown || hits.length >= count;
       await this.facets.count(this.records);
     } catch (error) {
@@ -147,17 +146,17 @@ class Page {
     for (const file of files) {
       try {
         const { documents, replaces } = await readFile(file);
-        told.push(
-          `${file.name}: ${(await this.records.add(documents, { replacing: replaces })).length} passages added.`,
-        );
+        const { length } = await this.records.add(documents, { replacing: replaces });
+        told.push(`${file.name}: ${passages(length)} added.`);
       } catch (error) {
-        told.push(`${file.name} was not added. ${/** @type {Error} */ (error).message}`);
+        const { message } = /** @type {Error} */ (error);
+        told.push(`${NOT_ADDED} ${message.startsWith(file.name) ? "" : `${file.name}: `}${message}`);
       }
     }
     $("files").value = "";
     say(
       told.join("\n"),
-      told.some((line) => line.includes("was not added")),
+      told.some((line) => line.startsWith(NOT_ADDED)),
     );
     await this.open();
   }

@@ -46,8 +46,8 @@ export class StaticEncoder {
   }
 
   /**
-   * Add up the vectors of tokens in their order, each sum rounded to float32 as in Python. Four at a time is half of the
-   * time of one by one.
+   * Add up the vectors of tokens in their order, each sum rounded to float32 as in Python. Four at a time takes half as
+   * long as one by one.
    * @param {number[]} ids
    */
   sums(ids) {

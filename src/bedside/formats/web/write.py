@@ -130,7 +130,7 @@ def _about(origin: Origin, encoder: StaticEncoder | None, title: str) -> dict[st
         "filter": origin.filter,
         "dimension": encoder.dimension if encoder else 0,
         "encoder": named,
-        "otherEncoder": manifest.encoder.name if manifest.encoder and not encoder else None,
+        "otherEncoder": manifest.encoder.name if manifest.encoder and manifest.encoder.name != STATIC else None,
         "settings": {
             "k1": settings["k1"], "b": settings["b"], "stem": tokenizer["stem"], "stopWords": tokenizer["stop_words"],
         },
