@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from base64 import b64decode
 
 import numpy as np
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +16,7 @@ from bedside import Collection, Document, load_encoder
 from bedside.errors import InvalidInputError, ScopeRequired, UnreadableFileError
 from bedside.evaluation import load_retrieval_set
 from bedside.formats.exchange import estimate_characters
+from bedside.formats.web import read
 from bedside.formats.web.packing import base64, compressed
 from bedside.formats.web.write import estimate_size
 from command_line import bedside
@@ -30,7 +31,7 @@ def encoder():
 
 def about(page):
     packed = re.search(rb'id="documents">(.*?)</script>', page.read_bytes())[1]
-    return orjson.loads(zlib.decompress(b64decode(packed), 31).split(b"\n")[0])
+    return json.loads(zlib.decompress(b64decode(packed), 31).split(b"\n")[0])
 
 
 def test_records_come_back_exactly_and_vectors_given_by_hand_bit_for_bit(tmp_path, encoder):
@@ -62,6 +63,18 @@ def test_a_page_whose_vectors_are_not_the_static_encoders_ranks_by_words(tmp_pat
         notes.export(tmp_path / "without.html", encoder=False)
     assert about(tmp_path / "without.html")["dimension"] == 0
     assert (tmp_path / "without.html").stat().st_size < 300_000
+
+
+def test_any_title_and_filter_can_stand_in_a_page(tmp_path):
+    title = "/*BLOCKS*/ /*SCRIPT*/ /*TITLE*/ \ud800 <b>"
+    with Collection.open() as notes:
+        notes.add([Document("Fever.", {"n": 1}, "n1")])
+        notes.export(tmp_path / "notes.html", title=title, filter={"n": {"$lt": 2**70}})
+        assert list(read(tmp_path / "notes.html")) == notes.get(["n1"])
+    assert about(tmp_path / "notes.html")["title"] == title
+    assert about(tmp_path / "notes.html")["filter"] == {"n": {"$lt": 2**70}}
+    page = (tmp_path / "notes.html").read_text("utf-8")
+    assert page.count("<title>/*BLOCKS*/ /*SCRIPT*/ /*TITLE*/ ? &lt;b&gt;</title>") == 1
 
 
 def test_patients_are_never_taken_silently(tmp_path):

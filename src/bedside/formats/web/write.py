@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import html
+import json
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,14 +86,15 @@ def write(
         raise InvalidInputError("passphrase: expected a text that is not empty")
     seal = None if passphrase is None else Seal(passphrase)
     taken = _encoder_of(origin.manifest) if encoder else None
-    about = orjson.dumps(_about(origin, taken, title))
+    # By the standard library: orjson refuses whole numbers beyond 64 bits in a filter, and lone surrogates in a title.
+    about = json.dumps(_about(origin, taken, title)).encode()
     packed = compressed(line + b"\n" for line in chain([about], _lines(documents, taken)))
     blocks = [
         ("bedside", [orjson.dumps({"format": FORMAT, "seal": seal and seal.facts})]),
         ("documents", base64(packed if seal is None else seal(packed))),
         *((name, base64([_gzipped(file)])) for name, file in (_ENCODER_FILES.items() if taken else ())),
     ]
-    before, after = _template(title).split(b"/*BLOCKS*/")
+    before, after = _template(title)
     with path.open("wb") as out:
         out.write(before)
         for name, chunks in blocks:
@@ -162,14 +164,14 @@ def _gzipped(file: str) -> bytes:
     return gzip.compress(resources.files("bedside.encoders").joinpath(f"data/static/{file}").read_bytes(), mtime=0)
 
 
-def _template(title: str) -> bytes:
-    """Return the page around its blocks; its policy allows this script and this style alone."""
-    style, script = _file("page.css"), bundle("page.js")
-    page = _file("page.html").replace("/*TITLE*/", html.escape(title))
-    for name, text in (("STYLE", style), ("SCRIPT", script)):
+def _template(title: str) -> list[bytes]:
+    """Return the page before and after its blocks; its policy allows this script and this style alone."""
+    page = _file("page.html")
+    for name, text in (("STYLE", _file("page.css")), ("SCRIPT", bundle("page.js"))):
         digest = b64encode(hashlib.sha256(text.encode()).digest()).decode()
         page = page.replace(f"/*{name}-HASH*/", f"sha256-{digest}").replace(f"/*{name}*/", text)
-    return page.encode("utf-8", "replace")
+    parts = page.split("/*BLOCKS*/")  # the title comes last: it may hold such marks itself
+    return [part.replace("/*TITLE*/", html.escape(title)).encode("utf-8", "replace") for part in parts]
 
 
 def _file(name: str) -> str:
