@@ -174,6 +174,11 @@ class Collection:
         return self._engine.facts.scope_keys
 
     @property
+    def facts(self) -> Facts:
+        """What decides how the collection is read: tokenizer, scope keys, dimension, encoder."""
+        return self._engine.facts
+
+    @property
     def path(self) -> Path | None:
         """The folder, or ``None`` in memory."""
         return self._engine.path
@@ -652,6 +657,8 @@ class Collection:
         format: str | None = None,
         filter: FilterDict | None = None,
         include_vectors: bool = False,
+        all_scopes: bool = False,
+        **options: Any,
     ) -> int:
         """Write records to a file, one by one, in insertion order; returns how many.
 
@@ -660,15 +667,18 @@ class Collection:
 
         Args:
             path: The file; what is there is replaced.
-            format: ``"json"``, ``"jsonl"``, ``"csv"``, ``"parquet"``, ``"arrow"``, ``"numpy"``, ``"vectra"`` or
-                ``"langchain"``; ``None`` goes by the suffix.
+            format: ``"json"``, ``"jsonl"``, ``"csv"``, ``"parquet"``, ``"arrow"``, ``"numpy"``, ``"vectra"``,
+                ``"langchain"``, or ``"web"``, a page that searches in a browser; ``None`` goes by the suffix.
             filter: Only records that satisfy it.
             include_vectors: Write vectors too, bit for bit. Not by default: much of a text can be guessed from its
                 vector.
+            all_scopes: Write every scope of a collection that has scope keys, which is never done unasked.
+            **options: Those of the format: ``title=``, ``encoder=`` and ``passphrase=`` of ``"web"``.
 
         Raises:
-            InvalidInputError: The format is unknown, only read, or holds vectors and they were not asked for.
-            MissingExtraError: Parquet or Arrow without ``bedside[arrow]``.
+            InvalidInputError: The format is unknown, only read, has no such option, or holds vectors and they were not
+                asked for.
+            MissingExtraError: Parquet or Arrow without ``bedside[arrow]``, a passphrase without ``bedside[crypto]``.
             ScopeRequired: The collection has scope keys and this is not a scoped view.
             WriteFailedError: The disk refused; what was there before is there still.
 
@@ -683,7 +693,15 @@ class Collection:
         """
         from bedside.formats.exchange import export_records
 
-        return export_records(self, path, format=format, filter=filter, include_vectors=include_vectors)
+        return export_records(
+            self,
+            path,
+            format=format,
+            filter=filter,
+            include_vectors=include_vectors,
+            all_scopes=all_scopes,
+            **options,
+        )
 
     def import_from(self, path: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> int:
         """Add the records of a file or of another program's store, as one transaction; returns how many.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from bedside.cli.options import (
     Model,
     Scope,
     load,
+    manifest_of,
     parse_filter,
     parse_scope,
     reading,
@@ -21,10 +23,13 @@ from bedside.cli.options import (
     scoped,
 )
 from bedside.collection import Collection
+from bedside.encoders.presets import STATIC
 from bedside.engines.embedded.log.manifest import NAME
-from bedside.errors import NotACollectionError
+from bedside.errors import NotACollectionError, ScopeRequired
+from bedside.formats.exchange import estimate_characters
+from bedside.formats.web.write import estimate_size
 
-_FORMAT_OUT = "json, jsonl, csv, parquet, arrow, numpy, vectra or langchain; by default the suffix tells."
+_FORMAT_OUT = "json, jsonl, csv, parquet, arrow, numpy, vectra, langchain or web; by default the suffix tells."
 
 
 def init(
@@ -48,16 +53,60 @@ def export(
     format: Annotated[str | None, typer.Option("--format", help=_FORMAT_OUT)] = None,
     filter: Filter = None,
     scope: Scope = None,
+    all_scopes: Annotated[
+        bool, typer.Option("--all-scopes", help="Every scope of a collection that is divided by scope.")
+    ] = False,
     include_vectors: Annotated[
         bool, typer.Option("--include-vectors", help="Write vectors too; texts can be guessed from them.")
+    ] = False,
+    title: Annotated[str | None, typer.Option("--title", help="web: the page's title; it is never sealed.")] = None,
+    no_encoder: Annotated[
+        bool, typer.Option("--no-encoder", help="web: leave the encoder out, 11 MB; the page ranks by words alone.")
+    ] = False,
+    encrypt: Annotated[
+        bool,
+        typer.Option("--encrypt", help="web: seal the documents with a passphrase, typed in or read from a pipe."),
     ] = False,
     json: Json = False,
 ) -> None:
     """Write documents to a file that only you can read; it appears whole or not at all."""
     wanted = parse_filter(filter)
+    options: dict[str, Any] = {"title": title} if title is not None else {}
+    options |= {"encoder": False} if no_encoder else {}
+    options |= {"passphrase": _passphrase()} if encrypt else {}
     with reading(path) as collection:
-        written = scoped(collection, scope).export(file, format=format, filter=wanted, include_vectors=include_vectors)
+        records = collection if all_scopes else _one_scope(collection, scope)
+        if format == "web" or (format is None and file.suffix == ".html"):
+            _tell_size(records, wanted, all_scopes=all_scopes, encoder=not no_encoder and _is_static(path))
+        written = records.export(
+            file, format=format, filter=wanted, include_vectors=include_vectors, all_scopes=all_scopes, **options
+        )
     say(f"{written} documents exported", {"exported": written}, json=json)
+
+
+def _tell_size(records: Collection, filter: dict[str, Any] | None, *, all_scopes: bool, encoder: bool) -> None:
+    """Say before a page is written how large it will be: it may be meant for a mail."""
+    count, characters = estimate_characters(records, filter, all_scopes=all_scopes)
+    size = estimate_size(characters, encoder=encoder) / 1e6
+    typer.echo(f"{count} documents, about {size:.1f} MB", err=True)
+
+
+def _one_scope(collection: Collection, scope: list[str] | None) -> Collection:
+    if collection.scope_keys and not scope:
+        keys = " ".join(f"--scope {key}=…" for key in collection.scope_keys)
+        raise ScopeRequired(f"this collection is divided by scope: give {keys}, or --all-scopes for everything in it")
+    return scoped(collection, scope)
+
+
+def _is_static(path: Path) -> bool:
+    encoder = manifest_of(path).encoder
+    return encoder is not None and encoder.name == STATIC
+
+
+def _passphrase() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True))
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 def import_(

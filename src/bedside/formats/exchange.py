@@ -6,13 +6,15 @@ import inspect
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bedside.collection import Collection
 from bedside.errors import BedsideError, EncoderRequired, InvalidInputError, ScopeError, UnreadableFileError
 from bedside.formats.registry import detect_format, format_to_write, named_format
+from bedside.formats.web.write import Origin
 from bedside.remedies import Give
 from bedside.support.files import FILE_MODE, FOLDER_MODE, refusals, sync_folder
 from bedside.support.progress import progress
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 BATCH = 1_000
 """Records that are checked and encoded at once: 768 dimensions of them are 3 MB."""
+_SAMPLE = 200
+"""Documents of a scope, and scopes, by which the size of an export is guessed."""
+_GIVEN = ("path", "documents", "vectors", "origin")
+"""What a writer gets from here; the rest of its parameters are options."""
 _PLACE = re.compile(r"^documents\[(\d+)\]")
 
 
@@ -33,6 +39,8 @@ def export_records(
     format: str | None = None,
     filter: FilterDict | None = None,
     include_vectors: bool = False,
+    all_scopes: bool = False,
+    **options: Any,
 ) -> int:
     """Write records to a file; see :meth:`bedside.Collection.export`."""
     target = Path(path)
@@ -44,8 +52,14 @@ def export_records(
         )
     if target.is_dir() or (not chosen.replaces and target.exists()):
         raise InvalidInputError(f"{target.name} is already there: {chosen.name} writes to a new place only")
-    count = records.count(filter)
-    found = records.stream(filter=filter, include_vectors=include_vectors)
+    _check_options(chosen.write, chosen.name, options, given=_GIVEN)
+    parts = _parts(records, all_scopes=all_scopes)
+    count = sum(part.count(filter) for part in parts)
+    if chosen.has_origin:
+        scopes = [part.scope for part in parts if part.scope]
+        options["origin"] = Origin(records.facts, scopes, filter, count)
+    vectors = include_vectors or chosen.has_origin
+    found = chain.from_iterable(part.stream(filter=filter, include_vectors=vectors) for part in parts)
     written = 0
 
     def counted() -> Iterator[Document]:
@@ -61,9 +75,18 @@ def export_records(
         refusals(target.name, "nothing was exported"),
         tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as beside,
     ):
-        write(Path(beside) / target.name, counted(), vectors=include_vectors)
+        write(Path(beside) / target.name, counted(), vectors=include_vectors, **options)
         _move(Path(beside), target)
     return written
+
+
+def estimate_characters(records: Collection, filter: FilterDict | None, *, all_scopes: bool) -> tuple[int, int]:
+    """Return how many documents an export would write, and about how many characters of text they have."""
+    parts = _parts(records, all_scopes=all_scopes)
+    counts = [part.count(filter) for part in parts]
+    samples = [part.get(filter=filter or {}, limit=_SAMPLE) for part in parts[:_SAMPLE]]
+    lengths = [len(document.text) for sample in samples for document in sample]
+    return sum(counts), sum(counts) * sum(lengths) // max(1, len(lengths))
 
 
 def import_records(
@@ -90,11 +113,22 @@ def read_records(source: Path, format: str | None = None, **options: Any) -> Ite
     """
     chosen = detect_format(source) if format is None else named_format(format)
     source.stat()
-    known = inspect.signature(chosen.read).parameters
-    if unknown := sorted(options.keys() - known.keys()):
-        allowed = ", ".join(key for key in known if key != "path") or "none"
-        raise InvalidInputError(f"{unknown[0]}: not an option of {chosen.name}; its options: {allowed}")
+    _check_options(chosen.read, chosen.name, options, given=("path",))
     return chosen.read(source, **options)
+
+
+def _check_options(function: Any, format: str, options: Mapping[str, Any], given: Sequence[str]) -> None:
+    """Refuse options that a format's reader or writer does not take; it is ``given`` some by us."""
+    known = [name for name in inspect.signature(function).parameters if name not in given]
+    if unknown := sorted(options.keys() - set(known)):
+        raise InvalidInputError(f"{unknown[0]}: not an option of {format}; its options: {', '.join(known) or 'none'}")
+
+
+def _parts(records: Collection, *, all_scopes: bool) -> list[Collection]:
+    """Return what is written, one scope after the other."""
+    if not all_scopes or records.scope or not records.scope_keys:
+        return [records]
+    return [records.scoped(**scope) for scope, _ in records.scopes()]
 
 
 class _Batches:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside.errors import InvalidInputError, UnreadableFileError
-from bedside.formats import csv_table, json_array, json_lines, numpy_pair, tables
+from bedside.formats import csv_table, json_array, json_lines, numpy_pair, tables, web
 from bedside.formats.stores.detect import TESTS
 from bedside.formats.stores.langchain_memory import write_langchain
 from bedside.formats.stores.migration import READERS
@@ -31,6 +31,7 @@ class Format:
         suffix: Of a file of this format, such as ``".csv"``; ``None`` where it says nothing.
         needs_vectors: It cannot hold records without vectors.
         replaces: A file that is there may be replaced; it cannot where a record is in several files.
+        has_origin: Its writer is told where the records come from, and gets their vectors.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Format:
     suffix: str | None = None
     needs_vectors: bool = False
     replaces: bool = True
+    has_origin: bool = False
 
 
 def _ignoring_vectors(write: Callable[[Path, Any], object]) -> Callable[..., object]:
@@ -62,6 +64,7 @@ _ALL = (
     Format("parquet", tables.detect_parquet, tables.read_parquet, tables.write_parquet, ".parquet"),
     Format("arrow", tables.detect_arrow, tables.read_arrow, tables.write_arrow, ".arrow"),
     Format("numpy", numpy_pair.detect, numpy_pair.read, numpy_pair.write, ".npy", needs_vectors=True, replaces=False),
+    Format("web", web.detect, web.read, web.write, ".html", has_origin=True),
     Format("json", json_array.detect, json_array.read, json_array.write, ".json"),
     Format("jsonl", json_lines.detect, json_lines.read, json_lines.write, ".jsonl"),
     Format("csv", csv_table.detect, csv_table.read, csv_table.write, ".csv"),

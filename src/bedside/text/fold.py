@@ -9,16 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from bedside.text.lexicon import FOLDING
+
 __all__ = ["fold"]
 
-_GREEK_NAMES = """
-    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma sigma tau
-    upsilon phi chi psi omega
-"""
-_GREEK = dict(zip("αβγδεζηθικλμνξοπρςστυφχψω", _GREEK_NAMES.split(), strict=True))
-_DASHES = dict.fromkeys("‐‑‒–−﹘", "-")
-_APOSTROPHES = dict.fromkeys("‘’‛′ʼ", "'")
-_SIGNS = {"≤": "<=", "≦": "<=", "⩽": "<=", "≥": ">=", "≧": ">=", "⩾": ">=", "×": "x", "⁄": "/", "·": "."}
+_GREEK: dict[str, str] = FOLDING["greek"]
+_DASHES = dict.fromkeys(FOLDING["dashes"], "-")
+_APOSTROPHES = dict.fromkeys(FOLDING["apostrophes"], "'")
+_SIGNS: dict[str, str] = FOLDING["signs"]
 _REPLACEMENTS = _GREEK | _DASHES | _APOSTROPHES | _SIGNS
 
 # Compatibility folding would glue these to the number before them: 10⁹ -> 109, 5½ -> 51/2.

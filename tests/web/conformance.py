@@ -1,0 +1,239 @@
+"""Python's side of the conformance file: what the library answers, for the browser's modules to answer too."""
+
+from __future__ import annotations
+
+import random
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from snowballstemmer.english_stemmer import EnglishStemmer
+
+from bedside import Collection, Document, load_encoder
+from bedside.errors import FilterError
+from bedside.evaluation import RetrievalSet
+from bedside.text.fold import fold
+from bedside.text.tokenizer import ClinicalTokenizer
+
+SIGNS = "aAbcdehmnpqtwxyzéÄßµμαβΩςσ'’`´.,;:-–/+<>=≤≥%×·0123456789½²³⁹  \t\n\x1c\x85\u200b\ufeff_()[]™ıİ①❶᧚٣५𝟎ﬁ中国א́"
+PARTS = (
+    *("mg", "kg", "q4h", "can't", "won't", "shan't", "o'neil", "n't", "IL-6", "CA-125", "b.i.d.", "s/p", "w/o"),
+    "E11.9",
+    *("4548-4", "1,200", "2x3cm", "37c", "t101.2f", "CD4+", "7.2", "120/80", "12:30", "10-20", "3rd", ".5", "..5"),
+    *("HbA1c", "9p21.3", "xq28", "c12.a1", "-", "--", "<", "<=", ">", "'re", "'ve", "'s"),
+)
+ENDINGS = (
+    *("ing", "ed", "edly", "ingly", "eed", "eedly", "ies", "ied", "ization", "ement", "ll", "ogi", "ogist", "li"),
+    *("fulli", "lessli", "ative", "ional", "iviti", "y"),
+)
+CAMEL = {
+    "top_k": "topK", "fetch_k": "fetchK", "min_score": "minScore", "group_by": "groupBy", "mode": "mode",
+    "alpha": "alpha", "fusion": "fusion", "diversity": "diversity", "offset": "offset", "explain": "explain",
+    "filter": "filter",
+}  # fmt: skip
+WAYS: tuple[dict[str, Any], ...] = (
+    {"mode": "sparse"},
+    {"mode": "dense"},
+    {},
+    {"alpha": 0.3, "explain": True},
+    {"fusion": "rrf", "explain": True},
+    {"fusion": "rrf", "alpha": 0.7, "fetch_k": 20, "offset": 3},
+    {"diversity": 0.5, "top_k": 8},
+    {"diversity": 1, "fetch_k": 30, "mode": "dense"},
+    {"min_score": 0.45, "top_k": 40},
+    {"group_by": "third", "top_k": 5},
+    {"filter": {"n": {"$gte": 40}, "third": {"$ne": 1}}, "mode": "sparse", "explain": True},
+    {"filter": {"third": {"$in": [0, 2]}}, "offset": 5},
+    {"mode": "sparse", "group_by": "n", "top_k": 7},
+)
+
+
+def odd_texts(chance: random.Random, count: int) -> Iterator[str]:
+    """Yield texts of the signs and words that the tokenizer has rules for, and of any characters."""
+    for _ in range(count):
+        if chance.random() < 0.7:
+            pick = (chance.choice(SIGNS if chance.random() < 0.6 else PARTS) for _ in range(chance.randint(1, 25)))
+        else:
+            pick = (chr(chance.choice(_ANY)(chance)) for _ in range(chance.randint(1, 12)))
+        text = "".join(pick)
+        if not any(unicodedata.category(c) in ("Cn", "Cs") for c in text):
+            yield text
+
+
+_ANY = (
+    lambda chance: chance.randrange(0x20, 0x7F),
+    lambda chance: chance.randrange(0xA0, 0x3000),
+    lambda chance: chance.randrange(0x3000, 0xD800),
+    lambda chance: chance.randrange(0xE000, 0x1FFFF),
+)
+
+
+def token_cases(texts: Iterable[str]) -> list[list[Any]]:
+    """Each text, folded, and its terms."""
+    tokenizer = ClinicalTokenizer()
+    return [[text, fold(text), tokenizer.tokenize(text)] for text in texts]
+
+
+def stem_cases(texts: Iterable[str], chance: random.Random, count: int) -> list[list[str]]:
+    """Words of the texts, the same with other endings, and words that nobody has seen."""
+    words = sorted({word for text in texts for word in re.findall("[a-z]+", text.lower())})
+    made = (chance.choice(words) + chance.choice(ENDINGS) for _ in range(count))
+    unseen = ("".join(chance.choices("aeiouysstlndgebpycmi", k=chance.randint(1, 9))) for _ in range(count // 3))
+    stemmer = EnglishStemmer()
+    found = sorted({*words[:count], *made, *unseen, "dying", "inning", "succeed", "pasted", "skies", "apologist"})
+    return [[word, stemmer.stemWord(word)] for word in found]
+
+
+VALUES: tuple[Any, ...] = (
+    None, True, False, 0, 1, -1, 2**53, 2**53 + 1, -(2**63), 0.5, 1e300, "", "a", "A b", "straße", "STRASSE e", "ab%c",
+    "a_b", "𝔘x", "\uffeex", "ı", "İ", "e\u0301", "1", [], ["a", "A b"], [1, None, "straße"], [[1]], {}, {"x": 1},
+    {"x": {"y": "a b c"}, "x.y": 2}, {"y": [0.5, "A b"]},
+)  # fmt: skip
+PATHS = ("a", "b", "a.x", "a.x.y", "b.y", "c", "ß")
+PATTERNS = ("%", "a%", "%b", "_", "__", "a\\%", "%\\%c", "A%", "%ss%", "%ß%", "_𝔘%", "", "\\", "a_b", "%a%b%")
+
+
+def filter_cases(chance: random.Random, count: int) -> dict[str, Any]:
+    """300 records, and filters of which some do not parse, with the ids that they leave or the error's message."""
+    records = [
+        Document(
+            f"record {n}", {key: chance.choice(VALUES) for key in chance.sample("abcß", chance.randint(0, 3))}, f"r{n}"
+        )
+        for n in range(300)
+    ]
+    with Collection.open() as collection:
+        collection.add(records)
+        cases = []
+        for _ in range(count):
+            filter = _filter(chance, 0)
+            try:
+                cases.append([filter, [document.id for document in collection.get(filter=filter)]])
+            except FilterError as error:
+                cases.append([filter, str(error)])
+    return {"records": [_record(record) for record in records], "cases": cases}
+
+
+def _filter(chance: random.Random, depth: int) -> dict[str, Any]:
+    return dict(_entry(chance, depth) for _ in range(chance.choice((1, 1, 1, 2))))
+
+
+def _entry(chance: random.Random, depth: int) -> tuple[str, Any]:
+    kind = chance.random()
+    if kind < 0.15 and depth < 3:
+        children = [_filter(chance, depth + 1) for _ in range(chance.choice((0, 1, 2, 2, 3)))]
+        return chance.choice(("$and", "$or")), children
+    if kind < 0.2 and depth < 3:
+        return "$not", _filter(chance, depth + 1)
+    if kind < 0.22:
+        return chance.choice(("$eq", "$nor", "$text")), chance.choice(VALUES)
+    path = chance.choice(PATHS)
+    return path, chance.choice(VALUES) if kind < 0.35 else _operators(chance, depth)
+
+
+def _operators(chance: random.Random, depth: int) -> dict[str, Any]:
+    found = {}
+    for _ in range(chance.choice((1, 1, 1, 2))):
+        op = chance.choice((*_OPERANDS, "$not", "x", "$near"))
+        found[op] = _operators(chance, depth + 1) if op == "$not" and depth < 3 else _operand(chance, op)
+    return found
+
+
+def _operand(chance: random.Random, op: str) -> Any:
+    if chance.random() < 0.08 or op not in _OPERANDS:
+        return chance.choice(VALUES)
+    return _OPERANDS[op](chance)
+
+
+def _value(chance: random.Random) -> Any:
+    return chance.choice(VALUES)
+
+
+def _values(chance: random.Random) -> Any:
+    return [chance.choice(VALUES[:25]) for _ in range(chance.randint(0, 3))]
+
+
+def _pattern(chance: random.Random) -> Any:
+    return chance.choice(PATTERNS)
+
+
+def _flag(chance: random.Random) -> Any:
+    return chance.choice((True, False))
+
+
+_OPERANDS = {
+    **dict.fromkeys(("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$contains", "$prefix", "$text"), _value),
+    **dict.fromkeys(("$in", "$nin", "$any", "$all", "$between"), _values),
+    **dict.fromkeys(("$like", "$ilike"), _pattern),
+    **dict.fromkeys(("$exists", "$empty"), _flag),
+}
+
+
+def search_case(judged: RetrievalSet, documents: int, queries: int) -> dict[str, Any]:
+    """Answers over a part of a retrieval set with the static encoder, each query asked in one of :data:`WAYS`."""
+    chosen = [
+        Document(document.text, {"n": n % 60, "third": n % 3}, document.id)
+        for n, document in enumerate(judged.documents[:documents])
+    ]
+    with Collection.open(encoder=load_encoder("bedside/static")) as collection:
+        collection.add(chosen)
+        return _asked(collection, chosen, (), list(judged.queries.values())[:queries])
+
+
+def scoped_case(judged: RetrievalSet, documents: int, queries: int) -> dict[str, Any]:
+    """The same over a collection of three scopes, after some of its records were replaced and deleted."""
+    chosen = [
+        Document(document.text, {"n": n % 60, "third": n % 3}, document.id)
+        for n, document in enumerate(judged.documents[:documents])
+    ]
+    with Collection.open(encoder=load_encoder("bedside/static"), scope_keys=["third"]) as collection:
+        collection.add(chosen)
+        return _asked(collection, chosen, ("third",), list(judged.queries.values())[:queries])
+
+
+def _asked(
+    collection: Collection, documents: Sequence[Document], scope_keys: Sequence[str], queries: Sequence[str]
+) -> dict[str, Any]:
+    questions = []
+    for i, query in enumerate(queries):
+        options = WAYS[i % len(WAYS)]
+        scope = {"third": i % 3} if scope_keys else None
+        hits = (collection.scoped(**scope) if scope else collection).search(query, **options)
+        questions.append(
+            {
+                "query": query,
+                "scope": scope,
+                "options": {CAMEL[name]: value for name, value in options.items()},
+                "hits": [[hit.id, hit.score, hit.dense, hit.sparse, _parts(hit.explanation)] for hit in hits],
+            }
+        )
+    return {"documents": [_record(d) for d in documents], "scopeKeys": list(scope_keys), "questions": questions}
+
+
+def _parts(explanation: Any) -> dict[str, Any] | None:
+    if explanation is None:
+        return None
+    return {"dense": explanation.dense, "sparse": explanation.sparse, "terms": dict(explanation.terms)}
+
+
+def _record(document: Document) -> dict[str, Any]:
+    return {"id": document.id, "text": document.text, "metadata": dict(document.metadata)}
+
+
+def write_task(path: Path, sets: Sequence[RetrievalSet], *, share: int) -> None:
+    """Write the file; ``share`` 1 is what must hold, a larger one divides the sizes for a quick test."""
+    chance = random.Random(20261130)
+    texts = [document.text for judged in sets for document in judged.documents]
+    odd = list(odd_texts(chance, 15_000 // share))
+    task = {
+        "tokens": token_cases([*texts[:: max(1, share * len(texts) // 9_000)], *odd]),
+        "stems": stem_cases(texts[::share], chance, 25_000 // share),
+        "filters": filter_cases(chance, 2_000 // share),
+        "searches": [
+            *(search_case(judged, 5_000 // share**2, 100 // share) for judged in sets),
+            *(scoped_case(judged, 900 // share, 60 // share) for judged in sets[:1]),
+        ],
+    }
+    path.write_bytes(orjson.dumps(task))
