@@ -17,9 +17,9 @@ from docx.oxml.ns import nsdecls
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from bedside import Collection, Document
-from bedside.errors import UnreadableFileError
+from bedside.errors import BedsideWarning, UnreadableFileError
+from bedside.loaders import LoadReport, files, load, read
 from bedside.loaders import docx as docx_loader
-from bedside.loaders import files, load, read
 
 NOTE = "HPI:\tCough for 3 days, 38.5 °C 😀.\r\nPLAN: Rest.\n"
 
@@ -285,7 +285,10 @@ def test_what_a_resource_lacks_or_has_of_a_wrong_type_is_passed_over():
         {"content": {"attachment": 1}, "id": 5, "status": ["current"]},
         {"content": [None, {}, {"attachment": None}, {"attachment": {"url": "x"}}]},
     ):
-        assert list(read(json.dumps({"resourceType": "DocumentReference", **fields}).encode(), "a.json")) == []
+        report = LoadReport()
+        resource = json.dumps({"resourceType": "DocumentReference", **fields}).encode()
+        assert list(read(resource, "a.json", report=report)) == []
+        assert report.empty == ["a.json"]
 
 
 def test_a_note_that_begins_as_json_does_is_text():
@@ -294,8 +297,12 @@ def test_a_note_that_begins_as_json_does_is_text():
 
 
 @pytest.mark.parametrize("data", [b"", b" \r\n", "".encode("utf-16"), b"a,b\n"])
-def test_a_file_without_text_gives_nothing(data):
-    assert list(read(data, "a.csv" if data.startswith(b"a") else "a.txt")) == []
+def test_a_file_without_text_gives_nothing_and_says_so(data):
+    name, report = "a.csv" if data.startswith(b"a") else "a.txt", LoadReport()
+    assert list(read(data, name, report=report)) == []
+    assert (report.empty, report.is_complete, str(report.findings[0])) == ([name], False, f"{name}: no text in it")
+    with pytest.warns(BedsideWarning, match="no text in it"):
+        list(read(data, name))
 
 
 # -- hostile files -----------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def documents(content: Content, text: str) -> Iterator[Document]:  # noqa: ARG00
         body = "\n".join(_blocks(docx.Document(io.BytesIO(content.data))))
     except Exception as error:  # noqa: BLE001 - a damaged file makes the parser fail anywhere, in any way
         raise content.refused(f"a damaged DOCX ({type(error).__name__})") from None
-    yield Document(body, {}, content.source)
+    yield Document(body, {}, content.id)
 
 
 def _check_zip(content: Content) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from email.message import Message
 from typing import TYPE_CHECKING, Any
 
@@ -88,15 +87,17 @@ def _texts(content: Content, resource: Mapping[str, Any], named: str) -> Iterato
 
 
 def _attached(content: Content, attachment: Mapping[str, Any], named: str) -> str:
+    """Return an attachment's text; empty, and said in the report, where it cannot be read."""
     from bedside.loaders.content import text_of
 
-    part = f"{content.source}: {named}"
-    try:
-        data = base64.b64decode("".join(attachment["data"].split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise replace(content, source=part).refused("the attachment's data is not base64") from None
     kind, charset = _type(attachment)
-    return text_of(type(content)(data, part, charset, is_html=kind in ("text/html", "application/xhtml+xml")))
+    with content.part(named):
+        try:
+            data = base64.b64decode("".join(attachment["data"].split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise content.refused("the attachment's data is not base64") from None
+        return text_of(content.attached(data, named, encoding=charset, media_type=kind))
+    return ""
 
 
 def _type(attachment: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -35,7 +35,7 @@ def documents(content: Content, text: str) -> Iterator[Document]:
     title = page.title.get_text(" ", strip=True) if page.title else ""
     lines = (line.strip() for line in "".join(_seen(page)).split("\n"))
     body = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-    yield Document(body, {"title": title} if title else {}, content.source)
+    yield Document(body, {"title": title} if title else {}, content.id)
 
 
 def _closed(text: str) -> str:

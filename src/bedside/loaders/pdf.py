@@ -49,4 +49,4 @@ def documents(content: Content, text: str) -> Iterator[Document]:  # noqa: ARG00
         raise content.refused(f"a damaged PDF ({type(error).__name__})") from None
     if not any(page.strip() for page in pages):
         raise content.refused("a PDF without text: scanned pages need OCR first")
-    yield Document("\f".join(pages), {"pages": len(pages)}, content.source)
+    yield Document("\f".join(pages), {"pages": len(pages)}, content.id)

@@ -48,7 +48,7 @@ def documents(content: Content, text: str) -> Iterator[Document]:
             if i != column
         }
         body_text = written if column is None else row[column]
-        yield Document(body_text, {"row": number, **kept}, f"{content.source}#{ids[number - 1] if ids else number}")
+        yield Document(body_text, {"row": number, **kept}, f"{content.id}#{ids[number - 1] if ids else number}")
 
 
 def _rows(content: Content, text: str) -> Iterator[tuple[int, list[str]]]:

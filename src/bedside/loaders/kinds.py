@@ -1,0 +1,128 @@
+"""The registry of formats: how each is told by what is in it, and the module that reads it.
+
+To add a format: write ``bedside/loaders/<module>.py`` with ``documents(content, text)``, and give it a row in
+:data:`KINDS`, before the rows that would take its files for something else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bedside.types import Document
+
+if TYPE_CHECKING:
+    from bedside.loaders.content import Content
+
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_HTML_NAMES = frozenset(
+    ("html", "head", "body", "div", "p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "article", "section")
+)
+_XHTML = "http://www.w3.org/1999/xhtml"
+_HTML_MEDIA = ("text/html", "application/xhtml+xml")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A format.
+
+    Attributes:
+        name: What ``type`` says in the metadata of its notes.
+        is_it: Tells by the content. Rows are asked in order; the first that says yes reads the file.
+        module: Of ``bedside.loaders``, imported when it is first needed; its ``documents(content, text)`` yields notes.
+        refusal: Why such files are not read, in place of a module.
+        is_binary: It is told and read from ``content.data``; ``documents`` gets an empty text. Others are decoded.
+        holds_many: Its notes are documents each by itself, and not parts of one text (see ``text_of``).
+    """
+
+    name: str
+    is_it: Callable[[Content], bool]
+    module: str = ""
+    refusal: str = ""
+    is_binary: bool = False
+    holds_many: bool = False
+
+    def documents(self, content: Content, text: str) -> Iterator[Document]:
+        """Yield what the format's module makes of a file.
+
+        Raises:
+            UnreadableFileError: Such files are not read.
+        """
+        if self.refusal:
+            raise content.refused(self.refusal)
+        from importlib import import_module
+
+        reader: Any = import_module(f"bedside.loaders.{self.module}")
+        yield from reader.documents(content, text)
+
+
+def _is_pdf(content: Content) -> bool:
+    data = content.data
+    return data.startswith(b"%PDF-") or (b"%PDF-" in data[:1024] and b"startxref" in data)
+
+
+def _is_zip(content: Content) -> bool:
+    return content.data.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+def _is_old_office(content: Content) -> bool:
+    return content.data.startswith(_OLD_OFFICE)
+
+
+def _is_rtf(content: Content) -> bool:
+    return content.data.lstrip()[:5] == b"{\\rtf"
+
+
+def _is_hl7(content: Content) -> bool:
+    return re.match(rb"\s*(?:[\x0b\x0c]\s*)?(?:MSH|FHS|BHS)[|^~\\&#!$%]", content.data[:64]) is not None
+
+
+def _is_cda(content: Content) -> bool:
+    return content.root.name == "ClinicalDocument"
+
+
+def _is_html(content: Content) -> bool:
+    root = content.root
+    named = content.suffix in (".html", ".htm", ".xhtml") and not (root.is_xml and not root.namespace)
+    is_page = named or root.name.lower() in _HTML_NAMES
+    return content.media_type in _HTML_MEDIA or (is_page and root.namespace in ("", _XHTML))
+
+
+def _is_fhir(content: Content) -> bool:
+    return content.text.lstrip()[:1] in ("{", "[") and '"resourceType"' in content.text
+
+
+def _is_xml(content: Content) -> bool:
+    return content.root.is_xml
+
+
+def _is_table(content: Content) -> bool:
+    return content.suffix in (".csv", ".tsv")
+
+
+def _is_markdown(content: Content) -> bool:
+    return content.suffix in (".md", ".markdown")
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("pdf", _is_pdf, "pdf", is_binary=True),
+    Kind("docx", _is_zip, "docx", is_binary=True),
+    Kind(
+        "doc",
+        _is_old_office,
+        refusal="an Office file of the old kind, or an encrypted one; store it as DOCX or PDF without a password",
+        is_binary=True,
+    ),
+    Kind("rtf", _is_rtf, refusal="RTF, which is not read; store it as DOCX or text", is_binary=True),
+    Kind("hl7v2", _is_hl7, refusal="HL7 v2, which is not read", is_binary=True, holds_many=True),
+    Kind("cda", _is_cda, refusal="a CDA document, which is not read", is_binary=True),
+    Kind("html", _is_html, "html"),
+    Kind("xml", _is_xml, refusal="XML of an unknown kind", is_binary=True),
+    Kind("fhir", _is_fhir, "fhir", holds_many=True),
+    Kind("csv", _is_table, "table", holds_many=True),
+    Kind("markdown", _is_markdown, "plain"),
+    Kind("text", lambda _: True, "plain"),
+)
+"""Every format, in the order in which a file is tried."""
