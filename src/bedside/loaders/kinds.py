@@ -20,6 +20,8 @@ _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HTML_NAMES = frozenset(
     ("html", "head", "body", "div", "p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "article", "section")
 )
+_CDA = "urn:hl7-org:v3"  # of its documents, and of examples that are a piece of one
+_CDA_SIGNS = re.compile(r"<templateId\s{1,9}root=|\s(?:class|mood)Code=[\"'][A-Z]|<patientRole>")
 _XHTML = "http://www.w3.org/1999/xhtml"
 _HTML_MEDIA = ("text/html", "application/xhtml+xml")
 
@@ -80,7 +82,9 @@ def _is_hl7(content: Content) -> bool:
 
 
 def _is_cda(content: Content) -> bool:
-    return content.root.name == "ClinicalDocument"
+    root = content.root
+    is_piece = bool(root.name) and not root.namespace and _CDA_SIGNS.search(content.text) is not None
+    return root.name == "ClinicalDocument" or root.namespace == _CDA or is_piece
 
 
 def _is_html(content: Content) -> bool:
@@ -95,7 +99,8 @@ def _is_fhir(content: Content) -> bool:
 
 
 def _is_xml(content: Content) -> bool:
-    return content.root.is_xml
+    root = content.root
+    return root.is_xml or (bool(root.name) and content.text.rstrip().endswith(f"{root.name}>"))
 
 
 def _is_table(content: Content) -> bool:
@@ -117,7 +122,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("rtf", _is_rtf, refusal="RTF, which is not read; store it as DOCX or text", is_binary=True),
     Kind("hl7v2", _is_hl7, refusal="HL7 v2, which is not read", is_binary=True, holds_many=True),
-    Kind("cda", _is_cda, refusal="a CDA document, which is not read", is_binary=True),
+    Kind("cda", _is_cda, "cda"),
     Kind("html", _is_html, "html"),
     Kind("xml", _is_xml, refusal="XML of an unknown kind", is_binary=True),
     Kind("fhir", _is_fhir, "fhir", holds_many=True),
