@@ -120,7 +120,7 @@ KINDS: tuple[Kind, ...] = (
         refusal="an Office file of the old kind, or an encrypted one; store it as DOCX or PDF without a password",
         is_binary=True,
     ),
-    Kind("rtf", _is_rtf, refusal="RTF, which is not read; store it as DOCX or text", is_binary=True),
+    Kind("rtf", _is_rtf, "rtf", is_binary=True),
     Kind("hl7v2", _is_hl7, refusal="HL7 v2, which is not read", is_binary=True, holds_many=True),
     Kind("cda", _is_cda, "cda"),
     Kind("html", _is_html, "html"),
