@@ -65,6 +65,10 @@ def _is_pdf(content: Content) -> bool:
     return data.startswith(b"%PDF-") or (b"%PDF-" in data[:1024] and b"startxref" in data)
 
 
+def _is_docx(content: Content) -> bool:
+    return any(name.startswith("word/") and name.endswith(".xml") for name in content.names)
+
+
 def _is_zip(content: Content) -> bool:
     return content.data.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
@@ -78,7 +82,7 @@ def _is_rtf(content: Content) -> bool:
 
 
 def _is_hl7(content: Content) -> bool:
-    return re.match(rb"\s*(?:[\x0b\x0c]\s*)?(?:MSH|FHS|BHS)[|^~\\&#!$%]", content.data[:64]) is not None
+    return re.match(rb"(?:\xef\xbb\xbf)?[\s\x0b\x0c]{0,32}(?:MSH|FHS|BHS)[|^~\\&#!$%]", content.data[:64]) is not None
 
 
 def _is_cda(content: Content) -> bool:
@@ -113,7 +117,13 @@ def _is_markdown(content: Content) -> bool:
 
 KINDS: tuple[Kind, ...] = (
     Kind("pdf", _is_pdf, "pdf", is_binary=True),
-    Kind("docx", _is_zip, "docx", is_binary=True),
+    Kind("docx", _is_docx, "docx", is_binary=True),
+    Kind(
+        "zip",
+        _is_zip,
+        refusal="a zip archive that is damaged, or of no kind that is read; unpack it, or store the file anew",
+        is_binary=True,
+    ),
     Kind(
         "doc",
         _is_old_office,
@@ -121,7 +131,7 @@ KINDS: tuple[Kind, ...] = (
         is_binary=True,
     ),
     Kind("rtf", _is_rtf, "rtf", is_binary=True),
-    Kind("hl7v2", _is_hl7, refusal="HL7 v2, which is not read", is_binary=True, holds_many=True),
+    Kind("hl7v2", _is_hl7, "hl7", is_binary=True, holds_many=True),
     Kind("cda", _is_cda, "cda"),
     Kind("html", _is_html, "html"),
     Kind("xml", _is_xml, refusal="XML of an unknown kind", is_binary=True),
