@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -86,6 +88,17 @@ class Content:
         """The first element of XML or HTML; one without a name for anything else."""
         begins_as_markup = peeked(self.data[:256], self.encoding).lstrip("\ufeff \t\r\n").startswith("<")
         return root_of(peeked(self.data, self.encoding)) if begins_as_markup else Root()
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the parts of a zip archive; none where it is no archive, or a damaged one."""
+        if not self.data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            return frozenset()
+        try:
+            with zipfile.ZipFile(io.BytesIO(self.data)) as archive:
+                return frozenset(archive.namelist())
+        except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, ValueError, OSError):
+            return frozenset()
 
     def refused(self, reason: str) -> UnreadableFileError:
         """Return the error that names this file, or this attachment."""
