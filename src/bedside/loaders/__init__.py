@@ -42,6 +42,7 @@ def load(
     encoding: str | None = None,
     text_key: str | None = None,
     id_key: str | None = None,
+    resources: bool = False,
 ) -> Iterator[Document]:
     """Yield what a file holds as documents for :meth:`bedside.Collection.add_notes`, or each file of a folder in turn.
 
@@ -64,6 +65,8 @@ def load(
             silently.
         text_key: The column of a table that holds the note; ``None`` goes by the columns' names.
         id_key: The column of a table that tells its notes apart; ``None`` is one called ``id``.
+        resources: FHIR's observations, conditions, medication requests, allergies and procedures are notes too, each a
+            short text, and so is the narrative of every other resource that has one.
 
     Raises:
         UnreadableFileError: A file cannot be read as what it is; the message names it.
@@ -76,7 +79,7 @@ def load(
         >>> list(load(file))
         [Document(text='HPI: Cough.', metadata={'source': 'visit.txt', 'type': 'text'}, id='visit.txt')]
     """
-    path, options = Path(path), LoadOptions(strict, text_key, id_key)
+    path, options = Path(path), LoadOptions(strict, text_key, id_key, resources)
     is_folder = os.path.isdir(path)  # noqa: PTH112 - says no where pathlib raises; reading it then names the error
     base = Path(root) if root is not None else path if is_folder else path.parent
     onerror = None if report is None or strict else _noted(report, base)
@@ -100,9 +103,10 @@ def read(
     encoding: str | None = None,
     text_key: str | None = None,
     id_key: str | None = None,
+    resources: bool = False,
 ) -> Iterator[Document]:
     """Yield what the bytes of a file hold, as :func:`load` does; ``source`` is the path that names it."""
-    return _taken(data, source, encoding, LoadOptions(strict, text_key, id_key), report)
+    return _taken(data, source, encoding, LoadOptions(strict, text_key, id_key, resources), report)
 
 
 def _taken(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bedside.loaders.content import Content
 
 _WORD = re.compile(r"\w+")
+_MOST = 16  # longest texts that each one is compared with: time stays linear in their number
 _SAME = 0.9
 """The share of a text's words that another one holds, from which on it says nothing more: a PDF's and a page's texts of
 one letter differ in page numbers, headers and words broken at line ends."""
@@ -31,11 +32,16 @@ def from_base64(content: Content, written: str) -> bytes:
         raise content.refused("the data is not base64") from None
 
 
-def richest(texts: Sequence[str]) -> list[int]:
+def richest(texts: Sequence[str], kinds: Sequence[str] = ()) -> list[int]:
     """Return which of several texts say something of their own, in order.
 
     Of texts that say the same, as the PDF and the plain text of one letter do, the longest counts. A text that has a
-    tenth of its words to itself is kept beside it, whatever it was said to be: nothing is lost.
+    tenth of its words to itself is kept beside it, whatever it was said to be: nothing is lost. What holds no word
+    is left out.
+
+    Args:
+        texts: They.
+        kinds: Of each: two of one kind are parts, and both count. ``()``: each is of another kind.
 
     Example:
         >>> richest(["Cough.", "Cough, fever. Rest.", "Walk daily.", "Cough, fever; rest"])
@@ -44,7 +50,8 @@ def richest(texts: Sequence[str]) -> list[int]:
     words = [Counter(word.casefold() for word in _WORD.findall(text)) for text in texts]
     kept: list[int] = []
     for place in sorted(range(len(texts)), key=lambda place: -words[place].total()):
-        if words[place] and not any(_is_within(words[place], words[other]) for other in kept):
+        others = (other for other in kept[:_MOST] if not kinds or kinds[other] != kinds[place])
+        if words[place] and not any(_is_within(words[place], words[other]) for other in others):
             kept.append(place)
     return sorted(kept)
 

@@ -29,11 +29,13 @@ class LoadOptions:
         strict: What cannot be read, or only by a guess, refuses the whole file.
         text_key: The column of a table that holds the note.
         id_key: The column of a table that tells its notes apart.
+        resources: FHIR's results, conditions, medicines, allergies and procedures are notes too.
     """
 
     strict: bool = False
     text_key: str | None = None
     id_key: str | None = None
+    resources: bool = False
 
 
 @dataclass(frozen=True)

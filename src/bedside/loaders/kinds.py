@@ -22,6 +22,7 @@ _HTML_NAMES = frozenset(
 )
 _CDA = "urn:hl7-org:v3"  # of its documents, and of examples that are a piece of one
 _CDA_SIGNS = re.compile(r"<templateId\s{1,9}root=|\s(?:class|mood)Code=[\"'][A-Z]|<patientRole>")
+_FHIR = "http://hl7.org/fhir"
 _XHTML = "http://www.w3.org/1999/xhtml"
 _HTML_MEDIA = ("text/html", "application/xhtml+xml")
 
@@ -98,6 +99,10 @@ def _is_html(content: Content) -> bool:
     return content.media_type in _HTML_MEDIA or (is_page and root.namespace in ("", _XHTML))
 
 
+def _is_fhir_xml(content: Content) -> bool:
+    return content.root.namespace == _FHIR
+
+
 def _is_fhir(content: Content) -> bool:
     return content.text.lstrip()[:1] in ("{", "[") and '"resourceType"' in content.text
 
@@ -133,6 +138,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("rtf", _is_rtf, "rtf", is_binary=True),
     Kind("hl7v2", _is_hl7, "hl7", is_binary=True, holds_many=True),
     Kind("cda", _is_cda, "cda"),
+    Kind("fhir", _is_fhir_xml, "fhir_xml", holds_many=True),
     Kind("html", _is_html, "html"),
     Kind("xml", _is_xml, refusal="XML of an unknown kind", is_binary=True),
     Kind("fhir", _is_fhir, "fhir", holds_many=True),

@@ -1,9 +1,9 @@
 r"""RTF as text: paragraphs as lines, the rows of tables too, cells between tabs; ticks, footnotes, headers and footers.
 
-Rich Text Format 1.9.1, https://interoperability.blob.core.windows.net/files/Archive_References/[MSFT-RTF].pdf. We read it
-ourselves: striprtf 0.0.35, the library for it, drops headers, footers, footnotes, text boxes and ticks without a word,
-keeps what is struck out or hidden, takes superscripts and the font Symbol for ordinary letters (10⁹, μg), and makes
-halves of characters of a ``\u`` pair.
+Rich Text Format 1.9.1, https://interoperability.blob.core.windows.net/files/Archive_References/[MSFT-RTF].pdf. We read
+it ourselves: striprtf 0.0.35, the library for it, drops headers, footers, footnotes, text boxes and ticks without a
+word, keeps what is struck out or hidden, takes superscripts and the font Symbol for ordinary letters (10⁹, μg), and
+makes halves of characters of a ``\u`` pair.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ def _chosen(field: dict[str, int], choices: list[str]) -> str:
     value = field.get("ffres", 25)
     value = field.get("ffdefres", 0) if value == 25 else value  # 25 is "as it is by default"
     if field.get("fftype") == 1:
-        return "☒" if value else "☐"
+        return "[x]" if value else "[ ]"
     return choices[value] if field.get("fftype") == 2 and 0 <= value < len(choices) else ""
 
 
