@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bedside.loaders import mail_headers
 from bedside.types import Document
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _HTML_NAMES = frozenset(
 _CDA = "urn:hl7-org:v3"  # of its documents, and of examples that are a piece of one
 _CDA_SIGNS = re.compile(r"<templateId\s{1,9}root=|\s(?:class|mood)Code=[\"'][A-Z]|<patientRole>")
 _FHIR = "http://hl7.org/fhir"
+_OPEN_DOCUMENT = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
 _XHTML = "http://www.w3.org/1999/xhtml"
 _HTML_MEDIA = ("text/html", "application/xhtml+xml")
 
@@ -70,6 +72,29 @@ def _is_docx(content: Content) -> bool:
     return any(name.startswith("word/") and name.endswith(".xml") for name in content.names)
 
 
+def _is_odt(content: Content) -> bool:
+    return content.data[30:].startswith(b"mimetypeapplication/vnd.oasis.opendocument.text") and bool(content.names)
+
+
+def _is_flat_odt(content: Content) -> bool:
+    root = content.root
+    return root.name == "document" and root.namespace == _OPEN_DOCUMENT and "opendocument.text" in content.text[:20_000]
+
+
+def _is_xlsx(content: Content) -> bool:
+    return any(name.startswith("xl/workbook") for name in content.names)
+
+
+def _is_page(content: Content) -> bool:
+    named = content.suffix in (".mht", ".mhtml")
+    return _is_mail(content) and (named or mail_headers.is_page(content.data))
+
+
+def _is_mail(content: Content) -> bool:
+    named = content.suffix in (".eml", ".mht", ".mhtml") or content.media_type == "message/rfc822"
+    return mail_headers.is_message(content.data, named=named)
+
+
 def _is_zip(content: Content) -> bool:
     return content.data.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
@@ -113,7 +138,8 @@ def _is_xml(content: Content) -> bool:
 
 
 def _is_table(content: Content) -> bool:
-    return content.suffix in (".csv", ".tsv")
+    named = content.suffix in (".csv", ".tsv") or content.media_type in ("text/csv", "text/tab-separated-values")
+    return named and not content.root.name and not content.root.is_xml
 
 
 def _is_markdown(content: Content) -> bool:
@@ -123,6 +149,8 @@ def _is_markdown(content: Content) -> bool:
 KINDS: tuple[Kind, ...] = (
     Kind("pdf", _is_pdf, "pdf", is_binary=True),
     Kind("docx", _is_docx, "docx", is_binary=True),
+    Kind("odt", _is_odt, "odt", is_binary=True),
+    Kind("xlsx", _is_xlsx, "xlsx", is_binary=True, holds_many=True),
     Kind(
         "zip",
         _is_zip,
@@ -137,12 +165,15 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("rtf", _is_rtf, "rtf", is_binary=True),
     Kind("hl7v2", _is_hl7, "hl7", is_binary=True, holds_many=True),
+    Kind("mhtml", _is_page, "mail", is_binary=True),
+    Kind("email", _is_mail, "mail", is_binary=True),
+    Kind("odt", _is_flat_odt, "odt"),
     Kind("cda", _is_cda, "cda"),
     Kind("fhir", _is_fhir_xml, "fhir_xml", holds_many=True),
+    Kind("csv", _is_table, "table", is_binary=True, holds_many=True),
     Kind("html", _is_html, "html"),
     Kind("xml", _is_xml, refusal="XML of an unknown kind", is_binary=True),
     Kind("fhir", _is_fhir, "fhir", holds_many=True),
-    Kind("csv", _is_table, "table", holds_many=True),
     Kind("markdown", _is_markdown, "plain"),
     Kind("text", lambda _: True, "plain"),
 )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Element: TypeAlias = _Element
 _PREFIX = re.compile(r"(?<=[\s</])([A-Za-z_][\w.-]{0,30}):(?=[A-Za-z_])")
 _MAX_PREFIXES = 100
+MAX_TAGS = 2_000_000
+"""More tags are refused: each takes a hundred bytes of memory, and the longest history has some hundred thousand."""
 
 
 def parsed(content: Content, text: str, what: str = "XML") -> Element:
@@ -39,6 +41,8 @@ def parsed(content: Content, text: str, what: str = "XML") -> Element:
     except ModuleNotFoundError as error:
         raise MissingExtraError("defusedxml", "loaders") from error
     written = text.lstrip("\ufeff \t\r\n")
+    if written.count("<") > MAX_TAGS:
+        raise content.refused(f"{what} with over {MAX_TAGS} tags, the most that are read")
     try:
         try:
             root: Element = fromstring(written)
