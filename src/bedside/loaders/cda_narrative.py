@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
+from bedside.loaders.laid_out import LINE, WORD, laid_out
 from bedside.loaders.scripts import raised
 from bedside.loaders.xml_tree import attribute, name_of
 
@@ -20,18 +21,14 @@ _BLOCKS = frozenset(
         *("h1", "h2", "h3", "h4", "h5", "h6"),
     )
 )
+_APART = frozenset(("paragraph", "p", "table", "list", "ul", "ol"))
 _CELLS = frozenset(("td", "th"))
-# Of a stretch with a label or an id of its own, a sign that XML cannot hold: "CBC" and "at 10:37", "80" and "mm[Hg]"
-# stand side by side without a space between them in many systems' narrative.
-_EDGE = "\0"
 _Waiting: TypeAlias = "list[tuple[Element | str, bool]]"
 
 
 def narrative(text: Element) -> str:
     """Return what a reader sees of a section's ``text``; what is marked as deleted is left out."""
-    written = re.sub(rf"(?<=\w){_EDGE}+(?=\w)", " ", "".join(_seen(text))).replace(_EDGE, "")
-    lines = (re.sub(r"[ ]*\t[ ]*", "\t", line).strip(" ").rstrip() for line in written.split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+    return laid_out(_seen(text))
 
 
 def _seen(root: Element) -> Iterator[str]:
@@ -54,16 +51,23 @@ def _seen(root: Element) -> Iterator[str]:
         if name == "br":
             yield " " if in_cell else "\n"
             continue
-        if name == "content":
-            waiting.append((_EDGE, in_cell))
-            yield _EDGE
+        if name == "content":  # "CBC" and "at 10:37", "80" and "mm[Hg]" often stand side by side without a space
+            waiting.append((WORD, in_cell))
+            yield WORD
         if name in _CELLS:
             in_cell = not any(name_of(inner) == "table" for inner in node)
-        edge = (" " if in_cell else "\n") if name in _BLOCKS or (name in _CELLS and not in_cell) else ""
+        edge = _edge(name, in_cell)
         keeps = node.get("{http://www.w3.org/XML/1998/namespace}space") == "preserve" and not in_cell
         after = "\t" if name in _CELLS and in_cell else edge
         pieces = [(edge, in_cell), *_inside(node, in_cell, keeps), (after, in_cell)]
         waiting.extend(reversed(pieces))
+
+
+def _edge(name: str, in_cell: bool) -> str:
+    """Return what parts an element from what is before and after it: an empty line for paragraphs, else a line."""
+    if name not in _BLOCKS and (name not in _CELLS or in_cell):
+        return ""
+    return " " if in_cell else "\n" if name in _APART else LINE
 
 
 def _inside(node: Element, in_cell: bool, keeps: bool) -> Iterator[tuple[Element | str, bool]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bedside.loaders.archives import opened, unpacked
 from bedside.loaders.decoding import decoded
+from bedside.loaders.laid_out import LINE, laid_out
 from bedside.loaders.scripts import raised
 from bedside.loaders.xml_tree import Element, child, name_of, namespace_of, parsed
 from bedside.types import Document
@@ -136,11 +137,10 @@ def _is_above(position: str) -> bool:
 def _lines(root: Element, looks: _Looks) -> str:
     """Return the text of an element, and after it that of its footnotes and comments."""
     asides: list[Element] = []
-    written = "".join(_seen(root, looks, asides))
+    parts = [laid_out(_seen(root, looks, asides))]
     for aside in asides:  # one in another one comes after it
-        written += "\n" + "".join(piece for part in aside for piece in _seen(part, looks, asides)).strip()
-    lines = (re.sub(r"[ ]*\t[ ]*", "\t", line).strip(" ").rstrip() for line in written.split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+        parts.append(laid_out(piece for part in aside for piece in _seen(part, looks, asides)))
+    return "\n".join(part for part in parts if part)
 
 
 def _seen(root: Element, looks: _Looks, asides: list[Element]) -> Iterator[str]:
@@ -185,7 +185,7 @@ def _edges(node: Element, name: str, in_cell: bool) -> tuple[str, str]:
     if name == "h" and not in_cell:
         level = _attribute(node, "outline-level")
         return f"\n\n{'#' * (min(int(level), 6) if level.isdecimal() else 1)} ", "\n"
-    edge = (" " if in_cell else "\n") if name in _BLOCKS or name == "table-cell" else ""
+    edge = (" " if in_cell else LINE) if name in _BLOCKS or name == "table-cell" else ""
     return edge, edge
 
 
