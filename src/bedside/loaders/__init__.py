@@ -52,7 +52,7 @@ def load(
 
     What cannot be read is never passed over in silence. With a ``report``, all of it stands there, and the rest is
     yielded: a folder's other files, a file's other parts. Without one, a file of which nothing can be read
-    raises, and a part that cannot be read, or a file without text, is a :class:`bedside.errors.BedsideWarning`.
+    raises, and a part that cannot be read, a guess, or a file without text is a :class:`bedside.errors.BedsideWarning`.
 
     Args:
         path: A file, or a folder as :func:`files` walks it.
@@ -142,6 +142,8 @@ def _say(told: LoadReport) -> None:
                 f"{finding.file}: {finding.part}" if finding.part else finding.file, finding.reason
             )
     for finding in told.findings:
+        if finding.outcome == "left out" and told.read:
+            continue  # it holds no text, as a picture among notes does
         warnings.warn(str(finding), BedsideWarning, stacklevel=4)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from bedside.errors import UnreadableFileError
-from bedside.loaders.decoding import decoded, peeked
+from bedside.loaders.decoding import decoded, has_mark, peeked
 from bedside.loaders.kinds import KINDS, Kind
 from bedside.loaders.markup import Root, root_of
 from bedside.loaders.report import Finding, LoadReport, Outcome
@@ -84,6 +84,11 @@ class Content:
             return decoded(self.data, self.encoding)
         except ValueError as error:
             raise self.refused(str(error)) from None
+
+    @property
+    def says_encoding(self) -> bool:
+        """Whether the bytes have a byte order mark, or the encoding was given."""
+        return self.encoding is not None or has_mark(self.data)
 
     @cached_property
     def root(self) -> Root:

@@ -53,6 +53,11 @@ def peeked(data: bytes, encoding: str | None = None) -> str:
         return data.decode("utf-8", "replace")
 
 
+def has_mark(data: bytes) -> bool:
+    """Whether bytes begin with a byte order mark."""
+    return any(data.startswith(mark) for mark, _ in _MARKS)
+
+
 def encoding_of(data: bytes, encoding: str | None = None) -> str:
     """Return the encoding that bytes are said to be in."""
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
