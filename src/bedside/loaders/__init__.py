@@ -20,6 +20,7 @@ import os
 import stat
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from bedside.errors import BedsideWarning, UnreadableFileError
@@ -86,12 +87,14 @@ def load(
     for file in files(path, onerror=onerror) if is_folder else [path]:
         try:
             data, source = _bytes(file), _relative(file, base)
+            stream = file if len(data) > MAX_BYTES else None
         except UnreadableFileError as error:
             if onerror is None:
                 raise
             onerror(error)
             continue
-        yield from _taken(data, source, encoding, options, report)
+        held = data if stream is None else b""
+        yield from _taken(Content(held, source, encoding, options=options, file=stream), report)
 
 
 def read(
@@ -106,21 +109,19 @@ def read(
     resources: bool = False,
 ) -> Iterator[Document]:
     """Yield what the bytes of a file hold, as :func:`load` does; ``source`` is the path that names it."""
-    return _taken(data, source, encoding, LoadOptions(strict, text_key, id_key, resources), report)
+    return _taken(Content(data, source, encoding, options=LoadOptions(strict, text_key, id_key, resources)), report)
 
 
-def _taken(
-    data: bytes, source: str, encoding: str | None, options: LoadOptions, report: LoadReport | None
-) -> Iterator[Document]:
+def _taken(content: Content, report: LoadReport | None) -> Iterator[Document]:
     """Yield the notes of one file; what else there is to say goes into the report, or else is raised or warned of."""
-    told = LoadReport() if report is None else report
+    told, source = LoadReport() if report is None else report, content.source
     found, before = 0, len(told.findings)
     try:
-        for document in documents_of(Content(data, source, encoding, options=options, report=told)):
+        for document in documents_of(replace(content, report=told)):
             found += 1
             yield document
     except UnreadableFileError as error:
-        if report is None or options.strict:
+        if report is None or content.options.strict:
             raise
         told.add(Finding(source, "", error.reason))
     told.notes[source] = told.notes.get(source, 0) + found
@@ -216,12 +217,15 @@ def _is_plain(file: Path) -> bool:
 
 
 def _bytes(file: Path) -> bytes:
+    """Return what is in a file; of one that is too large and is read piece by piece, the beginning."""
+    from bedside.loaders.fhir_json import is_resources
+
     try:
         with file.open("rb") as source:
             data = source.read(MAX_BYTES + 1)
     except OSError as error:
         raise UnreadableFileError(file.as_posix(), error.strerror or type(error).__name__) from error
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_BYTES and not is_resources(data[: 1 << 16]):
         raise UnreadableFileError(file.as_posix(), f"larger than {MAX_BYTES >> 20} MiB, the most that is read")
     return data
 

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 from bedside.errors import UnreadableFileError
 from bedside.loaders.decoding import decoded, has_mark, peeked
@@ -51,6 +52,7 @@ class Content:
         options: What the caller wants.
         report: Where to say what could not be taken.
         depth: The number of files that it lies in.
+        file: Where to read it from, in place of ``data``: what is too large for memory and may be read piece by piece.
     """
 
     data: bytes
@@ -61,6 +63,7 @@ class Content:
     options: LoadOptions = field(default_factory=LoadOptions)
     report: LoadReport = field(default_factory=LoadReport)
     depth: int = 0
+    file: Path | None = None
 
     @property
     def id(self) -> str:
@@ -143,7 +146,13 @@ class Content:
         """
         place = f"{self.place}/{place}" if self.place else place
         inner = replace(
-            self, data=data, encoding=encoding, media_type=media_type.lower(), place=place, depth=self.depth + 1
+            self,
+            data=data,
+            encoding=encoding,
+            media_type=media_type.lower(),
+            place=place,
+            depth=self.depth + 1,
+            file=None,
         )
         if inner.depth > MAX_DEPTH:
             raise inner.refused(f"lies in more than {MAX_DEPTH} files")

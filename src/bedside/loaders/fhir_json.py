@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
@@ -35,7 +36,7 @@ def string(value: Any) -> str:
     """Return a string or a number as it is written, without white space around it; empty for anything else."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value.strip() if isinstance(value, str) else str(value) if isinstance(value, int | float) else ""
+    return value.strip() if isinstance(value, str) else str(value) if isinstance(value, int | float | Decimal) else ""
 
 
 def first(*values: Any) -> str:
@@ -63,6 +64,11 @@ def key_of(reference: str) -> str:
     """
     parts = reference.partition("/_history/")[0].split("/")
     return "/".join(parts[-2:]) if len(parts) > 1 and parts[-2][:1].isupper() else reference
+
+
+def is_resources(beginning: bytes) -> bool:
+    """Whether a file that begins so holds FHIR's resources as JSON."""
+    return beginning.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[") and b'"resourceType"' in beginning
 
 
 def resources_of(content: Content, text: str) -> Iterator[tuple[Resource, str]]:

@@ -147,6 +147,7 @@ def _is_markdown(content: Content) -> bool:
 
 
 KINDS: tuple[Kind, ...] = (
+    Kind("fhir", lambda content: content.file is not None, "fhir_stream", is_binary=True, holds_many=True),
     Kind("pdf", _is_pdf, "pdf", is_binary=True),
     Kind("docx", _is_docx, "docx", is_binary=True),
     Kind("odt", _is_odt, "odt", is_binary=True),
