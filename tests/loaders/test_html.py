@@ -107,7 +107,7 @@ def test_a_table_keeps_its_rows_whatever_is_in_the_cells():
         "<tr><td><p>HbA1c</p></td><td>8.2<br>high</td></tr><tr><td></td><td>4.1</td><td>K</td></tr>"
         "<tr><td>Note<td>ends <b>here</b></table>"
     )
-    assert lines(table) == ["Labs", "Test\tValue", "HbA1c\t8.2 high", "4.1\tK", "Note\tends here"]
+    assert lines(table) == ["Labs", "Test\tValue", "HbA1c\t8.2 high", "\t4.1\tK", "Note\tends here"]
 
 
 def test_a_page_that_is_laid_out_in_a_table_keeps_its_lines():

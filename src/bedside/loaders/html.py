@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bedside.errors import MissingExtraError
-from bedside.loaders.html_lines import Lines
-from bedside.loaders.html_looks import Styles, field_value
+from bedside.loaders.html_looks import Looks, Styles, field_value
+from bedside.loaders.layout import Lines
 from bedside.types import Document
 
 if TYPE_CHECKING:
+    from bs4.element import Tag
+
     from bedside.loaders.content import Content
 
+_TABLES = {"table": "table", "tr": "row", "td": "cell", "th": "cell"}
 MAX_TAGS = 1_000_000
 """More tags are refused: each takes a kilobyte of memory, and a page of a chart has thousands."""
 
@@ -74,18 +77,40 @@ def _seen(page: Any, styles: Styles) -> str:
         node, is_kept, is_end = waiting.pop()
         if not isinstance(node, Tag):
             if not isinstance(node, PreformattedString):  # comments and the like
-                lines.add(str(node) if is_kept else re.sub(r"\s+", " ", node), is_kept)
+                lines.add(str(node) if is_kept else re.sub(r"\s+", " ", node), is_kept=is_kept)
             continue
         looks = styles.of(node)
         if is_end:
-            lines.end(node, looks)
+            _end(lines, node, looks)
         elif looks.is_seen:
             value = field_value(node)
             if value is not None:
                 lines.word(value)
                 continue
-            lines.begin(node, looks)
+            _begin(lines, node, looks)
             kept = is_kept or looks.is_kept
             waiting.append((node, is_kept, True))
             waiting.extend((child, kept, False) for child in reversed(node.contents))
     return lines.text()
+
+
+def _begin(lines: Lines, tag: Tag, looks: Looks) -> None:
+    if tag.name == "br":
+        lines.line_end()
+    elif kind := _TABLES.get(tag.name):
+        lines.begin(kind, tag)
+    elif looks.level:
+        lines.heading(looks.level)
+    elif looks.is_block:
+        lines.line()
+    elif looks.raised == "sup":
+        lines.begin("raised", tag)
+
+
+def _end(lines: Lines, tag: Tag, looks: Looks) -> None:
+    if kind := _TABLES.get(tag.name):
+        lines.end(kind, tag)
+    elif looks.level or looks.is_block:
+        lines.line()
+    elif looks.raised == "sup":
+        lines.end("raised", tag)
