@@ -38,6 +38,11 @@ class Lines:
         self._is_apart = False  # a field's value was written: what follows is another word
         self._mark = ""  # of a heading of which nothing is written yet
 
+    @property
+    def is_in_cell(self) -> bool:
+        """Whether what comes next stands in a cell of a table."""
+        return self._frames[-1].kind == "cell"
+
     def add(self, text: str, *, is_kept: bool = False) -> None:
         """Take a text; a space after a space is dropped unless white space is kept."""
         if self._is_apart and text[:1].isalnum():
@@ -71,7 +76,7 @@ class Lines:
         """Begin a heading, which ends with the line."""
         self.line()
         self._mark = f"\n{'#' * level} "
-        if self._frames[-1].kind == "cell":
+        if self.is_in_cell:
             self._frames[-1].is_layout = True
 
     def begin(self, kind: str, key: object) -> None:
