@@ -46,6 +46,7 @@ def _parts(content: Content, root: Element, codes: dict[str, str]) -> Iterator[s
             yield _section(content, node, level, codes)
         elif name in ("nonXMLBody", "observationMedia"):
             yield _file(content, node, name)
+            continue
         elif name == "text" and level == 1:  # in no section: an example of an entry
             yield narrative(node)
         waiting.extend((inner, level) for inner in reversed(node) if name_of(inner) != "text" or level == 1)

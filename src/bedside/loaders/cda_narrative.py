@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
-from bedside.loaders.laid_out import LINE, WORD, laid_out
+from bedside.loaders.laid_out import LINE, SPACE, WORD, laid_out
 from bedside.loaders.scripts import raised
 from bedside.loaders.xml_tree import attribute, name_of
 
@@ -49,7 +49,7 @@ def _seen(root: Element) -> Iterator[str]:
             yield raised("".join(node.itertext()))
             continue
         if name == "br":
-            yield " " if in_cell else "\n"
+            yield SPACE if in_cell else "\n"
             continue
         if name == "content":  # "CBC" and "at 10:37", "80" and "mm[Hg]" often stand side by side without a space
             waiting.append((WORD, in_cell))
@@ -67,7 +67,7 @@ def _edge(name: str, in_cell: bool) -> str:
     """Return what parts an element from what is before and after it: an empty line for paragraphs, else a line."""
     if name not in _BLOCKS and (name not in _CELLS or in_cell):
         return ""
-    return " " if in_cell else "\n" if name in _APART else LINE
+    return SPACE if in_cell else "\n" if name in _APART else LINE
 
 
 def _inside(node: Element, in_cell: bool, keeps: bool) -> Iterator[tuple[Element | str, bool]]:

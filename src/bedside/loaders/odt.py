@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bedside.loaders.archives import opened, unpacked
 from bedside.loaders.decoding import decoded
-from bedside.loaders.laid_out import LINE, laid_out
+from bedside.loaders.laid_out import LINE, SPACE, laid_out
 from bedside.loaders.scripts import raised
 from bedside.loaders.xml_tree import Element, child, name_of, namespace_of, parsed
 from bedside.types import Document
@@ -159,7 +159,7 @@ def _seen(root: Element, looks: _Looks, asides: list[Element]) -> Iterator[str]:
         if _attribute(node, "is-hidden") == "true":
             continue
         if name in ("s", "tab", "line-break"):
-            yield {"s": " " * _repeated(node, "c"), "tab": "\t", "line-break": " " if in_cell else "\n"}[name]
+            yield {"s": " " * _repeated(node, "c"), "tab": "\t", "line-break": SPACE if in_cell else "\n"}[name]
             continue
         if name in ("control", "fieldmark", "fieldmark-start"):
             yield looks.fields.get(_attribute(node, "control"), "") if name == "control" else _tick(node)
@@ -185,7 +185,7 @@ def _edges(node: Element, name: str, in_cell: bool) -> tuple[str, str]:
     if name == "h" and not in_cell:
         level = _attribute(node, "outline-level")
         return f"\n\n{'#' * (min(int(level), 6) if level.isdecimal() else 1)} ", "\n"
-    edge = (" " if in_cell else LINE) if name in _BLOCKS or name == "table-cell" else ""
+    edge = (SPACE if in_cell else LINE) if name in _BLOCKS or name == "table-cell" else ""
     return edge, edge
 
 

@@ -182,7 +182,7 @@ class _Reader:
             return
         self._flush()
         state = self._state
-        if word in DESTINATIONS or (word in ASIDES and not state.skipped):
+        if word in DESTINATIONS or (word in ASIDES and state.skipped in ("", "*")):
             self._destination(word)
         elif state.skipped == "*" and word in LAID_OUT:
             self._state = state._replace(skipped="")
