@@ -126,7 +126,7 @@ def test_a_scan_whose_text_was_recognised_is_no_scan():
 @pytest.mark.parametrize("font", [HELVETICA, UNMAPPED])
 def test_a_page_in_a_font_without_a_map_is_refused_and_the_others_are_read(font):
     garbled = b"BT /F1 11 Tf 50 740 Td <0001000200030004000500060007> Tj ET"
-    with pytest.raises(UnreadableFileError, match="without text"):
+    with pytest.raises(UnreadableFileError, match="no page can be read: a font without a map"):
         list(read(pdf(garbled, font=font), "a.pdf"))
     if font is HELVETICA:
         lines, metadata, report = loaded(pdf(shown("Cough."), garbled))
@@ -134,6 +134,12 @@ def test_a_page_in_a_font_without_a_map_is_refused_and_the_others_are_read(font)
         assert [str(finding) for finding in report.findings] == [
             "a.pdf: page 2: a font without a map: its characters cannot be told"
         ]
+
+
+def test_a_page_that_is_damaged_takes_no_other_along():
+    lines, metadata, report = loaded(pdf(shown("Cough."), b"BT " + b"[" * 100_000 + b" ET", shown("Rest.")))
+    assert ("".join(lines), metadata["pages_without_text"]) == ("Cough.\f\fRest.", [2])
+    assert [finding.part for finding in report.findings] == ["page 2"]
 
 
 def test_a_sign_without_a_meaning_among_many_is_shown_and_said():

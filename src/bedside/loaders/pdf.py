@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from bedside.errors import MissingExtraError, UnreadableFileError
 from bedside.loaders.pdf_fields import fields_of
-from bedside.loaders.pdf_page import MAX_OPERATIONS, PageReader, TooMuchError
+from bedside.loaders.pdf_page import MAX_OPERATIONS, PageReader, PageText, TooMuchError
 from bedside.types import Document
 
 if TYPE_CHECKING:
     from bedside.loaders.content import Content
 
+_NO_TEXT = "a PDF without text: scanned pages need OCR first"
+_SCAN = "a picture, as of a scan: it needs OCR first"
+_DRAWING = "no text on it: a scan or a drawing needs OCR first"
 MAX_PAGES = 5_000
 """More pages are refused: a chart has hundreds, and a page that says nothing costs time all the same."""
 
@@ -46,7 +49,8 @@ def documents(content: Content, text: str) -> Iterator[Document]:  # noqa: ARG00
     except Exception as error:  # noqa: BLE001 - a damaged file makes the parser fail anywhere, in any way
         raise content.refused(f"a damaged PDF ({type(error).__name__})") from None
     if not any(page.strip() for page in pages):
-        raise content.refused("a PDF without text: scanned pages need OCR first")
+        reasons = [reason for reason in missing.values() if reason not in (_SCAN, _DRAWING)]
+        raise content.refused(f"no page can be read: {reasons[0]}" if reasons else _NO_TEXT)
     for number, reason in missing.items():
         content.refuse(f"page {number}", reason)
     without = {"pages_without_text": list(missing)} if missing else {}
@@ -75,19 +79,28 @@ def _pages(content: Content, reader: Any) -> tuple[list[str], dict[int, str]]:
         unpacked += 0 if contents is None else len(contents.get_data())
         if unpacked > MAX_UNPACKED:
             raise content.refused(f"pages that unpack to over {MAX_UNPACKED >> 20} MiB, the most that is read")
-        found, filled = drawing.read(page), "\n".join(fields_of(page))
-        text = found.text
-        if found.is_garbled:
-            missing[number] = "a font without a map: its characters cannot be told"
-            text = ""
-        elif found.is_scan:
-            missing[number] = "a picture, as of a scan: it needs OCR first"
-        elif not text.strip() and not filled and found.is_drawn:
-            missing[number] = "no text on it: a scan or a drawing needs OCR first"
+        try:
+            found, filled = drawing.read(page), "\n".join(fields_of(page))
+        except TooMuchError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a damaged page takes no other along
+            found, filled, missing[number] = PageText("", 0, False, False), "", f"damaged ({type(error).__name__})"
+        if reason := _reason(found, filled):
+            missing[number] = reason
         elif found.unreadable:
             content.guess(f"page {number}", f"{found.unreadable} signs without a meaning are U+FFFD")
+        text = "" if found.is_garbled else found.text
         pages.append("\n".join(filter(None, (text.rstrip() if filled else text, filled))))
     return pages, missing
+
+
+def _reason(found: PageText, filled: str) -> str:
+    """Return why a page on which there is something gives no text, or not all; empty where it does."""
+    if found.is_garbled:
+        return "a font without a map: its characters cannot be told"
+    if found.is_scan:
+        return _SCAN
+    return _DRAWING if found.is_drawn and not found.text.strip() and not filled else ""
 
 
 @contextmanager
