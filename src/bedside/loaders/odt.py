@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bedside.loaders.archives import opened, unpacked
-from bedside.loaders.decoding import decoded
 from bedside.loaders.laid_out import LINE, SPACE, laid_out
 from bedside.loaders.scripts import raised
-from bedside.loaders.xml_tree import Element, child, name_of, namespace_of, parsed
+from bedside.loaders.xml_tree import Element, child, name_of, namespace_of, parsed, parsed_part
 from bedside.types import Document
 
 if TYPE_CHECKING:
@@ -56,21 +55,11 @@ def documents(content: Content, text: str) -> Iterator[Document]:
     with opened(content, "ODT") as archive:
         if b"encryption-data" in unpacked(content, archive, "META-INF/manifest.xml", "ODT"):
             raise content.refused("encrypted with a password; store it without one")
-        body, sheet = (
-            _tree(content, unpacked(content, archive, name, "ODT")) for name in ("content.xml", "styles.xml")
-        )
+        parts = [unpacked(content, archive, name, "ODT") for name in ("content.xml", "styles.xml")]
+        body, sheet = (parsed_part(content, data, "ODT") if data else None for data in parts)
     if body is None:
         raise content.refused("a damaged ODT, without content.xml")
     yield Document(_text(body, sheet), {}, content.id)
-
-
-def _tree(content: Content, data: bytes) -> Element | None:
-    if not data:
-        return None
-    try:
-        return parsed(content, decoded(data), "ODT")
-    except ValueError:
-        raise content.refused("a damaged ODT, not UTF-8") from None
 
 
 def _text(root: Element, sheet: Element | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
@@ -12,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bedside.errors import MissingExtraError, UnreadableFileError
 from bedside.loaders.archives import opened, unpacked
-from bedside.loaders.decoding import decoded
-from bedside.loaders.xml_tree import Element, attribute, child, name_of, parsed
+from bedside.loaders.xml_tree import Element, attribute, child, name_of, parsed_part
 from bedside.types import Document
 
 if TYPE_CHECKING:
@@ -64,7 +64,9 @@ def _sheets(content: Content) -> Iterator[tuple[str, list[list[str]]]]:
         raise MissingExtraError("openpyxl", "loaders") from error
     seen = 0
     try:
-        book = load_workbook(io.BytesIO(content.data), read_only=True, data_only=True, keep_links=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and extensions, which change no value
+            book = load_workbook(io.BytesIO(content.data), read_only=True, data_only=True, keep_links=False)
         for sheet in book.worksheets:
             if sheet.sheet_state != "visible":
                 content.leave_out(sheet.title, "a hidden sheet")
@@ -113,11 +115,7 @@ def _as_csv(rows: Sequence[Sequence[str]]) -> bytes:
 
 def _notes(content: Content, data: bytes) -> Iterator[str]:
     """Yield the comments of a part as lines, each with its cell."""
-    try:
-        root = parsed(content, decoded(data), "XLSX")
-    except ValueError:
-        raise content.refused("a damaged XLSX, not UTF-8") from None
-    for node in root.iter():
+    for node in parsed_part(content, data, "XLSX").iter():
         if name_of(node) in ("comment", "threadedComment") and (said := _said(node)):
             yield f"{attribute(node, 'ref')}: {said}"
 

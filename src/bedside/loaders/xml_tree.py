@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element as _Element
 from xml.parsers.expat.errors import XML_ERROR_UNBOUND_PREFIX, codes
 
 from bedside.errors import MissingExtraError
+from bedside.loaders.decoding import decoded
 
 if TYPE_CHECKING:
     from bedside.loaders.content import Content
@@ -58,6 +59,20 @@ def parsed(content: Content, text: str, what: str = "XML") -> Element:
     except (ValueError, LookupError) as error:  # an encoding that is unknown; a lone surrogate
         raise content.refused(f"damaged {what} ({type(error).__name__})") from None
     return root
+
+
+def parsed_part(content: Content, data: bytes, what: str) -> Element:
+    """Return the root of a part of an archive, in the encoding that it declares.
+
+    Raises:
+        UnreadableFileError: It is damaged, or declares entities.
+        MissingExtraError: ``bedside[loaders]`` is not installed.
+    """
+    try:
+        text = decoded(data)
+    except ValueError:
+        raise content.refused(f"damaged {what}, not in the encoding that it declares") from None
+    return parsed(content, text, what)
 
 
 def _bound(text: str, root: str) -> str:
