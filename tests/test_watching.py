@@ -327,6 +327,9 @@ def test_add_notes_counts_what_was_read_empty_and_refused_and_its_status_tells(w
     assert done.stderr.endswith("\n4 files read, 0 empty, 0 refused\n")
     done = run("add-notes", tmp_path / "strict", ward, "--strict", "--json", code=1)
     assert json.loads(done.stdout.splitlines()[-1]) == {"read": 3, "empty": 0, "refused": 1}
+    (ward / "rows.csv").write_text("key,remark\nk1,Cough.\n")
+    done = run("add-notes", tmp_path / "keys", ward / "rows.csv", "--text-key", "remark", "--id-key", "key")
+    assert done.stdout == "added rows.csv#k1\n"
     (ward / "none.html").write_text("<html></html>")
     done = run("add-notes", tmp_path / "store", ward / "none.html", code=1)
     assert done.stderr == "empty none.html: no text in it\n0 files read, 1 empty, 0 refused\n"
@@ -358,14 +361,15 @@ def test_add_notes_adds_files_and_folders_and_names_what_it_cannot_read(ward, tm
     store = tmp_path / "store"
     (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7 half")
     (tmp_path / "old.txt").write_bytes("PLAN: 38,5 °C".encode("cp1252"))
-    entry = '{"resourceType": "DiagnosticReport", "id": "a", "conclusion": "Normal."}'
-    (tmp_path / "again.json").write_text(f"{entry}\n{entry}")
-    sources = [tmp_path / "again.json", ward, tmp_path / "bad.pdf", tmp_path / "old.txt"]
+    (tmp_path / "taken.txt").write_text("PLAN: Rest.")
+    with Collection.open(store) as notes:
+        notes.add([Document("A record where the note's first passage must go.", id="taken.txt#0")])
+    sources = [tmp_path / "taken.txt", ward, tmp_path / "bad.pdf", tmp_path / "old.txt"]
     done = run("add-notes", store, *sources, code=1)
     assert done.stdout.splitlines() == ["added a.txt", "added rows.csv#1", "added rows.csv#2", "added deep/b.md"]
     *told, counted = done.stderr.splitlines()
     names = [line.split(": ")[0].rpartition("/")[2].removeprefix("refused ") for line in told]
-    assert names == ["again.json", "bad.pdf", "old.txt"]
+    assert names == ["taken.txt", "bad.pdf", "old.txt"]
     assert counted == "3 files read, 0 empty, 3 refused"
     done = run("add-notes", store, tmp_path / "old.txt", ward / "a.txt", "--encoding", "cp1252")
     assert done.stdout.splitlines() == ["added old.txt", "unchanged a.txt"]

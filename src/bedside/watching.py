@@ -83,6 +83,7 @@ def sync(
     strict: bool = False,
     text_key: str | None = None,
     id_key: str | None = None,
+    resources: bool = False,
     stop: Event | None = None,
 ) -> SyncReport:
     """Make a collection's notes those of a folder, in one pass.
@@ -101,6 +102,7 @@ def sync(
         strict: As for :func:`bedside.loaders.load`: a file of which a part cannot be read fails.
         text_key: As for :func:`bedside.loaders.load`.
         id_key: As for :func:`bedside.loaders.load`.
+        resources: As for :func:`bedside.loaders.load`.
         stop: Set from another thread or a signal handler, it ends the pass after the files at hand.
 
     Raises:
@@ -119,7 +121,15 @@ def sync(
     every = [file.relative_to(root).as_posix() for file in files(root, onerror=_noted(root, failed))]
     there = [file for file in every if _is_within(file, chosen)]
     report = SyncReport({}, failed)
-    loader = partial(load, root=root, strict=strict, encoding=encoding, text_key=text_key, id_key=id_key)
+    loader = partial(
+        load,
+        root=root,
+        strict=strict,
+        encoding=encoding,
+        text_key=text_key,
+        id_key=id_key,
+        resources=resources,
+    )
     for batch in _batches(there):
         if stop is not None and stop.is_set():
             return report
@@ -142,6 +152,7 @@ def watch(
     strict: bool = False,
     text_key: str | None = None,
     id_key: str | None = None,
+    resources: bool = False,
 ) -> None:
     """Keep a collection equal to a folder until ``stop`` is set.
 
@@ -161,6 +172,7 @@ def watch(
         strict: As for :func:`sync`.
         text_key: As for :func:`sync`.
         id_key: As for :func:`sync`.
+        resources: As for :func:`sync`.
 
     Raises:
         InvalidInputError: The folder is none, or is there no more.
@@ -181,6 +193,7 @@ def watch(
         strict=strict,
         text_key=text_key,
         id_key=id_key,
+        resources=resources,
         stop=stopped,
     )
     untold = _Untold(root)

@@ -34,6 +34,9 @@ Strict = Annotated[
 TextKey = Annotated[
     str | None, typer.Option("--text-key", metavar="COLUMN", help="The column of tables that holds the note.")
 ]
+Resources = Annotated[
+    bool, typer.Option("--resources", help="FHIR's observations, conditions, medication requests … as notes too.")
+]
 IdKey = Annotated[
     str | None, typer.Option("--id-key", metavar="COLUMN", help="The column of tables that tells their notes apart.")
 ]
@@ -47,10 +50,11 @@ def add_notes(
     encoding: Encoding = None,
     text_key: TextKey = None,
     id_key: IdKey = None,
+    resources: Resources = False,
     strict: Strict = False,
     json: Json = False,
 ) -> None:
-    """Add files as notes: text, HTML, PDF, DOCX, tables, FHIR, …; creates the collection where there is none.
+    """Add files as notes: text, PDF, DOCX, tables, FHIR, CDA, HL7 v2, …; creates the collection where there is none.
 
     Each file is one transaction. What cannot be read or stored is told on standard error, and the rest is added. At the
     end it says how many files were read, empty and refused; it exits with 1 where a file gave no note, or a part of one
@@ -59,17 +63,14 @@ def add_notes(
     from bedside.loaders import files
     from bedside.loaders import load as read
 
-    loader = partial(read, strict=strict, encoding=encoding, text_key=text_key, id_key=id_key)
-    counts, complete = dict.fromkeys(("read", "empty", "refused"), 0), True
+    loader = partial(read, **_loading(encoding, text_key, id_key, resources=resources, strict=strict))
+    tally = _Tally()
 
-    def heard(report: LoadReport, changes: Mapping[str, str]) -> None:
-        nonlocal complete
+    def told(changes: Mapping[str, str], report: LoadReport) -> None:
         for id, change in changes.items():
             _print(change, id, json)
         _tell(report.findings, json)
-        complete &= report.is_complete
-        for outcome in counts:
-            counts[outcome] += len(getattr(report, outcome))
+        tally.add(report)
 
     with _opened(path, encoder, scope) as collection:
         view = _view(collection, scope)
@@ -77,14 +78,13 @@ def add_notes(
             is_folder = source.is_dir()
             unlisted: list[UnreadableFileError] = []
             for file in files(source, onerror=unlisted.append) if is_folder else [source]:
-                changes, report = _added(view, file, partial(loader, file, root=source if is_folder else source.parent))
-                heard(report, changes)
+                told(*_added(view, file, partial(loader, file, root=source if is_folder else source.parent)))
             for error in unlisted:
-                heard(_refusal(error.file, error.reason), {})
+                told({}, _refusal(error.file, error.reason))
     if json:
-        print_json(counts)
-    typer.echo("{read} files read, {empty} empty, {refused} refused".format(**counts), err=True)
-    if not complete:
+        print_json(tally.counts)
+    typer.echo("{read} files read, {empty} empty, {refused} refused".format(**tally.counts), err=True)
+    if not tally.is_complete:
         raise typer.Exit(1)
 
 
@@ -97,6 +97,7 @@ def watch(
     encoding: Encoding = None,
     text_key: TextKey = None,
     id_key: IdKey = None,
+    resources: Resources = False,
     strict: Strict = False,
     once: Annotated[bool, typer.Option("--once", help="Make it equal, and end.")] = False,
     json: Json = False,
@@ -106,6 +107,7 @@ def watch(
     Creates the collection where there is none. Ends on SIGINT or SIGTERM, after the files at hand. What cannot be read
     is told on standard error. With --once it exits with 1 if a file or a part of one could not be read.
     """
+    options = _loading(encoding, text_key, id_key, resources=resources, strict=strict)
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -119,7 +121,6 @@ def watch(
         _tell(report.findings, json)
 
     with _opened(path, encoder, scope) as collection:
-        options: dict[str, Any] = {"strict": strict, "encoding": encoding, "text_key": text_key, "id_key": id_key}
         view = _view(collection, scope)
         if once:
             report = sync(folder, view, name=name, stop=stop, **options)
@@ -139,6 +140,27 @@ def _opened(path: Path, encoder: str | None, scope: list[str] | None) -> Collect
 
 def _view(collection: Collection, scope: list[str] | None) -> Records:
     return collection.scoped(**parse_scope(scope)) if scope else collection
+
+
+class _Tally:
+    """What add-notes counts: files by what became of them, and whether nothing is missing."""
+
+    def __init__(self) -> None:
+        self.counts = {"read": 0, "empty": 0, "refused": 0}
+        self.is_complete = True
+
+    def add(self, report: LoadReport) -> None:
+        """Count a report in."""
+        for outcome, files in (("read", report.read), ("empty", report.empty), ("refused", report.refused)):
+            self.counts[outcome] += len(files)
+        self.is_complete &= report.is_complete
+
+
+def _loading(
+    encoding: str | None, text_key: str | None, id_key: str | None, *, resources: bool, strict: bool
+) -> dict[str, Any]:
+    """Return the options of both commands as the loaders' arguments."""
+    return {"encoding": encoding, "text_key": text_key, "id_key": id_key, "resources": resources, "strict": strict}
 
 
 def _added(
