@@ -73,6 +73,7 @@ def test_a_value_is_no_part_of_the_words_around_it():
         "<p class='a draft'>X</p>",
         "<p id=old>X</p>",
         "<dialog>X</dialog>",
+        "<span style='font-size:0'>X</span><span style='opacity: 0'>X</span>",
         "<template>X</template>",
         "<!-- X --><script>X</script><style>X</style>",
     ],
@@ -133,8 +134,8 @@ def test_a_page_whose_head_never_ends_is_read():
 @pytest.mark.parametrize(
     "unit", ["<table><tr><td>", "<td>", "<tr>", "<sup>", "<select><option>", "<div>", "<textarea>"]
 )
-def test_a_page_nested_a_hundred_thousand_deep_ends(unit):
-    assert len(list(read(f"<html><p>Rest.</p>{unit * 100_000}x".encode(), "page.html"))) == 1
+def test_a_page_nested_ten_thousand_deep_ends(unit):
+    assert len(list(read(f"<html><p>Rest.</p>{unit * 10_000}x".encode(), "page.html"))) == 1
 
 
 @pytest.mark.parametrize("sheet", ["{" * 100_000, "a" * 100_000, ".a{" * 100_000, "/*" * 100_000, "@media{" * 100_000])

@@ -72,25 +72,22 @@ def _seen(page: Any, styles: Styles) -> str:
     from bs4.element import PreformattedString, Tag
 
     lines = Lines()
-    waiting: list[tuple[Any, bool, bool]] = [(child, False, False) for child in reversed(page.contents)]
+    waiting: list[tuple[Any, bool, Looks | None]] = [(child, False, None) for child in reversed(page.contents)]
     while waiting:
-        node, is_kept, is_end = waiting.pop()
-        if not isinstance(node, Tag):
+        node, is_kept, ended = waiting.pop()
+        if ended is not None:
+            _end(lines, node, ended)
+        elif not isinstance(node, Tag):
             if not isinstance(node, PreformattedString):  # comments and the like
                 lines.add(str(node) if is_kept else re.sub(r"\s+", " ", node), is_kept=is_kept)
-            continue
-        looks = styles.of(node)
-        if is_end:
-            _end(lines, node, looks)
-        elif looks.is_seen:
+        elif (looks := styles.of(node)).is_seen:
             value = field_value(node)
             if value is not None:
                 lines.word(value)
                 continue
             _begin(lines, node, looks)
-            kept = is_kept or looks.is_kept
-            waiting.append((node, is_kept, True))
-            waiting.extend((child, kept, False) for child in reversed(node.contents))
+            waiting.append((node, is_kept, looks))
+            waiting.extend((child, is_kept or looks.is_kept, None) for child in reversed(node.contents))
     return lines.text()
 
 
@@ -103,7 +100,7 @@ def _begin(lines: Lines, tag: Tag, looks: Looks) -> None:
         lines.heading(looks.level)
     elif looks.is_block:
         lines.line()
-    elif looks.raised == "sup":
+    elif looks.is_raised:
         lines.begin("raised", tag)
 
 
@@ -112,5 +109,5 @@ def _end(lines: Lines, tag: Tag, looks: Looks) -> None:
         lines.end(kind, tag)
     elif looks.level or looks.is_block:
         lines.line()
-    elif looks.raised == "sup":
+    elif looks.is_raised:
         lines.end("raised", tag)

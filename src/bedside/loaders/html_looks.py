@@ -26,7 +26,7 @@ _BLOCKS = frozenset(
     )
 )
 _BLOCK_DISPLAYS = ("block", "list-item", "flex", "grid", "table", "table-row", "flow-root")
-_RAISED = {"super": "sup"}
+_NOTHING = ("0", "0px", "0pt", "0em", "0%", "0.0")
 _SELECTOR = re.compile(r"([a-z][a-z0-9]*)?([.#][\w-]+)?")
 _NO_VALUE = frozenset(("hidden", "password", "submit", "reset", "button", "image", "file"))
 MAX_RULES = 10_000
@@ -41,14 +41,14 @@ class Looks:
         is_seen: Neither it nor what is in it is hidden or struck out.
         is_block: It stands on lines of its own.
         is_kept: White space in it counts.
-        raised: ``"sup"`` or ``"sub"`` where it is raised or lowered, else empty.
+        is_raised: It is a superscript.
         level: Of a heading, 1 to 6; 0 for anything else.
     """
 
     is_seen: bool
     is_block: bool
     is_kept: bool
-    raised: str
+    is_raised: bool
     level: int
 
 
@@ -57,6 +57,7 @@ class Styles:
 
     def __init__(self, sheets: str) -> None:
         self._rules: dict[str, dict[str, str]] = {}
+        self._plain: dict[str, Looks] = {}  # of elements without attributes, by their names
         for selectors, declared in islice(_rules(sheets), MAX_RULES):
             for selector in selectors.split(","):
                 if _SELECTOR.fullmatch(name := selector.strip().lower()):
@@ -64,24 +65,21 @@ class Styles:
 
     def of(self, tag: Tag) -> Looks:
         """Return how an element looks."""
-        name, attributes = tag.name, tag.attrs
+        if tag.attrs:
+            return self._look(tag.name, tag.attrs)
+        if tag.name not in self._plain:
+            self._plain[tag.name] = self._look(tag.name, {})
+        return self._plain[tag.name]
+
+    def _look(self, name: str, attributes: Mapping[str, Any]) -> Looks:
         style = self._declared(name, attributes) if self._rules else {}
         style |= _declarations(_text(attributes, "style"))
         display = style.get("display", "").partition(" ")[0]
-        lines = f"{style.get('text-decoration', '')} {style.get('text-decoration-line', '')}"
-        is_hidden = (
-            display == "none"
-            or "hidden" in attributes
-            or style.get("visibility") in ("hidden", "collapse")
-            or style.get("mso-hide") == "all"
-            or (name == "dialog" and "open" not in attributes)
-        )
-        align = style.get("vertical-align", "")
         return Looks(
-            is_seen=not (is_hidden or name in _UNSEEN or name in _STRUCK or "line-through" in lines),
+            is_seen=not (name in _UNSEEN or name in _STRUCK or _is_hidden(name, attributes, style)),
             is_block=display in _BLOCK_DISPLAYS or (name in _BLOCKS and not display.startswith("inline")),
             is_kept=name in ("pre", "listing", "xmp", "plaintext") or style.get("white-space", "").startswith("pre"),
-            raised=name if name in ("sup", "sub") else align if align in ("sup", "sub") else _RAISED.get(align, ""),
+            is_raised=name == "sup" or style.get("vertical-align") == "super",
             level=_HEADINGS.get(name, 0),
         )
 
@@ -92,6 +90,21 @@ class Styles:
         for selector in (name, *(prefix + mark.lower() for prefix in ("", name) for mark in marks)):
             style |= self._rules.get(selector, {})
         return style
+
+
+def _is_hidden(name: str, attributes: Mapping[str, Any], style: Mapping[str, str]) -> bool:
+    """Whether an element is hidden or struck out by what it says of itself, or by the page's styles."""
+    lines = f"{style.get('text-decoration', '')} {style.get('text-decoration-line', '')}"
+    return (
+        "hidden" in attributes
+        or (name == "dialog" and "open" not in attributes)
+        or style.get("display", "").startswith("none")
+        or style.get("visibility") in ("hidden", "collapse")
+        or style.get("mso-hide") == "all"
+        or style.get("opacity") in _NOTHING
+        or style.get("font-size") in _NOTHING
+        or "line-through" in lines
+    )
 
 
 def field_value(tag: Tag) -> str | None:

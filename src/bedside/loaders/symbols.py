@@ -1,4 +1,4 @@
-"""The fonts Symbol and Wingdings as Unicode: a letter in them is another sign, and mg in Symbol would be μγ."""
+"""The fonts Symbol, Wingdings and Webdings as Unicode: a letter in them is another sign; mg in Symbol would be μγ."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ _WINGDINGS = {
     0x6F: "☐", 0x70: "☐", 0x71: "☐", 0x72: "☐", 0xA8: "☐", 0x53: "☒", 0x54: "☒", 0x78: "☒", 0xFD: "☒", 0x52: "☑",
     0xFE: "☑", 0xFC: "✓", 0xFB: "✗", 0x6C: "●", 0x6E: "■", 0x76: "❖", 0x77: "◆", 0xA1: "○", 0xA7: "▪", 0xD8: "➢",
     0xDF: "←", 0xE0: "→", 0xE1: "↑", 0xE2: "↓", 0xE8: "➔", 0xF0: "⇨", 0x46: "☞", 0x4A: "☺", 0x4C: "☹",
+}  # fmt: skip
+_OTHERS = {
+    "wingdings 2": {0x4F: "✗", 0x50: "✓", 0x51: "☒", 0x52: "☑", 0x53: "☒", 0x54: "☒", 0xA3: "☐", 0x97: "●"},
+    "webdings": {0x61: "✓", 0x63: "☐", 0x67: "■", 0x6E: "●", 0x72: "✗", 0x33: "◀", 0x34: "▶", 0x35: "▲", 0x36: "▼"},
 }  # fmt: skip
 _PRIVATE = 0xF000  # where Word puts the codes of such fonts in Unicode
 
@@ -41,4 +45,5 @@ def symbol(font: str, code: int) -> str:
 
 def _table(font: str) -> dict[int, str] | None:
     name = font.strip().lower()
-    return _SYMBOL if name == "symbol" else _WINGDINGS if name.startswith("wingdings") else None
+    known = _SYMBOL if name == "symbol" else _WINGDINGS if name.startswith("wingdings") else None
+    return _OTHERS.get(name, known)
