@@ -54,6 +54,21 @@ def test_a_table_without_names_is_read_and_that_is_said():
         loaded("7,2024-03-01,x\n", strict=True)
 
 
+def test_a_delimiter_at_the_end_of_each_row_shifts_no_cell():
+    first, _ = read(b"id,text\n1,Cough,\n2,Rest,\n", "rows.csv")
+    assert (first.text, first.metadata["id"]) == ("Cough", "1")
+
+
+def test_a_value_that_is_called_as_a_column_may_be_makes_no_line_of_names():
+    assert len(loaded("1,note,Patient reports cough\n2,note,Rest and fluids\n")[0]) == 2
+
+
+def test_sentences_with_commas_on_lines_are_no_table():
+    texts, report = loaded("Patient reports cough, and fever.\nRest and fluids, at home.\n")
+    assert texts == ["Patient reports cough, and fever.", "Rest and fluids, at home."]
+    assert not any(finding.outcome == "refused" for finding in report.findings)
+
+
 def test_lines_before_the_names_are_named():
     texts, report = loaded("Export of the ward\n\nnote_id,ward,text\nn1,ICU,Cough.\nn2,ICU,Rest.\n")
     assert texts == ["Cough.", "Rest."]
@@ -131,6 +146,7 @@ def test_the_columns_of_note_and_id_are_what_the_caller_says():
         "noteid,notetype,notepath,notetext",
         "Fall,Datum,Kategorie,Befund-Text",
         "note,code,author,Note Text",
+        "visit,code,author,Discharge Summary",
     ],
 )
 def test_the_note_among_codes_is_found_by_its_columns_name(names):
@@ -163,7 +179,17 @@ def test_lines_that_are_missing_are_said():
 def test_numbered_notes_of_one_patient_are_no_lines():
     data = "note_id,subject_id,note_seq,text\na,1,1,Cough.\nb,1,2,Rest.\n"
     assert loaded(data)[0] == ["Cough.", "Rest."]
-    assert loaded("note_id,line,text\n7,1,Cough.\n7,1,Rest.\n")[0] == ["Cough.", "Rest."]
+    texts, report = loaded("note_id,line,text\n7,1,Cough.\n7,1,Rest.\n")
+    assert texts == ["Cough.", "Rest."]
+    assert [finding.outcome for finding in report.findings] == ["guessed"]
+
+
+def test_lines_of_what_is_called_otherwise_are_joined_by_the_id_that_the_caller_names():
+    data = "visit,line,note\n7,1.0,Reports chest\n7,2.0,pain.\n"
+    assert loaded(data, id_key="visit")[0] == ["Reports chest\npain."]
+    texts, report = loaded(data)
+    assert len(texts) == 2
+    assert "id_key=" in report.findings[0].reason
 
 
 @pytest.mark.parametrize("data", ["a," * 500_000, '"' * 500_000, "a\n" * 50_000, "sep=" * 100_000, '"a",' * 200_000])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bedside.loaders.guessing import text_by_guess
-from bedside.loaders.table_names import id_columns, line_columns, text_columns
+from bedside.loaders.table_names import id_columns, like_text, line_columns, plain, text_columns
 from bedside.loaders.table_rows import Row, Table, table_of
 from bedside.types import Document
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from bedside.loaders.content import Content
 
 _TAKEN = frozenset(("source", "type", "row", "folder", "source_id", "start", "end", "section", "source_hash"))
+_NUMBER = re.compile(r"\s*\d{1,9}(?:\.0*)?\s*")  # pandas writes whole numbers beside empty cells as 1.0
 _ROWS = 200  # by which a column is judged
 _FIXED = 80  # characters: lines that are all as long as this or longer were cut, wherever a word stood
 
@@ -65,7 +67,7 @@ def _lines_joined(content: Content, table: Table, columns: _Columns) -> list[_No
     text, id, line = columns.text or 0, columns.id or 0, columns.line or 0
     groups: dict[str, list[tuple[int, int, list[str]]]] = {}
     for number, (_, row) in enumerate(table.rows, 1):
-        groups.setdefault(row[id], []).append((int(row[line]), number, row))
+        groups.setdefault(row[id], []).append((int(row[line].partition(".")[0]), number, row))
     notes = []
     for rows in groups.values():
         rows.sort()
@@ -104,6 +106,8 @@ def _columns(content: Content, table: Table) -> _Columns:
     apart = next((each for each in ids if _tells_apart(table.rows, each)), None)
     if apart is None and id is not None:
         raise content.refused(f"column {options.id_key!r}: expected another value in each row")
+    if text is not None and any(plain(table.names[line]).startswith("line") for line in lines):
+        content.guess("", "rows with a number of a line are taken for notes; name the column of the note with id_key=")
     return _Columns(text, apart, None)
 
 
@@ -117,20 +121,27 @@ def _asked(content: Content, table: Table, name: str | None) -> int | None:
 
 
 def _text_column(table: Table) -> int | None:
-    """Return the first column of a fitting name with words in it; in a table without names, the one with most text."""
-    named = text_columns(table.names)
+    """Return the first column of a note's name with words in it, or the only one whose name ends as such names do.
+
+    In a table without names it is the column with the most text, if there are words in it.
+    """
+    rows = table.rows[:_ROWS]
+
+    def spoken(places: Sequence[int]) -> list[int]:
+        return [place for place in places if any(" " in row[place].strip() for _, row in rows)]
+
     if not table.has_header:
-        sizes = [sum(len(row[place]) for _, row in table.rows[:_ROWS]) for place in range(len(table.names))]
-        named = [sizes.index(max(sizes))]
-    spoken = [place for place in named if any(" " in row[place].strip() for _, row in table.rows[:_ROWS])]
-    return next(iter(spoken or (named if table.has_header else [])), None)
+        sizes = [sum(len(row[place]) for _, row in rows) for place in range(len(table.names))]
+        return next(iter(spoken([sizes.index(max(sizes))])), None)
+    named, like = text_columns(table.names), spoken(like_text(table.names))
+    return next(iter([*spoken(named), *(like if len(like) == 1 else []), *named]), None)
 
 
 def _are_lines(rows: Sequence[Row], id: int, line: int) -> bool:
     """Whether rows are lines of notes: several have one id, and each of those another whole number."""
     seen = {(row[id], row[line].strip()) for _, row in rows}
     several = len({each for each, _ in seen}) < len(rows)
-    return several and len(seen) == len(rows) and all(id and line.isdecimal() and len(line) < 10 for id, line in seen)
+    return several and len(seen) == len(rows) and all(id and _NUMBER.fullmatch(line) for id, line in seen)
 
 
 def _tells_apart(rows: Sequence[Row], place: int) -> bool:

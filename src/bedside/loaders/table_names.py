@@ -17,6 +17,7 @@ _TEXT = (
     *("narrativetext", "resulttext", "notevalue", "document", "tvalchar"),
     *("befund", "befundtext", "arztbrief", "bericht", "texte", "compterendu", "texto", "nota", "informe"),
 )
+_TEXT_ENDINGS = ("text", "note", "notes", "report", "summary", "narrative", "letter")
 _ID = (
     *("id", "notecsnid", "noteid", "documentid", "docid", "reportid", "rowid", "hnoid", "notekey", "eventid"),
     *("resultid", "textid", "noteeventid", "studyid", "accession", "accessionnumber", "befundid", "observationid"),
@@ -52,6 +53,11 @@ def is_known(name: str) -> bool:
 def text_columns(names: Sequence[str]) -> list[int]:
     """Return the columns that may hold the note, the likeliest first."""
     return _columns(names, _TEXT)
+
+
+def like_text(names: Sequence[str]) -> list[int]:
+    """Return the columns whose names end as those of notes do: ``consult_text``, ``Discharge Summary``."""
+    return [place for place, name in enumerate(names) if plain(name).endswith(_TEXT_ENDINGS)]
 
 
 def id_columns(names: Sequence[str]) -> list[int]:

@@ -25,6 +25,8 @@ _SAMPLE = 1 << 18  # characters, and rows among them, by which a table is judged
 _ROWS = 200
 _SEP = re.compile(r"\"?sep=([^\r\n])\"?\r?\n", re.IGNORECASE)
 _NAME = re.compile(r"[#%(\[$*.]?[^\W\d][^\r\n]{0,63}")
+_VALUE = re.compile(r"[\d\s.,:;/+%-]+|.{0,80}[.!?]\s.{0,200}")
+_LONGEST = 80
 _WORDS = 6
 _PREAMBLE = 20
 """Lines before the names that are looked at: a title, who exported it and when."""
@@ -52,21 +54,35 @@ def table_of(content: Content, text: str) -> Table | None:
         UnreadableFileError: Quotes do not match, a name is given twice, or nothing fits together.
     """
     skipped, delimiter = _delimiter(text)
-    try:
-        lines = csv_rows(io.StringIO(text[skipped:], newline=""), delimiter)
-        before = text.count("\n", 0, skipped)
-        rows = [(before + line, cells) for line, cells in lines if any(map(str.strip, cells))]
-    except csv.Error as error:
-        raise content.refused(str(error)) from None
+    rows = _parsed(content, text, skipped, delimiter)
     if not rows:
         return None
     width = _width(rows)
     rows = _without_preamble(content, rows, width)
-    names, has_header = _names(content, rows, width)
-    body = rows[1:] if has_header else rows
-    if not has_header:
+    names = _names(content, rows, width)
+    if names is None and _is_prose(rows):
+        rows, width = _parsed(content, text, skipped, _NO_DELIMITER), 1
+    if names is None:
         content.guess("", "no line of names: the columns are numbered")
-    return Table(names, list(_fitting(content, body, len(names))), has_header)
+    body = rows if names is None else rows[1:]
+    numbered = [f"column_{number}" for number in range(1, width + 1)]
+    given = numbered if names is None else names
+    return Table(given, list(_fitting(content, body, len(given))), names is not None)
+
+
+def _parsed(content: Content, text: str, skipped: int, delimiter: str) -> list[Row]:
+    """Return the rows that are not empty, from a place on."""
+    before = text.count("\n", 0, skipped)
+    try:
+        lines = csv_rows(io.StringIO(text[skipped:], newline=""), delimiter)
+        return [(before + line, cells) for line, cells in lines if any(map(str.strip, cells))]
+    except csv.Error as error:
+        raise content.refused(str(error)) from None
+
+
+def _is_prose(rows: Sequence[Row]) -> bool:
+    """Whether what seemed to part cells are the commas of sentences, which a space follows."""
+    return all(cell.startswith(" ") for _, cells in rows[:_ROWS] for cell in cells[1:])
 
 
 def _delimiter(text: str) -> tuple[int, str]:
@@ -105,43 +121,55 @@ def _width(rows: Sequence[Row]) -> int:
 
 def _without_preamble(content: Content, rows: list[Row], width: int) -> list[Row]:
     """Return the rows from the table's first on; what stands before it is said in the report."""
-    widths = (width, width - 1)
-    first = next((i for i, (_, row) in enumerate(rows[:_PREAMBLE]) if len(row) in widths and _filled(row) > 1), 0)
-    if width < 3 or first == 0:
+    first = next((place for place, (_, cells) in enumerate(rows[:_PREAMBLE]) if _begins(content, cells, width)), 0)
+    if width < 3:
         return rows
     for line, _ in rows[:first]:
         content.leave_out(f"line {line}", "stands before the table")
     return rows[first:]
 
 
-def _names(content: Content, rows: Sequence[Row], width: int) -> tuple[list[str], bool]:
-    """Return the columns' names, and whether they are the file's own.
+def _begins(content: Content, cells: Sequence[str], width: int) -> bool:
+    """Whether a row may be a table's first: of its width, or one less, with more in it than a title."""
+    return len(cells) in (width, width - 1) and (_filled(cells) > 1 or _is_header(content, cells, sure=True))
 
-    A column without a name, as of row names that pandas and R write, is ``index``; others are numbered.
+
+def _names(content: Content, rows: Sequence[Row], width: int) -> list[str] | None:
+    """Return the columns' names; ``None`` where the table has none.
+
+    A column without a name, as of row names that pandas and R write, is ``index``; others are numbered. Where the rows
+    have a cell more than the names, that is R's row names, or an empty one behind a last delimiter.
     """
     line, cells = rows[0]
     cells = [cell.strip() for cell in cells]
-    if len(cells) == width - 1 and len(rows) > 1 and _is_header(content, cells):
-        cells = ["", *cells]
     if not _is_header(content, cells):
-        return [f"column_{number}" for number in range(1, width + 1)], False
+        return None
+    if len(cells) == width - 1 and any(row[width - 1].strip() for _, row in rows[1:] if len(row) == width):
+        cells = ["", *cells]
     given = [cell for cell in cells if cell]
     if len(set(given)) < len(given):
         raise content.refused(f"line {line}: expected a different name for each column")
-    return [name or _spare(number, set(given)) for number, name in enumerate(cells)], True
+    return [name or _spare(number, set(given)) for number, name in enumerate(cells)]
 
 
 def _spare(number: int, given: set[str]) -> str:
     return "index" if number == 0 and "index" not in given else f"column_{number + 1}"
 
 
-def _is_header(content: Content, cells: Sequence[str]) -> bool:
-    """Whether cells are names: one is known or was asked for, or all look like names and none like a value."""
-    asked = {content.options.text_key, content.options.id_key} - {None}
-    given = [cell for cell in cells if cell]
-    if asked & set(given) or any(is_known(cell) for cell in given):
+def _is_header(content: Content, cells: Sequence[str], *, sure: bool = False) -> bool:
+    """Whether cells are names: one was asked for; or none looks like a value, and one is known or all look like names.
+
+    Args:
+        content: What the caller asks for.
+        cells: Of a row.
+        sure: Looks alone do not count.
+    """
+    given = [cell.strip() for cell in cells if cell.strip()]
+    if {content.options.text_key, content.options.id_key} & set(given):
         return True
-    return bool(given) and all(_NAME.fullmatch(cell) and _is_short(cell) for cell in given)
+    if not given or any(_VALUE.fullmatch(cell) or len(cell) > _LONGEST for cell in given):
+        return False
+    return any(map(is_known, given)) or (not sure and all(_NAME.fullmatch(cell) and _is_short(cell) for cell in given))
 
 
 def _is_short(cell: str) -> bool:
