@@ -48,6 +48,8 @@ def test_what_is_raised_keeps_its_sense(body, seen):
         ("<select size=3><option>A</option><option>B</option></select>", ""),
         ("<input type=checkbox checked>", "[x]"),
         ("<input type=RADIO>", "[ ]"),
+        ("<output>12</output>", "12"),
+        ("<meter value=3>3 of 10</meter>", "3"),
         ("<input list=l><datalist id=l><option>offered</option></datalist>", ""),
     ],
 )
@@ -85,9 +87,10 @@ def test_what_is_hidden_or_struck_out_is_left_out(hidden):
 
 def test_styles_for_paper_and_a_later_rule_hide_nothing():
     style = (
-        "<style>@media print { .a { display: none } .b { display: none } } .c {display:none} .c {display:block}</style>"
+        "<style>@media print { .a {display:none} .b {display:none} } .c {display:none} .c {display:block}"
+        "@media screen { .d {display:none} } @media (max-width: 9px) { .a {display:none} }</style>"
     )
-    assert text("<i class=a>A</i> <i class=b>B</i><b class=c>C</b>", style) == "A B\nC"
+    assert text("<i class=a>A</i> <i class=b>B</i><b class=c>C</b><p class=d>D</p>", style) == "A B\nC"
 
 
 def test_blocks_are_never_glued():

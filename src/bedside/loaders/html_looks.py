@@ -27,6 +27,8 @@ _BLOCKS = frozenset(
 )
 _BLOCK_DISPLAYS = ("block", "list-item", "flex", "grid", "table", "table-row", "flow-root")
 _NOTHING = ("0", "0px", "0pt", "0em", "0%", "0.0")
+_SCREEN = re.compile(r"@media\s+(?:only\s+)?(?:screen|all)", re.IGNORECASE)
+_MAX_BLOCKS = 8
 _SELECTOR = re.compile(r"([a-z][a-z0-9]*)?([.#][\w-]+)?")
 _NO_VALUE = frozenset(("hidden", "password", "submit", "reset", "button", "image", "file"))
 MAX_RULES = 10_000
@@ -118,8 +120,10 @@ def field_value(tag: Tag) -> str | None:
         if kind in ("checkbox", "radio"):
             return "[x]" if "checked" in tag.attrs else "[ ]"
         return "" if kind in _NO_VALUE else _text(tag.attrs, "value").strip()
-    if tag.name == "textarea":
+    if tag.name in ("textarea", "output", "button"):
         return tag.get_text().strip("\r\n")
+    if tag.name in ("meter", "progress"):
+        return _text(tag.attrs, "value").strip()
     return _chosen(tag) if tag.name == "select" else None
 
 
@@ -145,16 +149,17 @@ def _declarations(text: str) -> dict[str, str]:
 
 
 def _rules(sheets: str) -> Iterator[tuple[str, str]]:
-    """Yield the selectors and the declarations of each rule, but of those for paper or for some screens."""
-    before, selectors, conditions = "", "", 0
+    """Yield the selectors and the declarations of each rule, but of those for paper or for some screens alone."""
+    before, selectors = "", ""
+    blocks: list[bool] = []  # of each block that is open, whether it says for what it counts, and not for every screen
     for piece in re.split(r"([{}])", _without_comments(sheets)):
         if piece == "{":
             selectors = before.rpartition(";")[2].strip()
-            conditions += 1 if conditions or selectors.startswith("@") else 0
-        elif piece == "}":
-            if not conditions:
+            blocks.append(selectors.startswith("@") and _SCREEN.fullmatch(selectors) is None)
+        elif piece == "}" and blocks:
+            if not any(blocks[-_MAX_BLOCKS:]):
                 yield selectors, before
-            conditions = max(0, conditions - 1)
+            blocks.pop()
         before = piece if piece not in ("{", "}") else ""
 
 

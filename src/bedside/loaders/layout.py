@@ -132,7 +132,7 @@ class Lines:
             below.is_layout |= frame.is_layout or len(_filled(text.split("\n"))) > MAX_LINES
             below.cells.append(text)
         elif frame.kind == "row":
-            before = "" if self._is_tight and (not below.parts or below.parts[-1].endswith("\n")) else "\n"
+            before = "" if not below.parts or below.parts[-1].endswith("\n") else "\n"
             below.parts.append(f"{before}{text}{_row(frame)}\n")
         elif frame.kind == "table":
             below.is_layout |= below.kind == "cell" and (len(_filled(text.split("\n"))) > 1 or "\t" in text)
