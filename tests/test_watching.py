@@ -231,12 +231,14 @@ def until(true, seconds: float = 60) -> None:
 
 
 def test_what_changes_while_it_watches_is_taken_up_whatever_comes_at_once(ward):
-    stop, failures = threading.Event(), []
+    stop, failures, findings = threading.Event(), [], []
+
+    def report(news: SyncReport) -> None:
+        failures.extend(news.failed)
+        findings.extend(str(finding) for finding in news.findings)
+
     with Collection.open() as notes:
-        thread = threading.Thread(
-            target=watch, args=(ward, notes),
-            kwargs={"stop": stop, "report": lambda report: failures.extend(report.failed)},
-        )  # fmt: skip
+        thread = threading.Thread(target=watch, args=(ward, notes), kwargs={"stop": stop, "report": report})
         thread.start()
         try:
             until(lambda: len(held(notes)) == 4)
@@ -264,7 +266,16 @@ def test_what_changes_while_it_watches_is_taken_up_whatever_comes_at_once(ward):
             until(lambda: "bad.pdf" in failures)
             (ward / "bad.pdf").write_text("PLAN: a text after all.")
             until(lambda: "bad.pdf" in held(notes))
+            mixed = references(b"PLAN: Rest.", b"%PDF-1.7 half")
+            (ward / "mixed.ndjson").write_text(mixed)
+            until(lambda: len(findings) == 1)
+            (ward / "mixed.ndjson").write_text(mixed.replace("d1", "d3"))
+            until(lambda: "mixed.ndjson#DocumentReference/d3" in held(notes))
+            (ward / "none.txt").touch()
+            until(lambda: len(findings) == 2)
             assert failures == ["bad.pdf"]
+            assert findings[0].startswith("mixed.ndjson: DocumentReference/d2: ")
+            assert findings[1] == "none.txt: no text in it"
         finally:
             stop.set()
             thread.join(30)

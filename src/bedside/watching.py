@@ -182,7 +182,7 @@ def watch(
     if not root.is_dir():
         raise InvalidInputError(f"{folder}: expected a folder")
     waiting: set[str] | None = None  # None is everything
-    told = SyncReport()
+    told, unsure = SyncReport(), set[str]()
     one_pass = partial(
         sync,
         root,
@@ -202,7 +202,7 @@ def watch(
             return
         touched |= untold.now()
         if waiting is not None:
-            waiting |= touched | (told.failed.keys() if turn % _RETRY == 0 else set())
+            waiting |= touched | (told.failed.keys() | unsure if turn % _RETRY == 0 else set())
             if not waiting:
                 continue
         try:
@@ -210,6 +210,9 @@ def watch(
         except _PASSING as error:
             _log.warning("the folder is tried again: %s", type(error).__name__)
             continue
+        new = _just_made(root, found, told, unsure)
+        unsure = new | {file for file in unsure if not _is_within(file, None if waiting is None else list(waiting))}
+        found = replace(found, findings=[finding for finding in found.findings if finding.file not in new])
         news = _news(found, told)
         told = _kept(told, waiting, found)
         waiting = set()
@@ -273,6 +276,19 @@ def _news(found: SyncReport, told: SyncReport) -> SyncReport:
         {file: reason for file, reason in found.failed.items() if told.failed.get(file) != reason},
         [finding for finding in found.findings if finding not in known],
     )
+
+
+def _just_made(root: Path, found: SyncReport, told: SyncReport, before: set[str]) -> set[str]:
+    """Return the new files without bytes: somebody may be writing them, and what is to say waits for another look."""
+    untold = {finding.file for finding in found.findings if finding not in told.findings}
+    return {file for file in untold - before if _is_empty(root / file)}
+
+
+def _is_empty(file: Path) -> bool:
+    try:
+        return file.stat().st_size == 0
+    except OSError:
+        return True
 
 
 def _kept(told: SyncReport, looked_at: set[str] | None, found: SyncReport) -> SyncReport:
