@@ -140,8 +140,9 @@ def test_a_binary_is_read_with_what_refers_to_it_wherever_it_stands_and_alone_wh
         ("DocumentReference/b/1", "Second."), ("DocumentReference/c", "By uuid."),
     ]  # fmt: skip
     lines = "\n".join(json.dumps(entry["resource"]) for entry in value["entry"][:5])
-    dates = {document.id: document.metadata.get("date") for document in read(lines.encode(), "a.ndjson")}
-    assert dates["a.ndjson#DocumentReference/a"] == "2024-03-01"
+    facts = {document.id: document.metadata for document in read(lines.encode(), "a.ndjson")}
+    assert facts["a.ndjson#DocumentReference/a"]["date"] == "2024-03-01"
+    assert facts["a.ndjson#DocumentReference/a"]["title"] == "T"
 
 
 def test_a_binary_within_its_resource_and_data_in_an_address_are_read():
@@ -218,6 +219,16 @@ def test_what_a_document_replaces_is_in_its_metadata(relation, wanted):
             "Procedure: Appendectomy; not-done; 2024-03-01",
         ),
         ("CarePlan", '{"text":{"div":"<div><p>Walk daily.</p></div>"}}', "Walk daily."),
+        (
+            "Condition",
+            '{"code":{"text":"Asthma"},"text":{"status":"additional","div":"<div>Worse at night.</div>"}}',
+            "Condition: Asthma\nWorse at night.",
+        ),
+        (
+            "Condition",
+            '{"code":{"text":"Asthma"},"text":{"status":"generated","div":"<div>Details: code Asthma</div>"}}',
+            "Condition: Asthma",
+        ),
     ],
 )
 def test_a_coded_resource_is_a_short_text_where_it_is_asked_for(kind, fields, line):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bedside.loaders.attachments import richest
 from bedside.loaders.fhir_facts import facts_of, is_wrong, name_of
-from bedside.loaders.fhir_json import Resource, at, key_of, resources_of, string
+from bedside.loaders.fhir_json import Resource, at, first, key_of, resources_of, string
 from bedside.loaders.fhir_lines import LINES, line_of
 from bedside.loaders.fhir_texts import Part, attachments_of, composed, file_text, narrative, parts_of
 from bedside.types import Document
@@ -149,7 +149,8 @@ def _documents_of(
         parts = parts_of(content, resource, named, survey.held)
         facts = {"resource": named, **facts_of(resource, survey.names)}
         if named in waiting:
-            waiting[named].facts = facts
+            title = first(*(at(attachment, "title") for attachment in attachments_of(resource)))
+            waiting[named].facts = {**facts, **({"title": title} if title else {})}
             waiting[named].parts.extend(parts)
             yield from _complete(content, waiting, named)
         else:
@@ -159,8 +160,19 @@ def _documents_of(
         facts = {"resource": named, **facts_of(resource, survey.names), **({"section_codes": codes} if codes else {})}
         yield Document(text, facts, f"{content.id}#{named}")
     elif content.options.resources:
-        text = line_of(resource, survey.names) if kind in LINES else narrative(content, resource)
-        yield Document(text, {"resource": named, **facts_of(resource, survey.names)}, f"{content.id}#{named}")
+        yield Document(
+            _short(content, resource, survey),
+            {"resource": named, **facts_of(resource, survey.names)},
+            f"{content.id}#{named}",
+        )
+
+
+def _short(content: Content, resource: Resource, survey: _Survey) -> str:
+    """Return a coded resource as a line, with its narrative where a person or a program added something to it."""
+    line = line_of(resource, survey.names) if resource["resourceType"] in LINES else ""
+    is_same = line and string(at(resource, "text", "status")) in ("generated", "empty")
+    texts = [line, "" if is_same else narrative(content, resource)]
+    return "\n".join(texts[place] for place in richest(texts))
 
 
 def _file(
@@ -168,11 +180,12 @@ def _file(
 ) -> Iterator[Document]:
     """Take a Binary to the documents that refer to it, or yield it by itself."""
     keys = _keys(resource, url)
-    asking = {name for key in keys for name in survey.asked.get(key, ()) if name in waiting}
+    is_asked = any(key in survey.asked for key in keys)
+    asking = [name for key in sorted(keys) for name in survey.asked.pop(key, ()) if name in waiting]  # each asks once
     text = file_text(content, resource, named)
-    if not any(key in survey.asked for key in keys):
+    if not is_asked:
         yield Document(text, {"resource": named}, f"{content.id}#{named}")
-    for name in sorted(asking):
+    for name in dict.fromkeys(asking):
         waiting[name].missing -= keys
         waiting[name].parts.append(Part(string(resource.get("contentType")), text))
         yield from _complete(content, waiting, name)
