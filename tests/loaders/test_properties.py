@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import io
+import pkgutil
+import re
 import subprocess
 import sys
 import zipfile
@@ -14,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
+from bedside import loaders
 from bedside.errors import UnreadableFileError
 from bedside.loaders import LoadReport, read
 
@@ -226,3 +230,24 @@ def test_nothing_is_asked_for_and_nothing_is_written(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout.split()[0]) >= len(SAMPLES) + 1
+
+
+def patterns() -> dict[str, re.Pattern]:
+    """Every pattern that a module of the loaders keeps, by its name."""
+    found = {}
+    for each in pkgutil.iter_modules(loaders.__path__):
+        module = importlib.import_module(f"bedside.loaders.{each.name}")
+        kept = {name: value for name, value in vars(module).items() if isinstance(value, re.Pattern)}
+        found |= {f"{each.name}.{name}": value for name, value in kept.items()}
+    return found
+
+
+@pytest.mark.parametrize("name", patterns())
+def test_every_pattern_takes_linear_time(name):
+    """Hostile texts of 100 KB take milliseconds; with quadratic time this test would not end."""
+    pattern = patterns()[name]
+    for unit in (" ", "\n", "a", "1", "a-", "<", "<!--", "<a ", "=", "\\", "/a1", "MSH|", "\t", "a b", "&", "'"):
+        for before in ("", "<", "<meta "):
+            text = before + unit * (100_000 // len(unit))
+            subject = text.encode() if isinstance(pattern.pattern, bytes) else text
+            assert sum(1 for _ in pattern.finditer(subject)) <= len(text) + 1

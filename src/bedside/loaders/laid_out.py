@@ -21,7 +21,7 @@ def laid_out(pieces: Iterable[str]) -> str:
         'Pulse 80\nK\t4.1\nRest'
     """
     text = re.sub(rf"(?<=\w){WORD}+(?=\w)", " ", "".join(pieces)).replace(WORD, "")
-    text = re.sub(rf"[ {SPACE}]*{SPACE}[ {SPACE}]*", " ", text)
-    text = re.sub(rf"\n?[ ]*{LINE}[ {LINE}]*\n?", "\n", text)
-    lines = (re.sub(r"[ ]*\t[ ]*", "\t", line).strip(" ").rstrip() for line in text.split("\n"))
+    text = re.sub(rf"(?<![ {SPACE}])[ {SPACE}]*{SPACE}[ {SPACE}]*", " ", text)
+    text = re.sub(rf"(?:\n|(?<! ))[ ]*{LINE}[ {LINE}]*\n?", "\n", text)
+    lines = (re.sub(r"(?<! )[ ]*\t[ ]*|\t[ ]*", "\t", line).strip(" ").rstrip() for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bedside.loaders.content import Content
 
 _TAKEN = frozenset(("source", "type", "row", "folder", "source_id", "start", "end", "section", "source_hash"))
-_NUMBER = re.compile(r"\s*\d{1,9}(?:\.0*)?\s*")  # pandas writes whole numbers beside empty cells as 1.0
+_NUMBER = re.compile(r"\d{1,9}(?:\.0*)?")  # pandas writes whole numbers beside empty cells as 1.0
 _ROWS = 200  # by which a column is judged
 _FIXED = 80  # characters: lines that are all as long as this or longer were cut, wherever a word stood
 
