@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import sys
 import zipfile
 from email.message import EmailMessage
 
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bedside import Collection
-from bedside.errors import UnreadableFileError
+from bedside.errors import MissingExtraError, UnreadableFileError
 from bedside.loaders import LoadReport, read
 
 LETTER = "HPI: Cough for three days, 38.5 °C.\nPLAN: Rest at home."
@@ -201,3 +202,20 @@ def test_entities_are_refused_wherever_xml_is_read(name):
     entity = b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'><!ENTITY c 'aaaa'><!ENTITY d '&c;&c;&c;&c;'>]>"
     with pytest.raises(UnreadableFileError, match="declares entities"):
         list(read(entity + SAMPLES[name].rpartition(b"?>")[2], name))
+
+
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [("defusedxml", "cda.xml"), ("defusedxml", "a.odt"), ("openpyxl", "a.xlsx"), ("bs4", "fhir.xml")],
+)
+def test_a_format_whose_library_is_missing_names_the_extra_that_has_it(package, name, monkeypatch):
+    for module in [module for module in sys.modules if module.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=r"bedside\[loaders\]"):
+        list(read(SAMPLES[name], name))
+
+
+def test_xml_is_read_in_utf16_as_it_is_in_utf8():
+    wide = a_cda().decode().replace('version="1.0"', 'version="1.0" encoding="UTF-16"').encode("utf-16")
+    assert [document.text for document in read(wide, "a")] == [document.text for document in read(a_cda(), "a")]

@@ -236,7 +236,8 @@ def test_a_coded_resource_is_a_short_text_where_it_is_asked_for(kind, fields, li
     (document,) = read(data, "a.json", resources=True)
     assert (document.id, document.text) == (f"a.json#{kind}/1", line)
     assert list(read(data, "a.json", report=(report := LoadReport()))) == []
-    assert f"no documents among its resources (1 {kind}" in report.findings[-1].reason
+    assert f"no documents among its resources (1 {kind}" in report.findings[0].reason
+    assert (f"1 {kind}" in report.findings[-1].reason) and (kind == "CarePlan") == (len(report.findings) == 1)
 
 
 def test_what_was_entered_in_error_is_never_a_note():

@@ -181,7 +181,8 @@ def test_rtf_and_html_in_the_lines_of_a_report_are_read_as_such():
 
 def test_a_document_message_says_of_which_document_and_in_place_of_which():
     txa = "TXA|1|DS|TX|20240301|||||99^Who^Ann|||D2^HOSP|D1^HOSP|||||AU"
-    (document,) = read(message(txa, tx("Rest.")), "a.hl7")
+    data = message(txa, tx("Rest."))
+    (document,) = read(data.replace(b"ORU^R01^ORU_R01", b"MDM^T10"), "a.hl7")
     wanted = {
         "kind": "DS",
         "author": "Ann Who",
@@ -190,6 +191,8 @@ def test_a_document_message_says_of_which_document_and_in_place_of_which():
         "date": "2024-03-01",
     }
     assert {key: document.metadata[key] for key in wanted} == wanted
+    (addendum,) = read(data.replace(b"ORU^R01^ORU_R01", b"MDM^T06"), "a.hl7")
+    assert "supersedes" not in addendum.metadata
 
 
 def test_a_cancelled_document_and_a_message_without_text_are_said_to_be_left_out():

@@ -62,8 +62,10 @@ def documents_among(content: Content, resources: Resources) -> Iterator[Document
             yield document
     if not found:
         kinds = ", ".join(f"{count} {kind}" for kind, count in survey.kinds.most_common(5)) or "none"
-        hint = "" if content.options.resources else "; results and the like are read with resources=True"
-        content.leave_out("", f"no documents among its resources ({kinds}){hint}")
+        content.leave_out("", f"no documents among its resources ({kinds})")
+    coded = ", ".join(f"{survey.kinds[kind]} {kind}" for kind in LINES if survey.kinds[kind])
+    if coded and not content.options.resources:
+        content.leave_out("", f"coded resources, which are read with resources=True: {coded}")
 
 
 @dataclass

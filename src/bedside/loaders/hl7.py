@@ -28,6 +28,8 @@ _LINES = {
     "PR1": ("Procedure", (3, 4), ()),
     "PRB": ("Problem", (3,), ()),
 }
+# Events of MDM messages (chapter 9): edited or replaced documents; the parent of an addendum (T05, T06) stays.
+_REPLACING = ("T07", "T08", "T09", "T10")
 _CANCELLED = "T11"
 
 
@@ -55,15 +57,15 @@ def documents(content: Content, text: str) -> Iterator[Document]:  # noqa: ARG00
 
 
 def _documents_of(content: Content, message: Sequence[Segment], named: str) -> Iterator[Document]:
-    facts, count = _facts_of_message(message), 0
+    facts, event, count = _facts_of_message(message), message[0].component(9, 2), 0
     for group in _groups(message):
-        if message[0].component(9, 2) == _CANCELLED:
+        if event == _CANCELLED:
             content.leave_out(named, "the cancellation of a document")
             continue
         texts = [part for part in _texts(content, group, named) if part.strip()]
         for place in richest(texts):
             count += 1
-            metadata = {"message": named, **facts, **_facts_of_group(group)}
+            metadata = {"message": named, **facts, **_facts_of_group(group, event)}
             yield Document(texts[place], metadata, f"{content.id}#{named}" + (f"/{count}" if count > 1 else ""))
     if not count:
         content.leave_out(named, f"a message without text ({facts.get('message_type', 'of no type')})")
@@ -216,7 +218,7 @@ def _facts_of_message(message: Sequence[Segment]) -> dict[str, Any]:
     return _there(facts)
 
 
-def _facts_of_group(group: _Group) -> dict[str, Any]:
+def _facts_of_group(group: _Group, event: str) -> dict[str, Any]:
     order, document = group.head.get("OBR"), group.head.get("TXA")
     facts: dict[str, Any] = {}
     if order is not None:
@@ -226,7 +228,7 @@ def _facts_of_group(group: _Group) -> dict[str, Any]:
         facts |= _there({"kind": document.coded(2) if "kind" not in facts else facts["kind"]})
         facts |= _there({"date": time_of(document.component(4, 1)), "status": document.text(17)})
         facts |= _there({"author": document.person(9), "document_id": document.identifier(12)})
-        facts |= {"supersedes": [id]} if (id := document.identifier(13)) else {}
+        facts |= {"supersedes": [id]} if event in _REPLACING and (id := document.identifier(13)) else {}
     return facts
 
 

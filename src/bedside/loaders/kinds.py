@@ -82,7 +82,7 @@ def _is_flat_odt(content: Content) -> bool:
 
 
 def _is_xlsx(content: Content) -> bool:
-    return any(name.startswith("xl/workbook") for name in content.names)
+    return any(name.startswith("xl/workbook") and name.endswith(".xml") for name in content.names)
 
 
 def _is_page(content: Content) -> bool:
