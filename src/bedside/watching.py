@@ -280,7 +280,7 @@ def _news(found: SyncReport, told: SyncReport) -> SyncReport:
 
 def _just_made(root: Path, found: SyncReport, told: SyncReport, before: set[str]) -> set[str]:
     """Return the new files without bytes: somebody may be writing them, and what is to say waits for another look."""
-    untold = {finding.file for finding in found.findings if finding not in told.findings}
+    untold = {finding.file for finding in set(found.findings).difference(told.findings)}
     return {file for file in untold - before if _is_empty(root / file)}
 
 

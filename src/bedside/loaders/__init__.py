@@ -137,13 +137,14 @@ def _say(told: LoadReport) -> None:
     Raises:
         UnreadableFileError: It gave no note, since something in it could not be read.
     """
+    is_refused, is_read = bool(told.refused), bool(told.read)
     for finding in told.findings:
-        if told.refused and finding.outcome == "refused":
+        if is_refused and finding.outcome == "refused":
             raise UnreadableFileError(
                 f"{finding.file}: {finding.part}" if finding.part else finding.file, finding.reason
             )
     for finding in told.findings:
-        if finding.outcome == "left out" and told.read:
+        if finding.outcome == "left out" and is_read:
             continue  # it holds no text, as a picture among notes does
         warnings.warn(str(finding), BedsideWarning, stacklevel=4)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bedside.loaders.guessing import text_by_guess
-from bedside.loaders.table_names import id_columns, like_text, line_columns, plain, text_columns
+from bedside.loaders.table_names import id_columns, is_known, like_text, line_columns, plain, text_columns
 from bedside.loaders.table_rows import Row, Table, table_of
 from bedside.types import Document
 
@@ -115,8 +115,8 @@ def _asked(content: Content, table: Table, name: str | None) -> int | None:
     if name is None:
         return None
     if name not in table.names:
-        known = f"; there are {', '.join(table.names)}" if table.has_header else ""
-        raise content.refused(f"no column {name!r}{known}")
+        is_sure = table.has_header and any(map(is_known, table.names))  # else they may be what a note says
+        raise content.refused(f"no column {name!r}" + (f"; there are {', '.join(table.names)}" if is_sure else ""))
     return table.names.index(name)
 
 
