@@ -176,6 +176,12 @@ def test_a_word_broken_at_the_end_of_a_line_is_whole_and_what_may_be_two_things_
     assert joined(broken) == whole
 
 
+def test_a_word_broken_at_the_end_of_a_page_is_whole():
+    lines, *_ = loaded(pdf(shown("lower lobe pneu-"), shown("monia with", "effusion."), shown("- Rest")))
+    assert "\n".join(lines).split("\f")[0] == "lower lobe pneumonia"
+    assert [page.split() for page in "\n".join(lines).split("\f")[1:]] == [["with", "effusion."], ["-", "Rest"]]
+
+
 def test_a_broken_word_is_found_and_the_offsets_of_its_passage_are_those_of_the_note():
     data = pdf(shown("IMPRESSION: Findings suggest right lower lobe pneu-", "monia with a small effu-", "sion."))
     (document,) = read(data, "a.pdf")

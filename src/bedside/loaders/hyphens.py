@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 MAX_LINE = 10_000
 """Characters of a line to which no more is joined: no line of a page is as long, and time stays linear."""
+_SIGNS = ("-", "\u00ad", "\u2010")
 _BREAK = re.compile(r"[-\u00ad\u2010] ?\n")
 _LAST = re.compile(r"(?<![^\W_])([^\W_]{1,40})[-\u2010]$")
 _FIRST = re.compile(r"[^\W_]{1,40}")
@@ -63,6 +65,21 @@ def joined(text: str) -> str:
         else:
             lines[-1:] = [whole, rest] if rest.strip() else [whole]
     return "\n".join(lines)
+
+
+def joined_pages(pages: Sequence[str]) -> list[str]:
+    """Return pages none of which ends within a word: what of it stands on the next page moves to where it began."""
+    whole = list(pages)
+    for place in range(len(whole) - 1):
+        before, after = whole[place].rstrip(), whole[place + 1].lstrip()
+        if not before.endswith(_SIGNS) or not after[:1].islower():
+            continue
+        begin = after.split(maxsplit=1)[0]
+        words = {word.lower() for word in _WORD.findall(f"{before}\n{after}")}
+        together = _whole(before, begin, words)
+        if together is not None:
+            whole[place : place + 2] = [together, after[len(begin) :].lstrip()]
+    return whole
 
 
 def _whole(before: str, begin: str, words: set[str]) -> str | None:

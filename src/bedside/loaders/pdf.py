@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bedside.errors import MissingExtraError, UnreadableFileError
+from bedside.loaders.hyphens import joined_pages
 from bedside.loaders.pdf_fields import fields_of
 from bedside.loaders.pdf_page import MAX_OPERATIONS, PageReader, PageText, TooMuchError
 from bedside.types import Document
@@ -54,7 +55,7 @@ def documents(content: Content, text: str) -> Iterator[Document]:  # noqa: ARG00
     for number, reason in missing.items():
         content.refuse(f"page {number}", reason)
     without = {"pages_without_text": list(missing)} if missing else {}
-    yield Document("\f".join(pages), {"pages": len(pages), **without}, content.id)
+    yield Document("\f".join(joined_pages(pages)), {"pages": len(pages), **without}, content.id)
 
 
 def _check(content: Content, reader: Any) -> None:
