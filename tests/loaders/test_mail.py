@@ -149,3 +149,10 @@ def test_files_within_files_without_end_are_refused():
     documents = found(message.as_bytes(), report=(report := LoadReport()))
     assert len(documents) == 8
     assert "lies in more than 8 files" in report.findings[0].reason
+
+
+@pytest.mark.parametrize("named", [b"utf-8\xff", b"\xff", b"a\0b", b"klingon", b"=?x?="])
+def test_an_encoding_that_is_none_takes_no_mail_along(named):
+    """The parser of the standard library fails at such names in four different ways."""
+    data = b"From: =?" + named + b"?q?a?=\nSubject: x\nMIME-Version: 1.0\nContent-Type: text/plain; charset=" + named
+    assert found(data + b"\n\nRest.", report=(report := LoadReport())) or report.findings

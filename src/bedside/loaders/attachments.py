@@ -32,6 +32,11 @@ def from_base64(content: Content, written: str) -> bytes:
         raise content.refused("the data is not base64") from None
 
 
+def charset(named: str | None) -> str | None:
+    """Return the name of an encoding as it is given; ``None`` where it is no name at all."""
+    return named if named and re.fullmatch(r"[\w.:+-]{1,40}", named, re.ASCII) else None
+
+
 def richest(texts: Sequence[str], kinds: Sequence[str] = ()) -> list[int]:
     """Return which of several texts say something of their own, in order.
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from email.message import Message
 from typing import TYPE_CHECKING, NamedTuple
 
-from bedside.loaders.attachments import from_base64, richest
+from bedside.loaders.attachments import charset, from_base64, richest
 from bedside.loaders.fhir_json import LOINC, Resource, at, code_of, concept, first, key_of, many, string
 
 if TYPE_CHECKING:
@@ -72,17 +72,17 @@ def file_text(content: Content, attachment: object, part: str) -> str:
     from bedside.loaders.content import text_of
 
     written, link = first(at(attachment, "data"), at(attachment, "content")), string(at(attachment, "url"))
-    kind, charset = _type(string(at(attachment, "contentType")))
+    kind, encoding = _type(string(at(attachment, "contentType")))
     if link.startswith("data:") and ";base64," in link[:200]:
         header, _, written = link.partition(";base64,")
-        kind, charset = _type(header.removeprefix("data:"))
+        kind, encoding = _type(header.removeprefix("data:"))
     if not written:
         return ""
     if kind.startswith(_TEXTLESS):
         content.leave_out(part, f"a picture or a recording ({kind})")
         return ""
     with content.part(part):
-        return text_of(content.attached(from_base64(content, written), part, encoding=charset, media_type=kind))
+        return text_of(content.attached(from_base64(content, written), part, encoding=encoding, media_type=kind))
     return ""
 
 
@@ -135,5 +135,5 @@ def _type(written: str) -> tuple[str, str | None]:
     """Return media type and charset as they are said to be."""
     header = Message()
     header["Content-Type"] = "".join(written.splitlines())[:200]
-    charset = header.get_param("charset")
-    return header.get_content_type() if written else "", charset if isinstance(charset, str) and charset else None
+    named = header.get_param("charset")
+    return header.get_content_type() if written else "", charset(named if isinstance(named, str) else None)

@@ -13,6 +13,7 @@ from email.errors import (
     CloseBoundaryNotFoundDefect,
     InvalidBase64CharactersDefect,
     InvalidBase64LengthDefect,
+    MessageError,
     StartBoundaryNotFoundDefect,
 )
 from email.header import decode_header, make_header
@@ -20,7 +21,7 @@ from email.message import Message
 from email.utils import getaddresses, parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from bedside.loaders.attachments import richest
+from bedside.loaders.attachments import charset, richest
 from bedside.loaders.mail_headers import is_page
 from bedside.types import Document
 
@@ -34,6 +35,7 @@ _UNSEEN = ("text/css", "text/javascript", "application/javascript", "application
 _AS_ONE = ("multipart/alternative", "multipart/related")
 _TEXTLESS = ("image", "audio", "video", "font")
 _LONGEST_HEADER = 2_000
+_DAMAGED_HEADER = (ValueError, LookupError, MessageError)
 _CUT = (CloseBoundaryNotFoundDefect, StartBoundaryNotFoundDefect)
 _NOT_BASE64 = (InvalidBase64CharactersDefect, InvalidBase64LengthDefect)
 
@@ -148,17 +150,22 @@ def _content(content: Content, part: Message, place: str) -> Content:
     """
     if part.get_content_type() == "message/rfc822" and _inside(part):
         return content.attached(_inside(part)[0].as_bytes(), place)
-    data = part.get_payload(decode=True)
+    try:
+        data = part.get_payload(decode=True)
+    except _DAMAGED_HEADER as error:
+        raise content.refused(f"a damaged part ({type(error).__name__})") from None
     if not isinstance(data, bytes) or any(isinstance(defect, _NOT_BASE64) for defect in part.defects):
         raise content.refused("the data is not base64")
-    return content.attached(data, place, encoding=part.get_content_charset(), media_type=part.get_content_type())
+    return content.attached(
+        data, place, encoding=charset(part.get_content_charset()), media_type=part.get_content_type()
+    )
 
 
 def _name(part: Message) -> str:
     """Return a file's name without folders."""
     try:
         name = str(make_header(decode_header(str(part.get_filename() or "")[:_LONGEST_HEADER])))
-    except (ValueError, LookupError):
+    except _DAMAGED_HEADER:
         return ""
     return re.split(r"[/\\]", name)[-1].strip()
 
@@ -167,7 +174,7 @@ def _header(message: Message, name: str) -> str:
     """Return a header in words; empty where it cannot be read."""
     try:
         return " ".join(str(make_header(decode_header(str(message.get(name, ""))[:_LONGEST_HEADER]))).split())
-    except (ValueError, LookupError):
+    except _DAMAGED_HEADER:
         return ""
 
 
