@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 import signal
@@ -43,6 +45,21 @@ def shown(folder: Path) -> dict[str, str]:
         for file in sorted(folder.rglob("*.txt"))
         if file.is_file()
     }
+
+
+def references(*attachments: bytes) -> str:
+    """A FHIR DocumentReference on each line, with an attachment."""
+    return "".join(
+        json.dumps(
+            {
+                "resourceType": "DocumentReference",
+                "id": f"d{number}",
+                "content": [{"attachment": {"contentType": "text/plain", "data": base64.b64encode(data).decode()}}],
+            }
+        )
+        + "\n"
+        for number, data in enumerate(attachments, 1)
+    )
 
 
 # -- one pass ----------------------------------------------------------------------------------------------------------
@@ -98,6 +115,20 @@ def test_a_file_that_cannot_be_read_is_reported_keeps_what_was_stored_of_it_and_
         assert held(notes)["a.txt"] == "HPI: Cough."
         (ward / "a.txt").write_text("HPI: 38,5 °C")
         assert sync(ward, notes).of("replaced") == ["a.txt"]
+
+
+def test_a_part_that_cannot_be_read_is_named_and_its_neighbours_are_taken_unless_that_is_forbidden(ward):
+    (ward / "mixed.ndjson").write_text(references(b"PLAN: Rest.", b"%PDF-1.7 half", b"PLAN: Walk."))
+    (ward / "none.html").write_text("<html></html>")
+    with Collection.open() as notes:
+        report = sync(ward, notes, strict=True)
+        assert (report.failed.keys(), "mixed.ndjson" in report.files) == ({"mixed.ndjson"}, False)
+        report = sync(ward, notes)
+        assert (report.failed, report.of("added"), report.is_complete) == ({}, ["mixed.ndjson"], False)
+        assert {(finding.file, finding.part, finding.outcome) for finding in report.findings} == {
+            ("mixed.ndjson", "DocumentReference/d2", "refused"), ("none.html", "", "left out")
+        }  # fmt: skip
+        assert {"mixed.ndjson#DocumentReference/d1", "mixed.ndjson#DocumentReference/d3"} <= held(notes).keys()
 
 
 def test_what_cannot_be_listed_is_not_taken_for_deleted(ward):
@@ -201,12 +232,14 @@ def until(true, seconds: float = 60) -> None:
 
 
 def test_what_changes_while_it_watches_is_taken_up_whatever_comes_at_once(ward):
-    stop, failures = threading.Event(), []
+    stop, failures, findings = threading.Event(), [], []
+
+    def report(news: SyncReport) -> None:
+        failures.extend(news.failed)
+        findings.extend(str(finding) for finding in news.findings)
+
     with Collection.open() as notes:
-        thread = threading.Thread(
-            target=watch, args=(ward, notes),
-            kwargs={"stop": stop, "report": lambda report: failures.extend(report.failed)},
-        )  # fmt: skip
+        thread = threading.Thread(target=watch, args=(ward, notes), kwargs={"stop": stop, "report": report})
         thread.start()
         try:
             until(lambda: len(held(notes)) == 4)
@@ -234,7 +267,16 @@ def test_what_changes_while_it_watches_is_taken_up_whatever_comes_at_once(ward):
             until(lambda: "bad.pdf" in failures)
             (ward / "bad.pdf").write_text("PLAN: a text after all.")
             until(lambda: "bad.pdf" in held(notes))
+            mixed = references(b"PLAN: Rest.", b"%PDF-1.7 half")
+            (ward / "mixed.ndjson").write_text(mixed)
+            until(lambda: len(findings) == 1)
+            (ward / "mixed.ndjson").write_text(mixed.replace("d1", "d3"))
+            until(lambda: "mixed.ndjson#DocumentReference/d3" in held(notes))
+            (ward / "none.txt").touch()
+            until(lambda: len(findings) == 2)
             assert failures == ["bad.pdf"]
+            assert findings[0].startswith("mixed.ndjson: DocumentReference/d2: ")
+            assert findings[1] == "none.txt: no text in it"
         finally:
             stop.set()
             thread.join(30)
@@ -280,11 +322,29 @@ def test_watch_once_makes_the_collection_equal_and_says_what_it_did(ward, tmp_pa
     (ward / "a.txt").unlink()
     (ward / "bad.pdf").write_bytes(b"%PDF-1.7 half")
     done = run("watch", ward, store, "--once", "--scope", "patient=A", "--json", code=1)
-    assert done.stdout == '{"change":"deleted","name":"a.txt"}\n'
-    assert done.stderr.startswith("failed bad.pdf: ")
+    deleted, refused = map(json.loads, done.stdout.splitlines())
+    assert deleted == {"change": "deleted", "name": "a.txt"}
+    assert (refused["change"], refused["name"], refused["part"]) == ("refused", "bad.pdf", "")
+    assert done.stderr == f"refused bad.pdf: {refused['reason']}\n"
     with Collection.open(store) as notes:
         assert set(held(notes, patient="A")) == {"deep/b.md", "rows.csv#1", "rows.csv#2"}
     assert "expected a folder" in run("watch", ward / "gone", store, "--once", "--scope", "patient=A", code=1).stderr
+
+
+def test_add_notes_counts_what_was_read_empty_and_refused_and_its_status_tells(ward, tmp_path):
+    (ward / "mixed.ndjson").write_text(references(b"PLAN: Rest.", b"%PDF-1.7 half"))
+    run("add-notes", tmp_path / "fine", ward / "a.txt")
+    done = run("add-notes", tmp_path / "store", ward, code=1)
+    assert "refused mixed.ndjson: DocumentReference/d2: a damaged PDF" in done.stderr
+    assert done.stderr.endswith("\n4 files read, 0 empty, 0 refused\n")
+    done = run("add-notes", tmp_path / "strict", ward, "--strict", "--json", code=1)
+    assert json.loads(done.stdout.splitlines()[-1]) == {"read": 3, "empty": 0, "refused": 1}
+    (ward / "rows.csv").write_text("key,remark\nk1,Cough.\n")
+    done = run("add-notes", tmp_path / "keys", ward / "rows.csv", "--text-key", "remark", "--id-key", "key")
+    assert done.stdout == "added rows.csv#k1\n"
+    (ward / "none.html").write_text("<html></html>")
+    done = run("add-notes", tmp_path / "store", ward / "none.html", code=1)
+    assert done.stderr == "empty none.html: no text in it\n0 files read, 1 empty, 0 refused\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -313,13 +373,16 @@ def test_add_notes_adds_files_and_folders_and_names_what_it_cannot_read(ward, tm
     store = tmp_path / "store"
     (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7 half")
     (tmp_path / "old.txt").write_bytes("PLAN: 38,5 °C".encode("cp1252"))
-    entry = '{"resourceType": "DiagnosticReport", "id": "a", "conclusion": "Normal."}'
-    (tmp_path / "again.json").write_text(f"{entry}\n{entry}")
-    sources = [tmp_path / "again.json", ward, tmp_path / "bad.pdf", tmp_path / "old.txt"]
+    (tmp_path / "taken.txt").write_text("PLAN: Rest.")
+    with Collection.open(store) as notes:
+        notes.add([Document("A record where the note's first passage must go.", id="taken.txt#0")])
+    sources = [tmp_path / "taken.txt", ward, tmp_path / "bad.pdf", tmp_path / "old.txt"]
     done = run("add-notes", store, *sources, code=1)
     assert done.stdout.splitlines() == ["added a.txt", "added rows.csv#1", "added rows.csv#2", "added deep/b.md"]
-    told = [line.split(": ")[0].rpartition("/")[2].removeprefix("failed ") for line in done.stderr.splitlines()]
-    assert told == ["again.json", "bad.pdf", "old.txt"]
+    *told, counted = done.stderr.splitlines()
+    names = [line.split(": ")[0].rpartition("/")[2].removeprefix("refused ") for line in told]
+    assert names == ["taken.txt", "bad.pdf", "old.txt"]
+    assert counted == "3 files read, 0 empty, 3 refused"
     done = run("add-notes", store, tmp_path / "old.txt", ward / "a.txt", "--encoding", "cp1252")
     assert done.stdout.splitlines() == ["added old.txt", "unchanged a.txt"]
     with Collection.open(store) as notes:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,10 +17,28 @@ from bedside.collection import Collection
 from bedside.errors import DuplicateIdError, InvalidDocumentError, ScopeMismatch, UnreadableFileError
 from bedside.notes.sync import SyncReport, sync
 from bedside.notes.sync import watch as keep
+from bedside.types import Document
 
+if TYPE_CHECKING:
+    from bedside.loaders import Finding, LoadReport
+
+_SHOWN = 10
+"""Parts of one file that are named in a line; with ``--json`` all of them are."""
 Encoding = Annotated[
     str | None,
     typer.Option("--encoding", help="Of text, HTML and CSV that are not UTF-8 and do not say what they are."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse a file whole where a part of it cannot be read, or is only guessed.")
+]
+TextKey = Annotated[
+    str | None, typer.Option("--text-key", metavar="COLUMN", help="The column of tables that holds the note.")
+]
+Resources = Annotated[
+    bool, typer.Option("--resources", help="FHIR's observations, conditions, medication requests … as notes too.")
+]
+IdKey = Annotated[
+    str | None, typer.Option("--id-key", metavar="COLUMN", help="The column of tables that tells their notes apart.")
 ]
 
 
@@ -28,37 +48,43 @@ def add_notes(
     encoder: Model = None,
     scope: Scope = None,
     encoding: Encoding = None,
+    text_key: TextKey = None,
+    id_key: IdKey = None,
+    resources: Resources = False,
+    strict: Strict = False,
     json: Json = False,
 ) -> None:
-    """Add files as notes: text, Markdown, HTML, PDF, DOCX, CSV rows, FHIR; creates the collection where there is none.
+    """Add files as notes: text, PDF, DOCX, tables, FHIR, CDA, HL7 v2, …; creates the collection where there is none.
 
-    Each file is one transaction. A file that cannot be read or stored is told on standard error, and the rest is added.
+    Each file is one transaction. What cannot be read or stored is told on standard error, and the rest is added. At the
+    end it says how many files were read, empty and refused; it exits with 1 where a file gave no note, or a part of one
+    was refused.
     """
     from bedside.loaders import files
     from bedside.loaders import load as read
 
-    failed: list[str] = []
+    loader = partial(read, **_loading(encoding, text_key, id_key, resources=resources, strict=strict))
+    tally = _Tally()
 
-    def refused(reason: object) -> None:
-        failed.append(str(reason))
-        typer.echo(one_line(f"failed {reason}"), err=True)
+    def told(changes: Mapping[str, str], report: LoadReport) -> None:
+        for id, change in changes.items():
+            _print(change, id, json)
+        _tell(report.findings, json)
+        tally.add(report)
 
     with _opened(path, encoder, scope) as collection:
         view = _view(collection, scope)
         for source in sources:
-            for file in files(source, onerror=refused) if source.is_dir() else [source]:
-                try:
-                    root = source if source.is_dir() else source.parent
-                    changes = view.add_notes(read(file, root=root, encoding=encoding))
-                except UnreadableFileError as error:
-                    refused(error)
-                    continue
-                except (InvalidDocumentError, DuplicateIdError, ScopeMismatch) as error:
-                    refused(f"{file}: {error}")
-                    continue
-                for id, change in changes.items():
-                    _print(change, id, json)
-    if failed:
+            is_folder = source.is_dir()
+            unlisted: list[UnreadableFileError] = []
+            for file in files(source, onerror=unlisted.append) if is_folder else [source]:
+                told(*_added(view, file, partial(loader, file, root=source if is_folder else source.parent)))
+            for error in unlisted:
+                told({}, _refusal(error.file, error.reason))
+    if json:
+        print_json(tally.counts)
+    typer.echo("{read} files read, {empty} empty, {refused} refused".format(**tally.counts), err=True)
+    if not tally.is_complete:
         raise typer.Exit(1)
 
 
@@ -69,14 +95,19 @@ def watch(
     scope: Scope = None,
     name: Annotated[str | None, typer.Option("--name", help="Marks this folder's notes; by default its own.")] = None,
     encoding: Encoding = None,
+    text_key: TextKey = None,
+    id_key: IdKey = None,
+    resources: Resources = False,
+    strict: Strict = False,
     once: Annotated[bool, typer.Option("--once", help="Make it equal, and end.")] = False,
     json: Json = False,
 ) -> None:
     """Keep a collection equal to a folder: files added, changed and deleted, now and while it runs.
 
-    Creates the collection where there is none. Ends on SIGINT or SIGTERM, after the files at hand. With --once it exits
-    with 1 if a file could not be read.
+    Creates the collection where there is none. Ends on SIGINT or SIGTERM, after the files at hand. What cannot be read
+    is told on standard error. With --once it exits with 1 if a file or a part of one could not be read.
     """
+    options = _loading(encoding, text_key, id_key, resources=resources, strict=strict)
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -85,18 +116,19 @@ def watch(
         for file, change in report.files.items():
             if change != "unchanged":
                 _print(change, file, json)
-        for reason in report.failed.values():
-            typer.echo(one_line(f"failed {reason}"), err=True)
+        for file, reason in report.failed.items():
+            _say("refused", file, [], reason.removeprefix(f"{file}: "), json)
+        _tell(report.findings, json)
 
     with _opened(path, encoder, scope) as collection:
         view = _view(collection, scope)
         if once:
-            report = sync(folder, view, name=name, encoding=encoding, stop=stop)
+            report = sync(folder, view, name=name, stop=stop, **options)
             show(report)
-            if report.failed:
+            if not report.is_complete:
                 raise typer.Exit(1)
         else:
-            keep(folder, view, stop=stop, report=show, name=name, encoding=encoding)
+            keep(folder, view, stop=stop, report=show, name=name, **options)
 
 
 COMMANDS = {"add-notes": add_notes, "watch": watch}
@@ -108,6 +140,67 @@ def _opened(path: Path, encoder: str | None, scope: list[str] | None) -> Collect
 
 def _view(collection: Collection, scope: list[str] | None) -> Collection:
     return collection.scoped(**parse_scope(scope)) if scope else collection
+
+
+class _Tally:
+    """What add-notes counts: files by what became of them, and whether nothing is missing."""
+
+    def __init__(self) -> None:
+        self.counts = {"read": 0, "empty": 0, "refused": 0}
+        self.is_complete = True
+
+    def add(self, report: LoadReport) -> None:
+        """Count a report in."""
+        for outcome, files in (("read", report.read), ("empty", report.empty), ("refused", report.refused)):
+            self.counts[outcome] += len(files)
+        self.is_complete &= report.is_complete
+
+
+def _loading(
+    encoding: str | None, text_key: str | None, id_key: str | None, *, resources: bool, strict: bool
+) -> dict[str, Any]:
+    """Return the options of both commands as the loaders' arguments."""
+    return {"encoding": encoding, "text_key": text_key, "id_key": id_key, "resources": resources, "strict": strict}
+
+
+def _added(
+    view: Collection, file: Path, loader: Callable[..., Iterator[Document]]
+) -> tuple[Mapping[str, str], LoadReport]:
+    """Add a file's notes in one transaction; return what became of each, and the report."""
+    from bedside.loaders import LoadReport
+
+    report = LoadReport()
+    try:
+        return view.add_notes(loader(report=report)), report
+    except UnreadableFileError as error:
+        return {}, _refusal(error.file, error.reason)
+    except (InvalidDocumentError, DuplicateIdError, ScopeMismatch) as error:
+        return {}, _refusal(file.as_posix(), str(error))
+
+
+def _refusal(file: str, reason: str) -> LoadReport:
+    from bedside.loaders import Finding, LoadReport
+
+    return LoadReport({file: 0}, [Finding(file, "", reason)])
+
+
+def _tell(findings: Iterable[Finding], json: bool) -> None:
+    """Print findings on standard error, those of one file and reason in one line; and each as JSON where wanted."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for finding in findings:
+        groups.setdefault((finding.outcome, finding.file, finding.reason), []).append(finding.part)
+    for (outcome, file, reason), parts in groups.items():
+        named = list(filter(None, parts))
+        _say("empty" if outcome == "left out" and not named else outcome, file, named, reason, json)
+
+
+def _say(outcome: str, file: str, parts: Sequence[str], reason: str, json: bool) -> None:
+    if json:
+        for part in parts or [""]:
+            print_json({"change": outcome, "name": file, "part": part, "reason": reason})
+    more = f" and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else ""
+    where = f"{file}: {', '.join(parts[:_SHOWN])}{more}" if parts else file
+    typer.echo(one_line(f"{outcome} {where}: {reason}"), err=True)
 
 
 def _print(change: str, name: str, json: bool) -> None:

@@ -1,148 +1,223 @@
-"""What bytes are, by their content, and the documents they hold."""
+"""The bytes of a file or an attachment: what they are, and the documents they hold."""
 
 from __future__ import annotations
 
-import codecs
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 
 from bedside.errors import UnreadableFileError
+from bedside.loaders.decoding import UndecodableError, decoded, has_mark, peeked
+from bedside.loaders.kinds import KINDS, Kind
+from bedside.loaders.markup import Root, root_of
+from bedside.loaders.report import Finding, LoadReport, Outcome
 from bedside.remedies import Give, Remedy
 from bedside.types import Document
 
 MAX_BYTES = 64 << 20
 """The largest file, or attachment within one, that is read: 64 MiB. A note has thousands of bytes, a scan millions."""
-# UTF-32's little-endian mark begins with UTF-16's.
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_HTML = re.compile(
-    r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|(?:html|head|body|div|p|h[1-6]|table|article|section)\b)",
-    re.IGNORECASE | re.DOTALL,
-)
-_CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([\w:-]{2,40})|<\?xml[^>]+encoding=[\"']([\w:-]{2,40})", re.I)
-_XML = re.compile(r"\s*<(?:\?xml\b|[A-Za-z][\w.:-]*\s[^>]*\bxmlns\b|ClinicalDocument\b)")
-_SUFFIXES = {".md": "markdown", ".markdown": "markdown", ".csv": "csv", ".tsv": "csv"} | dict.fromkeys(
-    (".html", ".htm", ".xhtml"), "html"
-)
-_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-# What a page means by its declaration, https://encoding.spec.whatwg.org/#names-and-labels: an encoding that it cannot
-# be in, since the declaration was read as ASCII, is UTF-8.
-_MEANT = dict.fromkeys(("iso-8859-1", "iso8859-1", "latin1", "latin-1", "ascii", "us-ascii"), "cp1252") | dict.fromkeys(
-    ("utf-16", "utf-16le", "utf-16be", "utf-32"), "utf-8"
-)
+MAX_DEPTH = 8
+"""The most files within one another: a letter in a mail in a forwarded mail is three."""
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What a caller wants of the loaders, the same for a file and all attachments in it.
+
+    Attributes:
+        strict: What cannot be read, or only by a guess, refuses the whole file.
+        text_key: The column of a table that holds the note.
+        id_key: The column of a table that tells its notes apart.
+        resources: FHIR's results, conditions, medicines, allergies and procedures are notes too.
+    """
+
+    strict: bool = False
+    text_key: str | None = None
+    id_key: str | None = None
+    resources: bool = False
 
 
 @dataclass(frozen=True)
 class Content:
-    """The bytes of a file or of an attachment.
+    """The bytes of a file, or of an attachment within one.
 
     Attributes:
         data: The bytes.
-        source: The path that names it.
+        source: The path that names the file.
         encoding: Of its text, where it is known; ``None`` is found out. A byte order mark is believed before it.
-        is_html: It was said to be HTML, whatever it begins with.
+        media_type: What it was said to be, in lower case and without parameters; what it begins with is believed first.
+        place: Of an attachment: where it is in the file, such as ``DocumentReference/7``.
+        options: What the caller wants.
+        report: Where to say what could not be taken.
+        depth: The number of files that it lies in.
+        file: Where to read it from, in place of ``data``: what is too large for memory and may be read piece by piece.
     """
 
     data: bytes
     source: str
     encoding: str | None = None
-    is_html: bool = False
+    media_type: str = ""
+    place: str = ""
+    options: LoadOptions = field(default_factory=LoadOptions)
+    report: LoadReport = field(default_factory=LoadReport)
+    depth: int = 0
+    file: Path | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of its document, or what the ids of its documents begin with."""
+        return f"{self.source}#{self.place}" if self.place else self.source
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of its name in lower case, such as ``.csv``; empty where there is none."""
+        name = (self.place or self.source).rpartition("/")[2]
+        return name[name.rfind(".") :].lower() if "." in name else ""
+
+    @cached_property
+    def text(self) -> str:
+        """The bytes decoded; every kind that is not binary is read from it.
+
+        Raises:
+            UnreadableFileError: They are not text in the encoding that they say, or that was given.
+        """
+        try:
+            return decoded(self.data, self.encoding)
+        except UndecodableError as error:
+            raise self.refused(str(error), Give("encoding", note="where the file is text in another one")) from None
+        except ValueError as error:
+            raise self.refused(str(error)) from None
+
+    @property
+    def says_encoding(self) -> bool:
+        """Whether the bytes have a byte order mark, or the encoding was given."""
+        return self.encoding is not None or has_mark(self.data)
+
+    @cached_property
+    def root(self) -> Root:
+        """The first element of XML or HTML; one without a name for anything else."""
+        begins_as_markup = peeked(self.data[:256], self.encoding).lstrip("\ufeff \t\r\n").startswith("<")
+        return root_of(peeked(self.data, self.encoding)) if begins_as_markup else Root()
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the parts of a zip archive; none where it is no archive, or a damaged one."""
+        if not self.data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            return frozenset()
+        try:
+            with zipfile.ZipFile(io.BytesIO(self.data)) as archive:
+                return frozenset(archive.namelist())
+        except Exception:  # noqa: BLE001 - a damaged archive makes zipfile fail anywhere, in any way
+            return frozenset()
 
     def refused(self, reason: str, *remedies: Remedy) -> UnreadableFileError:
-        """Return the error that names this file."""
-        return UnreadableFileError(self.source, reason, remedies)
+        """Return the error that names this file, or this attachment."""
+        return UnreadableFileError(f"{self.source}: {self.place}" if self.place else self.source, reason, remedies)
+
+    def refuse(self, part: str, reason: str) -> None:
+        """Say that a part holds something that cannot be read; the rest may then be taken.
+
+        Raises:
+            UnreadableFileError: The caller wants all or nothing.
+        """
+        self._found(part, reason, "refused")
+
+    def leave_out(self, part: str, reason: str) -> None:
+        """Say that a part holds no text, or none that counts."""
+        self._found(part, reason, "left out")
+
+    def guess(self, part: str, reason: str) -> None:
+        """Say that a part is read in a way that is likely and not certain.
+
+        Raises:
+            UnreadableFileError: The caller wants no guesses.
+        """
+        self._found(part, reason, "guessed")
+
+    def part(self, part: str) -> Part:
+        """Return a block in which an UnreadableFileError refuses the part, and what follows the block goes on."""
+        return Part(self, part)
+
+    def attached(self, data: bytes, place: str, *, encoding: str | None = None, media_type: str = "") -> Content:
+        """Return an attachment of this file.
+
+        Raises:
+            UnreadableFileError: It lies in more than ``MAX_DEPTH`` files, or is larger than ``MAX_BYTES``.
+        """
+        place = f"{self.place}/{place}" if self.place else place
+        inner = replace(
+            self,
+            data=data,
+            encoding=encoding,
+            media_type=media_type.lower(),
+            place=place,
+            depth=self.depth + 1,
+            file=None,
+        )
+        if inner.depth > MAX_DEPTH:
+            raise inner.refused(f"lies in more than {MAX_DEPTH} files")
+        if len(data) > MAX_BYTES:
+            raise inner.refused(f"larger than {MAX_BYTES >> 20} MiB, the most that is read")
+        return inner
+
+    def _found(self, part: str, reason: str, outcome: Outcome) -> None:
+        named = ": ".join(name for name in (self.place, part) if name)
+        if self.options.strict and outcome != "left out":
+            raise UnreadableFileError(f"{self.source}: {named}" if named else self.source, reason)
+        self.report.add(Finding(self.source, named, reason, outcome))
+
+
+class Part:
+    """A block that reads a part of a file: where it raises UnreadableFileError, the report says so, and no more.
+
+    Where the caller wants all or nothing, the error goes on.
+    """
+
+    def __init__(self, content: Content, part: str) -> None:
+        self._content, self._part = content, part
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """Say what could not be read."""
+        content = self._content
+        if not isinstance(error, UnreadableFileError) or content.options.strict:
+            return False
+        named = ": ".join(name for name in (content.place, self._part) if name)
+        inner = error.file.removeprefix(f"{content.source}: ") if error.file != content.source else named
+        content.report.add(Finding(content.source, inner, error.reason))
+        return True
 
 
 def documents_of(content: Content) -> Iterator[Document]:
     """Yield the documents that bytes hold, those without text left out."""
-    kind, text = kind_of(content)
-    for document in _READERS[kind](content, text):
+    kind = _kind(content)
+    for document in kind.documents(content, "" if kind.is_binary else content.text):
         if document.text.strip():
-            yield replace(document, metadata={"source": content.source, "type": kind, **document.metadata})
+            yield replace(document, metadata={"source": content.source, "type": kind.name, **document.metadata})
 
 
 def text_of(content: Content) -> str:
-    """Return the text of bytes that are one document and no table: plain, HTML, PDF or DOCX."""
-    kind, text = kind_of(content)
-    if kind in ("csv", "fhir"):
-        raise content.refused(f"expected a text, got {kind}")
-    return "\n".join(document.text for document in _READERS[kind](content, text))
+    """Return the text of bytes that are one document; empty where there is none.
+
+    Raises:
+        UnreadableFileError: They hold documents each by itself, such as the rows of a table; or they cannot be read.
+    """
+    kind = _kind(content)
+    if kind.holds_many:
+        raise content.refused(f"expected a text, got {kind.name}")
+    return "\n\n".join(document.text for document in documents_of(content))
 
 
 def kind_of(content: Content) -> tuple[str, str]:
-    """Return what bytes are, and their text where they are text."""
-    if content.data.startswith(b"%PDF-") or (b"%PDF-" in content.data[:1024] and b"startxref" in content.data):
-        return "pdf", ""
-    if content.data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return "docx", ""
-    if content.data.startswith(_OLD_OFFICE):
-        raise content.refused(
-            "an Office file of the old kind, or an encrypted one; store it as DOCX or PDF without one"
-        )
-    text = _decoded(content)
-    if content.is_html or _HTML.match(text[:4096]):
-        return "html", text
-    if text.lstrip()[:1] in ("{", "[") and '"resourceType"' in text:
-        return "fhir", text
-    if text.startswith("{\\rtf"):
-        raise content.refused("RTF, which is not read; store it as DOCX or text")
-    if _XML.match(text[:4096]):
-        raise content.refused("XML of an unknown kind; HTML is read")
-    return _SUFFIXES.get(content.source[content.source.rfind(".") :].lower(), "text"), text
+    """Return the name of the kind of what bytes are, and their text where they are text."""
+    kind = _kind(content)
+    return kind.name, "" if kind.is_binary else content.text
 
 
-def _decoded(content: Content) -> str:
-    marked = next((name for mark, name in _MARKS if content.data.startswith(mark)), None)
-    name = marked or content.encoding or _declared(content.data[:1024]) or "utf-8"
-    try:
-        text = content.data.decode(name)
-    except UnicodeDecodeError as error:
-        raise content.refused(
-            f"byte {error.start} is not {name}", Give("encoding", note="where the file is text in another one")
-        ) from None
-    except (LookupError, UnicodeError, TypeError):
-        raise content.refused(f"{name!r} is no encoding of text that is known") from None
-    if "\0" in text:
-        raise content.refused("holds null characters: neither text nor PDF, DOCX, HTML or FHIR")
-    return text
-
-
-def _declared(beginning: bytes) -> str | None:
-    """Return the encoding that HTML or XML says it is in."""
-    found = _CHARSET.search(beginning) if beginning.lstrip()[:1] == b"<" else None
-    name = (found[1] or found[2]).decode("ascii").lower() if found else None
-    return None if name is None else _MEANT.get(name, name)
-
-
-def _plain(content: Content, text: str) -> Iterator[Document]:
-    yield Document(text, {}, content.source)
-
-
-def _lazily(module: str) -> Callable[[Content, str], Iterator[Document]]:
-    """Return a reader that is imported when it is first needed."""
-
-    def read(content: Content, text: str) -> Iterator[Document]:
-        from importlib import import_module
-
-        reader: Any = import_module(f"bedside.loaders.{module}")
-        yield from reader.documents(content, text)
-
-    return read
-
-
-_READERS: Mapping[str, Callable[[Content, str], Iterator[Document]]] = {
-    "text": _plain,
-    "markdown": _plain,
-    "html": _lazily("html"),
-    "pdf": _lazily("pdf"),
-    "docx": _lazily("docx"),
-    "csv": _lazily("table"),
-    "fhir": _lazily("fhir"),
-}
+def _kind(content: Content) -> Kind:
+    return next(kind for kind in KINDS if kind.is_it(content))

@@ -1,141 +1,211 @@
-"""FHIR: the texts of DocumentReference and DiagnosticReport, alone, in a Bundle, or one on each line.
+"""FHIR: the documents of a file of resources, alone, in a Bundle, or one on each line.
 
-Release R4 and later (https://hl7.org/fhir/documentreference.html, https://hl7.org/fhir/diagnosticreport.html).
+Releases STU3 to R5 (https://hl7.org/fhir/documentreference.html, https://hl7.org/fhir/composition.html,
+https://hl7.org/fhir/diagnosticreport.html, https://hl7.org/fhir/binary.html).
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from email.message import Message
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import orjson
-
+from bedside.loaders.attachments import richest
+from bedside.loaders.fhir_facts import facts_of, is_wrong, name_of
+from bedside.loaders.fhir_json import Resource, at, first, key_of, resources_of, string
+from bedside.loaders.fhir_lines import LINES, line_of
+from bedside.loaders.fhir_texts import Part, attachments_of, composed, file_text, narrative, parts_of
 from bedside.types import Document
 
 if TYPE_CHECKING:
     from bedside.loaders.content import Content
 
-_KINDS = ("DocumentReference", "DiagnosticReport")
-_TEXTLESS = ("image/", "audio/", "video/", "application/dicom")
+Resources: TypeAlias = "Callable[[Content], Iterator[tuple[Resource, str]]]"
+_NAMED = ("Patient", "Practitioner", "PractitionerRole", "Organization", "RelatedPerson", "Device", "Medication")
 
 
 def documents(content: Content, text: str) -> Iterator[Document]:
-    """Yield the attachments that carry their data; a report without any gives its conclusion or its narrative.
+    """Yield the documents of a file.
 
-    What is marked ``entered-in-error`` is left out, and so are attachments that are only linked to and those that say
-    that they are pictures or sound. Metadata: ``resource`` (``DocumentReference/7``), ``status``, ``date``, ``subject``
-    and ``title``, as far as they are there.
+    * ``DocumentReference``: its attachments. What is there in several content types is taken once, the richest.
+    * ``DiagnosticReport``: its narrative and conclusion, and each presented form that says more.
+    * ``Composition``: its sections under their titles, as one document.
+    * ``Binary``: with the resource that refers to it, else by itself.
+    * With ``resources``: each Observation, Condition, MedicationRequest, AllergyIntolerance and Procedure as a short
+      text, and the narrative of every other resource that has one.
+
+    What is marked ``entered-in-error`` is left out, and so is what is only linked to, pictures and sound; the report
+    says so. Metadata: see :func:`bedside.loaders.fhir_facts.facts_of`.
     """
-    for number, resource in enumerate(_resources(content, _parsed(content, text)), 1):
-        if "entered-in-error" in (resource.get("status"), resource.get("docStatus")):
-            continue
-        named = f"{resource['resourceType']}/{resource.get('id') or number}"
-        for place, (title, body) in enumerate(_texts(content, resource, named)):
-            metadata = {"resource": named, **_facts(resource), **({"title": title} if title else {})}
-            yield Document(body, metadata, f"{content.source}#{named}" + (f"/{place}" if place else ""))
+    return documents_among(content, lambda asked: resources_of(asked, text))
 
 
-def _parsed(content: Content, text: str) -> list[Any]:
-    """Return the JSON value, or one of each line."""
-    try:
-        return [orjson.loads(text)]
-    except orjson.JSONDecodeError as error:
-        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-        whole = f"line {error.lineno}: {error.msg}"
-    values = []
-    for number, line in lines:
-        try:
-            values.append(orjson.loads(line))
-        except orjson.JSONDecodeError as error:
-            reason = whole if number == lines[0][0] else f"line {number}: {error.msg}"
-            raise content.refused(f"damaged JSON, {reason}") from None
-    return values
+def documents_among(content: Content, resources: Resources) -> Iterator[Document]:
+    """Yield the documents among resources.
+
+    They are read twice, since a file may stand before or after what refers to it; memory is taken for the texts that
+    wait for another part of their document alone.
+
+    Args:
+        content: The file.
+        resources: Yields them anew each time, and says in the report of what it is given what it cannot read.
+    """
+    from bedside.loaders.report import LoadReport
+
+    survey = _surveyed(resources(replace(content, report=LoadReport())))
+    waiting = {named: _Waiting(missing) for named, missing in survey.missing().items()}
+    found = 0
+    for named, resource, url in _named(resources(content)):
+        for document in _documents_of(content, survey, waiting, named, resource, url):
+            found += bool(document.text.strip())
+            yield document
+    if not found:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in survey.kinds.most_common(5)) or "none"
+        content.leave_out("", f"no documents among its resources ({kinds})")
+    coded = ", ".join(f"{survey.kinds[kind]} {kind}" for kind in LINES if survey.kinds[kind])
+    if coded and not content.options.resources:
+        content.leave_out("", f"coded resources, which are read with resources=True: {coded}")
 
 
-def _resources(content: Content, values: list[Any]) -> Iterator[dict[str, Any]]:
-    """Yield the resources that hold documents, wherever they stand."""
-    waiting = values[::-1]
-    while waiting:
-        value = waiting.pop()
-        if not isinstance(value, dict):
-            if isinstance(value, list):
-                waiting.extend(value[::-1])
-            continue
-        kind = value.get("resourceType")
-        if kind == "Bundle":
-            waiting.extend(_dict(entry).get("resource") for entry in reversed(_list(value.get("entry"))))
-        elif kind in _KINDS:
-            yield value
-        elif kind is None:
-            raise content.refused("expected FHIR resources, got JSON without resourceType")
+@dataclass
+class _Survey:
+    """What a first reading finds.
+
+    Attributes:
+        asked: By each address of a file: the names of the resources that refer to it.
+        held: The addresses of the files that are there.
+        names: Of persons, organizations and medicines by their addresses.
+        kinds: The number of resources of each kind.
+    """
+
+    asked: dict[str, list[str]] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
+    names: dict[str, str] = field(default_factory=dict)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def missing(self) -> dict[str, set[str]]:
+        """Return by the names of resources the addresses of those of their files that stand by themselves."""
+        found: dict[str, set[str]] = {}
+        for key in self.asked.keys() & self.held:
+            for named in self.asked[key]:
+                found.setdefault(named, set()).add(key)
+        return found
 
 
-def _texts(content: Content, resource: Mapping[str, Any], named: str) -> Iterator[tuple[str, str]]:
-    """Yield title and text of each attachment, or what stands in for them."""
-    if resource["resourceType"] == "DocumentReference":
-        attachments = [_dict(_dict(item).get("attachment")) for item in _list(resource.get("content"))]
-    else:
-        attachments = [_dict(item) for item in _list(resource.get("presentedForm"))]
-    held = [item for item in attachments if _str(item.get("data")) and not _type(item)[0].startswith(_TEXTLESS)]
-    for attachment in held:
-        yield _str(attachment.get("title")), _attached(content, attachment, named)
-    if not held:
-        yield "", _str(resource.get("conclusion")) or _narrative(content, resource)
+@dataclass
+class _Waiting:
+    """A document whose files have not all come.
+
+    Attributes:
+        missing: The addresses of those that have not.
+        parts: What there is of it.
+        facts: Its metadata, as soon as its resource has come.
+    """
+
+    missing: set[str]
+    parts: list[Part] = field(default_factory=list)
+    facts: dict[str, Any] | None = None
 
 
-def _attached(content: Content, attachment: Mapping[str, Any], named: str) -> str:
-    from bedside.loaders.content import text_of
-
-    part = f"{content.source}: {named}"
-    try:
-        data = base64.b64decode("".join(attachment["data"].split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise replace(content, source=part).refused("the attachment's data is not base64") from None
-    kind, charset = _type(attachment)
-    return text_of(type(content)(data, part, charset, is_html=kind in ("text/html", "application/xhtml+xml")))
+def _named(resources: Iterator[tuple[Resource, str]]) -> Iterator[tuple[str, Resource, str]]:
+    """Give each resource a name of its own in the file: its id, or its number where it has none."""
+    taken: set[str] = set()
+    for number, (resource, url) in enumerate(resources, 1):
+        named = f"{resource['resourceType']}/{string(resource.get('id')) or number}"
+        named = f"{named}.{number}" if named in taken else named
+        taken.add(named)
+        yield named, resource, url
 
 
-def _type(attachment: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return media type and charset as they are said to be."""
-    header = Message()
-    header["Content-Type"] = "".join(_str(attachment.get("contentType")).splitlines())
-    charset = header.get_param("charset")
-    return header.get_content_type(), charset if isinstance(charset, str) and charset else None
+def _surveyed(resources: Iterator[tuple[Resource, str]]) -> _Survey:
+    survey = _Survey()
+    for named, resource, url in _named(resources):
+        kind, keys = resource["resourceType"], _keys(resource, url)
+        survey.kinds[kind] += 1
+        if kind == "Binary":
+            survey.held |= keys
+        elif kind in _NAMED and (name := name_of(resource)):
+            survey.names.update(dict.fromkeys(keys, name))
+        for attachment in () if is_wrong(resource) else attachments_of(resource):
+            if link := string(at(attachment, "url")):
+                survey.asked.setdefault(key_of(link), []).append(named)
+    return survey
 
 
-def _narrative(content: Content, resource: Mapping[str, Any]) -> str:
-    """Return the resource's own XHTML as text."""
-    from bedside.loaders.html import documents as html
-
-    written = _str(_dict(resource.get("text")).get("div"))
-    return next(html(content, written)).text if written else ""
+def _keys(resource: Resource, url: str) -> set[str]:
+    """Return the addresses by which a resource may be referred to."""
+    return {f"{resource['resourceType']}/{string(resource.get('id'))}"} | ({key_of(url)} if url else set())
 
 
-def _facts(resource: Mapping[str, Any]) -> dict[str, str]:
-    date = resource.get("date") or resource.get("effectiveDateTime") or resource.get("issued")
-    subject = _dict(resource.get("subject")).get("reference")
-    facts = {"status": resource.get("status"), "date": date, "subject": subject, "kind": _name(resource)}
-    return {key: value for key, value in facts.items() if isinstance(value, str) and value}
+def _documents_of(
+    content: Content, survey: _Survey, waiting: dict[str, _Waiting], named: str, resource: Resource, url: str
+) -> Iterator[Document]:
+    """Yield the documents of one resource, or those that it was the last missing part of."""
+    kind = resource["resourceType"]
+    if is_wrong(resource):
+        content.leave_out(named, "entered in error")
+    elif kind == "Binary":
+        yield from _file(content, survey, waiting, named, resource, url)
+    elif kind in ("DocumentReference", "DiagnosticReport"):
+        parts = parts_of(content, resource, named, survey.held)
+        facts = {"resource": named, **facts_of(resource, survey.names)}
+        if named in waiting:
+            title = first(*(at(attachment, "title") for attachment in attachments_of(resource)))
+            waiting[named].facts = {**facts, **({"title": title} if title else {})}
+            waiting[named].parts.extend(parts)
+            yield from _complete(content, waiting, named)
+        else:
+            yield from _joined(content, named, list(parts), facts)
+    elif kind == "Composition":
+        text, codes = composed(content, resource)
+        facts = {"resource": named, **facts_of(resource, survey.names), **({"section_codes": codes} if codes else {})}
+        yield Document(text, facts, f"{content.id}#{named}")
+    elif content.options.resources:
+        yield Document(
+            _short(content, resource, survey),
+            {"resource": named, **facts_of(resource, survey.names)},
+            f"{content.id}#{named}",
+        )
 
 
-def _name(resource: Mapping[str, Any]) -> str:
-    """Return what kind of document it is, in words."""
-    concept = _dict(resource.get("type") or resource.get("code"))
-    codings = _list(concept.get("coding"))
-    return _str(concept.get("text")) or _str(_dict(codings[0] if codings else None).get("display"))
+def _short(content: Content, resource: Resource, survey: _Survey) -> str:
+    """Return a coded resource as a line, with its narrative where a person or a program added something to it."""
+    line = line_of(resource, survey.names) if resource["resourceType"] in LINES else ""
+    is_same = line and string(at(resource, "text", "status")) in ("generated", "empty")
+    texts = [line, "" if is_same else narrative(content, resource)]
+    return "\n".join(texts[place] for place in richest(texts))
 
 
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _file(
+    content: Content, survey: _Survey, waiting: dict[str, _Waiting], named: str, resource: Resource, url: str
+) -> Iterator[Document]:
+    """Take a Binary to the documents that refer to it, or yield it by itself."""
+    keys = _keys(resource, url)
+    is_asked = any(key in survey.asked for key in keys)
+    asking = [name for key in sorted(keys) for name in survey.asked.pop(key, ()) if name in waiting]  # each asks once
+    text = file_text(content, resource, named)
+    if not is_asked:
+        yield Document(text, {"resource": named}, f"{content.id}#{named}")
+    for name in dict.fromkeys(asking):
+        waiting[name].missing -= keys
+        waiting[name].parts.append(Part(string(resource.get("contentType")), text))
+        yield from _complete(content, waiting, name)
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _complete(content: Content, waiting: dict[str, _Waiting], named: str) -> Iterator[Document]:
+    """Yield a document whose parts have all come."""
+    document = waiting[named]
+    if document.facts is not None and not document.missing:
+        del waiting[named]
+        yield from _joined(content, named, document.parts, document.facts)
 
 
-def _str(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+def _joined(content: Content, named: str, parts: list[Part], facts: dict[str, Any]) -> Iterator[Document]:
+    """Yield the parts that say something of their own."""
+    kept = richest([part.text for part in parts], [part.kind for part in parts])
+    for number, place in enumerate(kept):
+        title = {"title": parts[place].title} if parts[place].title else {}
+        yield Document(
+            parts[place].text, {**facts, **title}, f"{content.id}#{named}" + (f"/{number}" if number else "")
+        )

@@ -1,4 +1,4 @@
-"""HTML as text: blocks on lines of their own, headings as Markdown has them, cells between tabs."""
+"""HTML as text: blocks on lines of their own, headings as Markdown has them, cells between tabs, fields with values."""
 
 from __future__ import annotations
 
@@ -7,35 +7,50 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bedside.errors import MissingExtraError
+from bedside.loaders.html_looks import Looks, Styles, field_value
+from bedside.loaders.layout import Lines
 from bedside.types import Document
 
 if TYPE_CHECKING:
+    from bs4.element import Tag
+
     from bedside.loaders.content import Content
 
-_UNSEEN = frozenset(("script", "style", "template", "noscript", "head", "iframe", "object", "svg"))
-_BLOCKS = (
-    *("address", "article", "aside", "blockquote", "body", "dd", "div", "dl", "dt", "fieldset", "figure", "footer"),
-    *("form", "header", "hr", "li", "main", "nav", "ol", "p", "pre", "section", "table", "tr", "ul"),
-)
-_BEFORE = {"br": "\n"} | dict.fromkeys(_BLOCKS, "\n") | {f"h{level}": f"\n\n{'#' * level} " for level in range(1, 7)}
-_AFTER = dict.fromkeys((*_BLOCKS, *(f"h{level}" for level in range(1, 7))), "\n") | {"td": "\t", "th": "\t"}
+_TABLES = {"table": "table", "tr": "row", "td": "cell", "th": "cell"}
+MAX_TAGS = 1_000_000
+"""More tags are refused: each takes a kilobyte of memory, and a page of a chart has thousands."""
 
 
 def documents(content: Content, text: str) -> Iterator[Document]:
-    """Yield the page as one document, with its ``title`` where it has one."""
+    """Yield the page as one document, with its ``title`` where it has one.
+
+    What is hidden, by the page's own styles too, and what is struck out is left out. A number that is raised stays so:
+    10⁹/L. A field of a form is its value, a box ``[x]`` or ``[ ]``, a list what is chosen in it.
+    """
+    body, title = page_text(content, text)
+    yield Document(body, {"title": title} if title else {}, content.id)
+
+
+def page_text(content: Content, text: str) -> tuple[str, str]:
+    """Return what a reader sees of a page, or of a piece of one, and its title.
+
+    Raises:
+        UnreadableFileError: The parser rejects it, or it has more than ``MAX_TAGS`` tags.
+        MissingExtraError: ``bedside[loaders]`` is not installed.
+    """
     try:
         from bs4 import BeautifulSoup
         from bs4.builder import ParserRejectedMarkup
     except ModuleNotFoundError as error:
         raise MissingExtraError("beautifulsoup4", "loaders") from error
+    if text.count("<") > MAX_TAGS:
+        raise content.refused(f"a page with over {MAX_TAGS} tags, the most that are read")
     try:
         page = BeautifulSoup(_closed(text), "html.parser")
     except ParserRejectedMarkup:
         raise content.refused("damaged HTML") from None
-    title = page.title.get_text(" ", strip=True) if page.title else ""
-    lines = (line.strip() for line in "".join(_seen(page)).split("\n"))
-    body = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-    yield Document(body, {"title": title} if title else {}, content.source)
+    sheets = "\n".join(str(sheet.string or "") for sheet in page.find_all("style"))
+    return _seen(page, Styles(sheets)), page.title.get_text(" ", strip=True) if page.title else ""
 
 
 def _closed(text: str) -> str:
@@ -49,21 +64,50 @@ def _closed(text: str) -> str:
     return text
 
 
-def _seen(page: Any) -> Iterator[str]:
-    """Yield what a reader of the page sees, in order.
+def _seen(page: Any, styles: Styles) -> str:
+    """Return what a reader of the page sees, in order.
 
     The tree is walked with a stack of its own, since a page may be nested deeper than Python calls.
     """
     from bs4.element import PreformattedString, Tag
 
-    waiting: list[tuple[Any, bool]] = [(page, False)]
+    lines = Lines()
+    waiting: list[tuple[Any, bool, Looks | None]] = [(child, False, None) for child in reversed(page.contents)]
     while waiting:
-        node, kept = waiting.pop()
-        if isinstance(node, Tag):
-            if node.name in _UNSEEN:
+        node, is_kept, ended = waiting.pop()
+        if ended is not None:
+            _end(lines, node, ended)
+        elif not isinstance(node, Tag):
+            if not isinstance(node, PreformattedString):  # comments and the like
+                lines.add(str(node) if is_kept else re.sub(r"\s+", " ", node), is_kept=is_kept)
+        elif (looks := styles.of(node)).is_seen:
+            value = field_value(node)
+            if value is not None:
+                lines.word(value)
                 continue
-            yield _BEFORE.get(node.name, "")
-            waiting.append((_AFTER.get(node.name, ""), True))
-            waiting.extend((child, kept or node.name == "pre") for child in reversed(node.contents))
-        elif not isinstance(node, PreformattedString):  # comments and the like
-            yield node if kept else re.sub(r"\s+", " ", node)
+            _begin(lines, node, looks)
+            waiting.append((node, is_kept, looks))
+            waiting.extend((child, is_kept or looks.is_kept, None) for child in reversed(node.contents))
+    return lines.text()
+
+
+def _begin(lines: Lines, tag: Tag, looks: Looks) -> None:
+    if tag.name == "br":
+        lines.line_end()
+    elif kind := _TABLES.get(tag.name):
+        lines.begin(kind, tag)
+    elif looks.level:
+        lines.heading(looks.level)
+    elif looks.is_block:
+        lines.line()
+    elif looks.is_raised:
+        lines.begin("raised", tag)
+
+
+def _end(lines: Lines, tag: Tag, looks: Looks) -> None:
+    if kind := _TABLES.get(tag.name):
+        lines.end(kind, tag)
+    elif looks.level or looks.is_block:
+        lines.line()
+    elif looks.is_raised:
+        lines.end("raised", tag)

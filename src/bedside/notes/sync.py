@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePath
 from threading import Event
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -25,7 +26,7 @@ from bedside.errors import (
     UnreadableFileError,
     WriteFailedError,
 )
-from bedside.loaders import files, load
+from bedside.loaders import Finding, LoadReport, files, load
 from bedside.notes.notes import add_notes
 from bedside.types import Document
 
@@ -54,10 +55,17 @@ class SyncReport:
         files: What became of each file, by its path relative to the folder.
         failed: Why a file, or a folder with all in it, could not be taken up; what was stored of it before is still
             there.
+        findings: What could not be taken of files that were, which of them hold no note, and what was guessed.
     """
 
     files: Mapping[str, FileChange] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every file could be read, and nothing in any of them was refused."""
+        return not self.failed and all(finding.outcome != "refused" for finding in self.findings)
 
     def of(self, change: FileChange) -> list[str]:
         """Return the files that something became of."""
@@ -72,6 +80,10 @@ def sync(
     paths: Iterable[str | os.PathLike[str]] | None = None,
     splitter: NoteSplitter | None = None,
     encoding: str | None = None,
+    strict: bool = False,
+    text_key: str | None = None,
+    id_key: str | None = None,
+    resources: bool = False,
     stop: Event | None = None,
 ) -> SyncReport:
     """Make a collection's notes those of a folder, in one pass.
@@ -87,6 +99,10 @@ def sync(
         paths: Look only at these files and folders, relative to the folder; ``None`` is all of it.
         splitter: As for :meth:`bedside.Collection.add_notes`.
         encoding: As for :func:`bedside.loaders.load`.
+        strict: As for :func:`bedside.loaders.load`: a file of which a part cannot be read fails.
+        text_key: As for :func:`bedside.loaders.load`.
+        id_key: As for :func:`bedside.loaders.load`.
+        resources: As for :func:`bedside.loaders.load`.
         stop: Set from another thread or a signal handler, it ends the pass after the files at hand.
 
     Raises:
@@ -105,10 +121,19 @@ def sync(
     every = [file.relative_to(root).as_posix() for file in files(root, onerror=_noted(root, failed))]
     there = [file for file in every if _is_within(file, chosen)]
     report = SyncReport({}, failed)
+    loader = partial(
+        load,
+        root=root,
+        strict=strict,
+        encoding=encoding,
+        text_key=text_key,
+        id_key=id_key,
+        resources=resources,
+    )
     for batch in _batches(there):
         if stop is not None and stop.is_set():
             return report
-        report = _joined(report, _taken_up(_Pass(root, collection, mark, known, splitter, encoding), batch))
+        report = _joined(report, _taken_up(_Pass(root, collection, mark, known, splitter, loader), batch))
     gone = sorted(file for file in known.keys() - there if not _is_within(file, list(failed)))
     if gone:
         add_notes(collection, [], instead_of=[id for file in gone for id in known[file]])
@@ -124,6 +149,10 @@ def watch(
     name: str | None = None,
     splitter: NoteSplitter | None = None,
     encoding: str | None = None,
+    strict: bool = False,
+    text_key: str | None = None,
+    id_key: str | None = None,
+    resources: bool = False,
 ) -> None:
     """Keep a collection equal to a folder until ``stop`` is set.
 
@@ -136,10 +165,14 @@ def watch(
         folder: As for :func:`sync`.
         collection: As for :func:`sync`.
         stop: Ends it; ``None`` is never.
-        report: Called after each pass that changed something or failed at something new, in this thread.
+        report: Called after each pass that changed something or found something new to tell, in this thread.
         name: As for :func:`sync`.
         splitter: As for :func:`sync`.
         encoding: As for :func:`sync`.
+        strict: As for :func:`sync`.
+        text_key: As for :func:`sync`.
+        id_key: As for :func:`sync`.
+        resources: As for :func:`sync`.
 
     Raises:
         InvalidInputError: The folder is none, or is there no more.
@@ -149,26 +182,41 @@ def watch(
     if not root.is_dir():
         raise InvalidInputError(f"{folder}: expected a folder")
     waiting: set[str] | None = None  # None is everything
-    failed: dict[str, str] = {}
+    told, unsure = SyncReport(), set[str]()
+    one_pass = partial(
+        sync,
+        root,
+        collection,
+        name=name,
+        splitter=splitter,
+        encoding=encoding,
+        strict=strict,
+        text_key=text_key,
+        id_key=id_key,
+        resources=resources,
+        stop=stopped,
+    )
     untold = _Untold(root)
     for turn, touched in enumerate(_events(root, stopped), 1):
         if stopped.is_set():
             return
         touched |= untold.now()
         if waiting is not None:
-            waiting |= touched | (failed.keys() if turn % _RETRY == 0 else set())
+            waiting |= touched | (told.failed.keys() | unsure if turn % _RETRY == 0 else set())
             if not waiting:
                 continue
         try:
-            found = sync(root, collection, name=name, paths=waiting, splitter=splitter, encoding=encoding, stop=stopped)
+            found = one_pass(paths=waiting)
         except _PASSING as error:
             _log.warning("the folder is tried again: %s", type(error).__name__)
             continue
-        news = _news(found, failed)
-        elsewhere = [file for file in failed if waiting is not None and not _is_within(file, list(waiting))]
-        failed = {**{file: failed[file] for file in elsewhere}, **found.failed}
+        new = _just_made(root, found, told, unsure)
+        unsure = new | {file for file in unsure if not _is_within(file, None if waiting is None else list(waiting))}
+        found = replace(found, findings=[finding for finding in found.findings if finding.file not in new])
+        news = _news(found, told)
+        told = _kept(told, waiting, found)
         waiting = set()
-        if report is not None and (news.files or news.failed):
+        if report is not None and (news.files or news.failed or news.findings):
             report(news)
 
 
@@ -220,10 +268,38 @@ class _Untold:
                 yield file.relative_to(self._root).as_posix(), found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _news(found: SyncReport, failed: Mapping[str, str]) -> SyncReport:
-    """Leave out what is unchanged, and failures that were told before."""
-    files = {file: change for file, change in found.files.items() if change != "unchanged"}
-    return SyncReport(files, {file: reason for file, reason in found.failed.items() if failed.get(file) != reason})
+def _news(found: SyncReport, told: SyncReport) -> SyncReport:
+    """Leave out what is unchanged, and what was told before."""
+    known = set(told.findings)
+    return SyncReport(
+        {file: change for file, change in found.files.items() if change != "unchanged"},
+        {file: reason for file, reason in found.failed.items() if told.failed.get(file) != reason},
+        [finding for finding in found.findings if finding not in known],
+    )
+
+
+def _just_made(root: Path, found: SyncReport, told: SyncReport, before: set[str]) -> set[str]:
+    """Return the new files without bytes: somebody may be writing them, and what is to say waits for another look."""
+    untold = {finding.file for finding in set(found.findings).difference(told.findings)}
+    return {file for file in untold - before if _is_empty(root / file)}
+
+
+def _is_empty(file: Path) -> bool:
+    try:
+        return file.stat().st_size == 0
+    except OSError:
+        return True
+
+
+def _kept(told: SyncReport, looked_at: set[str] | None, found: SyncReport) -> SyncReport:
+    """Return what is known of failures and findings after a pass over some paths, or over all."""
+    paths = None if looked_at is None else list(looked_at)
+    elsewhere = SyncReport(
+        {},
+        {file: reason for file, reason in told.failed.items() if not _is_within(file, paths)},
+        [finding for finding in told.findings if not _is_within(finding.file, paths)],
+    )
+    return _joined(elsewhere, SyncReport({}, found.failed, found.findings))
 
 
 @dataclass(frozen=True)
@@ -235,30 +311,43 @@ class _Pass:
     mark: str
     known: Mapping[str, set[str]]
     splitter: NoteSplitter | None
-    encoding: str | None
+    load: Callable[..., Iterator[Document]]
 
 
 def _taken_up(run: _Pass, batch: Sequence[str]) -> SyncReport:
     """Take up some files in one transaction; where that is refused, each in its own."""
     notes: dict[str, list[Document]] = {}
-    failed: dict[str, str] = {}
+    report = SyncReport()
     for file in batch:
-        try:
-            notes[file] = [
-                replace(note, metadata={**note.metadata, "folder": run.mark})
-                for note in load(run.root / file, root=run.root, encoding=run.encoding)
-            ]
-        except InvalidInputError as error:
-            failed[file] = str(error)
+        held, heard = _loaded(run, file)
+        if held is not None:
+            notes[file] = held
+        report = _joined(report, heard)
     try:
-        return SyncReport(_stored(run, notes), failed)
+        return _joined(report, SyncReport(_stored(run, notes)))
     except (InvalidInputError, ScopeError) as error:
-        if len(batch) == 1:
-            return SyncReport({}, {batch[0]: f"{batch[0]}: {error}"})
-    report = SyncReport({}, failed)
+        if len(notes) == 1:
+            return _joined(report, SyncReport({}, {file: f"{file}: {error}" for file in notes}))
+    report = SyncReport({}, report.failed, [finding for finding in report.findings if finding.file not in notes])
     for file in notes:
         report = _joined(report, _taken_up(run, [file]))
     return report
+
+
+def _loaded(run: _Pass, file: str) -> tuple[list[Document] | None, SyncReport]:
+    """Return a file's notes, marked as this folder's, and what there is to say; ``None`` where it cannot be read."""
+    heard = LoadReport()
+    try:
+        held = [
+            replace(note, metadata={**note.metadata, "folder": run.mark})
+            for note in run.load(run.root / file, report=heard)
+        ]
+    except InvalidInputError as error:
+        return None, SyncReport({}, {file: str(error)})
+    if not heard.refused:
+        return held, SyncReport({}, {}, heard.findings)
+    first = next(finding for finding in heard.findings if finding.outcome == "refused")
+    return None, SyncReport({}, {file: str(first)}, [finding for finding in heard.findings if finding is not first])
 
 
 def _stored(run: _Pass, notes: Mapping[str, Sequence[Document]]) -> dict[str, FileChange]:
@@ -298,4 +387,4 @@ def _batches(items: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _joined(one: SyncReport, other: SyncReport) -> SyncReport:
-    return SyncReport({**one.files, **other.files}, {**one.failed, **other.failed})
+    return SyncReport({**one.files, **other.files}, {**one.failed, **other.failed}, [*one.findings, *other.findings])

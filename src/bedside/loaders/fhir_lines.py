@@ -1,0 +1,191 @@
+"""FHIR's coded resources as short readable texts: results, conditions, medicines, allergies, procedures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bedside.loaders.fhir_json import Resource, at, concept, first, key_of, many, string
+
+_Names = Mapping[str, str]
+
+
+def line_of(resource: Resource, names: _Names) -> str:
+    """Return a resource of one of :data:`LINES` as a line, and its notes as lines after it.
+
+    Args:
+        resource: The resource.
+        names: Of what it refers to, such as medicines, by their addresses.
+
+    Example:
+        >>> line_of({"resourceType": "Observation", "code": {"text": "Potassium"}, "status": "final",
+        ...          "valueQuantity": {"value": 4.1, "unit": "mmol/L"}, "effectiveDateTime": "2024-03-01"}, {})
+        'Potassium: 4.1 mmol/L; 2024-03-01'
+    """
+    line = LINES[resource["resourceType"]](resource, names)
+    notes = [string(at(note, "text")) for note in many(resource.get("note"))]
+    return "\n".join(filter(None, (line, *notes))) if line else ""
+
+
+def _observation(resource: Resource, _: _Names) -> str:
+    parts = [_measured(part) for part in many(resource.get("component"))]
+    said = _joined(", ", _value(resource), *parts)
+    status = string(resource.get("status"))
+    unusual = "" if status in ("final", "amended", "corrected") else status
+    return _line(concept(resource.get("code")), said, _when(resource, "effective"), unusual)
+
+
+def _measured(component: Any) -> str:
+    name, value = concept(at(component, "code")), _value(component)
+    return f"{name} {value}" if value else ""
+
+
+def _value(measured: Any) -> str:
+    """Return a value with its unit, its range and what it means."""
+    quantity = at(measured, "valueQuantity")
+    interval = at(measured, "valueRange")
+    ratio = at(measured, "valueRatio")
+    value = first(
+        _quantity(quantity),
+        concept(at(measured, "valueCodeableConcept")),
+        *(at(measured, f"value{kind}") for kind in ("String", "Integer", "DateTime", "Time")),
+        {"true": "yes", "false": "no"}.get(string(at(measured, "valueBoolean"))),
+        _between(at(interval, "low"), at(interval, "high")),
+        _joined(" : ", _quantity(at(ratio, "numerator")), _quantity(at(ratio, "denominator"))),
+        concept(at(measured, "dataAbsentReason")),
+    )
+    if not value:
+        return ""
+    ranges = [
+        first(at(item, "text"), _between(at(item, "low"), at(item, "high")))
+        for item in many(at(measured, "referenceRange"))
+    ]
+    meaning = [concept(item) for item in many(at(measured, "interpretation"))]
+    limits = _joined(", ", *ranges)
+    return _joined(" ", value, f"({limits})" if limits else "", *meaning)
+
+
+def _condition(resource: Resource, _: _Names) -> str:
+    states = [concept(resource.get(name)) for name in ("clinicalStatus", "verificationStatus", "severity")]
+    ended = _when(resource, "abatement")
+    times = [_after("since ", _when(resource, "onset")), _after("until ", ended)]
+    return _line("Condition", concept(resource.get("code")), *states, *times)
+
+
+def _medication(resource: Resource, names: _Names) -> str:
+    referred = first(
+        at(resource, "medicationReference", "reference"), at(resource, "medication", "reference", "reference")
+    )
+    inside = next((i for i in many(resource.get("contained")) if referred == f"#{string(at(i, 'id'))}"), None)
+    medicine = first(
+        concept(resource.get("medicationCodeableConcept")),
+        concept(at(resource, "medication", "concept")),
+        at(resource, "medicationReference", "display"),
+        concept(at(inside, "code")),
+        names.get(key_of(referred)),
+    )
+    doses = [_dose(dose) for dose in many(resource.get("dosageInstruction"))]
+    forbidden = "not to be given" if string(resource.get("doNotPerform")) == "true" else ""
+    reasons = [concept(item) for item in many(resource.get("reasonCode"))]
+    said = [
+        forbidden,
+        string(resource.get("status")),
+        string(resource.get("intent")),
+        string(resource.get("authoredOn")),
+    ]
+    return _line("Medication", _joined(", ", medicine, *doses), *said, _after("for ", _joined(", ", *reasons)))
+
+
+def _dose(dose: Any) -> str:
+    """Return an instruction in its own words, else as amount, way and times."""
+    if text := first(at(dose, "text"), at(dose, "patientInstruction")):
+        return text
+    amount = _quantity(_present(at(dose, "doseAndRate", 0, "doseQuantity"), at(dose, "doseQuantity")))
+    repeat = at(dose, "timing", "repeat")
+    often = _joined(" ", string(at(repeat, "frequency")), _after("times in ", _joined(" ", *_period(repeat))))
+    needed = "as needed" if string(at(dose, "asNeededBoolean")) == "true" else ""
+    return _joined(" ", amount, concept(at(dose, "route")), concept(at(dose, "timing", "code")) or often, needed)
+
+
+def _period(repeat: Any) -> list[str]:
+    return [string(at(repeat, "period")), string(at(repeat, "periodUnit"))] if at(repeat, "frequency") else []
+
+
+def _present(*values: Any) -> Any:
+    """Return the first value that is there."""
+    return next((value for value in values if value is not None), None)
+
+
+def _allergy(resource: Resource, _: _Names) -> str:
+    reactions = [_reaction(reaction) for reaction in many(resource.get("reaction"))]
+    states = [concept(resource.get(name)) for name in ("clinicalStatus", "verificationStatus")]
+    kind = string(resource.get("type"))
+    risk = _after("criticality ", string(resource.get("criticality")))
+    label = "Intolerance" if kind == "intolerance" else "Allergy"
+    return _line(
+        label, concept(resource.get("code")), _joined(", ", *reactions), risk, *states, _when(resource, "onset")
+    )
+
+
+def _reaction(reaction: Any) -> str:
+    signs = [concept(_present(at(sign, "concept"), sign)) for sign in many(at(reaction, "manifestation"))]
+    said = first(_joined(", ", *signs), at(reaction, "description"))
+    severity = string(at(reaction, "severity"))
+    return f"{said} ({severity})" if said and severity else said
+
+
+def _procedure(resource: Resource, _: _Names) -> str:
+    sites = [concept(site) for site in many(resource.get("bodySite"))]
+    results = [concept(resource.get("outcome")), *(concept(item) for item in many(resource.get("complication")))]
+    when = _when(resource, "performed") or _when(resource, "occurrence")
+    return _line(
+        "Procedure",
+        _joined(", ", concept(resource.get("code")), *sites),
+        string(resource.get("status")),
+        when,
+        *results,
+    )
+
+
+LINES: Mapping[str, Callable[[Resource, _Names], str]] = {
+    "Observation": _observation,
+    "Condition": _condition,
+    "MedicationRequest": _medication,
+    "AllergyIntolerance": _allergy,
+    "Procedure": _procedure,
+}
+"""What makes a line of each kind of resource."""
+
+
+def _when(resource: Resource, name: str) -> str:
+    """Return a date, a period, an age or words, whichever there is of a name."""
+    period, age = resource.get(f"{name}Period"), _quantity(resource.get(f"{name}Age"))
+    return first(
+        resource.get(f"{name}DateTime"),
+        _joined(" to ", string(at(period, "start")), string(at(period, "end"))),
+        f"age {age}" if age else "",
+        resource.get(f"{name}String"),
+    )
+
+
+def _quantity(quantity: Any) -> str:
+    number = f"{string(at(quantity, 'comparator'))}{string(at(quantity, 'value'))}"
+    return _joined(" ", number, first(at(quantity, "unit"), at(quantity, "code"))) if number else ""
+
+
+def _between(low: Any, high: Any) -> str:
+    least, most = _quantity(low), _quantity(high)
+    return f"{least} to {most}" if least and most else _after("at least ", least) or _after("at most ", most)
+
+
+def _line(label: str, said: str, *more: str) -> str:
+    """Return ``label: said; more; more``; nothing where nothing is said."""
+    return _joined("; ", f"{label}: {said}" if label else said, *dict.fromkeys(more)) if said else ""
+
+
+def _joined(separator: str, *parts: str) -> str:
+    return separator.join(part for part in parts if part)
+
+
+def _after(words: str, said: str) -> str:
+    return words + said if said else ""

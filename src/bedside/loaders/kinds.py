@@ -1,0 +1,181 @@
+"""The registry of formats: how each is told by what is in it, and the module that reads it.
+
+To add a format: write ``bedside/loaders/<module>.py`` with ``documents(content, text)``, and give it a row in
+:data:`KINDS`, before the rows that would take its files for something else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bedside.loaders import mail_headers
+from bedside.types import Document
+
+if TYPE_CHECKING:
+    from bedside.loaders.content import Content
+
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_HTML_NAMES = frozenset(
+    ("html", "head", "body", "div", "p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "article", "section")
+)
+_CDA = "urn:hl7-org:v3"  # of its documents, and of examples that are a piece of one
+_CDA_SIGNS = re.compile(r"<templateId\s{1,9}root=|\s(?:class|mood)Code=[\"'][A-Z]|<patientRole>")
+_FHIR = "http://hl7.org/fhir"
+_OPEN_DOCUMENT = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+_XHTML = "http://www.w3.org/1999/xhtml"
+_HTML_MEDIA = ("text/html", "application/xhtml+xml")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A format.
+
+    Attributes:
+        name: What ``type`` says in the metadata of its notes.
+        is_it: Tells by the content. Rows are asked in order; the first that says yes reads the file.
+        module: Of ``bedside.loaders``, imported when it is first needed; its ``documents(content, text)`` yields notes.
+        refusal: Why such files are not read, in place of a module.
+        is_binary: It is told and read from ``content.data``; ``documents`` gets an empty text. Others are decoded.
+        holds_many: Its notes are documents each by itself, and not parts of one text (see ``text_of``).
+    """
+
+    name: str
+    is_it: Callable[[Content], bool]
+    module: str = ""
+    refusal: str = ""
+    is_binary: bool = False
+    holds_many: bool = False
+
+    def documents(self, content: Content, text: str) -> Iterator[Document]:
+        """Yield what the format's module makes of a file.
+
+        Raises:
+            UnreadableFileError: Such files are not read.
+        """
+        if self.refusal:
+            raise content.refused(self.refusal)
+        from importlib import import_module
+
+        reader: Any = import_module(f"bedside.loaders.{self.module}")
+        yield from reader.documents(content, text)
+
+
+def _is_pdf(content: Content) -> bool:
+    data = content.data
+    return data.startswith(b"%PDF-") or (b"%PDF-" in data[:1024] and b"startxref" in data)
+
+
+def _is_docx(content: Content) -> bool:
+    return any(name.startswith("word/") and name.endswith(".xml") for name in content.names)
+
+
+def _is_odt(content: Content) -> bool:
+    return content.data[30:].startswith(b"mimetypeapplication/vnd.oasis.opendocument.text") and bool(content.names)
+
+
+def _is_flat_odt(content: Content) -> bool:
+    root = content.root
+    return root.name == "document" and root.namespace == _OPEN_DOCUMENT and "opendocument.text" in content.text[:20_000]
+
+
+def _is_xlsx(content: Content) -> bool:
+    return any(name.startswith("xl/workbook") and name.endswith(".xml") for name in content.names)
+
+
+def _is_page(content: Content) -> bool:
+    named = content.suffix in (".mht", ".mhtml")
+    return _is_mail(content) and (named or mail_headers.is_page(content.data))
+
+
+def _is_mail(content: Content) -> bool:
+    named = content.suffix in (".eml", ".mht", ".mhtml") or content.media_type == "message/rfc822"
+    return mail_headers.is_message(content.data, named=named)
+
+
+def _is_zip(content: Content) -> bool:
+    return content.data.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+def _is_old_office(content: Content) -> bool:
+    return content.data.startswith(_OLD_OFFICE)
+
+
+def _is_rtf(content: Content) -> bool:
+    return content.data.lstrip()[:5] == b"{\\rtf"
+
+
+def _is_hl7(content: Content) -> bool:
+    return re.match(rb"(?:\xef\xbb\xbf)?[\s\x0b\x0c]{0,32}(?:MSH|FHS|BHS)[|^~\\&#!$%]", content.data[:64]) is not None
+
+
+def _is_cda(content: Content) -> bool:
+    root = content.root
+    is_piece = bool(root.name) and not root.namespace and _CDA_SIGNS.search(content.text) is not None
+    return root.name == "ClinicalDocument" or root.namespace == _CDA or is_piece
+
+
+def _is_html(content: Content) -> bool:
+    root = content.root
+    named = content.suffix in (".html", ".htm", ".xhtml") and not (root.is_xml and not root.namespace)
+    is_page = named or root.name.lower() in _HTML_NAMES
+    return content.media_type in _HTML_MEDIA or (is_page and root.namespace in ("", _XHTML))
+
+
+def _is_fhir_xml(content: Content) -> bool:
+    return content.root.namespace == _FHIR
+
+
+def _is_fhir(content: Content) -> bool:
+    return content.text.lstrip()[:1] in ("{", "[") and '"resourceType"' in content.text
+
+
+def _is_xml(content: Content) -> bool:
+    root = content.root
+    return root.is_xml or (bool(root.name) and content.text.rstrip().endswith(f"{root.name}>"))
+
+
+def _is_table(content: Content) -> bool:
+    named = content.suffix in (".csv", ".tsv") or content.media_type in ("text/csv", "text/tab-separated-values")
+    return named and not content.root.name and not content.root.is_xml
+
+
+def _is_markdown(content: Content) -> bool:
+    return content.suffix in (".md", ".markdown")
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("fhir", lambda content: content.file is not None, "fhir_stream", is_binary=True, holds_many=True),
+    Kind("pdf", _is_pdf, "pdf", is_binary=True),
+    Kind("docx", _is_docx, "docx", is_binary=True),
+    Kind("odt", _is_odt, "odt", is_binary=True),
+    Kind("xlsx", _is_xlsx, "xlsx", is_binary=True, holds_many=True),
+    Kind(
+        "zip",
+        _is_zip,
+        refusal="a zip archive that is damaged, or of no kind that is read; unpack it, or store the file anew",
+        is_binary=True,
+    ),
+    Kind(
+        "doc",
+        _is_old_office,
+        refusal="an Office file of the old kind, or an encrypted one; store it as DOCX or PDF without a password",
+        is_binary=True,
+    ),
+    Kind("rtf", _is_rtf, "rtf", is_binary=True),
+    Kind("hl7v2", _is_hl7, "hl7", is_binary=True, holds_many=True),
+    Kind("mhtml", _is_page, "mail", is_binary=True),
+    Kind("email", _is_mail, "mail", is_binary=True),
+    Kind("odt", _is_flat_odt, "odt"),
+    Kind("cda", _is_cda, "cda"),
+    Kind("fhir", _is_fhir_xml, "fhir_xml", holds_many=True),
+    Kind("csv", _is_table, "table", is_binary=True, holds_many=True),
+    Kind("html", _is_html, "html"),
+    Kind("xml", _is_xml, refusal="XML of an unknown kind", is_binary=True),
+    Kind("fhir", _is_fhir, "fhir", holds_many=True),
+    Kind("markdown", _is_markdown, "plain"),
+    Kind("text", lambda _: True, "plain"),
+)
+"""Every format, in the order in which a file is tried."""
