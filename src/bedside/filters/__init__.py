@@ -1,7 +1,8 @@
 """The filter language: a Mongo/Pinecone dict, parsed once into frozen nodes that each target reads.
 
-:func:`parse` is the only entry. :mod:`~bedside.filters.rules` says what each comparison accepts;
-:mod:`~bedside.filters.mask` answers a tree over the metadata postings. Nothing here but ``mask`` needs numpy.
+:func:`parse` is the only entry. :mod:`~bedside.filters.rules` says what each comparison accepts,
+:mod:`~bedside.filters.dates` how dates compare; :mod:`~bedside.filters.mask` answers a tree over the metadata
+postings. Nothing here but ``mask`` needs numpy.
 """
 
 from bedside.filters.parse import parse

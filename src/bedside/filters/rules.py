@@ -11,8 +11,10 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date, tzinfo
 from typing import Any, TypeAlias
 
+from bedside.filters import dates
 from bedside.filters.tree import Compare, Scalar
 
 
@@ -142,10 +144,19 @@ class Rule:
     element: Test = NOTHING
 
 
-def rule(node: Compare) -> Rule:
-    """The rule of a comparison. ``$exists`` has none: it asks for the field, not for its value."""
+def rule(node: Compare, zone: tzinfo = dates.UTC) -> Rule:
+    """The rule of a comparison. ``$exists`` has none: it asks for the field, not for its value.
+
+    Args:
+        node: The comparison.
+        zone: Of dates and times without one, in the filter and in what is stored.
+    """
     operand: Any = node.operand
     match node.op:
+        case "$during":
+            return _either(Strings(dates.comparison("$during", operand, zone)))
+        case "$gt" | "$gte" | "$lt" | "$lte" if isinstance(operand, date):
+            return Rule(Strings(dates.comparison(node.op, operand, zone)))
         case "$in":
             return _either(OneOf(frozenset(map(key_of, operand))))
         case "$gt":
