@@ -200,7 +200,7 @@ def test_tree_parser_and_rules_need_no_numpy() -> None:
         "import sys, types, pathlib, importlib.util\n"
         "root = pathlib.Path(importlib.util.find_spec('bedside').submodule_search_locations[0])\n"
         "package = types.ModuleType('bedside'); package.__path__ = [str(root)]; sys.modules['bedside'] = package\n"
-        "import bedside.filters.parse, bedside.filters.tree, bedside.filters.rules\n"
+        "import bedside.filters.parse, bedside.filters.tree, bedside.filters.rules, bedside.filters.dates\n"
         "sys.exit('numpy' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
