@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 from unicodedata import unidata_version
@@ -15,12 +15,11 @@ from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[impor
 from bedside.errors import FormatVersionError, InvalidInputError
 from bedside.text.fold import fold
 from bedside.text.lexicon import ALIASES, STOP_WORDS, UNITS
+from bedside.text.memo import Memo
 
-__all__ = ["ClinicalTokenizer"]
+__all__ = ["ClinicalTokenizer", "split_words"]
 
 _VERSION = 1
-_MEMO_SIZE = 1 << 17  # entries; all of the four dev sets (11 MB of text) have 84,000 words and 52,000 chunks
-_MEMO_LENGTH = 48  # characters; longer ones are rarely seen twice
 _STEM_LENGTH = 48  # characters; no English word is longer
 
 _W = r"[^\W_]"
@@ -96,8 +95,8 @@ class ClinicalTokenizer:
         # installed, and the memo calls it once per word form (18 µs each, 29,000 forms in 11 MB of text).
         self._stemmer = EnglishStemmer() if stem else None
         self._lock = threading.Lock()
-        self._chunks = _Memo(self._expand)
-        self._words = _Memo(self._cut)
+        self._chunks = Memo(self._expand)
+        self._words = Memo(self._cut)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -145,12 +144,16 @@ class ClinicalTokenizer:
         Returns:
             The terms in the order of the text, repeated as often as they occur.
         """
-        folded = fold(text)
-        if "." in folded:
-            folded = _BARE_DECIMAL.sub("0.", folded)
-        if "<" in folded or ">" in folded:
-            folded = _SPACED_SIGN.sub("", folded)
-        return list(chain.from_iterable(map(self._words.__getitem__, folded.split())))
+        return list(chain.from_iterable(self.terms_of(split_words(text))))
+
+    def terms_of(self, words: Iterable[str]) -> Iterator[tuple[str, ...]]:
+        """Give the terms of each of some words that :func:`split_words` returned.
+
+        Example:
+            >>> list(ClinicalTokenizer().terms_of(["no", "follow-up", "of", "the", "fever."]))
+            [('no',), ('followup', 'follow', 'up'), (), (), ('fever',)]
+        """
+        return map(self._words.__getitem__, words)
 
     def _cut(self, word: str) -> tuple[str, ...]:
         """Give the terms of folded text without spaces."""
@@ -213,19 +216,19 @@ class ClinicalTokenizer:
             return (self._stemmer.stemWord(word),)
 
 
-class _Memo(dict[str, tuple[str, ...]]):
-    """Piece of text -> terms, worked out at the first look; emptied when full."""
+def split_words(text: str) -> list[str]:
+    """Fold text and cut it at its spaces into words, whose terms depend on nothing outside of them.
 
-    def __init__(self, work_out: Callable[[str], tuple[str, ...]]) -> None:
-        self._work_out = work_out
-
-    def __missing__(self, piece: str) -> tuple[str, ...]:
-        terms = self._work_out(piece)
-        if len(piece) <= _MEMO_LENGTH:
-            if len(self) >= _MEMO_SIZE:
-                self.clear()
-            self[piece] = terms
-        return terms
+    Example:
+        >>> split_words("Ca > 2.6, K .5")
+        ['ca', '>2.6,', 'k', '0.5']
+    """
+    folded = fold(text)
+    if "." in folded:
+        folded = _BARE_DECIMAL.sub("0.", folded)
+    if "<" in folded or ">" in folded:
+        folded = _SPACED_SIGN.sub("", folded)
+    return folded.split()
 
 
 def _simplify(chunk: str) -> str:

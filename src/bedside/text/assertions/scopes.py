@@ -1,0 +1,168 @@
+"""Scopes of cues in one sentence: which of its words are negated, hypothetical, historical or about a relative.
+
+The rules follow NegEx and ConText (Chapman et al. 2001, Harkema et al. 2009): a cue reaches over the words after or
+before it until a word or mark that ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+from bedside.text.assertions.cues import (
+    STATUSES,
+    Cue,
+    Role,
+    Status,
+    Word,
+    cues_at,
+    hints,
+    read_words,
+    rule_words,
+)
+
+__all__ = ["NEGATED", "Scope", "cue_words", "find_scopes", "may_have_cues"]
+
+_LIMITS: Mapping[Role, int] = {"denial": 40, "forward": 15, "hypothetical": 15, "historical": 40, "family": 15}
+_BACKWARD_LIMIT = 6
+_CLOSED_WITHIN = 4
+
+_ALL: frozenset[Status] = frozenset(STATUSES.values())
+NEGATED: frozenset[Status] = frozenset({"negated"})
+_HINTS = {statuses: hints(statuses) for statuses in (_ALL, NEGATED)}
+_RESUME = rule_words("resume")
+_KEPT = frozenset({"has", "had"})  # "mother had a stroke and had a fall" goes on about her
+_CLOSED = rule_words("closed")
+_TESTS = rule_words("tests")
+_PREPOSITIONS = rule_words("prepositions")
+
+
+class Scope(NamedTuple):
+    """Words ``start`` to ``stop`` of a sentence that a cue, words ``cue_start`` to ``cue_stop``, speaks of."""
+
+    status: Status
+    start: int
+    stop: int
+    cue_start: int
+    cue_stop: int
+
+
+class _Found(NamedTuple):
+    """A cue and where it stands."""
+
+    cue: Cue
+    start: int
+    stop: int
+
+
+def find_scopes(words: Sequence[str], statuses: frozenset[Status] = _ALL) -> list[Scope]:
+    """Find the scopes of a sentence's cues.
+
+    Args:
+        words: The sentence as :func:`bedside.text.tokenizer.split_words` cuts it.
+        statuses: All, or only :data:`NEGATED`.
+
+    Returns:
+        Scopes in the order of their cues; they may overlap.
+    """
+    if not may_have_cues(words, statuses):
+        return []
+    read = list(read_words(words))
+    found = list(_find_cues(read))
+    stops = frozenset(cue.start for cue in found if "terminators" in cue.cue.roles)
+    ends = frozenset(cue.stop for cue in found if "terminators" in cue.cue.roles)
+    return [
+        Scope(STATUSES[role], *reach, cue.start, cue.stop)
+        for cue in found
+        for role in sorted(cue.cue.roles & STATUSES.keys())
+        if STATUSES[role] in statuses and (reach := _reach(read, cue, role, stops, ends))
+    ]
+
+
+def cue_words(words: Iterable[str]) -> set[int]:
+    """Which words of a sentence belong to a cue; what shields its words from being one is text like any other."""
+    found = _find_cues(list(read_words(words)))
+    return {at for cue in found if "pseudo" not in cue.cue.roles for at in range(cue.start, cue.stop)}
+
+
+def may_have_cues(words: Iterable[str], statuses: frozenset[Status]) -> bool:
+    """Whether words hold one without which there is no cue of these statuses; at one look-up a word."""
+    return any(map(_HINTS[statuses].__getitem__, words))
+
+
+def _find_cues(read: Sequence[Word]) -> Iterator[_Found]:
+    free = 0  # a word belongs to one cue at most
+    following = chain((word.bare for word in read[1:]), [""])
+    for at, (word, after) in enumerate(zip(read, following, strict=True)):
+        cues = cues_at(word.bare, after) if at >= free else ()
+        if cues and (cue := next((cue for cue in cues if _stands(cue, read, at)), None)):
+            free = at + len(cue.words)
+            yield _Found(cue, at, free)
+
+
+def _stands(cue: Cue, read: Sequence[Word], at: int) -> bool:
+    for place, word in enumerate(cue.words[1:], at + 1):
+        if place == len(read) or read[place].bare != word or read[place - 1].mark:
+            return False
+    return True
+
+
+def _reach(
+    read: Sequence[Word], cue: _Found, role: Role, stops: frozenset[int], ends: frozenset[int]
+) -> tuple[int, int] | None:
+    if role in ("colon", "backward"):
+        start = _over_colon(read, cue) if role == "colon" else _before(read, cue.start, ends)
+        return (start, cue.start) if start < cue.start and not _is_test(read, cue) else None
+    stop = _after(read, cue.stop, role, stops)
+    return (cue.stop, stop) if stop > cue.stop else None
+
+
+def _is_test(read: Sequence[Word], cue: _Found) -> bool:
+    """Whether it is a test that is negative: it was done, so a search for it should find it."""
+    return cue.cue.words[-1] == "negative" and read[cue.start - 1].bare in _TESTS
+
+
+def _over_colon(read: Sequence[Word], cue: _Found) -> int:
+    """Where the scope of "Fever: none." begins; at the cue itself where it is no answer to what precedes a colon."""
+    answers = cue.stop == len(read) or read[cue.stop - 1].mark in {",", ";", "."}
+    after_colon = cue.start > 0 and read[cue.start - 1].mark == ":"
+    return _before(read, cue.start - 1, frozenset()) if answers and after_colon else cue.start
+
+
+def _before(read: Sequence[Word], stop: int, ends: frozenset[int]) -> int:
+    """Where the scope of a cue that begins at ``stop`` begins."""
+    start = stop
+    while start > max(0, stop - _BACKWARD_LIMIT) and not read[start - 1].mark and start not in ends:
+        start -= 1
+    return start
+
+
+def _after(read: Sequence[Word], start: int, role: Role, stops: frozenset[int]) -> int:
+    """Where the scope of a cue that ends at ``start`` ends."""
+    depth = min(0, read[start - 1].depth)
+    if depth < 0 or read[start - 1].mark in {",", ";", "."}:
+        return start
+    end = min(len(read), start + _LIMITS[role])
+    for at in range(start, end):
+        depth += read[at].depth
+        if at in stops or read[at].mark == "-" or (at > start and _resumes(read, at, role)):
+            return at
+        if depth < 0 or read[at].mark in {";", "."} or (STATUSES[role] == "negated" and _closes(read, at, start)):
+            return at + 1
+    return end
+
+
+def _resumes(read: Sequence[Word], at: int, role: Role) -> bool:
+    """Whether a new statement begins at a word: after a comma, "and" or "or"."""
+    before, bare = read[at - 1], read[at].bare
+    kept = role in ("family", "historical") and bare in _KEPT
+    return bare in _RESUME and not kept and (before.mark == "," or before.bare in {"and", "or"})
+
+
+def _closes(read: Sequence[Word], at: int, start: int) -> bool:
+    """Whether a negation ends with a word: at a colon, or at the cure in "no cure for X"."""
+    if read[at].mark == ":":
+        return True
+    closed = at - start < _CLOSED_WITHIN and read[at].bare in _CLOSED and not read[at].mark
+    return closed and at + 1 < len(read) and read[at + 1].bare in _PREPOSITIONS

@@ -1,0 +1,107 @@
+"""Terms with their polarity: what the index counts, and what a query asks for."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import chain, repeat
+from typing import Literal, NamedTuple, TypeAlias
+
+from bedside.text.assertions.cues import read_word, rule_words
+from bedside.text.assertions.scopes import NEGATED, cue_words, find_scopes, may_have_cues
+from bedside.text.lexicon import NEGATIONS
+from bedside.text.sentences import sentences
+from bedside.text.tokenizer import ClinicalTokenizer, split_words
+
+__all__ = ["MarkedTerms", "Polarity", "asked_polarity", "marked_terms"]
+
+Polarity: TypeAlias = Literal["present", "absent"]
+
+_QUESTIONS = rule_words("questions")
+
+
+class MarkedTerms(NamedTuple):
+    """The terms of a text, and 1 for each that is negated, 0 for the others."""
+
+    terms: list[str]
+    negated: bytearray
+
+
+def marked_terms(text: str, tokenizer: ClinicalTokenizer) -> MarkedTerms:
+    """Cut a text into terms and say which of them it negates.
+
+    Args:
+        text: A document or a passage.
+        tokenizer: What cuts it.
+
+    Returns:
+        Exactly the terms of ``tokenizer.tokenize(text)``, in their order, and a bit for each.
+
+    Example:
+        >>> found = marked_terms("Denies chest pain, but coughs.", ClinicalTokenizer())
+        >>> list(zip(found.terms, found.negated))
+        [('deni', 0), ('chest', 1), ('pain', 1), ('cough', 0)]
+    """
+    words = split_words(text)
+    cut = list(tokenizer.terms_of(words))
+    terms = list(chain.from_iterable(cut))
+    if not may_have_cues(words, NEGATED):  # most texts: half of the time would go into finding sentences
+        return MarkedTerms(terms, bytearray(len(terms)))
+    return MarkedTerms(terms, bytearray(chain.from_iterable(map(repeat, _negated_words(text), map(len, cut)))))
+
+
+def _negated_words(text: str) -> bytearray:
+    """A bit for each word of ``split_words(text)``, which sentences cut into the same words."""
+    bits = bytearray()
+    for start, end in sentences(text):
+        words = split_words(text[start:end])
+        first = len(bits)
+        bits.extend(bytes(len(words)))
+        for scope in find_scopes(words, NEGATED):
+            bits[first + scope.start : first + scope.stop] = b"\1" * (scope.stop - scope.start)
+    return bits
+
+
+def asked_polarity(query: str, tokenizer: ClinicalTokenizer) -> dict[str, Polarity]:
+    """Say which terms of a query stand for what it asks about, and whether each should be present or absent.
+
+    A term is left out if it is generic ("patient", "history"), part of a cue ("denies"), or asked for both ways. A
+    question that can be answered with yes or no, which begins with a verb ("Does the patient have …", "Any …"), asks
+    for both.
+
+    Args:
+        query: What is searched.
+        tokenizer: What cuts it.
+
+    Returns:
+        Term -> ``"present"`` or ``"absent"``; empty where the query has no preference.
+
+    Example:
+        >>> asked_polarity("patient without fever", ClinicalTokenizer())
+        {'fever': 'absent'}
+        >>> asked_polarity("Does the patient have a fever?", ClinicalTokenizer())
+        {}
+    """
+    if _is_yes_or_no(query):
+        return {}
+    asked: dict[str, Polarity] = {}
+    left_out = set(_generic(tokenizer))
+    for start, end in sentences(query):
+        words = split_words(query[start:end])
+        cues = cue_words(words)
+        negated = {at for scope in find_scopes(words, NEGATED) for at in range(scope.start, scope.stop)}
+        for at, terms in enumerate(tokenizer.terms_of(words)):
+            for term in terms:
+                wanted: Polarity = "absent" if at in negated else "present"
+                if at in cues or asked.setdefault(term, wanted) != wanted:
+                    left_out.add(term)
+    return {term: wanted for term, wanted in asked.items() if term not in left_out}
+
+
+def _is_yes_or_no(query: str) -> bool:
+    words = split_words(query)
+    return bool(words) and read_word(words[0]).bare in _QUESTIONS
+
+
+@lru_cache(maxsize=8)
+def _generic(tokenizer: ClinicalTokenizer) -> frozenset[str]:
+    return frozenset(tokenizer.tokenize(" ".join(rule_words("generic") | NEGATIONS)))
