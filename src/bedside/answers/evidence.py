@@ -1,0 +1,200 @@
+"""What a source says, laid out to be compared: its facts with the words around them, its words with their polarity."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import log
+from typing import NamedTuple
+
+from bedside.answers.facts import TOKENIZER, Fact, facts, level, word_numbers
+from bedside.filters.dates import read
+from bedside.text.assertions import mark
+from bedside.text.assertions.cues import rule_words
+from bedside.text.lexicon import NEGATIONS, UNITS
+from bedside.text.sentences import Span, sentences
+from bedside.text.synonyms import Lexicon
+from bedside.types import Document
+
+__all__ = ["Phrase", "Piece", "Rarity", "SourceText", "content_terms", "phrases", "pieces"]
+
+_BREAK = re.compile(r"[,;]\s+|\n\s*|\s-\s|\.\s+|\s(?:and|but|or|then|while|whereas)\s")
+_WORD = re.compile(r"\S+")
+_STOPS = re.compile(r"[,;:.!?)\]]+$")
+_IGNORED = UNITS | frozenset(TOKENIZER.tokenize(" ".join(UNITS))) | {"daily", "daili"}
+_GENERIC = frozenset(TOKENIZER.tokenize(" ".join(rule_words("generic") | NEGATIONS))) | _IGNORED
+
+
+class Piece(NamedTuple):
+    """A stretch between commas and the like: its words but for numbers and units, those of its sentence, its facts."""
+
+    terms: frozenset[str]
+    within: frozenset[str]
+    facts: tuple[Fact, ...]
+    start: int
+    end: int
+
+    @property
+    def context(self) -> frozenset[str]:
+        """The words that say what a number in it is about."""
+        return self.terms or self.within
+
+
+class Phrase(NamedTuple):
+    """Neighbouring words of one polarity."""
+
+    terms: frozenset[str]
+    negated: bool
+    start: int
+    end: int
+
+
+def content_terms(text: str) -> frozenset[str]:
+    """The terms of a text but for numbers and units."""
+    return frozenset(term for term in TOKENIZER.tokenize(text) if term not in _IGNORED and not _has_digit(term))
+
+
+def pieces(text: str, found: Sequence[Fact], span: Span | None = None) -> Iterator[Piece]:
+    """Cut a text, or the stretch of one, into pieces with the facts among ``found`` that begin in each."""
+    for sentence in sentences(text, *(span or (0, len(text)))):
+        within = content_terms(text[slice(*sentence)])
+        for start, end in _cut(text, sentence):
+            held = tuple(fact for fact in found if start <= fact.start < end)
+            yield Piece(content_terms(text[start:end]), within, held, start, end)
+
+
+def _cut(text: str, span: Span) -> Iterator[Span]:
+    at, even = span[0], level(text)
+    for gap in _BREAK.finditer(even, *span):
+        if gap.start() > at:
+            yield at, gap.start()
+        at = gap.end()
+    if at < span[1]:
+        yield at, span[1]
+
+
+class _Marked(NamedTuple):
+    terms: tuple[str, ...]
+    negated: bool
+    cue: bool
+    start: int
+    end: int
+    stops: bool
+
+
+def _marked_words(text: str) -> Iterator[_Marked]:
+    marks = [found for found in mark(text) if found.status == "negated"]
+    for word in _WORD.finditer(text):
+        start, end = word.span()
+        negated = any(found.start <= start < found.end for found in marks)
+        cue = any(found.cue[0] <= start < found.cue[1] for found in marks)
+        terms = tuple(t for t in TOKENIZER.tokenize(word.group()) if t not in _GENERIC and not _has_digit(t))
+        yield _Marked(terms, negated, cue, start, end, _STOPS.search(word.group()) is not None)
+
+
+def phrases(text: str) -> list[Phrase]:
+    """The runs of words that a text asserts or denies as one; generic words and cues are no part of them.
+
+    Example:
+        >>> text = "Denies chest pain, but has a dry cough."
+        >>> [(text[p.start : p.end], p.negated) for p in phrases(text)]
+        [('chest pain,', True), ('dry cough.', False)]
+    """
+    found: list[Phrase] = []
+    run: list[_Marked] = []
+    for word in _marked_words(text):
+        joins = text[word.start : word.end].lower() in {"and", "or", "but", "nor", "with", "without"}
+        if run and (word.cue or joins or word.negated != run[-1].negated):
+            found += _phrase(run)
+            run = []
+        if not (word.cue or joins):
+            run.append(word)
+        if word.stops:
+            found += _phrase(run)
+            run = []
+    return found + _phrase(run)
+
+
+def _phrase(run: Sequence[_Marked]) -> list[Phrase]:
+    telling = [word for word in run if word.terms]
+    if not telling:
+        return []
+    terms = frozenset(term for word in telling for term in word.terms)
+    return [Phrase(terms, telling[0].negated, telling[0].start, telling[-1].end)]
+
+
+@dataclass(frozen=True)
+class SourceText:
+    """One document, laid out; every part is made when it is first asked for."""
+
+    document: Document
+
+    @cached_property
+    def pieces(self) -> list[Piece]:
+        """Its pieces with all their facts, those in spelled-out numbers and in abbreviations included."""
+        text = self.document.text
+        return list(pieces(text, [*facts(text), *word_numbers(text), *_spelled_out(text)]))
+
+    @cached_property
+    def dates(self) -> list[Fact]:
+        """The dates among its metadata."""
+        written = [value for value in self.document.metadata.values() if isinstance(value, str) and read(value)]
+        return [fact for value in written for fact in facts(value) if fact.kind == "date"]
+
+    @cached_property
+    def terms(self) -> frozenset[str]:
+        """All its terms."""
+        return frozenset(TOKENIZER.tokenize(self.document.text))
+
+    @cached_property
+    def words(self) -> str:
+        """Its text with one space between words, for quotations."""
+        return plain_words(self.document.text)
+
+    @cached_property
+    def polarity(self) -> list[dict[str, set[bool]]]:
+        """For each sentence its terms, and whether they are asserted (False), denied (True) or both."""
+        text, found = self.document.text, []
+        words = list(_marked_words(text))
+        for start, end in sentences(text):
+            terms: dict[str, set[bool]] = {}
+            for word in words:
+                if start <= word.start < end:
+                    for term in word.terms:
+                        terms.setdefault(term, set()).add(word.negated)
+            found.append(terms)
+        return found
+
+
+class Rarity:
+    """How much a term tells: the logarithm of how few pieces of the sources have it."""
+
+    def __init__(self, sources: Sequence[SourceText]) -> None:
+        self._pieces = sum(len(source.pieces) for source in sources)
+        self._held = Counter(term for source in sources for piece in source.pieces for term in piece.terms)
+
+    def weight(self, terms: frozenset[str]) -> float:
+        """The sum over some terms; those that no source has weigh most."""
+        return sum(log(1 + self._pieces / (self._held[term] or 0.5)) for term in sorted(terms))
+
+
+def plain_words(text: str) -> str:
+    """Lower-case text with one space between its words."""
+    return " ".join(level(text).split())
+
+
+def _spelled_out(text: str) -> Iterator[Fact]:
+    """The numbers within what an abbreviation stands for: T2DM is type 2 diabetes."""
+    lexicon = Lexicon.load()
+    for fact in facts(text):
+        if fact.group == "code":
+            for entry in lexicon.find([text[fact.start : fact.end]]):
+                for number in facts(entry.texts[0]):
+                    yield Fact(number.kind, number.group, number.key, fact.start, fact.end)
+
+
+def _has_digit(term: str) -> bool:
+    return any(map(str.isdigit, term))
