@@ -33,7 +33,9 @@ class Sentence:
 def passages(id: str, text: str, metadata: dict[str, str]) -> list[Document]:
     """A note as a search would find it: a few of its passages."""
     return [
-        Document(p.text, {**metadata, "source_id": id, "start": p.start, "end": p.end, "source_hash": "0" * 32}, f"{id}#{n}")
+        Document(
+            p.text, {**metadata, "source_id": id, "start": p.start, "end": p.end, "source_hash": "0" * 32}, f"{id}#{n}"
+        )
         for n, p in enumerate(NoteSplitter(128).split(text))
     ]
 
@@ -73,8 +75,21 @@ def change_dose(text: str, draw: random.Random) -> str | None:
 def change_unit(text: str, draw: random.Random) -> str | None:
     """Another unit behind the same number."""
     units = {"mg": "mcg", "mcg": "mg", "kg": "lb", "pounds": "kg", "mg/dL": "mmol/L", "mmol/L": "mg/dL", "%": "mg"}
-    units |= {"weeks": "days", "days": "weeks", "months": "weeks", "years": "months", "hours": "minutes", "cm": "mm", "mm": "cm"}
-    found = [m for m in re.finditer(r"(?<=\d)(\s?)(mg/dL|mmol/L|mg|mcg|kg|pounds|%|weeks|days|months|years|hours|cm|mm)(?![\w/])", text)]
+    units |= {
+        "weeks": "days",
+        "days": "weeks",
+        "months": "weeks",
+        "years": "months",
+        "hours": "minutes",
+        "cm": "mm",
+        "mm": "cm",
+    }
+    found = [
+        m
+        for m in re.finditer(
+            r"(?<=\d)(\s?)(mg/dL|mmol/L|mg|mcg|kg|pounds|%|weeks|days|months|years|hours|cm|mm)(?![\w/])", text
+        )
+    ]
     if not found:
         return None
     match = draw.choice(found)
@@ -138,8 +153,7 @@ def quote(text: str, draw: random.Random) -> str | None:
     words = text.rstrip(" .;:").split()
     if len(words) < 6 or '"' in text:
         return None
-    first = draw.randrange(len(words) - 4)
-    return f'The note says "{" ".join(words[first : first + 5])}"'
+    return f'The note says "{" ".join(words[: draw.randrange(5, len(words) + 1)])}"'
 
 
 FAULTS: dict[str, Change] = {
@@ -150,7 +164,18 @@ FAULTS: dict[str, Change] = {
     "quotation": change_quotation,
     "negation": change_negation,
 }
-WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten", 12: "twelve"}
+WORDS = {
+    2: "two",
+    3: "three",
+    4: "four",
+    5: "five",
+    6: "six",
+    7: "seven",
+    8: "eight",
+    9: "nine",
+    10: "ten",
+    12: "twelve",
+}
 REWORDINGS: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"(?<=\d) mg\b(?!/)", "mg"),
     (r"(?<=\d)\s?mg\b(?!/)", " milligrams"),
@@ -165,7 +190,10 @@ REWORDINGS: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"\b(\d{4})-(\d\d)-(\d\d)\b", lambda m: f"{MONTHS[int(m[2]) - 1]} {int(m[3])}, {m[1]}"),
     (r"\b(\d{4})-(\d\d)-(\d\d)\b", lambda m: f"{int(m[2])}/{int(m[3])}/{m[1]}"),
     (r"\b(\d{1,2}) (?=weeks|days|months|hours)", lambda m: f"{WORDS.get(int(m[1]), m[1])} "),
-    (r"\b(two|three|four|five|six) (?=weeks|days|months|hours|years)", lambda m: f"{next(n for n, w in WORDS.items() if w == m[1])} "),
+    (
+        r"\b(two|three|four|five|six) (?=weeks|days|months|hours|years)",
+        lambda m: f"{next(n for n, w in WORDS.items() if w == m[1])} ",
+    ),
     (r"-year-old\b", " years old,"),
     (r"\b(\d)(\d{3})(?= mg| mL)", r"\1,\2"),
     (r"\b[Dd]enies (?:any )?", "reports no "),

@@ -53,11 +53,19 @@ def check_answer(answer: str, hits: Iterable[Source], *, label: Label | None = N
         raise InvalidInputError(f"answer: expected a str, got {type(answer).__name__}")
     labels = Labels(hits, label)
     found = mentions(answer, labels)
-    text = answer
-    for mention in found:
-        text = text[: mention.start] + " " * (mention.end - mention.start) + text[mention.end :]
+    text = _without(answer, found)
     judge = Judge(labels)
     return AnswerCheck(tuple(_sentence(answer, text, span, found, judge) for span in sentences(text)))
+
+
+def _without(answer: str, found: Sequence[Mention]) -> str:
+    """The answer with blanks for its citations, at the same length; a mark behind one moves before it."""
+    for mention in reversed(found):
+        before, brackets, after = answer[: mention.start], answer[mention.start : mention.end], answer[mention.end :]
+        kept, mark = before.rstrip(), after[:1] if after[:1] in {".", ";", ":", ",", "!", "?"} else ""
+        blank = " " * (len(before) - len(kept) + len(brackets))
+        answer = kept + mark + blank + after[len(mark) :]
+    return answer
 
 
 def _sentence(answer: str, text: str, span: Span, found: Sequence[Mention], judge: Judge) -> SentenceCheck:
@@ -81,11 +89,15 @@ def _statements(text: str, span: Span, mine: Sequence[Mention], judge: Judge) ->
         verdict = verdict if mention.documents else Verdict(False, "not among the hits")
         yield Statement("citation", mention.label, mention.start, mention.end, *verdict)
     numbers = named or range(len(judge.sources))
+    verbatim: list[Span] = []
+    for quoted in _QUOTED.finditer(sentence):
+        verdict = judge.quotation(quoted[1] or quoted[2], numbers)
+        verbatim += [quoted.span()] if verdict.supported else []
+        yield statement("quotation", *quoted.span(), verdict)
     for piece in pieces(sentence, facts(sentence)):
         for fact in piece.facts:
-            yield statement(fact.kind, fact.start, fact.end, judge.fact(fact, piece, numbers))
-    for quoted in _QUOTED.finditer(sentence):
-        yield statement("quotation", *quoted.span(), judge.quotation(quoted[1] or quoted[2], numbers))
+            if not any(first <= fact.start < last for first, last in verbatim):
+                yield statement(fact.kind, fact.start, fact.end, judge.fact(fact, piece, numbers))
     for phrase in phrases(sentence):
-        if verdict_on := judge.finding(phrase, numbers):
+        if verdict_on := judge.finding(phrase, sentence, numbers):
             yield statement("finding", phrase.start, phrase.end, verdict_on)

@@ -18,9 +18,9 @@ _YEAR = r"(?:19|20)\d\d"
 _WRITTEN = re.compile(
     rf"\b(?P<y1>{_YEAR})-(?P<m1>\d\d)(?:-(?P<d1>\d\d))?(?:[t ]\d\d:\d\d(?::\d\d)?z?)?(?![\w-])"
     rf"|(?<![\w./-])(?P<a>\d\d?)(?P<s>[/.-])(?P<b>\d\d?)(?P=s)(?P<y2>{_YEAR}|\d\d)(?![\w/-])"
-    rf"|\b(?P<m3>{_MONTH})\s(?:the\s)?(?P<d3>{_DAY})(?:st|nd|rd|th)?\b(?!\s?(?:mg|ug|mcg|ml|%|[.:/]\d))(?:,?\s(?:of\s)?(?P<y3>{_YEAR}))?"
-    rf"|\b(?P<d4>{_DAY})(?:st|nd|rd|th)?\s(?:of\s)?(?P<m4>{_MONTH})(?:,?\s(?P<y4>{_YEAR}))?"
-    rf"|\b(?P<m5>{_MONTH}),?\s(?:of\s)?(?P<y5>{_YEAR})\b"
+    rf"|\b(?P<m3>{_MONTH})\s+(?:the\s+)?(?P<d3>{_DAY})(?:st|nd|rd|th)?\b(?!\s?(?:mg|ug|mcg|ml|%|[.:/]\d))(?:,?\s+(?:of\s+)?(?P<y3>{_YEAR}))?"
+    rf"|\b(?P<d4>{_DAY})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<m4>{_MONTH})(?:,?\s(?P<y4>{_YEAR}))?"
+    rf"|\b(?P<m5>{_MONTH}),?\s+(?:of\s+)?(?P<y5>{_YEAR})\b"
 )
 
 

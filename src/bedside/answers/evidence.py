@@ -21,11 +21,13 @@ from bedside.types import Document
 
 __all__ = ["Phrase", "Piece", "Rarity", "SourceText", "content_terms", "phrases", "pieces"]
 
-_BREAK = re.compile(r"[,;]\s+|\n\s*|\s-\s|\.\s+|\s(?:and|but|or|then|while|whereas)\s")
+_BREAK = re.compile(r"[,;]\s+|\s-\s|\.\s+|\s(?:and|&|but|or|then|while|whereas)\s")
+_JOINS = frozenset({"and", "&", "or", "but", "nor", "with", "without"})
 _WORD = re.compile(r"\S+")
 _STOPS = re.compile(r"[,;:.!?)\]]+$")
 _IGNORED = UNITS | frozenset(TOKENIZER.tokenize(" ".join(UNITS))) | {"daily", "daili"}
-_GENERIC = frozenset(TOKENIZER.tokenize(" ".join(rule_words("generic") | NEGATIONS))) | _IGNORED
+_REPORTING = "says said states stated records recorded describes described mentions mentioned according record visit"
+_GENERIC = frozenset(TOKENIZER.tokenize(" ".join([*rule_words("generic"), *NEGATIONS, _REPORTING]))) | _IGNORED
 
 
 class Piece(NamedTuple):
@@ -106,7 +108,7 @@ def phrases(text: str) -> list[Phrase]:
     found: list[Phrase] = []
     run: list[_Marked] = []
     for word in _marked_words(text):
-        joins = text[word.start : word.end].lower() in {"and", "or", "but", "nor", "with", "without"}
+        joins = text[word.start : word.end].lower() in _JOINS
         if run and (word.cue or joins or word.negated != run[-1].negated):
             found += _phrase(run)
             run = []

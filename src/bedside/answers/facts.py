@@ -20,7 +20,7 @@ TOKENIZER = ClinicalTokenizer()
 _NUM = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _JOINT = r"\s?[-/:x]\s?|\sto\s|\sand\s(?=\d)"
 _AMOUNT = re.compile(
-    rf"(?<![\w.])(?<![a-z\d][-/])(?P<numbers>{_NUM}(?:(?:{_JOINT}){_NUM})*)"
+    rf"(?<![\w.])(?<![a-z\d][-/])x?(?P<numbers>{_NUM}(?:(?:{_JOINT}){_NUM})*)"
     rf"(?:st|nd|rd|th|s)?(?:[\s-]{{0,2}}(?P<unit>{UNIT}))?(?![a-z\d])"
     rf"|\b(?P<word>{'|'.join(NUMBER_WORDS)})[\s-](?P<word_unit>{UNIT})"
 )
@@ -61,8 +61,8 @@ def facts(text: str) -> list[Fact]:
     """The facts of a text, in its order; no two overlap but the numbers of one range.
 
     Example:
-        >>> [(f.kind, f.group, str(f.key)) for f in facts("1. Metformin 1,000mg b.i.d.; BP 120/80 (I10)")]
-        [('dose', 'mg', '1000'), ('dose', 'frequency', '2 in 1 days'), ('number', '', '120/80'), ('number', 'code', "('i10',)")]
+        >>> [(f.kind, f.group, str(f.key)) for f in facts("1. Metformin 1,000mg b.i.d.; BP 120/80")]
+        [('dose', 'mg', '1000'), ('dose', 'frequency', '2 in 1 days'), ('number', '', '120/80')]
     """
     rest = _ITEM_NUMBER.sub(lambda item: " " * len(item.group()), level(text))
     found: list[Fact] = []

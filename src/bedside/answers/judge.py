@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from bedside.answers.citations import Citation, Labels, cite
-from bedside.answers.evidence import Phrase, Piece, Rarity, SourceText, plain_words
+from bedside.answers.evidence import Phrase, Piece, Rarity, SourceText, content_terms, plain_words
 from bedside.answers.facts import TOKENIZER, Fact, agree
 from bedside.text.sentences import Span, sentences
 
@@ -14,6 +14,7 @@ __all__ = ["Judge", "Verdict"]
 
 _COVERED, _BETTER = 0.5, 0.3
 """A citation is misplaced where it has less than this share of a sentence's words, and another source so much more."""
+_EQUAL = 1e-9
 _KNOWN = 0.5
 """A finding is compared where the sources know more than this share of its words."""
 _MUCH = 160  # characters of a source in a report
@@ -88,25 +89,30 @@ class Judge:
                 return Verdict(True, "stands in the source word for word")
         return Verdict(False, "does not stand in what is cited word for word")
 
-    def finding(self, phrase: Phrase, numbers: Sequence[int]) -> Verdict | None:
-        """The verdict on what an answer asserts or denies; None where the sources are silent or undecided."""
+    def finding(self, phrase: Phrase, sentence: str, numbers: Sequence[int]) -> Verdict | None:
+        """The verdict on what a sentence asserts or denies; None where the sources are silent or undecided.
+
+        Of the sources' sentences with the words of the finding those decide that are nearest to the answer's.
+        """
         cited = [self.sources[number] for number in numbers]
-        every = frozenset(term for source in cited for sentence in source.polarity for term in sentence)
-        known = phrase.terms & every
+        known = phrase.terms & frozenset().union(*(said for source in cited for said in source.polarity))
         if len(known) <= _KNOWN * len(phrase.terms):
             return None
-        against: Citation | None = None
-        for source in cited:
-            for span, terms in zip(sentences(source.document.text), source.polarity, strict=True):
-                if known <= terms.keys():
-                    polarities = [terms[term] for term in known]
-                    if all(phrase.negated in found for found in polarities):
-                        return Verdict(True, "the source agrees", cite(source.document, span))
-                    if any(phrase.negated in found for found in polarities):
-                        return None
-                    against = against or cite(source.document, span)
-        if against is None:
+        words = content_terms(sentence)
+        said = [
+            (self._rarity.weight(words & terms.keys()), [terms[term] for term in known], source.document, span)
+            for source in cited
+            for span, terms in zip(sentences(source.document.text), source.polarity, strict=True)
+            if known <= terms.keys()
+        ]
+        nearest = max((overlap for overlap, *_ in said), default=0.0)
+        deciding = [place for place in said if place[0] > nearest - _EQUAL]
+        for _, polarities, document, span in deciding:
+            if all(phrase.negated in found for found in polarities):
+                return Verdict(True, "the source agrees", cite(document, span))
+        if not deciding or any(phrase.negated in found for _, polarities, *_ in deciding for found in polarities):
             return None
+        against = cite(*deciding[0][2:])
         says = "says that it is there" if phrase.negated else "denies it"
         return Verdict(False, f"the source {says}: {_short(against.text)!r}", against)
 

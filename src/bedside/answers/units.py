@@ -80,7 +80,7 @@ _BASE: Mapping[str, tuple[str, int]] = {
     **{unit: ("ml", power) for unit, power in {"l": 3, "dl": 2, "ml": 0, "ul": -3}.items()},
     **{unit: ("mm", power) for unit, power in {"cm": 1, "mm": 0}.items()},
 }
-_ONE = "|".join(sorted(map(re.escape, _NAMES), key=len, reverse=True))
+_ONE = "|".join(re.escape(name).replace("\\ ", r"\s+") for name in sorted(_NAMES, key=len, reverse=True))
 UNIT = rf"(?:{_ONE})(?:\s?(?:/|\bper\b)\s?(?:\d+\s?)?(?:{_ONE})(?!\w))*(?![\w])"
 """A unit in lower-case text, with what it is per: ``mg``, ``mg/dl``, ``mg per kg``."""
 
@@ -102,8 +102,15 @@ _TIMES = {"once": 1, "one time": 1, "twice": 2, "two times": 2, "three times": 3
 _TIMES |= {f"{number} times": number for number in range(2, 7)}
 _PERIODS: Mapping[str, int] = {"day": 1, "week": 7, "month": 30, "year": 365}
 _LATIN = {"qd": 1, "od": 1, "bid": 2, "bd": 2, "tid": 3, "tds": 3, "qid": 4, "qhs": 1, "qam": 1, "qpm": 1, "nightly": 1}
+
+
+def _words(pattern: str) -> re.Pattern[str]:
+    """A pattern in which each space stands for any white space: sentences run over lines."""
+    return re.compile(pattern.replace(" ", r"\s+"))
+
+
 _HOURS = r"(?:h|hr|hrs|hour|hours)\b"
-FREQUENCY = re.compile(
+FREQUENCY = _words(
     rf"\b(?:every|each|q\.?)\s?(?P<low>\d+|{'|'.join(NUMBER_WORDS)})(?:\s?(?:-|to)\s?\d+)?[\s-]?{_HOURS}"
     r"|\b(?P<prn>p\.?r\.?n\b\.?|as needed|as required|when needed)"
     rf"|\b(?:(?P<times>{'|'.join(sorted(_TIMES, key=len, reverse=True))})\s)?"
@@ -124,8 +131,9 @@ def unit_name(written: str) -> str:
         >>> unit_name("micrograms"), unit_name("mg per dl"), unit_name("")
         ('ug', 'mg/dl', '')
     """
-    parts = re.split(r"\s?(?:/|\bper\b)\s?", written) if written not in _NAMES else [written]
-    return "/".join(_NAMES.get(part.strip(), part.strip()) for part in parts)
+    written = " ".join(written.split())
+    parts = [written] if written in _NAMES else re.split(r"\s?(?:/|\bper\b)\s?", written)
+    return "/".join(_NAMES.get(part, part) for part in parts)
 
 
 def in_base_unit(value: Decimal, unit: str) -> tuple[Decimal, str]:
@@ -156,4 +164,4 @@ def per_day(found: re.Match[str]) -> str:
     if found["latin"] or found["night"]:
         return f"{_LATIN.get((found['latin'] or '').replace('.', ''), 1)} in 1 days"
     period = _LY.get(found["ly"] or "", found["per"] or "day")
-    return f"{_TIMES.get(found['times'] or '', 1)} in {_PERIODS.get(period, 1)} days"
+    return f"{_TIMES.get(' '.join((found['times'] or '').split()), 1)} in {_PERIODS.get(period, 1)} days"
