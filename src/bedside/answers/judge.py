@@ -12,11 +12,11 @@ from bedside.text.sentences import Span, sentences
 
 __all__ = ["Judge", "Verdict"]
 
-_COVERED, _BETTER = 0.5, 0.3
+_COVERED, _BETTER = 0.6, 0.25
 """A citation is misplaced where it has less than this share of a sentence's words, and another source so much more."""
 _EQUAL = 1e-9
 _KNOWN = 0.5
-"""A finding is compared where the sources know more than this share of its words."""
+"""A finding is compared where the sources know this share of its words."""
 _MUCH = 160  # characters of a source in a report
 
 
@@ -52,7 +52,7 @@ class Judge:
         """The verdict on the cited sources of a sentence where another one has its words and they have not."""
         known = frozenset(TOKENIZER.tokenize(text)) & frozenset().union(*(source.terms for source in self.sources))
         total = self._rarity.weight(known)
-        if len(known) < 3 or not numbers:
+        if len(known) < 2 or not numbers:
             return None
 
         def covered(some: Sequence[int]) -> float:
@@ -96,7 +96,7 @@ class Judge:
         """
         cited = [self.sources[number] for number in numbers]
         known = phrase.terms & frozenset().union(*(said for source in cited for said in source.polarity))
-        if len(known) <= _KNOWN * len(phrase.terms):
+        if not known or len(known) < _KNOWN * len(phrase.terms):
             return None
         words = content_terms(sentence)
         said = [
