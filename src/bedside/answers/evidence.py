@@ -6,11 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import log
 from typing import NamedTuple
 
 from bedside.answers.facts import TOKENIZER, Fact, facts, level, word_numbers
+from bedside.answers.units import FREQUENCY_WORDS, NUMBER_WORDS
 from bedside.filters.dates import read
 from bedside.text.assertions import mark
 from bedside.text.assertions.cues import rule_words
@@ -25,9 +26,13 @@ _BREAK = re.compile(r"[,;]\s+|\s-\s|\.\s+|\s(?:and|&|but|or|then|while|whereas)\
 _JOINS = frozenset({"and", "&", "or", "but", "nor", "with", "without"})
 _WORD = re.compile(r"\S+")
 _STOPS = re.compile(r"[,;:.!?)\]]+$")
-_IGNORED = UNITS | frozenset(TOKENIZER.tokenize(" ".join(UNITS))) | {"daily", "daili"}
-_REPORTING = "says said states stated records recorded describes described mentions mentioned according record visit"
-_GENERIC = frozenset(TOKENIZER.tokenize(" ".join([*rule_words("generic"), *NEGATIONS, _REPORTING]))) | _IGNORED
+_REPORTING = "say says said state states stated record records recorded describe describes described mention mentions"
+_COUNTING = [*UNITS, *NUMBER_WORDS, *FREQUENCY_WORDS, "percent", "milligram", "microgram", "kilogram", "milliliter"]
+_GENERIC = frozenset(
+    TOKENIZER.tokenize(
+        " ".join([*rule_words("generic"), *NEGATIONS, *_COUNTING, _REPORTING, "taken given according visit whether"])
+    )
+)
 
 
 class Piece(NamedTuple):
@@ -55,8 +60,8 @@ class Phrase(NamedTuple):
 
 
 def content_terms(text: str) -> frozenset[str]:
-    """The terms of a text but for numbers and units."""
-    return frozenset(term for term in TOKENIZER.tokenize(text) if term not in _IGNORED and not _has_digit(term))
+    """The terms of a text but for numbers, units and generic words, and those of what its abbreviations stand for."""
+    return frozenset(term for word in _WORD.findall(text) for term in _telling(word))
 
 
 def pieces(text: str, found: Sequence[Fact], span: Span | None = None) -> Iterator[Piece]:
@@ -88,12 +93,14 @@ class _Marked(NamedTuple):
 
 
 def _marked_words(text: str) -> Iterator[_Marked]:
-    marks = [found for found in mark(text) if found.status == "negated"]
+    found_marks = mark(text)
+    marks = [found for found in found_marks if found.status == "negated"]
+    family = [found for found in found_marks if found.status == "family"]
     for word in _WORD.finditer(text):
         start, end = word.span()
         negated = any(found.start <= start < found.end for found in marks)
         cue = any(found.cue[0] <= start < found.cue[1] for found in marks)
-        terms = tuple(t for t in TOKENIZER.tokenize(word.group()) if t not in _GENERIC and not _has_digit(t))
+        terms = () if any(found.start <= start < found.end for found in family) else _telling(word.group())
         yield _Marked(terms, negated, cue, start, end, _STOPS.search(word.group()) is not None)
 
 
@@ -152,6 +159,11 @@ class SourceText:
         return frozenset(TOKENIZER.tokenize(self.document.text))
 
     @cached_property
+    def content(self) -> frozenset[str]:
+        """What it is about."""
+        return content_terms(self.document.text)
+
+    @cached_property
     def words(self) -> str:
         """Its text with one space between words, for quotations."""
         return plain_words(self.document.text)
@@ -196,6 +208,15 @@ def _spelled_out(text: str) -> Iterator[Fact]:
             for entry in lexicon.find([text[fact.start : fact.end]]):
                 for number in facts(entry.texts[0]):
                     yield Fact(number.kind, number.group, number.key, fact.start, fact.end)
+
+
+@lru_cache(maxsize=1 << 14)
+def _telling(word: str) -> tuple[str, ...]:
+    """The terms of a word that may say what something is about, with those of what it abbreviates."""
+    bare = word.strip(".,;:!?()[]\"'“”*")
+    texts = [text for entry in Lexicon.load().find([bare]) if entry.meanings for text in entry.texts]
+    terms = dict.fromkeys(term for text in (word, *texts) for term in TOKENIZER.tokenize(text))
+    return tuple(term for term in terms if term not in _GENERIC and not _has_digit(term))
 
 
 def _has_digit(term: str) -> bool:

@@ -26,7 +26,8 @@ _AMOUNT = re.compile(
 )
 _ITEM_NUMBER = re.compile(r"^[\s(]*\d{1,3}[.)](?=\s)", re.MULTILINE)
 _CODE = re.compile(r"(?<![\w.])(?=[\w./-]*\d)[a-z\d]+(?:[-./][a-z\d]+)*\+?")
-_WORD_NUMBER = re.compile(rf"\b(?:{'|'.join(NUMBER_WORDS)})\b")
+_COUNTED = {**NUMBER_WORDS, "once": 1, "twice": 2}
+_WORD_NUMBER = re.compile(rf"\b(?:{'|'.join(_COUNTED)})\b")
 _LEVEL = str.maketrans("µμ‐‑‒–—−×’‘“”\u00a0\u202f\u2009", "uu------x''\"\"   ")
 _ADDED_UNITS = frozenset({"", "mmhg", "bpm", "%", "degree", "fahrenheit", "celsius", "year"})
 """What an answer may say behind a number that stands bare in a note: it cannot mean anything else there."""
@@ -86,7 +87,7 @@ def agree(asked: Fact, said: Fact) -> bool:
 def word_numbers(text: str) -> Iterator[Fact]:
     """Numbers that a source spells out; an answer may write them in digits."""
     for found in _WORD_NUMBER.finditer(level(text)):
-        yield Fact("number", "", Decimal(NUMBER_WORDS[found.group()]), *found.span())
+        yield Fact("number", "", Decimal(_COUNTED[found.group()]), *found.span())
 
 
 def _days_of(fact: Fact) -> frozenset[Day]:

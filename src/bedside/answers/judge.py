@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bedside.answers.citations import Citation, Labels, cite
 from bedside.answers.evidence import Phrase, Piece, Rarity, SourceText, content_terms, plain_words
-from bedside.answers.facts import TOKENIZER, Fact, agree
+from bedside.answers.facts import Fact, agree
 from bedside.text.sentences import Span, sentences
 
 __all__ = ["Judge", "Verdict"]
@@ -50,13 +50,13 @@ class Judge:
 
     def misplaced(self, text: str, numbers: Sequence[int]) -> Verdict | None:
         """The verdict on the cited sources of a sentence where another one has its words and they have not."""
-        known = frozenset(TOKENIZER.tokenize(text)) & frozenset().union(*(source.terms for source in self.sources))
+        known = content_terms(text) & frozenset().union(*(source.content for source in self.sources))
         total = self._rarity.weight(known)
         if len(known) < 2 or not numbers:
             return None
 
         def covered(some: Sequence[int]) -> float:
-            return self._rarity.weight(known & frozenset().union(*(self.sources[n].terms for n in some))) / total
+            return self._rarity.weight(known & frozenset().union(*(self.sources[n].content for n in some))) / total
 
         best = max(range(len(self.sources)), key=lambda number: covered([number]))
         if covered(numbers) >= _COVERED or covered([best]) < covered(numbers) + _BETTER:
@@ -70,8 +70,7 @@ class Judge:
         cited = [self.sources[number] for number in numbers]
         if any(agree(fact, date) for source in cited for date in source.dates):
             return Verdict(True, "the date of the source")
-        known = piece.context & frozenset().union(*(p.context for source in cited for p in source.pieces))
-        words = known or piece.within
+        words = piece.context
         said = list(self._places(cited, words, lambda other: agree(fact, other)))
         rival = max(self._rivals(fact, cited, words), key=lambda place: place.overlap, default=None)
         if not said:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-__all__ = ["DOSE_UNITS", "FREQUENCY", "NUMBER_WORDS", "UNIT", "in_base_unit", "per_day", "unit_name"]
+__all__ = ["DOSE_UNITS", "FREQUENCY", "FREQUENCY_WORDS", "NUMBER_WORDS", "UNIT", "in_base_unit", "per_day", "unit_name"]
 
 # The first spelling of each line is the unit's name; an underscore stands for a space.
 _SPELLINGS = """
@@ -61,7 +61,6 @@ _SPELLINGS = """
     spray sprays
     patch patches
     pill pills
-    dose doses
     vial vials
     teaspoon teaspoons tsp
     tablespoon tablespoons tbsp
@@ -98,6 +97,9 @@ NUMBER_WORDS: Mapping[str, int] = {word: number for number, word in enumerate(_U
     "ninety": 90,
 }
 
+FREQUENCY_WORDS = frozenset(
+    ["once", "twice", "time", "times", "every", "each", "per", "daily", "weekly", "monthly", "nightly", "other"]
+)
 _TIMES = {"once": 1, "one time": 1, "twice": 2, "two times": 2, "three times": 3, "four times": 4, "five times": 5}
 _TIMES |= {f"{number} times": number for number in range(2, 7)}
 _PERIODS: Mapping[str, int] = {"day": 1, "week": 7, "month": 30, "year": 365}
