@@ -160,8 +160,9 @@ class SourceText:
 
     @cached_property
     def content(self) -> frozenset[str]:
-        """What it is about."""
-        return content_terms(self.document.text)
+        """What it is about, its metadata included."""
+        about = (value for value in self.document.metadata.values() if isinstance(value, str))
+        return content_terms(" ".join([self.document.text, *about]))
 
     @cached_property
     def words(self) -> str:

@@ -36,6 +36,14 @@ class _Place(NamedTuple):
     piece: Piece
 
 
+class _Said(NamedTuple):
+    """A sentence of a source with the words of a finding: what it has in common with the answer, and their polarity."""
+
+    overlap: float
+    polarities: list[set[bool]]
+    citation: Citation
+
+
 class Judge:
     """Compares with some sources, all of those that an answer had.
 
@@ -97,23 +105,30 @@ class Judge:
         known = phrase.terms & frozenset().union(*(said for source in cited for said in source.polarity))
         if not known or len(known) < _KNOWN * len(phrase.terms):
             return None
-        words = content_terms(sentence)
-        said = [
-            (self._rarity.weight(words & terms.keys()), [terms[term] for term in known], source.document, span)
-            for source in cited
-            for span, terms in zip(sentences(source.document.text), source.polarity, strict=True)
-            if known <= terms.keys()
-        ]
-        nearest = max((overlap for overlap, *_ in said), default=0.0)
-        deciding = [place for place in said if place[0] > nearest - _EQUAL]
-        for _, polarities, document, span in deciding:
-            if all(phrase.negated in found for found in polarities):
-                return Verdict(True, "the source agrees", cite(document, span))
-        if not deciding or any(phrase.negated in found for _, polarities, *_ in deciding for found in polarities):
+        said = list(self._said(known, content_terms(sentence), cited))
+        if not said:  # no sentence has all of its words: the rarest one decides, where it is denied without exception
+            rarest = max(sorted(known), key=lambda term: self._rarity.weight(frozenset([term])))
+            said = [place._replace(overlap=0.0) for place in self._said(frozenset([rarest]), frozenset(), cited)]
+            if phrase.negated:
+                return None
+        nearest = max(place.overlap for place in said)
+        deciding = [place for place in said if place.overlap > nearest - _EQUAL]
+        for place in deciding:
+            if all(phrase.negated in found for found in place.polarities):
+                return Verdict(True, "the source agrees", place.citation)
+        if any(phrase.negated in found for place in deciding for found in place.polarities):
             return None
-        against = cite(*deciding[0][2:])
+        against = deciding[0].citation
         says = "says that it is there" if phrase.negated else "denies it"
         return Verdict(False, f"the source {says}: {_short(against.text)!r}", against)
+
+    def _said(self, terms: frozenset[str], words: frozenset[str], sources: Sequence[SourceText]) -> Iterator[_Said]:
+        """The sentences with all of some terms, and how much each has in common with the answer's words."""
+        for source in sources:
+            for span, said in zip(sentences(source.document.text), source.polarity, strict=True):
+                if terms <= said.keys():
+                    overlap = self._rarity.weight(words & said.keys())
+                    yield _Said(overlap, [said[term] for term in terms], cite(source.document, span))
 
     def _code(self, fact: Fact, numbers: Sequence[int]) -> Verdict:
         terms = fact.key if isinstance(fact.key, tuple) else ()
