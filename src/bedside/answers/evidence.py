@@ -30,7 +30,7 @@ _REPORTING = "say says said state states stated record records recorded describe
 _COUNTING = [*UNITS, *NUMBER_WORDS, *FREQUENCY_WORDS, "percent", "milligram", "microgram", "kilogram", "milliliter"]
 _GENERIC = frozenset(
     TOKENIZER.tokenize(
-        " ".join([*rule_words("generic"), *NEGATIONS, *_COUNTING, _REPORTING, "taken given according visit whether"])
+        " ".join([*rule_words("generic"), *NEGATIONS, *_COUNTING, _REPORTING, "taken given according visit whether difficulty"])
     )
 )
 

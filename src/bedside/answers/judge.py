@@ -15,7 +15,7 @@ __all__ = ["Judge", "Verdict"]
 _COVERED, _BETTER = 0.6, 0.25
 """A citation is misplaced where it has less than this share of a sentence's words, and another source so much more."""
 _EQUAL = 1e-9
-_KNOWN = 0.5
+_KNOWN = 0.3
 """A finding is compared where the sources know this share of its words."""
 _MUCH = 160  # characters of a source in a report
 
@@ -116,8 +116,8 @@ class Judge:
         for place in deciding:
             if all(phrase.negated in found for found in place.polarities):
                 return Verdict(True, "the source agrees", place.citation)
-        if any(phrase.negated in found for place in deciding for found in place.polarities):
-            return None
+        if phrase.negated and any(True in found for place in deciding for found in place.polarities):
+            return None  # "no effusion on the film": the film is there
         against = deciding[0].citation
         says = "says that it is there" if phrase.negated else "denies it"
         return Verdict(False, f"the source {says}: {_short(against.text)!r}", against)
