@@ -158,7 +158,7 @@ class Labels:
             number
             for number, names in enumerate(self.names)
             for name in map(_plain, names)
-            if wanted.startswith(f"{name} ") and _is_about(wanted.removeprefix(name), self.documents[number])
+            if wanted.startswith((f"{name} ", f"{name},")) and _is_about(wanted[len(name) :], self.documents[number])
         )
 
     def is_citation(self, written: str) -> bool:

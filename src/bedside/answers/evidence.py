@@ -30,7 +30,15 @@ _REPORTING = "say says said state states stated record records recorded describe
 _COUNTING = [*UNITS, *NUMBER_WORDS, *FREQUENCY_WORDS, "percent", "milligram", "microgram", "kilogram", "milliliter"]
 _GENERIC = frozenset(
     TOKENIZER.tokenize(
-        " ".join([*rule_words("generic"), *NEGATIONS, *_COUNTING, _REPORTING, "taken given according visit whether difficulty"])
+        " ".join(
+            [
+                *rule_words("generic"),
+                *NEGATIONS,
+                *_COUNTING,
+                _REPORTING,
+                "taken given according visit whether difficulty",
+            ]
+        )
     )
 )
 
@@ -51,9 +59,9 @@ class Piece(NamedTuple):
 
 
 class Phrase(NamedTuple):
-    """Neighbouring words of one polarity."""
+    """Neighbouring words of one polarity, each as its terms."""
 
-    terms: frozenset[str]
+    words: tuple[frozenset[str], ...]
     negated: bool
     start: int
     end: int
@@ -131,8 +139,8 @@ def _phrase(run: Sequence[_Marked]) -> list[Phrase]:
     telling = [word for word in run if word.terms]
     if not telling:
         return []
-    terms = frozenset(term for word in telling for term in word.terms)
-    return [Phrase(terms, telling[0].negated, telling[0].start, telling[-1].end)]
+    words = tuple(frozenset(word.terms) for word in telling)
+    return [Phrase(words, telling[0].negated, telling[0].start, telling[-1].end)]
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ __all__ = ["Judge", "Verdict"]
 _COVERED, _BETTER = 0.6, 0.25
 """A citation is misplaced where it has less than this share of a sentence's words, and another source so much more."""
 _EQUAL = 1e-9
-_KNOWN = 0.3
-"""A finding is compared where the sources know this share of its words."""
+_KNOWN, _KNOWN_DENIED = 0.3, 0.6
+"""A finding is compared where the sources know this share of its words: "no heart attack" is not about a heart rate."""
 _MUCH = 160  # characters of a source in a report
 
 
@@ -102,8 +102,10 @@ class Judge:
         Of the sources' sentences with the words of the finding those decide that are nearest to the answer's.
         """
         cited = [self.sources[number] for number in numbers]
-        known = phrase.terms & frozenset().union(*(said for source in cited for said in source.polarity))
-        if not known or len(known) < _KNOWN * len(phrase.terms):
+        every = frozenset().union(*(said for source in cited for said in source.polarity))
+        known = frozenset().union(*phrase.words) & every
+        share = sum(not word.isdisjoint(every) for word in phrase.words) / len(phrase.words)
+        if share < (_KNOWN_DENIED if phrase.negated else _KNOWN):
             return None
         said = list(self._said(known, content_terms(sentence), cited))
         if not said:  # no sentence has all of its words: the rarest one decides, where it is denied without exception

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from bedside import Document
+from bedside.answers import check_answer
 from bedside.text.sentences import sentences
 from bedside.text.split import NoteSplitter
 
@@ -84,12 +86,8 @@ def change_unit(text: str, draw: random.Random) -> str | None:
         "cm": "mm",
         "mm": "cm",
     }
-    found = [
-        m
-        for m in re.finditer(
-            r"(?<=\d)(\s?)(mg/dL|mmol/L|mg|mcg|kg|pounds|%|weeks|days|months|years|hours|cm|mm)(?![\w/])", text
-        )
-    ]
+    written = "|".join(sorted(units, key=len, reverse=True))
+    found = list(re.finditer(rf"(?<=\d)(\s?)({written})(?![\w/])", text))
     if not found:
         return None
     match = draw.choice(found)
@@ -229,3 +227,60 @@ def _change_digits(text: str, draw: random.Random, pattern: str) -> str | None:
     low = 1 if at == match.start() else 0
     new = draw.choice([d for d in "0123456789"[low:] if d != text[at]])
     return text[:at] + new + text[at + 1 :]
+
+
+KINDS: dict[str, set[str]] = {
+    "number": {"number", "dose", "date"},
+    "unit": {"number", "dose"},
+    "dose": {"number", "dose"},
+    "date": {"number", "date"},
+    "quotation": {"quotation"},
+    "negation": {"finding"},
+    "citation": {"citation", "number", "dose", "date", "quotation", "finding"},
+}
+"""For each fault the kinds of statements in which it may be reported."""
+
+
+@dataclass
+class Tally:
+    """In how many of some answers a check reported something."""
+
+    reported: int = 0
+    asked: int = 0
+
+    @property
+    def share(self) -> float:
+        return self.reported / self.asked
+
+
+def measure(notes: Iterable[Document], seed: int = 1) -> dict[str, Tally]:
+    """Check answers of two sentences each: as they stand, reworded, quoted, and with one fault in the first sentence.
+
+    Returns:
+        By fault the share that was found; under ``unchanged``, ``reworded`` and ``quoted`` the share of false alarms.
+    """
+    draw, tallies = random.Random(seed), defaultdict(Tally)
+
+    def ask(name: str, text: str | None, sentence: Sentence, other: Sentence, label: str | None = None) -> None:
+        if text is not None:
+            problems = check_answer(f"{sentence.cited(text, label)} {other.cited()}", hits).problems
+            tallies[name].asked += 1
+            tallies[name].reported += any(p.kind in KINDS.get(name, KINDS["citation"]) for p in problems)
+
+    for note in notes:
+        hits = passages(str(note.id), note.text, dict(note.metadata))[:6]
+        pool = [sentence for hit in hits for sentence in sentences_of(hit)]
+        if len(pool) < 2:
+            continue
+        for sentence, other in (draw.sample(pool, 2) for _ in range(3)):
+            ask("unchanged", sentence.text, sentence, other)
+            ask("reworded", reword(sentence.text, draw), sentence, other)
+            ask("quoted", quote(sentence.text, draw), sentence, other)
+            elsewhere = [str(hit.id) for hit in hits if sentence.text not in " ".join(hit.text.split())]
+            ask("citation", sentence.text, sentence, other, draw.choice([INVENTED, *elsewhere]))
+        for name, change in FAULTS.items():
+            fitting = [sentence for sentence in pool if change(sentence.text, random.Random(0))]
+            for sentence in draw.sample(fitting, min(2, len(fitting))):
+                changed = change(sentence.text, draw)
+                ask(name, changed if changed != sentence.text else None, sentence, draw.choice(pool))
+    return dict(tallies)
