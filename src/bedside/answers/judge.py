@@ -15,6 +15,8 @@ __all__ = ["Judge", "Verdict"]
 _COVERED, _BETTER = 0.6, 0.25
 """A citation is misplaced where it has less than this share of a sentence's words, and another source so much more."""
 _EQUAL = 1e-9
+_SAME_MATTER = 0.5
+"""The date of a note is that of what it says, but for what has a date of its own beside this share of the words."""
 _KNOWN, _KNOWN_DENIED = 0.3, 0.6
 """A finding is compared where the sources know this share of its words: "no heart attack" is not about a heart rate."""
 _MUCH = 160  # characters of a source in a report
@@ -76,12 +78,13 @@ class Judge:
         if fact.group == "code":
             return self._code(fact, numbers)
         cited = [self.sources[number] for number in numbers]
-        if any(agree(fact, date) for source in cited for date in source.dates):
-            return Verdict(True, "the date of the source")
         words = piece.context
         said = list(self._places(cited, words, lambda other: agree(fact, other)))
         rival = max(self._rivals(fact, cited, words), key=lambda place: place.overlap, default=None)
         if not said:
+            of_note = any(agree(fact, date) for source in cited for date in source.dates)
+            if of_note and (rival is None or rival.overlap < _SAME_MATTER * self._rarity.weight(words)):
+                return Verdict(True, "the date of the source")
             return Verdict(False, self._missing(fact, numbers, rival), _cited(rival))
         best = max(said, key=lambda place: place.overlap)
         if rival and rival.overlap > best.overlap:
