@@ -37,9 +37,11 @@ MAY_IMPORT = {
     "live": BOTTOM | {"index", "lines", "store"},
     "engine": BOTTOM | {"filters", "index", "lines", "live", "maintenance", "records", "search", "store"},
     "core_verbs": BOTTOM | {"arguments", "engine", "filters", "maintenance", "records", "search"},
+    "answers": BOTTOM | {"context", "filters", "text"},
     "encoders": BOTTOM | {"text"},
 }
 NO_ENCODERS = {
+    "answers",
     "collection",
     "notes",
     "context",

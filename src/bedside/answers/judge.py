@@ -61,9 +61,10 @@ class Judge:
     def misplaced(self, text: str, numbers: Sequence[int]) -> Verdict | None:
         """The verdict on the cited sources of a sentence where another one has its words and they have not."""
         known = content_terms(text) & frozenset().union(*(source.content for source in self.sources))
-        total = self._rarity.weight(known)
-        if len(known) < 2 or not numbers:
+        missing = known - frozenset().union(*(self.sources[number].content for number in numbers))
+        if not numbers or len(missing) < min(2, len(known)) or not missing:
             return None
+        total = self._rarity.weight(known)
 
         def covered(some: Sequence[int]) -> float:
             return self._rarity.weight(known & frozenset().union(*(self.sources[n].content for n in some))) / total

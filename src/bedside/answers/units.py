@@ -97,13 +97,14 @@ NUMBER_WORDS: Mapping[str, int] = {word: number for number, word in enumerate(_U
     "ninety": 90,
 }
 
-FREQUENCY_WORDS = frozenset(
-    ["once", "twice", "time", "times", "every", "each", "per", "daily", "weekly", "monthly", "nightly", "other"]
-)
 _TIMES = {"once": 1, "one time": 1, "twice": 2, "two times": 2, "three times": 3, "four times": 4, "five times": 5}
 _TIMES |= {f"{number} times": number for number in range(2, 7)}
 _PERIODS: Mapping[str, int] = {"day": 1, "week": 7, "month": 30, "year": 365}
 _LATIN = {"qd": 1, "od": 1, "bid": 2, "bd": 2, "tid": 3, "tds": 3, "qid": 4, "qhs": 1, "qam": 1, "qpm": 1, "nightly": 1}
+FREQUENCY_WORDS = frozenset(_LATIN) | frozenset(
+    ["once", "twice", "time", "times", "every", "each", "per", "daily", "weekly", "monthly", "nightly", "other", "prn"]
+)
+"""Words that say how often, and nothing of what."""
 
 
 def _words(pattern: str) -> re.Pattern[str]:
