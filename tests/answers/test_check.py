@@ -6,6 +6,8 @@ import hashlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bedside import Collection, Document, load_encoder
 from bedside.answers import AnswerCheck, check_answer, citation
@@ -159,3 +161,38 @@ def test_where_no_sentence_has_a_word_of_the_question_the_whole_passage_is_cited
     assert citation(FILM, "colonoscopy").text == FILM.text
     with pytest.raises(InvalidInputError, match="query: expected a str, got int"):
         citation(FILM, 3)  # type: ignore[arg-type]
+
+
+WORDS = [
+    "no",
+    "chest pain",
+    "denies",
+    "mg",
+    "500 mg",
+    "BID",
+    "2024-05-06",
+    "[1]",
+    "[a#0]",
+    "[x9]",
+    '"',
+    "…",
+    "%",
+    ".",
+    ",",
+    "\n",
+    "½",
+]
+
+
+@given(
+    st.lists(st.sampled_from(WORDS) | st.text(max_size=6), max_size=20).map(" ".join),
+    st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=15).map(" ".join), max_size=3),
+)
+def test_any_answer_to_any_hits_is_checked_and_every_statement_lies_in_its_sentence(
+    answer: str, texts: list[str]
+) -> None:
+    hits = [Document(text, {}, f"a#{number}") for number, text in enumerate(texts)]
+    checked = check_answer(answer, hits)
+    assert all(s.start <= t.start < t.end <= s.end for s in checked.sentences for t in s.statements)
+    assert checked == check_answer(answer, hits)
+    assert checked.supported == (not checked.problems)

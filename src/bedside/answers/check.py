@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from bedside.answers.citations import Label, Labels, Mention, Source, mentions
-from bedside.answers.evidence import phrases, pieces
+from bedside.answers.evidence import content_terms, phrases, pieces
 from bedside.answers.facts import facts
 from bedside.answers.judge import Judge, Verdict
 from bedside.answers.report import AnswerCheck, SentenceCheck, Statement, StatementKind
@@ -78,12 +78,13 @@ def _sentence(answer: str, text: str, span: Span, found: Sequence[Mention], judg
 
 def _statements(text: str, span: Span, mine: Sequence[Mention], judge: Judge) -> Iterator[Statement]:
     start, sentence = span[0], text[slice(*span)]
+    words = content_terms(sentence)
 
     def statement(kind: StatementKind, first: int, last: int, verdict: Verdict) -> Statement:
         return Statement(kind, sentence[first:last].strip(" .,;:"), start + first, start + last, *verdict)
 
     named = sorted({number for mention in mine for number in mention.documents})
-    misplaced = judge.misplaced(sentence, named)
+    misplaced = judge.misplaced(words, named)
     for mention in mine:
         verdict = misplaced or Verdict(True, "among the hits")
         verdict = verdict if mention.documents else Verdict(False, "not among the hits")
@@ -99,5 +100,5 @@ def _statements(text: str, span: Span, mine: Sequence[Mention], judge: Judge) ->
             if not any(first <= fact.start < last for first, last in verbatim):
                 yield statement(fact.kind, fact.start, fact.end, judge.fact(fact, piece, numbers))
     for phrase in phrases(sentence):
-        if verdict_on := judge.finding(phrase, sentence, numbers):
+        if verdict_on := judge.finding(phrase, words, numbers):
             yield statement("finding", phrase.start, phrase.end, verdict_on)

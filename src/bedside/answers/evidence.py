@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import log
@@ -13,7 +14,7 @@ from typing import NamedTuple
 from bedside.answers.facts import TOKENIZER, Fact, facts, level, word_numbers
 from bedside.answers.units import FREQUENCY_WORDS, NUMBER_WORDS
 from bedside.filters.dates import read
-from bedside.text.assertions import mark
+from bedside.text.assertions import Mark, mark
 from bedside.text.assertions.cues import rule_words
 from bedside.text.lexicon import NEGATIONS, UNITS
 from bedside.text.sentences import Span, sentences
@@ -72,18 +73,23 @@ def content_terms(text: str) -> frozenset[str]:
     return frozenset(term for word in _WORD.findall(text) for term in _telling(word))
 
 
-def pieces(text: str, found: Sequence[Fact], span: Span | None = None) -> Iterator[Piece]:
-    """Cut a text, or the stretch of one, into pieces with the facts among ``found`` that begin in each."""
-    for sentence in sentences(text, *(span or (0, len(text)))):
+def pieces(text: str, found: Iterable[Fact]) -> Iterator[Piece]:
+    """Cut a text into pieces, each with the facts among ``found`` that begin in it."""
+    ordered, even = sorted(found, key=_start), level(text)
+    for sentence in sentences(text):
         within = content_terms(text[slice(*sentence)])
-        for start, end in _cut(text, sentence):
-            held = tuple(fact for fact in found if start <= fact.start < end)
-            yield Piece(content_terms(text[start:end]), within, held, start, end)
+        for start, end in _cut(even, sentence):
+            held = ordered[bisect_left(ordered, start, key=_start) : bisect_left(ordered, end, key=_start)]
+            yield Piece(content_terms(text[start:end]), within, tuple(held), start, end)
+
+
+def _start(fact: Fact) -> int:
+    return fact.start
 
 
 def _cut(text: str, span: Span) -> Iterator[Span]:
-    at, even = span[0], level(text)
-    for gap in _BREAK.finditer(even, *span):
+    at = span[0]
+    for gap in _BREAK.finditer(text, *span):
         if gap.start() > at:
             yield at, gap.start()
         at = gap.end()
@@ -101,15 +107,24 @@ class _Marked(NamedTuple):
 
 
 def _marked_words(text: str) -> Iterator[_Marked]:
-    found_marks = mark(text)
-    marks = [found for found in found_marks if found.status == "negated"]
-    family = [found for found in found_marks if found.status == "family"]
+    denied, cues, family = (bytearray(len(text) + 1) for _ in range(3))
+    for found in mark(text):
+        for flags, (first, last) in _flagged(found, denied, cues, family):
+            flags[first:last] = b"\1" * (last - first)
     for word in _WORD.finditer(text):
         start, end = word.span()
-        negated = any(found.start <= start < found.end for found in marks)
-        cue = any(found.cue[0] <= start < found.cue[1] for found in marks)
-        terms = () if any(found.start <= start < found.end for found in family) else _telling(word.group())
-        yield _Marked(terms, negated, cue, start, end, _STOPS.search(word.group()) is not None)
+        terms = () if family[start] else _telling(word.group())
+        stops = _STOPS.search(word.group()) is not None
+        yield _Marked(terms, bool(denied[start]), bool(cues[start]), start, end, stops)
+
+
+def _flagged(found: Mark, denied: bytearray, cues: bytearray, family: bytearray) -> Iterator[tuple[bytearray, Span]]:
+    """Which letters a mark sets: its scope, and the words that say so."""
+    if found.status == "negated":
+        yield denied, (found.start, found.end)
+        yield cues, found.cue
+    elif found.status == "family":
+        yield family, (found.start, found.end)
 
 
 def phrases(text: str) -> list[Phrase]:
@@ -178,17 +193,19 @@ class SourceText:
         return plain_words(self.document.text)
 
     @cached_property
+    def spans(self) -> list[Span]:
+        """Its sentences."""
+        return list(sentences(self.document.text))
+
+    @cached_property
     def polarity(self) -> list[dict[str, set[bool]]]:
         """For each sentence its terms, and whether they are asserted (False), denied (True) or both."""
-        text, found = self.document.text, []
-        words = list(_marked_words(text))
-        for start, end in sentences(text):
-            terms: dict[str, set[bool]] = {}
-            for word in words:
-                if start <= word.start < end:
-                    for term in word.terms:
-                        terms.setdefault(term, set()).add(word.negated)
-            found.append(terms)
+        found: list[dict[str, set[bool]]] = [{} for _ in self.spans]
+        starts = [start for start, _ in self.spans]
+        for word in _marked_words(self.document.text):
+            sentence = found[max(0, bisect_right(starts, word.start) - 1)]
+            for term in word.terms:
+                sentence.setdefault(term, set()).add(word.negated)
         return found
 
 

@@ -24,7 +24,7 @@ _AMOUNT = re.compile(
     rf"(?:st|nd|rd|th|s)?(?:[\s-]{{0,2}}(?P<unit>{UNIT}))?(?![a-z\d])"
     rf"|\b(?P<word>{'|'.join(NUMBER_WORDS)})[\s-](?P<word_unit>{UNIT})"
 )
-_ITEM_NUMBER = re.compile(r"^[\s(]*\d{1,3}[.)](?=\s)", re.MULTILINE)
+_ITEM_NUMBER = re.compile(r"^[ \t(]*\d{1,3}[.)](?=\s)", re.MULTILINE)
 _CODE = re.compile(r"(?<![\w.])(?=[\w./-]*\d)[a-z\d]+(?:[-./][a-z\d]+)*\+?")
 _COUNTED = {**NUMBER_WORDS, "once": 1, "twice": 2}
 _WORD_NUMBER = re.compile(rf"\b(?:{'|'.join(_COUNTED)})\b")

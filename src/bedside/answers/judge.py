@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from bedside.answers.citations import Citation, Labels, cite
-from bedside.answers.evidence import Phrase, Piece, Rarity, SourceText, content_terms, plain_words
+from bedside.answers.evidence import Phrase, Piece, Rarity, SourceText, plain_words
 from bedside.answers.facts import Fact, agree
-from bedside.text.sentences import Span, sentences
+from bedside.text.sentences import Span
 
 __all__ = ["Judge", "Verdict"]
 
@@ -43,7 +45,12 @@ class _Said(NamedTuple):
 
     overlap: float
     polarities: list[set[bool]]
-    citation: Citation
+    source: SourceText
+    span: Span
+
+    def cited(self) -> Citation:
+        """Cite it."""
+        return cite(self.source.document, self.span)
 
 
 class Judge:
@@ -58,9 +65,9 @@ class Judge:
         self.sources = [SourceText(document) for document in labels.documents]
         self._rarity = Rarity(self.sources)
 
-    def misplaced(self, text: str, numbers: Sequence[int]) -> Verdict | None:
+    def misplaced(self, words: frozenset[str], numbers: Sequence[int]) -> Verdict | None:
         """The verdict on the cited sources of a sentence where another one has its words and they have not."""
-        known = content_terms(text) & frozenset().union(*(source.content for source in self.sources))
+        known = words & frozenset().union(*(source.content for source in self.sources))
         missing = known - frozenset().union(*(self.sources[number].content for number in numbers))
         if not numbers or len(missing) < min(2, len(known)) or not missing:
             return None
@@ -100,8 +107,8 @@ class Judge:
                 return Verdict(True, "stands in the source word for word")
         return Verdict(False, "does not stand in what is cited word for word")
 
-    def finding(self, phrase: Phrase, sentence: str, numbers: Sequence[int]) -> Verdict | None:
-        """The verdict on what a sentence asserts or denies; None where the sources are silent or undecided.
+    def finding(self, phrase: Phrase, words: frozenset[str], numbers: Sequence[int]) -> Verdict | None:
+        """The verdict on what a sentence with these words asserts or denies; None where the sources do not decide.
 
         Of the sources' sentences with the words of the finding those decide that are nearest to the answer's.
         """
@@ -111,7 +118,7 @@ class Judge:
         share = sum(not word.isdisjoint(every) for word in phrase.words) / len(phrase.words)
         if share < (_KNOWN_DENIED if phrase.negated else _KNOWN):
             return None
-        said = list(self._said(known, content_terms(sentence), cited))
+        said = list(self._said(known, words, cited))
         if not said:  # no sentence has all of its words: the rarest one decides, where it is denied without exception
             rarest = max(sorted(known), key=lambda term: self._rarity.weight(frozenset([term])))
             said = [place._replace(overlap=0.0) for place in self._said(frozenset([rarest]), frozenset(), cited)]
@@ -121,20 +128,20 @@ class Judge:
         deciding = [place for place in said if place.overlap > nearest - _EQUAL]
         for place in deciding:
             if all(phrase.negated in found for found in place.polarities):
-                return Verdict(True, "the source agrees", place.citation)
+                return Verdict(True, "the source agrees", place.cited())
         if phrase.negated and any(True in found for place in deciding for found in place.polarities):
             return None  # "no effusion on the film": the film is there
-        against = deciding[0].citation
+        against = deciding[0].cited()
         says = "says that it is there" if phrase.negated else "denies it"
         return Verdict(False, f"the source {says}: {_short(against.text)!r}", against)
 
     def _said(self, terms: frozenset[str], words: frozenset[str], sources: Sequence[SourceText]) -> Iterator[_Said]:
         """The sentences with all of some terms, and how much each has in common with the answer's words."""
         for source in sources:
-            for span, said in zip(sentences(source.document.text), source.polarity, strict=True):
+            for span, said in zip(source.spans, source.polarity, strict=True):
                 if terms <= said.keys():
                     overlap = self._rarity.weight(words & said.keys())
-                    yield _Said(overlap, [said[term] for term in terms], cite(source.document, span))
+                    yield _Said(overlap, [said[term] for term in terms], source, span)
 
     def _code(self, fact: Fact, numbers: Sequence[int]) -> Verdict:
         terms = fact.key if isinstance(fact.key, tuple) else ()
@@ -181,6 +188,5 @@ def _short(text: str) -> str:
 def _cited(place: _Place | None) -> Citation | None:
     if place is None:
         return None
-    text, at = place.source.document.text, place.piece.start
-    span: Span = next(span for span in sentences(text) if span[0] <= at < span[1])
-    return cite(place.source.document, span)
+    spans = place.source.spans
+    return cite(place.source.document, spans[bisect_right(spans, (place.piece.start, math.inf)) - 1])
