@@ -90,6 +90,31 @@ def test_a_string_stays_a_string_where_equality_is_asked() -> None:
     assert matched("2024-05-06", values) == matched({"$in": ["2024-05-06"]}, values) == values[:1]
 
 
+class Stamp(datetime):
+    """A datetime as a library may have its own: it is subtracted from nothing."""
+
+    def __sub__(self, other: Any) -> Any:
+        raise OverflowError
+
+    __rsub__ = __sub__
+
+
+class NotATime(datetime):
+    """A datetime that is none, as pandas' NaT."""
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+
+def test_dates_of_other_libraries_are_taken_for_the_dates_that_they_are() -> None:
+    values = ["2024-05-06T09:00Z", "2024-05-06T09:01Z"]
+    assert matched({"$lte": Stamp(2024, 5, 6, 9, tzinfo=timezone.utc)}, values) == values[:1]
+    assert matched(Stamp(2024, 10, 27, 2, 30, fold=1), ["2024-10-27T01:30Z"], BERLIN) == ["2024-10-27T01:30Z"]
+    for filter in ({"f": NotATime(2024, 5, 6)}, {"f": {"$gt": NotATime(2024, 5, 6)}}):
+        with pytest.raises(FilterError, match="expected a date, got NotATime"):
+            parse(filter)
+
+
 def test_a_collection_takes_dates_in_every_verb_and_changes_nothing_on_a_wrong_one() -> None:
     notes = Collection.open()
     days = ["2024-05-06T09:00:00", "2024-05-06", "2024-05-07"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any, NoReturn, TypeAlias
 
 from bedside.errors import FilterError
@@ -154,9 +154,11 @@ def _list(value: Any, where: str) -> list[Any] | tuple[Any, ...]:
 
 
 def _scalar(value: Any, where: str) -> Scalar | date:
-    """A scalar as its plain builtin type, so that members of string enums serve too, or a date as it is."""
-    if value is None or isinstance(value, (bool, date)):
+    """A scalar as its plain builtin type, so that members of string enums serve too."""
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, date):
+        return _date(value, where)
     if isinstance(value, str):
         return str.__str__(value)
     if not isinstance(value, (int, float)):
@@ -178,12 +180,22 @@ def _number(value: _Number, where: str) -> _Number:
 
 def _ordered(value: Any, where: str) -> str | _Number | date:
     if isinstance(value, date):
-        return value
+        return _date(value, where)
     if isinstance(value, str):
         return _text_or_date(str.__str__(value), where)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         _refuse(where, "a number, a string or a date", value)
     return _number(value, where)
+
+
+def _date(value: date, where: str) -> date:
+    """A date as its plain builtin type: pandas' timestamps reach 300 years, and its "not a time" is a datetime too."""
+    if value != value:  # as NaN is not itself
+        raise FilterError(f"{where}: expected a date, got {_name(value)}")
+    if not isinstance(value, datetime):
+        return date(value.year, value.month, value.day)
+    clock = time(value.hour, value.minute, value.second, value.microsecond, value.tzinfo, fold=value.fold)
+    return datetime.combine(date(value.year, value.month, value.day), clock)
 
 
 def _text_or_date(text: str, where: str) -> str | date:
