@@ -38,6 +38,7 @@ RIGHT = [
     'It says "No pneumothorax … effusions". [2]',
     "The notes do not mention a colonoscopy.",
     "See the note [sic].",
+    "Non-smoker is not said, yet the man (weight 86.9 kg) has diabetes (HbA1c 8.2 %) [visit-1].",
 ]
 WRONG: list[tuple[str, list[tuple[str, str]]]] = [
     ("He takes metformin 850 mg BID [visit-1].", [("dose", "850 mg")]),

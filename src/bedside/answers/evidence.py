@@ -23,9 +23,10 @@ from bedside.types import Document
 
 __all__ = ["Phrase", "Piece", "Rarity", "SourceText", "content_terms", "phrases", "pieces"]
 
-_BREAK = re.compile(r"[,;]\s+|\s-\s|\.\s+|\s(?:and|&|but|or|then|while|whereas)\s")
+_BREAK = re.compile(r"[,;]\s+|\s\(|\)\s*|\s-\s|\.\s+|\s(?:and|&|but|or|then|while|whereas)\s")
 _JOINS = frozenset({"and", "&", "or", "but", "nor", "with", "without"})
 _WORD = re.compile(r"\S+")
+_NON = re.compile(r"^[(\"'“]?non-?(?=[a-z]{4})(?!etheless|sense|specific)", re.IGNORECASE)
 _STOPS = re.compile(r"[,;:.!?)\]]+$")
 _REPORTING = "say says said state states stated record records recorded describe describes described mention mentions"
 _COUNTING = [*UNITS, *NUMBER_WORDS, *FREQUENCY_WORDS, "percent", "milligram", "microgram", "kilogram", "milliliter"]
@@ -37,7 +38,7 @@ _GENERIC = frozenset(
                 *NEGATIONS,
                 *_COUNTING,
                 _REPORTING,
-                "taken given according visit whether difficulty",
+                "taken given according visit whether difficulty since until about around",
             ]
         )
     )
@@ -45,18 +46,16 @@ _GENERIC = frozenset(
 
 
 class Piece(NamedTuple):
-    """A stretch between commas and the like: its words but for numbers and units, those of its sentence, its facts."""
+    """A stretch between commas and the like: its words, its facts, and the words that say what these are about.
+
+    The latter are its own; where it has none, those of the piece before it, or of the whole sentence.
+    """
 
     terms: frozenset[str]
-    within: frozenset[str]
+    context: frozenset[str]
     facts: tuple[Fact, ...]
     start: int
     end: int
-
-    @property
-    def context(self) -> frozenset[str]:
-        """The words that say what a number in it is about."""
-        return self.terms or self.within
 
 
 class Phrase(NamedTuple):
@@ -77,10 +76,12 @@ def pieces(text: str, found: Iterable[Fact]) -> Iterator[Piece]:
     """Cut a text into pieces, each with the facts among ``found`` that begin in it."""
     ordered, even = sorted(found, key=_start), level(text)
     for sentence in sentences(text):
-        within = content_terms(text[slice(*sentence)])
+        context = content_terms(text[slice(*sentence)])
         for start, end in _cut(even, sentence):
             held = ordered[bisect_left(ordered, start, key=_start) : bisect_left(ordered, end, key=_start)]
-            yield Piece(content_terms(text[start:end]), within, tuple(held), start, end)
+            terms = content_terms(text[start:end])
+            context = terms or context
+            yield Piece(terms, context, tuple(held), start, end)
 
 
 def _start(fact: Fact) -> int:
@@ -113,9 +114,10 @@ def _marked_words(text: str) -> Iterator[_Marked]:
             flags[first:last] = b"\1" * (last - first)
     for word in _WORD.finditer(text):
         start, end = word.span()
-        terms = () if family[start] else _telling(word.group())
-        stops = _STOPS.search(word.group()) is not None
-        yield _Marked(terms, bool(denied[start]), bool(cues[start]), start, end, stops)
+        written = _NON.sub("", word.group())  # "non-tender" is "not tender"
+        terms = () if family[start] else _telling(written)
+        stops = _STOPS.search(written) is not None
+        yield _Marked(terms, bool(denied[start]) or written != word.group(), bool(cues[start]), start, end, stops)
 
 
 def _flagged(found: Mark, denied: bytearray, cues: bytearray, family: bytearray) -> Iterator[tuple[bytearray, Span]]:
