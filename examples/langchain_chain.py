@@ -1,4 +1,4 @@
-"""Answer questions about one patient with checked citations: a LangChain chain in the expression language.
+"""Answer questions about one patient, and check what the answers cite: a LangChain chain in the expression language.
 
 Run it with a chat model of your choice: ``python langchain_chain.py ollama:llama3.2``.
 """
@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from langchain.chat_models import init_chat_model
-from langchain_bedside import BedsideEmbeddings, BedsideNoteSplitter, BedsideRetriever, BedsideVectorStore
+from langchain_bedside import (
+    BedsideAnswerChecker,
+    BedsideEmbeddings,
+    BedsideNoteSplitter,
+    BedsideRetriever,
+    BedsideVectorStore,
+)
 from langchain_core.documents import Document
 from langchain_core.language_models import BaseChatModel
 from langchain_core.output_parsers import StrOutputParser
@@ -55,12 +61,13 @@ def cited(answer: str, passages: Sequence[Document]) -> dict[int, Document]:
 
 
 def build_chain(patient: BedsideVectorStore, model: BaseChatModel, k: int = 4) -> Runnable[str, dict[str, Any]]:
-    """Build a chain from a question to its ``answer``, the ``passages`` found and the ``citations`` among them."""
+    """Build a chain from a question to its ``answer``, the ``passages`` found, the ``citations`` and a ``check``."""
     return (
         RunnableParallel(question=RunnablePassthrough(), passages=BedsideRetriever(vectorstore=patient, k=k))
         .assign(context=lambda found: numbered(found["passages"]))
         .assign(answer=PROMPT | model | StrOutputParser())
         .assign(citations=lambda found: cited(found["answer"], found["passages"]))
+        .assign(check=BedsideAnswerChecker(context="passages"))
     )
 
 
@@ -71,6 +78,8 @@ def main(model: BaseChatModel, question: str = "Why was lisinopril stopped?") ->
     print(found["answer"])
     for number, passage in found["citations"].items():
         print(f"[{number}] {passage.id}, {passage.metadata['date']}, {passage.metadata.get('section')}")
+    for problem in found["check"].problems:
+        print(f"Not supported: {problem.kind} {problem.text!r}: {problem.why}")
 
 
 if __name__ == "__main__":

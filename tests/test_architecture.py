@@ -179,7 +179,7 @@ def test_a_search_crosses_at_most_ten_modules():
 
 
 def test_the_filter_language_needs_no_numpy():
-    for name in ("filters.tree", "filters.rules", "filters.parse"):
+    for name in ("filters.tree", "filters.dates", "filters.spelled", "filters.rules", "filters.parse"):
         roots = {a.name for n in ast.walk(modules()[name]) if isinstance(n, ast.Import) for a in n.names}
         roots |= {n.module for n in ast.walk(modules()[name]) if isinstance(n, ast.ImportFrom)}
         assert not any((root or "").startswith("numpy") for root in roots), name

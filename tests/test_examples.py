@@ -23,7 +23,7 @@ def clinical_notes(monkeypatch):
 
 @pytest.fixture(scope="module")
 def demo_parts():
-    """The demo's output offline, by part: 0 is the ingestion, 1 to 5 are the numbered parts."""
+    """The demo's output offline, by part: 0 is the ingestion, 1 to 6 are the numbered parts."""
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "demo.py")],
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
@@ -107,6 +107,15 @@ def test_a_search_that_names_no_patient_is_refused(demo_parts):
 def test_hybrid_finds_the_passage_with_the_number_first(demo_parts):
     first = next(line for line in demo_parts[4].splitlines() if re.match(r"[* ] \d\.\d{3} P", line))
     assert first.startswith("* ")
+
+
+def test_a_wrong_dose_a_turned_round_finding_and_an_invented_citation_are_caught(demo_parts):
+    right, dose, finding, invented, cited = re.split(r"\n(?=Answer|Question)", demo_parts[5].strip())
+    assert "Supported." in right
+    assert "Not supported: dose '850 mg': not in what is cited; there: '" in dose
+    assert "Not supported: finding 'chest pain': the source denies it: '" in finding
+    assert "Not supported: citation 'P01-25': not among the hits" in invented
+    assert "lisinopril" in cited.lower()
 
 
 def test_the_demo_fits_a_narrow_terminal_and_has_no_colours_in_a_pipe(demo_parts):

@@ -72,8 +72,9 @@ class TestChain:
         example("langchain_chain").main(model)
         first, *sources = capsys.readouterr().out.splitlines()
         assert first == "It was stopped for a high potassium [1], see also [9]."
-        assert len(sources) == 1
+        assert len(sources) == 2
         assert sources[0].startswith("[1] P01-")
+        assert sources[1] == "Not supported: citation '9': not among the hits"
         assert "lisinopril" in answers_of(model).lower()
         assert "K 5.3" in answers_of(model) or "hyperkalemia" in answers_of(model).lower()
 
@@ -210,6 +211,7 @@ class TestChatbot:
         model = self.talk(example, tmp_path, answers, "Why was lisinopril stopped?", "And the HbA1c?")
         assert capsys.readouterr().out == (
             "It was stopped. \nSee [P01-01 LABS] and [P99-01]. \n  [P01-01 LABS] 2023-11-08, Progress note\n"
+            "  Not supported: citation 'P99-01': not among the hits\n"
         )
         conversation = ["Why was lisinopril stopped?", "It was stopped. ", "And the HbA1c?"]
         assert [message.text for message in model.asked[1][1:]] == conversation

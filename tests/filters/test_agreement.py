@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping
+from datetime import date, datetime, timedelta, timezone
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -42,13 +43,106 @@ def is_number(value: Any) -> bool:
 
 
 def same(a: Any, b: Any) -> bool:
+    if isinstance(b, date):
+        return order_in_time(a, b) == 0
     if is_number(a) and is_number(b):
         return Fraction(a) == Fraction(b)
     return type(a) is type(b) and not isinstance(a, (list, dict)) and a == b
 
 
+# Dates, without datetime and without regular expressions: seconds as fractions since 0000-03-01, by counting days.
+
+
+def month_days(year: int, month: int) -> int:
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return 29 if month == 2 and leap else [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]
+
+
+def day_number(year: int, month: int, day: int) -> int:
+    since_march = [306, 337, 0, 31, 61, 92, 122, 153, 184, 214, 245, 275][month - 1]
+    y = year - (month < 3)
+    return 365 * y + y // 4 - y // 100 + y // 400 + since_march + day - 1
+
+
+def digits(text: str, length: int) -> int:
+    if len(text) != length or any(c not in "0123456789" for c in text):
+        raise ValueError(text)
+    return int(text)
+
+
+def clock(text: str) -> Fraction:
+    """Seconds into the day, to the microsecond; ``24:00`` is its end."""
+    whole, _, fraction = text.replace(",", ".").partition(".")
+    parts = [digits(part, 2) for part in whole.split(":")]
+    if len(parts) not in (2, 3) or ("." in text and (len(parts) != 3 or not fraction)):
+        raise ValueError(text)
+    hour, minute, second = [*parts, 0][:3]
+    digits(fraction or "0", len(fraction or "0"))
+    seconds = hour * 3600 + minute * 60 + second + Fraction(int(f"{fraction}000000"[:6]), 10**6)
+    if minute > 59 or second > 59 or seconds > 86400 or hour > 24:
+        raise ValueError(text)
+    return seconds
+
+
+def offset(text: str) -> int:
+    """Seconds east of Greenwich."""
+    if text in ("", "Z", "z"):
+        return 0
+    parts = text[1:].split(":") if ":" in text else [text[i : i + 2] for i in range(1, len(text), 2)]
+    hours, minutes, seconds = [*(digits(part, 2) for part in parts), 0, 0][:3]
+    if hours > 23 or minutes > 59 or seconds > 59 or len(parts) > 3:
+        raise ValueError(text)
+    return (hours * 3600 + minutes * 60 + seconds) * (-1 if text[0] == "-" else 1)
+
+
+def read_span(text: str) -> tuple[Fraction, Fraction]:
+    day, rest = text[:10], text[10:]
+    parts = day.split("-")
+    lengths = [4, 2, 2][: len(parts)]
+    year, *others = [digits(part, length) for part, length in zip(parts, lengths, strict=True)]
+    month, last = (others[0], others[0]) if others else (1, 12)
+    if not (year >= 1 and 1 <= month <= 12):
+        raise ValueError(text)
+    first_day, last_day = (others[1], others[1]) if len(others) == 2 else (1, month_days(year, last))
+    if not 1 <= first_day <= last_day <= month_days(year, last):
+        raise ValueError(text)
+    start, end = day_number(year, month, first_day) * 86400, (day_number(year, last, last_day) + 1) * 86400
+    if not rest:
+        return Fraction(start), Fraction(end)
+    if rest[0] not in "Tt " or len(day) < 10:
+        raise ValueError(text)
+    cut = next((i for i, c in enumerate(rest) if c in "Zz+-"), len(rest))
+    into = clock(rest[1:cut])
+    if into == 86400 and day == "9999-12-31":
+        raise ValueError(text)
+    moment = start + into - offset(rest[cut:])
+    return moment, moment + Fraction(1, 10**6)
+
+
+def date_span(value: Any) -> tuple[Fraction, Fraction] | None:
+    try:
+        return read_span(value.isoformat() if isinstance(value, date) else value)
+    except ValueError:
+        return None
+
+
+def is_date(operand: Any) -> bool:
+    return isinstance(operand, date) or (isinstance(operand, str) and len(operand) > 9 and bool(date_span(operand)))
+
+
+def order_in_time(value: Any, operand: Any) -> int | None:
+    stored, asked = date_span(value) if isinstance(value, str) else None, date_span(operand)
+    if stored is None or asked is None:
+        return None
+    if asked[0] <= stored[0] and stored[1] <= asked[1]:
+        return 0
+    return -1 if stored[0] < asked[0] else 1
+
+
 def order(value: Any, operand: Any) -> int | None:
     """-1, 0 or 1, or None for what cannot be ordered."""
+    if is_date(operand):
+        return order_in_time(value, operand)
     if is_number(value) and is_number(operand):
         difference = Fraction(value) - Fraction(operand)
         return (difference > 0) - (difference < 0)
@@ -112,7 +206,8 @@ def holds(op: str, operand: Any, value: Any) -> bool:
             return order(value, operand) in (-1, 0)
         case "$between":
             return order(value, operand[0]) in (0, 1) and order(value, operand[1]) in (-1, 0)
-        case "$contains" if isinstance(value, list):
+        case "$contains" if isinstance(value, list) or isinstance(operand, date):
+            value = elements(value)
             return any(same(item, operand) for item in value)
         case "$contains":
             return isinstance(value, str) and isinstance(operand, str) and operand in value
@@ -148,14 +243,58 @@ def matches(filter: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
 
 NUMBERS: list[Any] = [0, -0.0, 1, 1.0, 1.5, -3, 10, BIG, BIG + 1, float(BIG), 2**63 - 1, -(2**63), 1e300]
 STRINGS = ["", "1", "a", "A", "ab", "b%", "a_b", "Straße", "STRASSE", "chest pain", "Pain, chest pain", "E11.9", "é\n"]
+UTC, EAST, WEST = timezone.utc, timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
+DATES: list[Any] = [
+    *("0001-01-01", "2023-12-31", "2024-01-01", "2024-02-29", "2024-03-01", "9999-12-31", "0001-01-01T00:00+14:00"),
+    *("2024-02-29T00:00", "2024-02-29T24:00", "2024-03-01T00:00:00Z", "2024-02-29 12:00:00", "2024-02-29t12:00:00,5z"),
+    *("2024-02-28T19:00:00-07:00", "2024-02-29T12:00+0530", "2024-03-01T01:00+02", "2024-02-29T12:00:00.000001"),
+    *("9999-12-31T23:59:59.999999-23:59", "2024-02-29T12:00:00.0000009", "1883-11-18T12:00:00-04:56:02"),
+    *(date.min, date(2024, 1, 1), date(2024, 2, 29), date.max, datetime(2024, 2, 29, 12), datetime(2024, 3, 1)),
+    *(datetime(2024, 2, 29, 12, tzinfo=UTC), datetime(1, 1, 1, tzinfo=EAST), datetime.max.replace(tzinfo=WEST)),
+]
+PARTIAL = ["2024-02", "2024", "0001", "9999-12", "9999", "2023-12"]
+NO_DATES = [
+    *(
+        "2023-02-29",
+        "2024-02-30",
+        "2024-13-01",
+        "2024-00-10",
+        "0000-01-01",
+        "2016-12-31T23:59:60Z",
+        "2024-W09-4",
+        "0000",
+    ),
+    *(
+        "2024W094",
+        "2024-060",
+        "20240229",
+        "2024-2-29",
+        "2024-02-29T12",
+        "2024-02-29T25:00",
+        "2024-02-29T24:01",
+        " 2024-01-01",
+    ),
+    *(
+        "2024-02-29T12:00+24:00",
+        "2024-02-29T12:00+01:60",
+        "2024-02-29\n",
+        "2024-02-29T12:00:",
+        "２０２４-02-29",
+        "2024-02Z",
+    ),
+    *("9999-12-31T24:00", "2024-02-29T12:60", "2024-02-29Z", "2024-02-29T12:00:00.", "2024-02-29x", "2024-13"),
+]
 SCALARS = [None, True, False, *NUMBERS, *STRINGS]
+DATED = [d for d in DATES if isinstance(d, str)]
+VALUES = [*SCALARS, *DATED, *PARTIAL, *NO_DATES]
 KEYS = ["a", "b", "c", "a.b", "b.c", "a.b.c"]
 PATTERNS = ["%", "a%", "%a%b%", "_", "__", "b\\%", "%pain", "STR%", "%ss_", "a\\_b", ""]
 
-scalars = st.sampled_from(SCALARS)
-bounds = st.sampled_from(NUMBERS + STRINGS)
+scalars = st.sampled_from(SCALARS) | st.sampled_from(SCALARS + DATES)
+dates = st.sampled_from(DATES)
+bounds = st.sampled_from(NUMBERS + STRINGS + PARTIAL) | dates
 values = st.recursive(
-    scalars,
+    st.sampled_from(SCALARS) | st.sampled_from(VALUES),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
     max_leaves=6,
 )
@@ -166,7 +305,8 @@ OPERANDS: dict[str, st.SearchStrategy[Any]] = {
     "$all": st.lists(scalars, min_size=1, max_size=3),
     **dict.fromkeys(("$gt", "$gte", "$lt", "$lte"), bounds),
     "$between": st.lists(st.sampled_from(NUMBERS), min_size=2, max_size=2)
-    | st.lists(st.sampled_from(STRINGS), min_size=2, max_size=2),
+    | st.lists(st.sampled_from(STRINGS), min_size=2, max_size=2)
+    | st.lists(dates, min_size=2, max_size=2),
     **dict.fromkeys(("$exists", "$empty"), st.booleans()),
     **dict.fromkeys(("$like", "$ilike"), st.sampled_from(PATTERNS)),
     "$prefix": st.sampled_from(STRINGS),
@@ -191,7 +331,7 @@ filters = st.recursive(
 def random_value(draw: random.Random, depth: int) -> Any:
     kind = draw.random()
     if kind < 0.6 or not depth:
-        return draw.choice(SCALARS)
+        return draw.choice(draw.choice([SCALARS, VALUES]))
     if kind < 0.8:
         return [random_value(draw, depth - 1) for _ in range(draw.randrange(4))]
     return random_record(draw, depth - 1)
@@ -277,3 +417,23 @@ def test_the_records_and_filters_drawn_reach_every_operator(
     for op, operand in some.items():
         count = sum(matches({"a": {op: operand}}, record) for record in records)
         assert 0 < count < len(records), op
+
+
+@pytest.mark.parametrize("op", ["$gt", "$gte", "$lt", "$lte", "$eq", "$ne"])
+@pytest.mark.parametrize("operand", [*DATES, *PARTIAL], ids=str)
+def test_every_date_compares_with_every_stored_text_as_the_predicate_says(op: str, operand: Any) -> None:
+    records = [{"a": value} for value in VALUES]
+    node = parse({"a": {op: operand}})
+    assert node is not None
+    assert mask(node, grown(records)).tolist() == [matches({"a": {op: operand}}, record) for record in records]
+
+
+@pytest.mark.parametrize("operand", [d for d in DATES if isinstance(d, date)], ids=str)
+def test_of_before_within_and_after_exactly_one_holds_for_each_date(operand: Any) -> None:
+    """Else a record would fall between two filters, or be counted by both."""
+    dated = [text for text in VALUES if isinstance(text, str) and date_span(text)]
+    columns = grown([{"a": text} for text in dated])
+    nodes = [parse({"a": {op: operand}}) for op in ("$lt", "$eq", "$gt")]
+    assert [sum(held) for held in zip(*(mask(node, columns) for node in nodes if node), strict=True)] == [1] * len(
+        dated
+    )

@@ -18,7 +18,8 @@ from bedside.filters.rules import rule
 from bedside.filters.tree import COMPARISONS
 
 NAN = float("nan")
-SCALAR = "a string, a number, a boolean or null"
+SCALAR = "a string, a number, a boolean, null or a date"
+ORDERED = "a number, a string or a date"
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -55,12 +56,19 @@ REFUSED = [
     ({"a": NAN}, "filter.a: expected a finite number, got nan"),
     ({"a": {"$eq": [1]}}, f"filter.a.$eq: expected {SCALAR}, got list"),
     ({"a": {"$ne": {}}}, f"filter.a.$ne: expected {SCALAR}, got dict"),
-    ({"a": {"$eq": datetime.date(2024, 1, 1)}}, f"filter.a.$eq: expected {SCALAR}, got date"),
-    ({"a": {"$gt": True}}, "filter.a.$gt: expected a number or a string, got bool"),
-    ({"a": {"$gte": None}}, "filter.a.$gte: expected a number or a string, got NoneType"),
+    ({"a": {"$eq": datetime.time(9)}}, f"filter.a.$eq: expected {SCALAR}, got time"),
+    ({"a": {"$like": datetime.date(2024, 1, 1)}}, "filter.a.$like: expected a string, got date"),
+    ({"a": {"$gt": "2024-02-30"}}, "filter.a.$gt: expected an ISO 8601 date or time such as 2024-05-31"),
+    ({"a": {"$lt": "2016-12-31T23:59:60Z"}}, "filter.a.$lt: expected an ISO 8601 date or time"),
+    ({"a": {"$lt": "9999-12-31T24:00"}}, "filter.a.$lt: expected an ISO 8601 date or time"),
+    ({"a": {"$lte": "2024-W19-1"}}, "filter.a.$lte: expected an ISO 8601 date or time"),
+    ({"a": {"$between": ["2024-01-01", "0000-01-01"]}}, "filter.a.$between[1]: expected an ISO 8601 date or time"),
+    ({"a": {"$between": ["2024-01-01", "z"]}}, "filter.a.$between: expected two numbers, two strings or two dates"),
+    ({"a": {"$gt": True}}, f"filter.a.$gt: expected {ORDERED}, got bool"),
+    ({"a": {"$gte": None}}, f"filter.a.$gte: expected {ORDERED}, got NoneType"),
     ({"a": {"$lt": NAN}}, "filter.a.$lt: expected a finite number, got nan"),
     ({"a": {"$lte": float("inf")}}, "filter.a.$lte: expected a finite number, got inf"),
-    ({"a": {"$lte": [1]}}, "filter.a.$lte: expected a number or a string, got list"),
+    ({"a": {"$lte": [1]}}, f"filter.a.$lte: expected {ORDERED}, got list"),
     ({"a": {"$in": 3}}, "filter.a.$in: expected a list, got int"),
     ({"a": {"$in": [1, [2]]}}, f"filter.a.$in[1]: expected {SCALAR}, got list"),
     ({"a": {"$nin": [NAN]}}, "filter.a.$nin[0]: expected a finite number, got nan"),
@@ -69,8 +77,8 @@ REFUSED = [
     ({"a": {"$all": []}}, "filter.a.$all: expected at least one value, got an empty list"),
     ({"a": {"$between": 3}}, "filter.a.$between: expected a list, got int"),
     ({"a": {"$between": [1]}}, "filter.a.$between: expected a list of two values, [low, high], got 1"),
-    ({"a": {"$between": [1, True]}}, "filter.a.$between[1]: expected a number or a string, got bool"),
-    ({"a": {"$between": [1, "2"]}}, "filter.a.$between: expected two numbers or two strings, got int and str"),
+    ({"a": {"$between": [1, True]}}, f"filter.a.$between[1]: expected {ORDERED}, got bool"),
+    ({"a": {"$between": [1, "2"]}}, "filter.a.$between: expected two numbers, two strings or two dates, got a number"),
     ({"a": {"$exists": 1}}, "filter.a.$exists: expected true or false, got int"),
     ({"a": {"$empty": None}}, "filter.a.$empty: expected true or false, got NoneType"),
     ({"a": {"$contains": ["x"]}}, f"filter.a.$contains: expected {SCALAR}, got list"),
@@ -131,6 +139,17 @@ def test_the_wider_operators_are_said_in_the_narrower_ones() -> None:
     assert parse({"$or": [{"a": 1}, {"b": None}]}) == Or((Compare("a", "$in", (1,)), Compare("b", "$in", (None,))))
 
 
+def test_dates_and_iso_strings_that_are_ordered_become_dates() -> None:
+    day, moment = datetime.date(2024, 5, 6), datetime.datetime(2024, 5, 6, 9, tzinfo=datetime.timezone.utc)
+    assert parse({"a": {"$gt": "2024-05-06"}}) == parse({"a": {"$gt": day}}) == Compare("a", "$gt", day)
+    assert parse({"a": {"$gt": "2024-05-06 09:00Z"}}) == Compare("a", "$gt", moment)
+    assert parse({"a": {"$gt": "2024-05"}}) == Compare("a", "$gt", "2024-05")
+    assert parse({"a": "2024-05-06"}) == Compare("a", "$in", ("2024-05-06",))
+    assert parse({"a": day}) == parse({"a": {"$contains": day}}) == Compare("a", "$during", day)
+    assert parse({"a": {"$in": ["x", day]}}) == Or((Compare("a", "$in", ("x",)), Compare("a", "$during", day)))
+    assert parse({"a": {"$all": [day]}}) == parse({"a": {"$any": [day]}}) == Compare("a", "$during", day)
+
+
 def test_members_of_string_enums_become_plain_strings() -> None:
     class Section(str, enum.Enum):
         HPI = "hpi"
@@ -163,14 +182,16 @@ def test_a_node_cannot_be_changed() -> None:
 
 
 def test_every_comparison_but_exists_has_a_rule() -> None:
-    operands: dict[str, Any] = {"$in": ("x",), "$exists": True, "$empty": True}
+    day = datetime.date(2024, 5, 6)
+    operands: dict[str, Any] = {"$in": ("x",), "$exists": True, "$empty": True, "$during": day}
     for op in COMPARISONS:
         node = Compare("a", op, operands.get(op, "x"))
         if op == "$exists":
             with pytest.raises(ValueError, match="no rule"):
                 rule(node)
         else:
-            assert rule(node).value("x") == (op not in {"$gt", "$lt", "$empty"})
+            assert rule(node).value("x") == (op not in {"$gt", "$lt", "$empty", "$during"})
+    assert rule(Compare("a", "$during", day)).value("2024-05-06")
 
 
 def test_tree_parser_and_rules_need_no_numpy() -> None:
@@ -179,7 +200,7 @@ def test_tree_parser_and_rules_need_no_numpy() -> None:
         "import sys, types, pathlib, importlib.util\n"
         "root = pathlib.Path(importlib.util.find_spec('bedside').submodule_search_locations[0])\n"
         "package = types.ModuleType('bedside'); package.__path__ = [str(root)]; sys.modules['bedside'] = package\n"
-        "import bedside.filters.parse, bedside.filters.tree, bedside.filters.rules\n"
+        "import bedside.filters.parse, bedside.filters.tree, bedside.filters.rules, bedside.filters.dates\n"
         "sys.exit('numpy' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

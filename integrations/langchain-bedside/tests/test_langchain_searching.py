@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -329,8 +330,8 @@ def test_structured_queries_nest(store: BedsideVectorStore) -> None:
 
 
 def test_the_translator_answers_as_a_self_query_retriever_asks() -> None:
-    """A structured query becomes its text and search arguments; a date becomes its ISO text."""
-    date = Comparison(comparator=Comparator.GT, attribute="day", value={"date": "2024-01-31", "type": "date"})
-    asked = BedsideTranslator().visit_structured_query(StructuredQuery(query="q", filter=date, limit=None))
-    assert asked == ("q", {"filter": {"day": {"$gt": "2024-01-31"}}})
+    """A structured query becomes its text and search arguments; a date becomes a date."""
+    later = Comparison(comparator=Comparator.GT, attribute="day", value={"date": "2024-01-31", "type": "date"})
+    asked = BedsideTranslator().visit_structured_query(StructuredQuery(query="q", filter=later, limit=None))
+    assert asked == ("q", {"filter": {"day": {"$gt": date(2024, 1, 31)}}})
     assert BedsideTranslator().visit_structured_query(StructuredQuery(query="q", filter=None)) == ("q", {})

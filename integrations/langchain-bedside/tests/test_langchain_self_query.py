@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from langchain_bedside import BedsideRetriever, BedsideTranslator, BedsideVector
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import FakeListLLM
+from langchain_core.structured_query import Comparator, Comparison
+
+from bedside.errors import FilterError
 
 try:
     from langchain_classic.chains.query_constructor.schema import AttributeInfo
@@ -25,14 +29,17 @@ FIELDS = [
     AttributeInfo(name="section", description="heading", type="string"),
     AttributeInfo(name="tags", description="topics", type="list[string]"),
     AttributeInfo(name="seen", description="day of the visit", type="date"),
+    AttributeInfo(name="signed", description="whether it is signed", type="boolean"),
 ]
 NOTES = [
     Document(
-        "Chest pain.", id="a", metadata={"year": 2021, "section": "HPI", "tags": ["cardio"], "seen": "2021-05-01"}
+        "Chest pain.",
+        id="a",
+        metadata={"year": 2021, "section": "HPI", "tags": ["cardio"], "seen": "2021-05-01T23:59:00"},
     ),
     Document("No chest pain.", id="b", metadata={"year": 2022, "section": "ROS", "tags": [], "seen": "2022-06-02"}),
-    Document("Cough.", id="c", metadata={"year": 2023, "section": "HPI", "tags": ["lung"], "seen": "2023-07-03"}),
-    Document("Fever.", id="d", metadata={"section": "Plan"}),
+    Document("Cough.", id="c", metadata={"year": 2023, "section": "HPI", "tags": ["lung", 7], "seen": "2023-07-03"}),
+    Document("Fever.", id="d", metadata={"section": "Plan", "signed": True}),
 ]
 
 
@@ -61,6 +68,19 @@ FILTERS = [
     ('in("section", ["ROS", "Plan"])', "bd"),
     ('nin("section", ["ROS", "Plan"])', "ac"),
     ('gte("seen", "2022-06-02")', "bc"),
+    ('gte("seen", 2022-06-02)', "bc"),
+    ('lte("seen", 2021-05-01)', "a"),
+    ('eq("seen", 2021-05-01)', "a"),
+    ('ne("seen", 2021-05-01)', "bcd"),
+    ('in("seen", [2021-05-01, 2023-07-03])', "ac"),
+    ('gt("seen", "2022-06-02T00:00:00Z")', "bc"),
+    ('like("seen", "2022-06-02")', "b"),
+    ('eq("year", "2021")', "a"),
+    ('ne("year", "2021")', "bcd"),
+    ('gt("year", "2021")', "bc"),
+    ('nin("year", ["2021", "2022"])', "cd"),
+    ('contain("tags", "7")', "c"),
+    ('eq("signed", "true")', "d"),
     ('and(eq("section", "HPI"), gt("year", 2021))', "c"),
     ('or(eq("year", 2021), eq("section", "Plan"))', "ad"),
     ('not(eq("section", "HPI"))', "bd"),
@@ -84,6 +104,16 @@ def test_every_comparator_and_operator_of_the_translator_is_tried() -> None:
     words = {word for written, _ in FILTERS for word in written.replace("(", " ( ").split()}
     allowed = (*BedsideTranslator.allowed_comparators, *BedsideTranslator.allowed_operators)
     assert {choice.value for choice in allowed} <= words
+
+
+def test_date_objects_in_a_structured_query_are_dates_and_no_dates_are_refused(store: BedsideVectorStore) -> None:
+    """From one's own code rather than from the parser; the parser lets an impossible day through with a warning."""
+    seen = Comparison(comparator=Comparator.LTE, attribute="seen", value=date(2021, 5, 1))
+    assert [d.id for d in store.similarity_search("pain", filter=seen)] == ["a"]
+    impossible = {"date": "2021-02-30", "type": "date"}
+    wrong = Comparison(comparator=Comparator.EQ, attribute="seen", value=impossible)
+    with pytest.raises(FilterError, match=r"filter\.seen: expected a date or time in ISO 8601"):
+        store.similarity_search("pain", filter=wrong)
 
 
 def test_a_limit_and_a_query_of_ones_own_are_kept(store: BedsideVectorStore) -> None:

@@ -187,6 +187,31 @@ def test_text_for_a_number_or_boolean_is_read_as_what_is_stored(operator: Op, va
     assert found(store, MetadataFilter(key="year", value=value, operator=operator)) == expected
 
 
+@pytest.mark.parametrize(
+    ("operator", "value", "expected"),
+    [
+        (Op.LTE, "2024-05-06", ["day", "time", "month before"]),
+        (Op.GT, "2024-05-06", ["next"]),
+        (Op.GTE, "2024-05-06T09:00:00+00:00", ["time", "next"]),
+        (Op.EQ, "2024-05-06", ["day"]),
+        (Op.IN, ["2024-05-06", "A-17"], ["day", "number"]),
+        (Op.IN, ["2024-02-30", "A-17"], ["number"]),
+    ],
+)
+def test_dates_are_ordered_as_time_and_equal_as_text(operator: Op, value: Any, expected: list[str]) -> None:
+    """``MetadataFilter`` takes no date objects: dates come as text, as the auto-retriever writes them."""
+    stored = {
+        "day": "2024-05-06",
+        "time": "2024-05-06T11:00+02:00",
+        "next": "2024-05-07T00:00Z",
+        "month before": "2024-04",
+        "number": "A-17",
+    }
+    store = BedsideVectorStore()
+    store.add([TextNode(id_=name, text="x", metadata={"at": at}, embedding=[1.0]) for name, at in stored.items()])
+    assert found(store, MetadataFilter(key="at", value=value, operator=operator)) == expected
+
+
 def test_every_operator_is_served() -> None:
     values = {Op.IN: ["a"], Op.NIN: ["a"], Op.ANY: ["a"], Op.ALL: ["a"], Op.IS_EMPTY: None}
     store = filled([{"k": "a"}, {"k": ["a"]}, {}])

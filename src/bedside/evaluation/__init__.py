@@ -26,6 +26,7 @@ from bedside.evaluation.probes import PROBES, Probe, probe
 from bedside.evaluation.search_tuning import SearchSettings, SearchTuning, tune_search
 from bedside.evaluation.significance import Comparison, Interval, compare, confidence_interval
 from bedside.evaluation.summary import Summary
+from bedside.evaluation.threshold import Threshold, ThresholdPoint, choose_threshold
 
 __all__ = [
     "METRICS",
@@ -40,6 +41,9 @@ __all__ = [
     "SearchSettings",
     "SearchTuning",
     "Summary",
+    "Threshold",
+    "ThresholdPoint",
+    "choose_threshold",
     "compare",
     "confidence_interval",
     "evaluate",

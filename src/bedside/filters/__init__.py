@@ -1,7 +1,8 @@
 """The filter language: a Mongo/Pinecone dict, parsed once into frozen nodes that each target reads.
 
-:func:`parse` is the only entry. :mod:`~bedside.filters.rules` says what each comparison accepts;
-each engine answers a tree by one ``match`` of its own. Nothing here needs numpy.
+:func:`parse` is the only entry. :mod:`~bedside.filters.rules` says what each comparison accepts,
+:mod:`~bedside.filters.dates` how dates compare; each engine answers a tree by one ``match`` of its own. Nothing here
+needs numpy.
 """
 
 from bedside.filters.parse import parse

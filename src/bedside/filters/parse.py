@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
 from typing import Any, NoReturn, TypeAlias
 
 from bedside.errors import FilterError
+from bedside.filters import dates
 from bedside.filters.rules import words
 from bedside.filters.tree import And, Compare, Comparison, Node, Not, Or, Scalar
 
@@ -27,8 +29,8 @@ def parse(filter: Mapping[str, Any] | None) -> Node | None:
     ================  ========================================================================================
     ``$eq $ne``       a scalar; a list matches by any of its elements; ``null`` is a value like others
     ``$in $nin``      a list of scalars, ``$eq`` to any; ``$in: []`` matches nothing, ``$nin: []`` everything
-    ``$gt $gte``      a number or a string, against scalar fields of the same kind; ``$lt $lte`` too
-    ``$between``      ``[low, high]``, both ends included
+    ``$gt $gte``      a number, a string or a date, against scalar fields of the same kind; ``$lt $lte`` too
+    ``$between``      ``[low, high]``, both ends included, of one kind
     ``$exists``       true: the field is there, whatever its value; false: it is not
     ``$empty``        true: the field is missing, null, ``""``, ``[]`` or ``{}``; false: it is none of these
     ``$any $all``     a list of scalars: the field's list, or scalar, holds one, or all, of them
@@ -45,6 +47,11 @@ def parse(filter: Mapping[str, Any] | None) -> Node | None:
     ``$like $ilike $prefix $text`` look at a string, or at each string of a list. ``$ne $nin $not``,
     ``$exists: false`` and ``$empty: true`` match a document without the field (``$empty`` as LlamaIndex'
     ``IS_EMPTY`` does); nothing else does.
+
+    A ``date`` or ``datetime`` compares with stored ISO 8601 dates and times as time, and with nothing else; so does
+    a string from year-month-day on in ``$gt $gte $lt $lte $between``. A day is all of it: ``$lte`` a day includes
+    it. In ``$eq $ne $in $nin $any $all $contains`` the object matches what lies in it; a string is only text there.
+    :mod:`bedside.filters.dates` has the details.
 
     Args:
         filter: The filter; ``None`` and ``{}`` are no filter.
@@ -119,8 +126,12 @@ def _all(nodes: list[Node]) -> Node:
     return nodes[0] if len(nodes) == 1 else And(tuple(nodes))
 
 
-def _any_of(path: str, values: tuple[Scalar, ...]) -> Node:
-    return Compare(path, "$in", values)
+def _any_of(path: str, values: tuple[Scalar | date, ...]) -> Node:
+    """``$in`` for the scalars and ``$during`` for each date; the dates of a filter are few."""
+    during = [Compare(path, "$during", value) for value in values if isinstance(value, date)]
+    scalars = tuple(value for value in values if not isinstance(value, date))
+    nodes: list[Node] = [Compare(path, "$in", scalars), *during] if scalars or not during else [*during]
+    return nodes[0] if len(nodes) == 1 else Or(tuple(nodes))
 
 
 def _mapping(value: Any, where: str, what: str, depth: int) -> Mapping[str, Any]:
@@ -142,38 +153,75 @@ def _list(value: Any, where: str) -> list[Any] | tuple[Any, ...]:
     return value
 
 
-def _scalar(value: Any, where: str) -> Scalar:
+def _scalar(value: Any, where: str) -> Scalar | date:
+    """A scalar as its plain builtin type, so that members of string enums serve too."""
     if value is None or isinstance(value, bool):
         return value
-    if not isinstance(value, (str, int, float)):
-        _refuse(where, "a string, a number, a boolean or null", value)
-    return _ordered(value, where)
+    if isinstance(value, date):
+        return _date(value, where)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if not isinstance(value, (int, float)):
+        _refuse(where, "a string, a number, a boolean, null or a date", value)
+    return _number(value, where)
 
 
-def _scalars(value: Any, where: str) -> tuple[Scalar, ...]:
+def _scalars(value: Any, where: str) -> tuple[Scalar | date, ...]:
     return tuple(_scalar(item, f"{where}[{i}]") for i, item in enumerate(_list(value, where)))
 
 
-def _ordered(value: Any, where: str) -> str | _Number:
-    """A number or a string as its plain builtin type, so that members of string enums serve too."""
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+def _number(value: _Number, where: str) -> _Number:
+    if isinstance(value, int):
         return int(value)
-    if not isinstance(value, float):
-        _refuse(where, "a number or a string", value)
     if not math.isfinite(value):
         raise FilterError(f"{where}: expected a finite number, got {float(value)}")
     return float(value)
 
 
-def _range(value: Any, where: str) -> tuple[str | _Number, str | _Number]:
+def _ordered(value: Any, where: str) -> str | _Number | date:
+    if isinstance(value, date):
+        return _date(value, where)
+    if isinstance(value, str):
+        return _text_or_date(str.__str__(value), where)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        _refuse(where, "a number, a string or a date", value)
+    return _number(value, where)
+
+
+def _date(value: date, where: str) -> date:
+    """A date as its plain builtin type: pandas' timestamps reach 300 years, and its "not a time" is a datetime too."""
+    if value != value:  # as NaN is not itself
+        raise FilterError(f"{where}: expected a date, got {_name(value)}")
+    if not isinstance(value, datetime):
+        return date(value.year, value.month, value.day)
+    clock = time(value.hour, value.minute, value.second, value.microsecond, value.tzinfo, fold=value.fold)
+    return datetime.combine(date(value.year, value.month, value.day), clock)
+
+
+def _text_or_date(text: str, where: str) -> str | date:
+    """A date that does not exist is refused: as text it would compare with dates, and wrongly."""
+    when = dates.read(text)
+    if when is None and dates.like_a_date(text):
+        raise FilterError(
+            f"{where}: expected an ISO 8601 date or time such as 2024-05-31 or 2024-05-31T14:30:00+02:00, "
+            "got a text in such a form that is no day of the calendar or no time of the day"
+        )
+    return text if when is None else when
+
+
+def _range(value: Any, where: str) -> tuple[str | _Number | date, str | _Number | date]:
     if len(_list(value, where)) != 2:
         raise FilterError(f"{where}: expected a list of two values, [low, high], got {len(value)}")
     low, high = (_ordered(item, f"{where}[{i}]") for i, item in enumerate(value))
-    if isinstance(low, str) != isinstance(high, str):
-        raise FilterError(f"{where}: expected two numbers or two strings, got {_name(low)} and {_name(high)}")
+    if _kind(low) != _kind(high):
+        raise FilterError(
+            f"{where}: expected two numbers, two strings or two dates, got {_kind(low)} and {_kind(high)}"
+        )
     return low, high
+
+
+def _kind(value: str | _Number | date) -> str:
+    return "a date" if isinstance(value, date) else "a string" if isinstance(value, str) else "a number"
 
 
 def _string(value: Any, where: str) -> str:
@@ -227,6 +275,11 @@ def _between(path: str, value: Any, where: str) -> Node:
     return And((Compare(path, "$gte", low), Compare(path, "$lte", high)))
 
 
+def _contains(path: str, value: Any, where: str) -> Node:
+    held = _scalar(value, where)
+    return Compare(path, "$during" if isinstance(held, date) else "$contains", held)
+
+
 def _every(path: str, value: Any, where: str) -> Node:
     values = _scalars(value, where)
     if not values:
@@ -241,13 +294,13 @@ _OPERATORS: dict[str, _Build] = {
     "$gte": _plain("$gte", _ordered),
     "$lt": _plain("$lt", _ordered),
     "$lte": _plain("$lte", _ordered),
-    "$in": _plain("$in", _scalars),
+    "$in": lambda path, value, where: _any_of(path, _scalars(value, where)),
     "$nin": lambda path, value, where: Not(_any_of(path, _scalars(value, where))),
     "$exists": _flag("$exists"),
     "$between": _between,
-    "$contains": _plain("$contains", _scalar),
+    "$contains": _contains,
     "$all": _every,
-    "$any": _plain("$in", _scalars),
+    "$any": lambda path, value, where: _any_of(path, _scalars(value, where)),
     "$like": _plain("$like", _pattern),
     "$ilike": _plain("$ilike", _pattern),
     "$text": _plain("$text", _phrase),

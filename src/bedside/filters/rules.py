@@ -11,9 +11,11 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date, tzinfo
 from typing import Any, TypeAlias
 
-from bedside.filters.tree import Compare, Scalar
+from bedside.filters import dates
+from bedside.filters.tree import Compare, Comparison, Scalar
 
 
 class Token(enum.Enum):
@@ -130,7 +132,46 @@ class Strings:
         return isinstance(key, str) and self.accepts(key)
 
 
-Test: TypeAlias = OneOf | Bound | Prefix | Strings
+@dataclass(frozen=True)
+class Dates:
+    """Accepts the strings that are dates and stand in a relation to a date.
+
+    Of ``$lt``, ``$during`` and ``$gt`` exactly one holds for any two dates: the stored one begins before the
+    operand begins, or it lies within it, or neither. ``$lte`` is ``$lt`` or ``$during``, ``$gte`` is ``$gt`` or
+    ``$during``. So no record falls between two filters, and none is counted by both.
+
+    Args:
+        op: ``$lt $lte $gt $gte`` or ``$during``.
+        operand: A ``date`` or a ``datetime``.
+        zone: Of dates and times without one, stored or asked for.
+    """
+
+    op: Comparison
+    operand: date
+    zone: tzinfo
+
+    def __call__(self, key: Key) -> bool:
+        """Whether the key is accepted."""
+        stored = dates.stored_span(key, self.zone) if isinstance(key, str) else None
+        return stored is not None and bool(self.compare(*stored))
+
+    def compare(self, start: Any, end: Any) -> Any:
+        """Whether stored spans are accepted, given where they begin and have ended: numbers, or arrays of them."""
+        first, last = dates.span(self.operand, self.zone)
+        match self.op:
+            case "$lt":
+                return start < first
+            case "$lte":
+                return (start < first) | (end <= last)
+            case "$gt":
+                return (start >= first) & (end > last)
+            case "$gte":
+                return start >= first
+            case _:
+                return (start >= first) & (end <= last)
+
+
+Test: TypeAlias = OneOf | Bound | Prefix | Strings | Dates
 NOTHING = OneOf(frozenset())
 
 
@@ -142,10 +183,19 @@ class Rule:
     element: Test = NOTHING
 
 
-def rule(node: Compare) -> Rule:
-    """The rule of a comparison. ``$exists`` has none: it asks for the field, not for its value."""
+def rule(node: Compare, zone: tzinfo = dates.UTC) -> Rule:
+    """The rule of a comparison. ``$exists`` has none: it asks for the field, not for its value.
+
+    Args:
+        node: The comparison.
+        zone: Of dates and times without one, in the filter and in what is stored.
+    """
     operand: Any = node.operand
     match node.op:
+        case "$during":
+            return _either(Dates("$during", operand, zone))
+        case "$gt" | "$gte" | "$lt" | "$lte" if isinstance(operand, date):
+            return Rule(Dates(node.op, operand, zone))
         case "$in":
             return _either(OneOf(frozenset(map(key_of, operand))))
         case "$gt":

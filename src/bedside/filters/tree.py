@@ -5,11 +5,13 @@ The parser reduces the language to few comparisons, so a target translates each 
     $eq x, $any [x]     $in (x,)            $all [x, y]      And($in (x,), $in (y,))
     $ne x, $nin [x]     Not($in (x,))       $between [a, b]  And($gte a, $lte b)
     $exists false       Not($exists)        $empty false     Not($empty)
+    $eq date            $during date        $in [x, date]    Or($in (x,), $during date)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal, TypeAlias, get_args
 
 Scalar: TypeAlias = "str | int | float | bool | None"
@@ -20,6 +22,7 @@ Comparison: TypeAlias = Literal[
     "$gte",
     "$lt",
     "$lte",
+    "$during",
     "$contains",
     "$like",
     "$ilike",
@@ -64,13 +67,15 @@ class Compare:
     Args:
         path: A field, or a dotted path into objects (see :func:`bedside.filters.rules.fields`).
         op: What is asked of the value.
-        operand: ``$in``: a tuple of scalars. ``$gt $gte $lt $lte``: a number or a string. ``$contains``: a
-            scalar. ``$like $ilike $prefix $text``: a string. ``$exists $empty``: ``True``.
+        operand: ``$in``: a tuple of scalars. ``$gt $gte $lt $lte``: a number, a string, or a ``date`` or
+            ``datetime``, with which dates alone are compared (:mod:`bedside.filters.dates`). ``$during``: one of
+            these, in whose span a date lies. ``$contains``: a scalar. ``$like $ilike $prefix $text``: a string.
+            ``$exists $empty``: ``True``.
     """
 
     path: str
     op: Comparison
-    operand: Scalar | tuple[Scalar, ...]
+    operand: Scalar | date | tuple[Scalar, ...]
 
 
 Node: TypeAlias = And | Or | Not | Compare

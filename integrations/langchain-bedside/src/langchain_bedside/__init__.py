@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_bedside.answers import BedsideAnswerChecker
 from langchain_bedside.embeddings import BedsideEmbeddings
 from langchain_bedside.encoder import LangChainEncoder, as_encoder
 from langchain_bedside.filters import BedsideTranslator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from langchain_bedside.splitter import BedsideNoteSplitter
 
 __all__ = [
+    "BedsideAnswerChecker",
     "BedsideEmbeddings",
     "BedsideNoteSplitter",
     "BedsideRecordManager",

@@ -17,6 +17,8 @@ from langchain_core.structured_query import (
 )
 
 from bedside.errors import FilterError
+from bedside.filters.dates import read
+from bedside.filters.spelled import numbers, readings
 from bedside.types import FilterDict
 
 __all__ = ["BedsideTranslator", "Filter", "Predicate", "as_filter"]
@@ -38,13 +40,16 @@ _COMPARATORS = {
     Comparator.IN: "$in",
     Comparator.NIN: "$nin",
 }
+_ORDERED = {Comparator.GT, Comparator.GTE, Comparator.LT, Comparator.LTE}
 
 
 class BedsideTranslator(Visitor):
     """Translate a ``StructuredQuery`` into the arguments of a search, as ``SelfQueryRetriever`` asks.
 
     Every comparator and operator of LangChain's query language is served. A ``not`` of several arguments means "none
-    of them". Dates and datetimes become their ISO 8601 text, which orders as text.
+    of them". Dates and datetimes compare as time: ``eq`` and ``lte`` of a day take in every time of that day. Text that
+    spells a number or a boolean matches stored numbers and booleans too, because LangChain's prompt teaches models
+    that every value is a string.
 
     Example:
         >>> directive = Comparison(comparator=Comparator.GTE, attribute="year", value=2020)
@@ -64,7 +69,7 @@ class BedsideTranslator(Visitor):
 
     def visit_comparison(self, comparison: Comparison) -> FilterDict:
         """Translate one comparison of a field with a value."""
-        return {comparison.attribute: {_COMPARATORS[comparison.comparator]: _plain(comparison.value)}}
+        return _comparison(comparison.attribute, comparison.comparator, comparison.value)
 
     def visit_structured_query(self, structured_query: StructuredQuery) -> tuple[str, dict[str, Any]]:
         """Give the query text and the search arguments; ``limit`` is the retriever's own matter."""
@@ -92,8 +97,36 @@ def as_filter(given: Mapping[str, Any] | FilterDirective | StructuredQuery | Non
     )
 
 
-def _plain(value: Any) -> Any:
-    """Undo the query parser's dicts for dates: ``{"date": "2024-01-31", "type": "date"}`` is ``"2024-01-31"``."""
-    if isinstance(value, Mapping) and value.get("type") in {"date", "datetime"}:
-        return value[value["type"]]
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+def _comparison(field: str, comparator: Comparator, given: Any) -> FilterDict:
+    if comparator is Comparator.LIKE:
+        return {field: {"$like": _written(given)}}
+    op, value = _COMPARATORS[comparator], _dated(given, field)
+    if isinstance(value, list):
+        return {field: {op: [reading for item in value for reading in _readings(item)]}}
+    others = numbers(value) if comparator in _ORDERED and isinstance(value, str) else _readings(value)[1:]
+    if not others:
+        return {field: {op: value}}
+    if comparator is Comparator.NE:
+        return {field: {"$nin": [value, *others]}}
+    return {"$or": [{field: {op: reading}} for reading in (value, *others)]}
+
+
+def _readings(value: Any) -> list[Any]:
+    return list(readings(value)) if isinstance(value, str) else [value]
+
+
+def _dated(value: Any, field: str) -> Any:
+    """Turn the query parser's dicts for dates into dates: ``{"date": "2024-01-31", "type": "date"}``."""
+    if isinstance(value, list | tuple):
+        return [_dated(item, field) for item in value]
+    written = _written(value)
+    if written is value:
+        return value
+    when = read(written) if isinstance(written, str) else None
+    if when is None:
+        raise FilterError(f"filter.{field}: expected a date or time in ISO 8601, such as 2024-05-31")
+    return when
+
+
+def _written(value: Any) -> Any:
+    return value[value["type"]] if isinstance(value, Mapping) and value.get("type") in {"date", "datetime"} else value

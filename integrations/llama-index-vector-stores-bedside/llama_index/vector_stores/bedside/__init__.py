@@ -1,5 +1,6 @@
-"""LlamaIndex vector store over a Bedside collection."""
+"""LlamaIndex vector store over a Bedside collection, and an evaluator of the answers written from it."""
 
+from llama_index.vector_stores.bedside.answers import BedsideAnswerEvaluator
 from llama_index.vector_stores.bedside.base import BedsideVectorStore
 
-__all__ = ["BedsideVectorStore"]
+__all__ = ["BedsideAnswerEvaluator", "BedsideVectorStore"]

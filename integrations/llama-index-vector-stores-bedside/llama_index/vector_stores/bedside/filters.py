@@ -2,12 +2,12 @@
 
 The meaning is that of LlamaIndex' own ``build_metadata_filter_fn``, with nesting on top, and with one addition: text
 that spells a number or a boolean also matches stored numbers and booleans, because LlamaIndex' auto-retriever teaches
-models to write ``"1813"`` for an int. What is stored as text is compared as text, whatever it looks like.
+models to write ``"1813"`` for an int. What is stored as text is compared as text, whatever it looks like; but a date or
+time in ISO 8601 after ``> >= < <=`` compares as time (:mod:`bedside.filters.dates`).
 """
 
 from __future__ import annotations
 
-import math
 import operator
 import re
 from collections.abc import Callable
@@ -22,19 +22,17 @@ from llama_index.core.vector_stores.types import (
 from llama_index.vector_stores.bedside.nodes import NODE_KEY, REF_DOC_ID
 
 from bedside.errors import FilterError
+from bedside.filters.spelled import Reading, numbers, readings
 from bedside.types import FilterDict
 
 __all__ = ["to_filter"]
 
 _Build: TypeAlias = Callable[[str, Any], FilterDict]
-_Stored: TypeAlias = str | float | bool
 
 _EVERYTHING: FilterDict = {NODE_KEY: {"$nin": []}}
 _NOTHING: FilterDict = {NODE_KEY: {"$in": []}}
 _SOURCE_KEYS = {"ref_doc_id", "doc_id", "document_id"}
 """Names under which LlamaIndex' stores offer the source document's id, where the metadata have no such key."""
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
-"""A number as JSON writes it: "007" is an identifier."""
 
 
 def to_filter(filters: MetadataFilters | None) -> FilterDict | None:
@@ -91,34 +89,26 @@ def _is_in(key: str, value: Any) -> FilterDict:
     return _one_of(key, [stored for item in _list("in", value) for stored in _readings(item)])
 
 
-def _one_of(key: str, values: list[_Stored]) -> FilterDict:
+def _one_of(key: str, values: list[Reading]) -> FilterDict:
     """The field itself is one of ``values``: ``$in`` alone would look into lists too, which ``$gte`` never does."""
     texts = [value for value in values if isinstance(value, str)]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    parts: list[FilterDict] = [{key: {"$in": group, "$gte": min(group)}} for group in (texts, numbers) if group]
     flags = [value for value in values if isinstance(value, bool)]
+    parts: list[FilterDict] = [{key: {"$in": texts, "$gte": ""}}] if texts else []
+    parts += [{key: {"$in": numbers, "$gte": min(numbers)}}] if numbers else []
     return _or(parts + [{"$and": [{key: {"$eq": flag}}, _not({key: {"$contains": flag}})]} for flag in flags])
 
 
-def _readings(value: str | float) -> list[_Stored]:
+def _readings(value: str | float) -> list[Reading]:
     """The stored values that a filter's value stands for; it cannot be a boolean itself."""
-    if not isinstance(value, str):
-        return [value, bool(value)] if value in (0, 1) else [value]
-    if value.lower() in ("true", "false"):
-        return [value, value.lower() == "true"]
-    return [value, *_numbers(value)]
-
-
-def _numbers(text: str) -> list[float]:
-    if not _NUMBER.fullmatch(text):
-        return []
-    number = float(text) if "." in text else int(text)
-    return [number] if math.isfinite(number) else []
+    if isinstance(value, str):
+        return readings(value)
+    return [value, bool(value)] if value in (0, 1) else [value]
 
 
 def _ordered(op: str, compare: Callable[[Any, Any], bool]) -> _Build:
     def build(key: str, value: Any) -> FilterDict:
-        bounds = [_scalar(op, value), *(_numbers(value) if isinstance(value, str) else [])]
+        bounds = [_scalar(op, value), *(numbers(value) if isinstance(value, str) else [])]
         parts: list[FilterDict] = [{key: {op: bound}} for bound in bounds]
         flags = [] if isinstance(value, str) else [flag for flag in (False, True) if compare(flag, value)]
         return _or([*parts, _one_of(key, [*flags])])
