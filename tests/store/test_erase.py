@@ -182,7 +182,7 @@ def test_an_erasure_is_chosen_by_ids_and_filter_and_nothing_is_an_error(folder, 
     documents = [note(f"record-{i}", rng, version=i % 2) for i in range(4)]
     with Collection.open(folder) as notes:
         notes.add(documents)
-        with pytest.raises(InvalidInputError, match="ids= or filter="):
+        with pytest.raises(InvalidInputError, match="give ids=, or filter="):
             notes.erase()
         receipt = notes.erase(["nobody-is-called-so"])
         assert (receipt.ids, receipt.traces, receipt.shared) == ((), 0, 0)

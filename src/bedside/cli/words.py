@@ -59,8 +59,9 @@ def options_of(command: Callable[..., Any]) -> Mapping[str, str]:
     """Return what each parameter is called in a shell: ``{"top_k": "--top-k", "ids": "--id", "path": "PATH"}``."""
     hints = get_type_hints(command, include_extras=True)
     found = {}
-    for name in inspect.signature(command).parameters:
-        for info in getattr(hints[name], "__metadata__", ()):
+    for name, parameter in inspect.signature(command).parameters.items():
+        # A command whose parameters are made from settings has them in its signature alone.
+        for info in getattr(hints.get(name, parameter.annotation), "__metadata__", ()):
             if isinstance(info, ArgumentInfo):
                 found[name] = str(info.metavar or name.upper())
             elif isinstance(info, OptionInfo):
