@@ -185,7 +185,12 @@ WRONG: list[tuple[Callable[[Collection], Any], type[BedsideError]]] = [
     (lambda c: c.add_batches([some(3, new=1), [Document("t", {}, "x", [1, 2, 3])]]), InvalidVectorError),
     (lambda c: c.add_batches([some(3, new=1), some(1)]), DuplicateIdError),
     (lambda c: c.replace([Document("t", {}, "x", [1, 2, 3])], filter={}), InvalidVectorError),
-    (lambda c: c.update(["d0", "d1"], lambda d: Document(d.text, {}, d.id, [d.metadata["n"], 0])), InvalidVectorError),
+    (
+        lambda c: c.update(["d0", "d1"], lambda d: Document(d.text, {}, d.id, [1] * (2 + d.metadata["n"]))),
+        InvalidVectorError,
+    ),
+    (lambda c: c.update(["d0", "d1"], lambda d: Document(d.text, {}, d.id)), EncoderRequired),
+    (lambda c: c.update(["d0", "d1"], lambda d: Document(d.text, {}, "d2", [1, 2])), InvalidDocumentError),
     (lambda c: c.delete(), InvalidInputError),
     (lambda c: c.erase(), InvalidInputError),
     (lambda c: c.get(), InvalidInputError),
@@ -223,6 +228,52 @@ def test_batches_become_visible_together_and_what_their_source_raises_comes_out_
     assert notes.add_batches(batches(None)) == 2_004
     assert notes.count() == 3 + 2_001 + 3
     assert notes.count({"new": 1}) == 3
+
+
+def test_an_empty_batch_among_others_loses_nothing(notes) -> None:
+    assert notes.add_batches([[], [Document("t", {}, "x", [1, 2])], [], [Document("t", {}, "y", [1, 2])]]) == 2
+    assert ids(notes.get(["x", "y"])) == ["x", "y"]
+
+
+def made(wrong: list[float]) -> Any:
+    """An encoder that gives the text "bad" a wrong vector."""
+
+    class Encoder:
+        name, fingerprint, dimension = "made", "made-1", 2
+
+        def encode_documents(self, texts: Sequence[str]) -> np.ndarray:
+            return np.array([wrong if text == "bad" else [1, 2] for text in texts], np.float32)
+
+        encode_queries = encode_documents
+
+    return Encoder()
+
+
+BAD: list[tuple[dict[str, Any], Document]] = [
+    ({}, Document("t", {}, "mine", [1, 2, 3])),
+    ({}, Document("t", {}, "mine", [0, 0])),
+    ({}, Document("t", {}, "mine", [math.nan, 0])),
+    ({}, Document("t", {}, "mine")),
+    ({}, Document("t", {"k": [object()]}, "mine", [1, 2])),
+    ({}, Document("", {}, "mine")),
+    ({}, Document("\ud800", {}, "mine", [1, 2])),
+    ({"encoder": made([0, 0])}, Document("bad", {}, "mine")),
+    ({"encoder": made([math.nan, 0])}, Document("bad", {}, "mine")),
+    ({"scope_keys": ["ward"]}, Document("t", {}, "mine", [1, 2])),
+]
+
+
+@pytest.mark.parametrize(("options", "bad"), BAD)
+def test_an_error_about_a_document_names_its_place_and_its_id(open_, options, bad) -> None:
+    notes = open_(**options)
+    fine = [Document("t", {"ward": "W"}, id, [1, 2]) for id in "ab"]
+    with pytest.raises(BedsideError, match=r"^documents\[2\]\S* \(id 'mine'\): "):
+        notes.add([*fine, bad])
+    with pytest.raises(BedsideError, match=r"^documents\[1\]\S* \(id 'mine'\): "):
+        notes.add_batches([fine[:1], [fine[1], bad]])
+    with pytest.raises(DuplicateIdError, match=r"^documents\[1\]\.id \(id 'a'\): "):
+        notes.add_batches([fine[:1], [fine[1], fine[0]]])
+    assert len(notes) == 0
 
 
 def test_erase_names_what_it_erased_and_leaves_the_rest(notes) -> None:

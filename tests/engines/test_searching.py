@@ -142,7 +142,7 @@ def test_texts_without_vectors_are_found_by_words_and_by_nothing_else(open_, cor
     notes = open_()
     notes.add([Document(document.text, document.metadata, document.id) for document in corpus])
     expected = reference.search(corpus, QUERY, vector, mode="sparse")
-    for mode in (None, "sparse", "hybrid"):
+    for mode in (None, "sparse"):
         found = notes.search(QUERY, mode=mode)
         assert [hit.id for hit in found] == [id for id, _ in expected]
         assert {hit.dense for hit in found} == {None}
@@ -199,7 +199,7 @@ def test_pages_of_groups_are_the_whole_ranking_with_each_group_once(open_, rows,
     ask: dict[str, Any] = {"vector": [2, 1], "mode": mode}
     seen, expected = set(), []
     for hit in notes.search("chest pain", **ask, top_k=100):
-        group = repr(hit.metadata["g"] if "g" in hit.metadata else hit)
+        group = repr(hit.metadata.get("g", hit))
         if group not in seen:
             seen.add(group)
             expected.append((hit.id, hit.score))
