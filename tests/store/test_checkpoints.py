@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from bedside import Collection
-from bedside.engines.embedded import checkpoints, state
+from bedside.engines.embedded import state
 from bedside.engines.embedded.log.cache import read_cache
 from bedside.engines.embedded.log.log import Log
-from store.children import DIMENSION, Child, answers, as_if_killed, document, main, model_of, report, told
-
-SMALL = 2**14
+from store import bulk
+from store.bulk import SMALL, fill
+from store.children import Child, answers, as_if_killed, model_of
 
 
 def files(folder: Path) -> list[str]:
@@ -43,25 +43,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "CHECKPOINT_BYTES", SMALL)
 
 
-def fill(notes: Collection, count: int, start: int = 0) -> None:
-    """Add, replace and delete, one call each."""
-    for i in range(start, start + count):
-        notes.add([document(f"d{i}", 1), document(f"d{i // 2}", i + 2)])
-        if i % 5 == 4:
-            notes.delete([f"d{i - 1}"])
-
-
-def write_until_killed(folder: str, count: int) -> None:
-    state.CHECKPOINT_BYTES = SMALL
-    notes = Collection.open(folder)
-    fill(notes, count)
-    report([model_of(notes), notes._engine._position.line, notes._engine._checkpoints.end.line])
-    told()
-
-
 def test_opening_after_a_kill_replays_only_what_came_since_the_last_checkpoint(tmp_path, replayed) -> None:
     folder = tmp_path / "c"
-    with Child(write_until_killed, folder=folder, count=100) as child:
+    with Child(bulk.fill_until_killed, folder=folder, count=100) as child:
         model, line, checkpoint = child.report()
         child.kill()
     assert 0 < line - checkpoint < line / 4
@@ -80,7 +64,7 @@ def test_a_checkpoint_is_written_each_time_so_many_bytes_were_added(tmp_path, sm
     with Collection.open(tmp_path / "c") as notes:
         engine: Any = notes._engine
         ends = []
-        for i in range(60):
+        for i in range(150):
             fill(notes, 1, i)
             ends.append(engine._checkpoints.end.offset)
             assert engine._position.offset - ends[-1] < SMALL
@@ -173,9 +157,3 @@ def test_what_one_process_left_is_not_taken_for_the_chain_of_another(tmp_path, s
     with Collection.open(folder, read_only=True) as notes:
         assert answers(notes) == said
     assert all(read_cache(folder / "cache" / name, {}) for name in files(folder))
-    assert checkpoints.SUFFIX == ".bin"
-
-
-if __name__ == "__main__":
-    assert DIMENSION
-    main({"write_until_killed": write_until_killed})
