@@ -305,6 +305,21 @@ def test_a_collection_that_was_emptied_takes_another_dimension(notes, empty, nex
     assert ids(notes.get(filter={})) == ["x"]
 
 
+@pytest.mark.parametrize("next_", [[1, 2, 3], None])
+def test_the_other_dimension_of_an_emptied_collection_is_there_when_it_is_opened_again(reopened, next_) -> None:
+    with reopened() as notes:
+        notes.add(some())
+        notes.delete(filter={})
+    with reopened() as notes:
+        notes.add([Document("Three.", {}, "x", next_)])
+        before = everything(notes), notes.search("three", vector=next_)
+    with reopened() as notes:
+        assert (everything(notes), notes.search("three", vector=next_)) == before
+        assert notes.dimension == len(next_ or ())
+        notes.add([Document("Three more.", {}, "y", next_)])
+        assert len(notes.search("three", vector=next_)) == 2
+
+
 def test_a_collection_opened_again_is_as_it_was(reopened) -> None:
     with reopened(scope_keys=["ward"], sparse=SparseSettings(k1=0.9, b=0.3)) as notes:
         notes.add([Document(d.text, {**d.metadata, "ward": w}, d.id, d.vector) for w in ("A", 7) for d in some()])

@@ -37,6 +37,10 @@ def imported(folder: Path) -> Callable[[Collection], object]:
     return lambda notes: notes.import_from(file)
 
 
+def says(notes: Collection) -> list[object]:
+    return [notes.get(filter={}, include_vectors=True), notes.search("HbA1c", top_k=99), notes.facets("n")]
+
+
 ERRORS = [
     ConnectionError("refused"), TimeoutError("too slow"), OSError(28, "No space left on device", "model.bin"),
     RuntimeError("out of memory"), KeyboardInterrupt(),
@@ -50,7 +54,7 @@ def test_an_error_after_the_first_batch_comes_out_as_itself_and_changes_nothing(
     folder = None if place == "memory" else tmp_path / "c"
     with Collection.open(folder, encoder=Remote()) as notes:
         notes.add([Document(text, {"n": i}, f"d{i}") for i, text in enumerate(TEXTS[:50])])
-        before = notes.get(filter={}, include_vectors=True), notes.search("HbA1c", top_k=99), notes.facets("n")
+        before = says(notes)
         files = crashes.files(folder) if folder else {}
         notes.encoder.error, notes.encoder.left = error, 1
         calls: dict[str, Callable[[Collection], object]] = {
@@ -62,11 +66,7 @@ def test_an_error_after_the_first_batch_comes_out_as_itself_and_changes_nothing(
             calls[call](notes)
         assert raised.value is error
         notes.encoder.error = None
-        assert (
-            notes.get(filter={}, include_vectors=True),
-            notes.search("HbA1c", top_k=99),
-            notes.facets("n"),
-        ) == before
+        assert says(notes) == before
         assert (crashes.files(folder) if folder else {}) == files
         assert notes.add([Document("afterwards", {}, "new")]) == ["new"]
         assert notes.count() == 51
