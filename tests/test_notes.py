@@ -19,7 +19,7 @@ from bedside.errors import (
     InvalidInputError,
     ScopeRequired,
 )
-from bedside.notes import context
+from bedside.notes.notes import context
 from bedside.text.split import NoteSplitter, estimate_tokens
 
 NOTE = (
@@ -135,7 +135,7 @@ def test_where_encoding_fails_the_old_note_is_still_there(notes):
 
 def test_several_notes_are_one_transaction(notes):
     notes.add_note("PLAN: Rest.", id="a")
-    with pytest.raises(InvalidDocumentError, match=r"documents\[1\].text: empty"):
+    with pytest.raises(InvalidDocumentError, match=r"documents\[1\].text \(id 'b'\): empty"):
         notes.add_notes([Document("PLAN: Fluids.", id="a"), Document(" \n", id="b")])
     assert notes.get_note("a").text == "PLAN: Rest."
     changes = notes.add_notes(

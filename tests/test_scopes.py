@@ -159,7 +159,7 @@ def test_a_view_fills_in_its_scope_and_refuses_a_record_that_says_otherwise(note
 
 
 def test_a_record_without_its_scope_keys_is_refused_whole(notes):
-    with pytest.raises(ScopeRequired, match=r"documents\[1\].metadata: lacks the scope key 'patient_id'"):
+    with pytest.raises(ScopeRequired, match=r"documents\[1\].metadata \(id '6'\): lacks the scope key 'patient_id'"):
         notes.add([
             Document("a", {"hospital": "H", "patient_id": 1}, "5", [1, 0]),
             Document("b", {"hospital": "H"}, "6", [1, 0]),

@@ -19,9 +19,9 @@ from bedside.arguments import check_encoder, check_scope_keys, check_selection, 
 from bedside.encoding import Encoding, batches_of, reencoded
 from bedside.engines import open_engine
 from bedside.engines.protocol import Answer, EncoderRecord, Engine, EraseReceipt, Facts, Selection, VerifyReport
-from bedside.errors import InvalidInputError, ScopeMismatch, ScopeRequired
+from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeMismatch, ScopeRequired
 from bedside.filters.parse import parse
-from bedside.records import Record, ScopeKey, check_documents, check_scope, check_vectors
+from bedside.records import Record, ScopeKey, check_documents, check_scope, check_vectors, with_id
 from bedside.remedies import Give
 from bedside.search.explain import explanation
 from bedside.search.options import SearchOptions
@@ -279,7 +279,13 @@ class Collection:
 
         def changed(document: Document) -> Record | None:
             new = change(document)
-            return None if new is None else self._checked([new])[0]
+            if new is None:
+                return None
+            if new.id != document.id:
+                raise with_id(
+                    InvalidDocumentError("update: the document that change returns must keep its id"), document.id
+                )
+            return self._checked([new])[0]
 
         return self._engine.update(selection, changed)
 

@@ -13,7 +13,7 @@ from bedside.errors import (
     InvalidDocumentError,
     InvalidVectorError,
 )
-from bedside.records import Record, check_vectors
+from bedside.records import Record, check_one_by_one, check_vectors
 from bedside.remedies import Call, Give
 from bedside.search.pool import Question
 from bedside.types import Encoder, Matrix
@@ -48,10 +48,12 @@ class Encoding:
         if encoder is None or not missing:
             return Batch(records, encoder)
         self.check_used()
-        vectors = self._checked(encoder, encoder.encode_documents([records[i].text for i in missing]), len(missing))
+        made = encoder.encode_documents([records[i].text for i in missing])
+        places = [(f"documents[{i}]: the encoder's vector", records[i].id) for i in missing]
+        vectors = self._checked(encoder, made, places)
         encoded = dict(zip(missing, vectors, strict=True))
-        made = [record._replace(vector=encoded[i]) if i in encoded else record for i, record in enumerate(records)]
-        return Batch(made, encoder)
+        whole = [record._replace(vector=encoded[i]) if i in encoded else record for i, record in enumerate(records)]
+        return Batch(whole, encoder)
 
     def queries(self, texts: Sequence[str]) -> Matrix:
         """Encode questions.
@@ -67,7 +69,8 @@ class Encoding:
                 f"query: the collection was opened without an encoder{by}",
                 remedies=[Give("encoder"), Give("vector"), Give("mode", "sparse", "for BM25 alone")],
             )
-        return self._checked(encoder, encoder.encode_queries(list(texts)), len(texts))
+        places = [(f"queries[{i}]: the encoder's vector", "") for i in range(len(texts))]
+        return self._checked(encoder, encoder.encode_queries(list(texts)), places)
 
     def questions(self, texts: Sequence[str], vectors: Matrix | None) -> list[Question]:
         """Return questions of texts, of vectors, or of both."""
@@ -113,10 +116,10 @@ class Encoding:
                 if encoder is self.encoder:
                     return done
 
-    def _checked(self, encoder: Encoder, vectors: Matrix, count: int) -> Matrix:
+    def _checked(self, encoder: Encoder, vectors: Matrix, places: Sequence[tuple[str, str]]) -> Matrix:
         facts = self._facts()  # another process may have re-embedded the collection
         facts.check_encoder(encoder)
-        return check_encoded(vectors, count, facts.dimension or None)
+        return check_encoded(vectors, places, facts.dimension or None)
 
 
 def reencoded(records: Iterator[Record], encoder: Encoder, batch_size: int) -> Iterator[Batch]:
@@ -129,16 +132,22 @@ def reencoded(records: Iterator[Record], encoder: Encoder, batch_size: int) -> I
     while batch := list(islice(records, batch_size)):
         if empty := [record.id for record in batch if not record.text.strip()]:
             raise InvalidDocumentError(f"record {empty[0]!r}: has a vector but no text, and cannot be encoded anew")
-        vectors = check_encoded(encoder.encode_documents([record.text for record in batch]), len(batch), dimension)
+        places = [("record: the encoder's vector", record.id) for record in batch]
+        vectors = check_encoded(encoder.encode_documents([record.text for record in batch]), places, dimension)
         dimension = vectors.shape[1]
         yield Batch([record._replace(vector=v) for record, v in zip(batch, vectors, strict=True)], encoder)
 
 
-def check_encoded(vectors: Matrix, count: int, dimension: int | None) -> Matrix:
-    """Return an encoder's vectors for ``count`` texts, checked."""
-    checked = check_vectors(vectors, "the encoder's vectors", dimension)
-    if len(checked) != count:
-        raise InvalidVectorError(f"the encoder's vectors: expected {count} for as many texts, got {len(checked)}")
+def check_encoded(vectors: Matrix, places: Sequence[tuple[str, str]], dimension: int | None) -> Matrix:
+    """Return an encoder's vectors, checked; an error names the place and the id of the first text it is about."""
+    try:
+        checked = check_vectors(vectors, "the encoder's vectors", dimension)
+    except InvalidVectorError:
+        if len(vectors) == len(places):
+            check_one_by_one(vectors, places, dimension)
+        raise
+    if len(checked) != len(places):
+        raise InvalidVectorError(f"the encoder's vectors: expected {len(places)} for as many texts, got {len(checked)}")
     return checked
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 from bedside.errors import (
+    BedsideError,
     DuplicateIdError,
     InvalidDocumentError,
     InvalidVectorError,
@@ -23,6 +24,7 @@ MAX_DEPTH = 64
 ScopeKey: TypeAlias = tuple[str | int, ...]
 """The values of a collection's scope keys, in their order; ``()`` in a collection without scope keys."""
 _INT64 = 2**63
+_E = TypeVar("_E", bound=BedsideError)
 
 
 class Record(NamedTuple):
@@ -66,16 +68,30 @@ def check_documents(
     if not isinstance(documents, Iterable):
         raise InvalidDocumentError(f"documents: expected an iterable of Document or str, got {_kind(documents)}")
     given = list(documents)
-    records = [_check_document(d, f"documents[{i}]", scope_keys, scope) for i, d in enumerate(given)]
+    records = []
+    for i, document in enumerate(given):
+        try:
+            records.append(_check_document(document, f"documents[{i}]", scope_keys, scope))
+        except BedsideError as error:
+            raise with_id(error, getattr(document, "id", None)) from None
     vectors = {i: d.vector for i, d in enumerate(given) if isinstance(d, Document) and d.vector is not None}
-    for i, vector in _check_each(vectors).items():
+    for i, vector in _check_each(vectors, records).items():
         records[i] = records[i]._replace(vector=vector)
     seen: set[tuple[ScopeKey, str]] = set()
     for i, record in enumerate(records):
         if (record.scope, record.id) in seen:
-            raise DuplicateIdError(f"documents[{i}].id: given twice in one call; ids must differ within a scope")
+            sentence = f"documents[{i}].id: given twice in one call; ids must differ within a scope"
+            raise with_id(DuplicateIdError(sentence), record.id)
         seen.add((record.scope, record.id))
     return records
+
+
+def with_id(error: _E, id: object) -> _E:
+    """Return an error about ``documents[i]: …`` with the document's id behind the place, where it has a usable one."""
+    if isinstance(id, str) and id:
+        place, _, rest = error.args[0].partition(": ")
+        error.args = (f"{place} (id {id!r}): {rest}",)
+    return error
 
 
 def check_scope(values: Mapping[str, Any], scope_keys: Sequence[str]) -> ScopeKey:
@@ -151,12 +167,26 @@ def _check_document(document: Document | str, where: str, scope_keys: Sequence[s
     )
 
 
-def _check_each(vectors: Mapping[int, VectorLike]) -> dict[int, Vector]:
+def _check_each(vectors: Mapping[int, VectorLike], records: Sequence[Record]) -> dict[int, Vector]:
     """Check all vectors at once, which is several times faster; name the first wrong one only when there is one."""
     try:
         return dict(zip(vectors, check_vectors(list(vectors.values()), "documents"), strict=True)) if vectors else {}
     except InvalidVectorError:
-        return {i: check_vector(vector, f"documents[{i}].vector") for i, vector in vectors.items()}
+        places = {i: (f"documents[{i}].vector", records[i].id) for i in vectors}
+        return dict(zip(vectors, check_one_by_one(vectors.values(), places.values()), strict=True))
+
+
+def check_one_by_one(
+    vectors: Iterable[VectorLike], places: Iterable[tuple[str, str]], dimension: int | None = None
+) -> list[Vector]:
+    """Return vectors as :func:`check_vector` does; an error names the place and id of the first that is wrong."""
+    checked = []
+    for vector, (where, id) in zip(vectors, places, strict=True):
+        try:
+            checked.append(check_vector(vector, where, dimension))
+        except InvalidVectorError as error:
+            raise with_id(error, id) from None
+    return checked
 
 
 def _fill_in(metadata: dict[str, Any], scope_keys: Sequence[str], scope: ScopeKey, where: str) -> None:

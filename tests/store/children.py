@@ -25,6 +25,8 @@ from bedside.engines.embedded.log.manifest import Manifest
 
 DIMENSION = 8
 Model = dict[str, int]  # id -> version, in insertion order
+# These tests, and whatever package the parent was told to run.
+_PATH = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
 # A mount that only the child sees, and that ends with it.
 PRIVATE = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--mount", "sh", "-c"]
 
@@ -42,7 +44,7 @@ class Child:
             [*PRIVATE, f'{mount} && exec "$@"', "sh", *command] if mount else command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": _PATH},
         )
         self._reports: queue.Queue[Any] = queue.Queue()
         threading.Thread(target=self._collect, daemon=True).start()

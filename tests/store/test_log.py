@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside import Collection, Document
+from bedside.engines.embedded.log.log import Log, Span
 from bedside.engines.embedded.log.seal import BrokenSealError, check, seal, text_to_vector, unseal, vector_to_text
 from bedside.engines.embedded.salvage import repair
 from bedside.errors import CorruptLogError, FormatVersionError, NotACollectionError
+from bedside.records import Record
 from store.children import as_if_killed
 
 LOG = "log-000001.jsonl"
@@ -218,3 +220,36 @@ def test_a_collection_written_by_this_format_version_opens_forever():
             "n": [1, 2.5, None, {"x": "µ"}],
         }
         assert [hit.id for hit in scope.search("troponin", vector=[0, 0, 1])] == ["3", "1"]
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
+    """Every record that is read from a log."""
+    read, spans = Log.read, []
+
+    def counted(log: Log, span: Span) -> Record:
+        spans.append(span)
+        return read(log, span)
+
+    monkeypatch.setattr(Log, "read", counted)
+    return spans
+
+
+@pytest.mark.parametrize("fusion", ["weighted", "rrf"])
+@pytest.mark.parametrize("mode", ["dense", "sparse", "hybrid"])
+@pytest.mark.parametrize("groups", [1, 4, 400])
+def test_a_grouped_search_reads_only_the_records_that_it_returns(groups, mode, fusion, reads, rng) -> None:
+    notes = Collection.open()
+    notes.add(
+        Document("chest pain", {"note": i % groups} if i % 9 else {}, str(i), rng.normal(size=3)) for i in range(400)
+    )
+    hits = notes.search("chest pain", vector=[1, 1, 1], mode=mode, fusion=fusion, group_by="note", top_k=7)
+    assert len(reads) == len(hits) == 7
+
+
+def test_a_grouped_search_over_lists_reads_the_records_that_hold_one_and_only_once(reads) -> None:
+    notes = Collection.open()
+    notes.add(Document("pain", {"g": ["a", i % 2] if i < 10 else i}, str(i), [1, i]) for i in range(100))
+    for searches in (1, 2):
+        assert len(notes.search("pain", vector=[1, 0], group_by="g", top_k=4)) == 4
+        assert len(reads) == 10 + 4 * searches

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from bedside.errors import EncoderMismatch, EncoderRequired, InvalidVectorError
 from bedside.filters.tree import Node
-from bedside.records import Record, ScopeKey
+from bedside.records import Record, ScopeKey, with_id
 from bedside.remedies import Give, GiveEach
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Pool, Question, Signal
@@ -105,23 +105,31 @@ class Facts:
         encoder = EncoderRecord.of(batch.encoder)
         if decided:
             self.check_encoder(batch.encoder)
-        found = {0 if record.vector is None else len(record.vector) for record in batch.records}
+        found = [0 if record.vector is None else len(record.vector) for record in batch.records]
         dimension = self.dimension if decided or self.encoder is not None else None
-        if 0 in found and (dimension or (dimension is None and len(found) > 1)):
-            raise EncoderRequired(
-                f"documents: {'the collection holds' if dimension else 'others of them have'} vectors, and no encoder "
-                "was given",
-                remedies=[Give("encoder"), GiveEach("vector")],
-            )
-        wrong = found - {dimension} if dimension is not None else (found if len(found) > 1 else set())
-        if wrong:
-            allowed = (
-                "texts without vectors" if dimension == 0 else f"vectors of dimension {dimension or 'one and the same'}"
-            )
-            raise InvalidVectorError(f"documents: the collection takes {allowed}, got dimension {max(wrong)}")
+        expected = max(found[:1] if all(found) else found, default=0) if dimension is None else dimension
+        for i, (record, given) in enumerate(zip(batch.records, found, strict=True)):
+            if given != expected:
+                raise with_id(
+                    _misfit(f"documents[{i}].vector", expected, given, stored=dimension is not None), record.id
+                )
         if dimension is not None and (encoder is None or self.encoder is not None):
             return self
-        return replace(self, dimension=max(found), encoder=self.encoder or (encoder if max(found) else None))
+        return replace(self, dimension=expected, encoder=self.encoder or (encoder if expected else None))
+
+
+def _misfit(where: str, expected: int, given: int, *, stored: bool) -> InvalidVectorError | EncoderRequired:
+    """Return what is said of a vector that does not belong with those that are there, or with the others given."""
+    if not given:
+        others = "the collection holds" if stored else "other documents of this call have"
+        return EncoderRequired(
+            f"{where}: missing: {others} vectors, and no encoder was given",
+            remedies=[Give("encoder"), GiveEach("vector")],
+        )
+    if not expected:
+        return InvalidVectorError(f"{where}: the collection takes texts without vectors, got dimension {given}")
+    others = "the collection takes vectors of" if stored else "all documents of this call need one dimension, expected"
+    return InvalidVectorError(f"{where}: {others} dimension {expected}, got dimension {given}")
 
 
 @dataclass(frozen=True)

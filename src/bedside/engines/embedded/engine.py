@@ -20,7 +20,7 @@ from bedside.engines.embedded.log.storage import DiskStorage
 from bedside.engines.embedded.state import State, document
 from bedside.engines.protocol import Answer, Batch, EncoderRecord, EraseReceipt, Selection, VerifyReport, Written
 from bedside.errors import CorruptLogError, DuplicateIdError, InvalidInputError, InvalidVectorError, TracesRemainError
-from bedside.records import Delete, Record, ScopeKey
+from bedside.records import Delete, Record, ScopeKey, with_id
 from bedside.remedies import Call, Give
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
@@ -39,7 +39,7 @@ class EmbeddedEngine(State):
     def write(self, batches: Iterable[Batch], remove: Selection | None = None) -> Written:
         """Remove what is selected and put all batches, as one transaction."""
         with self._transaction():
-            given = iter(batches)
+            given = (batch for batch in batches if batch.records)
             first = next(given, Batch(()))
             added = {(record.scope, record.id) for record in first.records}
             doomed = [] if remove is None else self._doomed(remove, added)
@@ -63,9 +63,10 @@ class EmbeddedEngine(State):
         """Replace the selected records by what ``change`` makes of them, as one transaction."""
         with self._transaction():
             found = list(self.read(selection, 0, None, vectors=True))
-            changed: list[Change] = [new for old in found if (new := change(old)) is not None]
+            changed = [new for old in found if (new := change(old)) is not None]
             if changed:
-                self._append(changed)
+                self._settle(Batch(changed), decided=True)
+                self._append(list[Change](changed))
         return len(changed)
 
     def read(self, selection: Selection, offset: int, limit: int | None, *, vectors: bool) -> Iterator[Document]:
@@ -204,7 +205,8 @@ class EmbeddedEngine(State):
         for batch in batches:
             for i, record in enumerate(batch.records):
                 if (record.scope, record.id) in seen:
-                    raise DuplicateIdError(f"documents[{i}].id: given twice; ids must differ within a scope")
+                    sentence = f"documents[{i}].id: given twice; ids must differ within a scope"
+                    raise with_id(DuplicateIdError(sentence), record.id)
             self._settle(batch, decided=True)
             seen.update((record.scope, record.id) for record in batch.records)
             yield from batch.records

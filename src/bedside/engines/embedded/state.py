@@ -210,9 +210,13 @@ class State:
             self._start(log)
             self._load_cache()
         self._index.set_dimension(self.facts.dimension)
-        unread = log.size() - self._scan.offset
-        if unread < 0:
+        size = log.size()
+        if size < self._position.offset:
             raise CorruptLogError(log.name, self._position.line, "the log is shorter than it was before")
+        if self._scan.pending and (size < self._scan.offset or log.commits_at(self._scan.offset)):
+            # A writer cut off a dead one's rest, and what it wrote there is no longer than what this scan had seen.
+            self._scan = Scan.after(self._position)
+        unread = size - self._scan.offset
         if beside and unread > BESIDE_BYTES:
             self._catch_up(log)
         elif unread:

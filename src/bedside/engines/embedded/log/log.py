@@ -22,6 +22,7 @@ from bedside.engines.embedded.log.codec import (
     VERSION,
     Change,
     Codec,
+    Commit,
     as_commit,
     commit_line,
     is_change,
@@ -272,15 +273,20 @@ class Log:
         """Tell whether a transaction of this log ends at ``position``, with the same history before it."""
         if position.offset > self.size():
             return False
-        before = self._file.read(max(0, position.offset - COMMIT_ROOM), min(position.offset, COMMIT_ROOM))
-        line = before[before.rfind(b"\n", 0, -1) + 1 :]
+        line = self._end_before(position.offset)
         if line == HEADER:
             return position == Position(len(HEADER), 1, zlib.crc32(HEADER))
-        try:
-            commit = as_commit(line)
-        except BrokenSealError:
-            return False
+        commit = _commit_of(line)
         return commit is not None and zlib.crc32(line, int(commit.chain, 16)) == position.chain
+
+    def commits_at(self, offset: int) -> bool:
+        """Tell whether a commit line ends at ``offset``."""
+        return _commit_of(self._end_before(offset)) is not None
+
+    def _end_before(self, offset: int) -> bytes:
+        """Return the line that ends at ``offset``, or as much of its end as a commit line may have."""
+        before = self._file.read(max(0, offset - COMMIT_ROOM), min(offset, COMMIT_ROOM))
+        return before[before.rfind(b"\n", 0, -1) + 1 :]
 
     def read(self, span: Span, *, vectors: bool = True) -> Record:
         """Return one record; without ``vectors`` its vector is left out.
@@ -320,6 +326,14 @@ class Log:
                 yield line + b"\n"
         if rest:
             yield rest
+
+
+def _commit_of(line: bytes) -> Commit | None:
+    """Return the commit that a line says, or None for any other line."""
+    try:
+        return as_commit(line)
+    except BrokenSealError:
+        return None
 
 
 def _closes(line: bytes, number: int, chain: int, pending: int) -> bool:
