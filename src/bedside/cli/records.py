@@ -34,6 +34,7 @@ from bedside.cli.options import (
     selection,
     writing,
 )
+from bedside.cli.search_options import arguments, with_search_options
 from bedside.collection import Collection
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
 from bedside.support.progress import progress
@@ -77,25 +78,19 @@ def add(
     say(f"{added} documents added", {"added": added}, json=json)
 
 
+@with_search_options()
 def search(
     path: CollectionPath,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="The question.")],
-    mode: Annotated[
-        str | None, typer.Option(help="hybrid, dense or sparse; by default what the question offers.")
-    ] = None,
-    top_k: Annotated[int, typer.Option("--top-k", help="Hits at most.")] = 10,
-    filter: Filter = None,
     scope: Scope = None,
     encoder: Model = None,
     json: Json = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Say how each score came about.")] = False,
+    **options: Any,
 ) -> None:
     """Print the best documents for a query, best first."""
-    wanted = parse_filter(filter)
+    asked = arguments(options)
     with asking(path, encoder) as collection:
-        view = scoped(collection, scope)
-        chosen: Any = mode  # the collection says which modes there are
-        hits = view.search(query, mode=chosen, top_k=top_k, filter=wanted, explain=explain)
+        hits = scoped(collection, scope).search(query, **asked)
     if json:
         for hit in hits:
             print_json(_hit_as_json(hit))

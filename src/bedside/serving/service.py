@@ -17,6 +17,7 @@ from bedside.collection import Collection
 from bedside.engines.embedded.log.manifest import NAME
 from bedside.engines.protocol import EraseReceipt, VerifyReport
 from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionError
+from bedside.search.options import SearchOptions
 from bedside.serving.access import Access
 from bedside.support.fork import in_each_process
 from bedside.types import Document, Encoder, FilterDict, Hit
@@ -157,13 +158,21 @@ class Service:
         chosen = most if limit is None else limit
         return records.get(ids, filter=filter, limit=chosen, offset=offset, include_vectors=include_vectors)
 
-    def search(self, access: Access, name: str, scope: Scope, query: str | None, **options: Any) -> list[Hit]:
+    def search(
+        self,
+        access: Access,
+        name: str,
+        scope: Scope,
+        query: str | None,
+        vector: Sequence[float] | None = None,
+        **options: Any,
+    ) -> list[Hit]:
         """Return the best documents; options as for :meth:`bedside.Collection.search`."""
-        self.limits.check("top_k and offset", options.get("top_k", 10) + options.get("offset", 0), self.limits.top_k)
-        self.limits.check("fetch_k", options.get("fetch_k") or 0, self.limits.top_k)
-        self._check_ids(options.get("ids"))
-        hits: list[Hit] = self._records(access, name, scope).search(query, **options)
-        return hits
+        asked = SearchOptions.of(options)
+        self.limits.check("top_k and offset", asked.depth, self.limits.top_k)
+        self.limits.check("fetch_k", asked.fetch_k or 0, self.limits.top_k)
+        self._check_ids(asked.ids)
+        return self._records(access, name, scope).search(query, vector=vector, **options)
 
     def count(self, access: Access, name: str, scope: Scope, filter: FilterDict | None) -> int:
         """Count documents."""
