@@ -21,7 +21,7 @@ from bedside.cli.options import (
     scoped,
 )
 from bedside.collection import Collection
-from bedside.engines.embedded.log.manifest import NAME
+from bedside.engines import holds_collection
 from bedside.errors import NotACollectionError
 
 _FORMAT_OUT = "json, jsonl, csv, parquet, arrow, numpy, vectra or langchain; by default the suffix tells."
@@ -36,7 +36,7 @@ def init(
     json: Json = False,
 ) -> None:
     """Create an empty collection; an error where there is one already."""
-    if (path / NAME).exists():
+    if holds_collection(path):
         raise NotACollectionError(f"{path} already holds a collection")
     with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()):
         say(f"created {path}", {"created": str(path)}, json=json)

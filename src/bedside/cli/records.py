@@ -24,7 +24,6 @@ from bedside.cli.options import (
     as_json,
     asking,
     load,
-    manifest_of,
     parse_filter,
     print_json,
     print_rows,
@@ -36,6 +35,7 @@ from bedside.cli.options import (
 )
 from bedside.cli.search_options import arguments, with_search_options
 from bedside.collection import Collection
+from bedside.engines import log_bytes, read_facts
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
 from bedside.support.progress import progress
 from bedside.types import Document, Hit
@@ -223,13 +223,13 @@ def _hit_rows(hit: Hit) -> Iterator[tuple[str, str, str]]:
 
 
 def _facts(path: Path, records: int) -> dict[str, Any]:
-    manifest = manifest_of(path)
+    facts = read_facts(path)
     return {
         "records": records,
-        "dimension": manifest.dimension,
-        "encoder": None if manifest.encoder is None else manifest.encoder.name,
-        "scope_keys": list(manifest.scope_keys),
-        "log_bytes": (path / manifest.log).stat().st_size,
+        "dimension": facts.dimension,
+        "encoder": None if facts.encoder is None else facts.encoder.name,
+        "scope_keys": list(facts.scope_keys),
+        "log_bytes": log_bytes(path),
     }
 
 
