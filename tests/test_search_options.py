@@ -9,12 +9,21 @@ import shutil
 import subprocess
 import sys
 from dataclasses import MISSING, fields
+from inspect import signature
 from pathlib import Path
 from typing import get_type_hints
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from bedside import Collection, Document
+from bedside.cli.app import app
 from bedside.search.options import OPTIONS, SearchArguments, SearchOptions
+from bedside.search.pool import Signal
+from bedside.search.stages import SIGNALS
+from bedside.serving.mcp import Tools
+from bedside.serving.models import HitModel, SearchRequest
 
 PROJECT = Path(__file__).parents[1]
 FIELD = """    dummy: int | None = field(
@@ -140,3 +149,49 @@ def test_the_documentation_has_a_line_on_every_option():
     page = (PROJECT / "docs" / "collection.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `(\w+)` \|", page.partition("| Option |")[2].partition("\n\n")[0], re.MULTILINE)
     assert listed == list(OPTIONS)
+
+
+def test_the_command_and_the_schema_of_http_offer_every_option_that_is_for_other_programs():
+    offered = [name for name, option in OPTIONS.items() if option.surface]
+    assert [name for name in SearchRequest.model_fields if name in OPTIONS] == offered
+    shown = CliRunner().invoke(app, ["search", "--help"], env={"COLUMNS": "200"}).output
+    for name in offered:
+        assert f"--{'id' if name == 'ids' else name.replace('_', '-')} " in shown
+
+
+def test_a_chatbot_gets_every_option_but_those_that_are_chosen_by_measurement():
+    left_out = {name for name, option in OPTIONS.items() if option.surface} - set(signature(Tools.search).parameters)
+    assert left_out == {"alpha", "fusion", "fetch_k", "explain"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(("--mode", "fuzzy"), ("--fusion", "none"), ("--top-k", "0"), ("--alpha", "1.5"), ("--alpha", "much")),
+        *(("--offset", "-1"), ("--fetch-k", "0"), ("--diversity", "2"), ("--filter", "[]"), ("--as-one", "note")),
+    ],
+)
+@pytest.mark.parametrize("command", ["search", "explain"])
+def test_a_value_that_no_search_takes_is_wrong_usage_before_anything_is_opened(command, wrong):
+    answer = CliRunner().invoke(app, [command, "nowhere.bedside", "pain", *wrong], env={"COLUMNS": "200"})
+    assert answer.exit_code == 2
+    assert wrong[0] in answer.output
+
+
+def test_every_part_of_a_score_is_shown_by_the_commands_and_over_http(tmp_path, monkeypatch):
+    monkeypatch.setitem(SIGNALS, "recency", lambda *_: Signal(np.array([0, 1]), np.array([0.25, 0.5])))
+    with Collection.open(tmp_path / "c") as notes:
+        notes.add([Document("Chest pain.", id="a"), Document("No chest pain.", id="b")])
+        hits = [HitModel.of(hit) for hit in notes.search("chest pain", mode="sparse", explain=True)]
+    commands = ["explain"], ["search", "--explain"]
+    asked = [CliRunner().invoke(app, [*each, str(tmp_path / "c"), "chest pain", "--json"]).output for each in commands]
+    explained, searched = ([json.loads(line) for line in output.splitlines()] for output in asked)
+    assert len(hits) == len(explained) == len(searched) == 2
+    for hit, arithmetic, line in zip(hits, explained, searched, strict=True):
+        why = hit.explanation
+        assert why.signals["recency"] > 0
+        assert why.dense + why.sparse + sum(why.signals.values()) == pytest.approx(hit.score)
+        assert arithmetic["parts"] == {"dense": why.dense, "sparse": why.sparse, **why.signals}
+        assert line["explanation"]["signals"] == why.signals
+    table = CliRunner().invoke(app, ["explain", str(tmp_path / "c"), "chest pain"]).output
+    assert re.search(r"recency part +0\.\d+", table)
