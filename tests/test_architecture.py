@@ -178,6 +178,12 @@ def test_a_search_crosses_at_most_ten_modules():
     assert 5 < len(deepest) <= 10, sorted(deepest)
 
 
+def test_nothing_above_the_engines_names_one_of_them():
+    above = {name: tree for name, tree in modules().items() if not name.startswith("engines")}
+    named = {name: {u for u in imported(tree) if u.startswith("engines.embedded")} for name, tree in above.items()}
+    assert not {name: used for name, used in named.items() if used}
+
+
 def test_the_filter_language_needs_no_numpy():
     for name in ("filters.tree", "filters.dates", "filters.spelled", "filters.rules", "filters.parse"):
         roots = {a.name for n in ast.walk(modules()[name]) if isinstance(n, ast.Import) for a in n.names}

@@ -26,6 +26,7 @@ from bedside.cli.options import (
     scoped,
     terminal,
 )
+from bedside.cli.search_options import arguments, with_search_options
 from bedside.types import Hit
 
 if TYPE_CHECKING:
@@ -97,24 +98,19 @@ def evaluate(
         _print_summary(summary)
 
 
+@with_search_options("explain", top_k=5)
 def explain(
     path: CollectionPath,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="The question.")],
-    mode: Annotated[str | None, typer.Option(help="hybrid, dense or sparse.")] = None,
-    alpha: Annotated[float | None, typer.Option(help="Weight of the dense half.")] = None,
-    fusion: Annotated[str, typer.Option(help="weighted or rrf.")] = "weighted",
-    top_k: Annotated[int, typer.Option("--top-k", help="Hits at most.")] = 5,
     encoder: Model = None,
-    filter: Filter = None,
     scope: Scope = None,
     json: Json = False,
+    **options: Any,
 ) -> None:
     """Show the arithmetic of each hit: cosine, every term's part of BM25, fusion, filter and scope; never its text."""
-    wanted = parse_filter(filter)
-    chosen: Any = {"mode": mode, "alpha": alpha, "fusion": fusion}
+    asked = arguments(options)
     with asking(path, encoder) as collection:
-        view = scoped(collection, scope)
-        hits = view.search(query, top_k=top_k, filter=wanted, explain=True, **chosen)
+        hits = scoped(collection, scope).search(query, explain=True, **asked)
     for rank, hit in enumerate(hits, 1):
         if json:
             print_json({"rank": rank, **_explained(hit)})
@@ -125,7 +121,8 @@ def explain(
 def _explained(hit: Hit) -> dict[str, Any]:
     found = {} if hit.explanation is None else asdict(hit.explanation)
     terms = dict(sorted(found.pop("terms", {}).items(), key=lambda entry: -entry[1]))
-    parts = {"dense": found.pop("dense", None), "sparse": found.pop("sparse", None)}
+    halves = {"dense": found.pop("dense", None), "sparse": found.pop("sparse", None)}
+    parts = {**halves, **found.pop("signals", {})}
     return {"id": hit.id, "score": hit.score, "cosine": hit.dense, "bm25": hit.sparse, "terms": terms, "parts": parts,
             **found}  # fmt: skip
 
@@ -138,8 +135,8 @@ def _print_arithmetic(rank: int, facts: dict[str, Any]) -> None:
     for term, part in facts["terms"].items():
         table.add_row(f"  {one_line(term)}", _number(part))
     table.add_row("formula", facts["formula"])
-    table.add_row("dense part", _number(facts["parts"]["dense"]))
-    table.add_row("sparse part", _number(facts["parts"]["sparse"]))
+    for name, part in facts["parts"].items():
+        table.add_row(f"{name} part", _number(part))
     table.add_row("score", _number(facts["score"]))
     table.add_row("filter", one_line(str(facts["filter"] or "none")))
     table.add_row("scope", one_line(str(dict(facts["scope"]) or "none")))

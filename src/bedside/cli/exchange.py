@@ -15,7 +15,6 @@ from bedside.cli.options import (
     Model,
     Scope,
     load,
-    manifest_of,
     parse_filter,
     parse_scope,
     reading,
@@ -24,7 +23,7 @@ from bedside.cli.options import (
 )
 from bedside.collection import Collection
 from bedside.encoders.presets import STATIC
-from bedside.engines.embedded.log.manifest import NAME
+from bedside.engines import holds_collection, read_facts
 from bedside.errors import NotACollectionError, ScopeRequired
 from bedside.formats.exchange import estimate_characters
 from bedside.formats.web.write import estimate_size
@@ -41,7 +40,7 @@ def init(
     json: Json = False,
 ) -> None:
     """Create an empty collection; an error where there is one already."""
-    if (path / NAME).exists():
+    if holds_collection(path):
         raise NotACollectionError(f"{path} already holds a collection")
     with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()):
         say(f"created {path}", {"created": str(path)}, json=json)
@@ -99,7 +98,7 @@ def _one_scope(collection: Collection, scope: list[str] | None) -> Collection:
 
 
 def _is_static(path: Path) -> bool:
-    encoder = manifest_of(path).encoder
+    encoder = read_facts(path).encoder
     return encoder is not None and encoder.name == STATIC
 
 

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from bedside.collection import Collection
 from bedside.encoders.presets import STATIC
-from bedside.engines.embedded.log.manifest import NAME, Manifest
+from bedside.engines import holds_collection, read_facts
 from bedside.errors import NotACollectionError
 from bedside.formats.fields import exact_numbers
 from bedside.types import Document, Encoder
@@ -78,8 +78,8 @@ def load(model: str | None, path: Path | None = None) -> Encoder | None:
     No other is loaded by the name that a collection has for it: the name of somebody else's collection must neither
     fetch a model nor send a question to a server.
     """
-    if model is None and path is not None and (path / NAME).is_file():
-        written = manifest_of(path).encoder
+    if model is None and path is not None and holds_collection(path):
+        written = read_facts(path).encoder
         model = STATIC if written is not None and written.name == STATIC else None
     if model is None:
         return None
@@ -107,13 +107,8 @@ def writing(path: Path) -> Collection:
 
 
 def _check_there(path: Path) -> None:
-    if not (path / NAME).is_file():
+    if not holds_collection(path):
         raise NotACollectionError(f"{path} holds no Bedside collection")
-
-
-def manifest_of(path: Path) -> Manifest:
-    """Read a collection's manifest."""
-    return Manifest.from_bytes((path / NAME).read_bytes(), str(path / NAME))
 
 
 def scoped(collection: Collection, pairs: Sequence[str] | None) -> Collection:

@@ -24,7 +24,6 @@ from bedside.cli.options import (
     as_json,
     asking,
     load,
-    manifest_of,
     parse_filter,
     print_json,
     print_rows,
@@ -34,7 +33,9 @@ from bedside.cli.options import (
     selection,
     writing,
 )
+from bedside.cli.search_options import arguments, with_search_options
 from bedside.collection import Collection
+from bedside.engines import log_bytes, read_facts
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
 from bedside.support.progress import progress
 from bedside.types import Document, Hit
@@ -77,25 +78,19 @@ def add(
     say(f"{added} documents added", {"added": added}, json=json)
 
 
+@with_search_options()
 def search(
     path: CollectionPath,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="The question.")],
-    mode: Annotated[
-        str | None, typer.Option(help="hybrid, dense or sparse; by default what the question offers.")
-    ] = None,
-    top_k: Annotated[int, typer.Option("--top-k", help="Hits at most.")] = 10,
-    filter: Filter = None,
     scope: Scope = None,
     encoder: Model = None,
     json: Json = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Say how each score came about.")] = False,
+    **options: Any,
 ) -> None:
     """Print the best documents for a query, best first."""
-    wanted = parse_filter(filter)
+    asked = arguments(options)
     with asking(path, encoder) as collection:
-        view = scoped(collection, scope)
-        chosen: Any = mode  # the collection says which modes there are
-        hits = view.search(query, mode=chosen, top_k=top_k, filter=wanted, explain=explain)
+        hits = scoped(collection, scope).search(query, **asked)
     if json:
         for hit in hits:
             print_json(_hit_as_json(hit))
@@ -228,13 +223,13 @@ def _hit_rows(hit: Hit) -> Iterator[tuple[str, str, str]]:
 
 
 def _facts(path: Path, records: int) -> dict[str, Any]:
-    manifest = manifest_of(path)
+    facts = read_facts(path)
     return {
         "records": records,
-        "dimension": manifest.dimension,
-        "encoder": None if manifest.encoder is None else manifest.encoder.name,
-        "scope_keys": list(manifest.scope_keys),
-        "log_bytes": (path / manifest.log).stat().st_size,
+        "dimension": facts.dimension,
+        "encoder": None if facts.encoder is None else facts.encoder.name,
+        "scope_keys": list(facts.scope_keys),
+        "log_bytes": log_bytes(path),
     }
 
 

@@ -10,8 +10,8 @@ import typer
 
 from bedside.cli.lines import one_line
 from bedside.cli.options import CollectionPath, Json, load, reading, say, writing
-from bedside.engines.embedded.salvage import RepairReport
-from bedside.engines.embedded.salvage import repair as repair_folder
+from bedside.engines import repair as repair_place
+from bedside.engines.protocol import RepairReport
 from bedside.errors import InvalidInputError
 
 
@@ -27,7 +27,7 @@ def verify(path: CollectionPath, json: Json = False) -> None:
 
 def repair(path: CollectionPath, json: Json = False) -> None:
     """Save what is whole of a collection whose log is damaged; no process may have it open."""
-    report = repair_folder(path)
+    report = repair_place(path)
     say("\n".join(_repaired(report)), asdict(report), json=json)
 
 

@@ -1,22 +1,25 @@
 """Where a collection lives: the protocols that an engine answers, and a table of the engines there are.
 
-Nothing of an engine is imported before a place of its kind is opened.
+Nothing of an engine is imported before a place of its kind is used. What stands above the engines asks here, and names
+none of them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol, TypeAlias, cast
 
-from bedside.engines.protocol import Engine
+from bedside.engines.protocol import Engine, Facts, RepairReport
 
+Place: TypeAlias = str | os.PathLike[str]
+"""A folder or a URL."""
 _ENGINES: Mapping[str, str] = {"": "bedside.engines.embedded"}
 """The module that opens a place, by the scheme of its URL; without a scheme it is a folder, or memory."""
 
 
-def open_engine(place: str | os.PathLike[str] | None, **how: Any) -> Engine:
+def open_engine(place: Place | None, **how: Any) -> Engine:
     """Open the engine of a place, creating what is not there.
 
     Args:
@@ -26,7 +29,71 @@ def open_engine(place: str | os.PathLike[str] | None, **how: Any) -> Engine:
     Raises:
         BedsideError: Those of :meth:`bedside.Collection.open`.
     """
+    return _module(place).open_engine(place, **how)
+
+
+def holds_collection(place: Place) -> bool:
+    """Tell whether there is a collection, be it a damaged one; nothing is opened.
+
+    Example:
+        >>> holds_collection("no-such.bedside")
+        False
+    """
+    return _module(place).holds_collection(place)
+
+
+def read_facts(place: Place) -> Facts:
+    """Read what decides how a collection is read, without opening it.
+
+    Raises:
+        NotACollectionError: There is none, or its manifest is damaged.
+        FormatVersionError: This release does not read its format.
+    """
+    return _module(place).read_facts(place)
+
+
+def log_bytes(place: Place) -> int:
+    """Return how many bytes a collection's log has.
+
+    Raises:
+        NotACollectionError, FormatVersionError: As :func:`read_facts`.
+    """
+    return _module(place).log_bytes(place)
+
+
+def list_collections(root: Place) -> list[str]:
+    """Return the names of the collections right below a root, sorted; symbolic links are left out."""
+    return sorted(_module(root).list_collections(root))
+
+
+def repair(place: Place) -> RepairReport:
+    """Save what is whole of a collection whose log is damaged; no process may have it open.
+
+    Every record whose line has a matching checksum is kept, in order, as one transaction of a new log. The damaged log
+    is kept beside it: delete it once it is no longer needed, because it holds notes.
+
+    Returns:
+        What was saved, and each line that was lost. A lost ``delete`` brings its record back: look at them.
+
+    Raises:
+        NotACollectionError: There is no readable manifest: put it back from a backup, it says whose records are whose.
+        LockTimeoutError: Another process is writing.
+    """
+    return _module(place).repair(place)
+
+
+class _EngineModule(Protocol):
+    """What the module of an engine offers, beside the engine that it opens."""
+
+    def open_engine(self, place: Place | None, **how: Any) -> Engine: ...
+    def holds_collection(self, place: Place) -> bool: ...
+    def read_facts(self, place: Place) -> Facts: ...
+    def log_bytes(self, place: Place) -> int: ...
+    def list_collections(self, root: Place) -> list[str]: ...
+    def repair(self, place: Place) -> RepairReport: ...
+
+
+def _module(place: Place | None) -> _EngineModule:
+    """Return the module that opens a place."""
     scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else ""
-    module = import_module(_ENGINES.get(scheme, _ENGINES[""]))
-    opened: Callable[..., Engine] = module.open_engine
-    return opened(place, **how)
+    return cast(_EngineModule, import_module(_ENGINES.get(scheme, _ENGINES[""])))

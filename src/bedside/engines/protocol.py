@@ -182,6 +182,37 @@ class VerifyReport:
     unfinished_bytes: int
 
 
+@dataclass(frozen=True)
+class Loss:
+    """A line that could not be saved.
+
+    Attributes:
+        line: Its number, from 1.
+        operation: ``"put"``, ``"delete"``, or ``"unknown"`` where that could not be read: a lost delete brings the
+            record back. ``"open"`` and ``"commit"`` are lines that hold no record.
+        id: Of its record, where it could still be read.
+    """
+
+    line: int
+    operation: str
+    id: str | None
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """What :func:`bedside.engines.repair` saved and lost.
+
+    Attributes:
+        records: Living records in the new log.
+        lost: The damaged lines, and those that are missing, at the commit line that counted them.
+        kept: Name of the file that holds the damaged log; ``None`` where nothing was damaged.
+    """
+
+    records: int
+    lost: tuple[Loss, ...]
+    kept: str | None
+
+
 class Engine(Protocol):
     """Where records are stored, with the scope and everything else as an argument; threads may share one."""
 

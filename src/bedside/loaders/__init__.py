@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bedside.engines.embedded.log.manifest import FORMAT, NAME
+from bedside.engines import holds_collection
 from bedside.errors import BedsideWarning, UnreadableFileError
 from bedside.loaders.content import MAX_BYTES, Content, LoadOptions, documents_of
 from bedside.loaders.report import Finding, LoadReport
@@ -186,7 +186,7 @@ def files(
         onerror(named)
 
     for parent, folders, names in os.walk(folder, onerror=refused):
-        if NAME in names and _is_collection(Path(parent, NAME)):
+        if holds_collection(parent):
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -197,14 +197,6 @@ def is_wanted(name: str) -> bool:
     """Whether a file of this name is one that :func:`files` yields."""
     saved = name.startswith("#") and name.endswith("#")  # by Emacs, of a file that is being written
     return not saved and not name.startswith((".", "~$")) and not name.lower().endswith((*_PARTIAL, "~"))
-
-
-def _is_collection(manifest: Path) -> bool:
-    try:
-        with manifest.open("rb") as file:
-            return FORMAT.encode() in file.read(1 << 16)
-    except OSError:
-        return False
 
 
 def _is_plain(file: Path) -> bool:

@@ -162,7 +162,7 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, caller: Callable
     @app.post(f"{place}/search", operation_id="search", tags=["documents"])
     async def search(access: Caller, name: Name, body: models.SearchRequest) -> models.Hits:
         """Return the best documents for a query, best first."""
-        hits = await run(service.search, access, name, body.scope, body.query, **body.options())
+        hits = await run(service.search, access, name, body.scope, body.query, body.vector, **body.options())
         return models.Hits(hits=[models.HitModel.of(hit) for hit in hits])
 
     @app.post(f"{place}/count", operation_id="count", tags=["documents"])

@@ -1,10 +1,10 @@
 """The Model Context Protocol server: a chatbot's tools for searching notes and citing them."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial, wraps
 from inspect import signature
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -18,7 +18,9 @@ from bedside.remedies import in_json, speaking
 from bedside.serving import models
 from bedside.serving.access import Access
 from bedside.serving.pool import Pool, TooBusyError, TooSlowError
+from bedside.serving.search_options import OFFERED, described
 from bedside.serving.service import Service
+from bedside.support.signatures import with_parameters
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,13 +32,16 @@ INSTRUCTIONS = (
 )
 Collection = Annotated[str, Field(description="The collection's name, from list_collections.")]
 Scope = Annotated[dict[str, str | int] | None, Field(description='A value for each scope key: {"patient_id": "A"}.')]
-Filter = Annotated[
-    dict[str, Any] | None,
-    Field(
-        description='Conditions on metadata: {"section": "HPI", "year": {"$gte": 2020}}; $and, $or, $not, $in, $nin.'
-    ),
-]
+FILTER = 'Conditions on metadata: {"section": "HPI", "year": {"$gte": 2020}}; $and, $or, $not, $in, $nin.'
+Filter = Annotated[dict[str, Any] | None, Field(description=FILTER)]
 Ids = Annotated[list[str] | None, Field(description="Ids of documents.")]
+_MEASURED = ("alpha", "fusion", "fetch_k", "explain")
+"""Options that a chatbot does not get: it cannot measure which value is better, and it cites texts, not arithmetic."""
+_SEARCH = {name: option for name, option in OFFERED.items() if name not in _MEASURED} | {
+    "top_k": replace(OFFERED["top_k"], most=50),
+    "filter": replace(OFFERED["filter"], help=FILTER),
+    "mode": replace(OFFERED["mode"], help="sparse for exact words and numbers, dense for meaning; both by default."),
+}
 
 
 def create_server(service: Service, access: Access) -> MCPServer:
@@ -86,20 +91,15 @@ class Tools:
         """Say how many documents a collection holds, and which scope keys it needs."""
         return models.StatsModel(**asdict(self._service.stats(self._access, collection)))
 
+    @partial(with_parameters, parameters=described(_SEARCH, top_k=5))
     def search(
         self,
         collection: Collection,
         query: Annotated[str, Field(description="What to look for, in the words of a note.")],
-        top_k: Annotated[int, Field(ge=1, le=50, description="Hits at most.")] = 5,
-        filter: Filter = None,
         scope: Scope = None,
-        mode: Annotated[
-            Literal["hybrid", "dense", "sparse"] | None,
-            Field(description="sparse for exact words and numbers, dense for meaning; both by default."),
-        ] = None,
+        **options: Any,
     ) -> models.Hits:
         """Find the passages that answer a question best. Each hit has id, text, metadata and score: cite by id."""
-        options = {"top_k": top_k, "filter": filter, "mode": mode}
         hits = self._service.search(self._access, collection, scope or {}, query, **options)
         return models.Hits(hits=[models.HitModel.of(hit) for hit in hits])
 
@@ -146,7 +146,8 @@ class Tools:
 
 def _off_the_loop(pool: Pool, tool: Callable[P, R]) -> Callable[P, Any]:
     """Run a tool in a thread; what Bedside refuses is told to the chatbot, anything else is not."""
-    words = in_json(signature(tool).parameters)
+    shown = signature(tool)
+    words = in_json(shown.parameters)
 
     @wraps(tool)
     async def called(*arguments: P.args, **named: P.kwargs) -> R:
@@ -158,4 +159,5 @@ def _off_the_loop(pool: Pool, tool: Callable[P, R]) -> Callable[P, Any]:
         except Exception as error:  # noqa: BLE001 - what else went wrong is not for the chatbot
             raise ToolError(f"the server failed: {type(error).__name__}") from None
 
+    vars(called)["__signature__"] = shown  # that of a method, without self
     return called

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, create_model
 
+from bedside.serving.search_options import OFFERED, described
 from bedside.types import Document, Explanation, Hit
 
 Filter = dict[str, Any]
@@ -76,27 +77,23 @@ class GetRequest(Selection):
     include_vectors: StrictBool = False
 
 
-class SearchRequest(_Scoped):
+class _Question(_Scoped):
     """A question; see the collection's `search`."""
 
     query: StrictStr | None = None
     vector: Vector | None = Field(None, description="Instead of encoding the query.")
-    top_k: int = Field(10, ge=1)
-    offset: int = Field(0, ge=0)
-    filter: Filter | None = None
-    mode: Literal["hybrid", "dense", "sparse"] | None = None
-    alpha: float | None = Field(None, ge=0, le=1, description="Weight of the dense half; 0.6 if absent.")
-    fusion: Literal["weighted", "rrf"] = "weighted"
-    fetch_k: int | None = Field(None, ge=1)
-    min_score: float | None = None
-    diversity: float | None = Field(None, ge=0, le=1)
-    ids: list[StrictStr] | None = None
-    group_by: StrictStr | None = None
-    explain: StrictBool = False
 
     def options(self) -> dict[str, Any]:
         """Return the core's keyword arguments."""
-        return self.model_dump(exclude={"query", "scope"})
+        return self.model_dump(exclude={"query", "vector", "scope"})
+
+
+if TYPE_CHECKING:
+    SearchRequest: TypeAlias = _Question
+else:
+    SearchRequest = create_model(
+        "SearchRequest", __base__=_Question, __module__=__name__, __doc__=_Question.__doc__, **described(OFFERED)
+    )
 
 
 class CountRequest(_Scoped):
@@ -140,10 +137,11 @@ class Documents(BaseModel):
 
 
 class ExplanationModel(BaseModel):
-    """How a score came about; dense and sparse sum to it."""
+    """How a score came about; dense, sparse and signals sum to it."""
 
     dense: float
     sparse: float
+    signals: dict[str, float] = Field(description="What else was added to the score, by name.")
     terms: dict[str, float]
     formula: str
     filter: Filter | None
@@ -153,7 +151,7 @@ class ExplanationModel(BaseModel):
     def of(cls, why: Explanation) -> ExplanationModel:
         """Return the wire's explanation."""
         known = {name: getattr(why, name) for name in ("dense", "sparse", "formula", "filter")}
-        return cls(**known, terms=dict(why.terms), scope=dict(why.scope))
+        return cls(**known, terms=dict(why.terms), scope=dict(why.scope), signals=dict(why.signals))
 
 
 class HitModel(BaseModel):

@@ -14,9 +14,10 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from bedside.collection import Collection
-from bedside.engines.embedded.log.manifest import NAME
+from bedside.engines import holds_collection, list_collections
 from bedside.engines.protocol import EraseReceipt, VerifyReport
 from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionError
+from bedside.search.options import SearchOptions
 from bedside.serving.access import Access
 from bedside.support.fork import in_each_process
 from bedside.types import Document, Encoder, FilterDict, Hit
@@ -92,7 +93,7 @@ class Service:
     def __init__(
         self, root: Path, *, encoder: Encoder | None = None, limits: Limits | None = None, read_only: bool = False
     ) -> None:
-        if _is_collection(root):
+        if holds_collection(root):
             raise InvalidInputError(f"{root} is itself a collection: give the folder that it is in")
         self.root = root.resolve(strict=True)
         self.encoder = encoder
@@ -107,8 +108,7 @@ class Service:
 
     def list_collections(self, access: Access) -> list[str]:
         """Return the names of the collections that the caller may see."""
-        found = (folder.name for folder in self.root.iterdir() if _is_collection(folder))
-        return sorted(name for name in found if is_name(name) and access.sees(name))
+        return [name for name in list_collections(self.root) if is_name(name) and access.sees(name)]
 
     def create(self, access: Access, name: str, scope_keys: Sequence[str]) -> Stats:
         """Create an empty collection, or do nothing where it is there with the same scope keys."""
@@ -157,13 +157,21 @@ class Service:
         chosen = most if limit is None else limit
         return records.get(ids, filter=filter, limit=chosen, offset=offset, include_vectors=include_vectors)
 
-    def search(self, access: Access, name: str, scope: Scope, query: str | None, **options: Any) -> list[Hit]:
+    def search(
+        self,
+        access: Access,
+        name: str,
+        scope: Scope,
+        query: str | None,
+        vector: Sequence[float] | None = None,
+        **options: Any,
+    ) -> list[Hit]:
         """Return the best documents; options as for :meth:`bedside.Collection.search`."""
-        self.limits.check("top_k and offset", options.get("top_k", 10) + options.get("offset", 0), self.limits.top_k)
-        self.limits.check("fetch_k", options.get("fetch_k") or 0, self.limits.top_k)
-        self._check_ids(options.get("ids"))
-        hits: list[Hit] = self._records(access, name, scope).search(query, **options)
-        return hits
+        asked = SearchOptions.of(options)
+        self.limits.check("top_k and offset", asked.depth, self.limits.top_k)
+        self.limits.check("fetch_k", asked.fetch_k or 0, self.limits.top_k)
+        self._check_ids(asked.ids)
+        return self._records(access, name, scope).search(query, vector=vector, **options)
 
     def count(self, access: Access, name: str, scope: Scope, filter: FilterDict | None) -> int:
         """Count documents."""
@@ -199,7 +207,7 @@ class Service:
     def must_open(self, access: Access, name: str) -> bool:
         """Tell whether this is a collection that the caller may see and that no request has opened yet."""
         unopened = name not in self._opened and is_name(name) and access.sees(name)
-        return unopened and _is_collection(self.root / name)
+        return unopened and holds_collection(self.root / name)
 
     def open(self, name: str) -> None:
         """Open a collection before a request needs it."""
@@ -229,7 +237,7 @@ class Service:
         """Return a collection, opened once; with ``scope_keys``, it is created where there is none."""
         folder = self._folder(access, name)
         with self._door(name):
-            there = _is_collection(folder)
+            there = holds_collection(folder)
             if name in self._opened and not there:  # somebody removed the folder
                 self._opened.pop(name).close()
             if not there and scope_keys is None:
@@ -265,7 +273,3 @@ class Service:
 def is_name(name: str) -> bool:
     """Tell whether a collection may have this name."""
     return _NAME.fullmatch(name) is not None and _RESERVED.fullmatch(name) is None
-
-
-def _is_collection(folder: Path) -> bool:
-    return not folder.is_symlink() and (folder / NAME).is_file()

@@ -9,11 +9,20 @@ from dataclasses import fields
 from bedside.engines.embedded.engine import EmbeddedEngine
 from bedside.engines.embedded.log.manifest import Manifest, log_name
 from bedside.engines.embedded.log.storage import DiskStorage, MemoryStorage, Storage
+from bedside.engines.embedded.places import holds_collection, list_collections, log_bytes, read_facts
 from bedside.engines.embedded.salvage import repair
 from bedside.engines.protocol import Facts
 from bedside.support.paths import check_folder
 
-__all__ = ["EmbeddedEngine", "open_engine", "repair"]
+__all__ = [
+    "EmbeddedEngine",
+    "holds_collection",
+    "list_collections",
+    "log_bytes",
+    "open_engine",
+    "read_facts",
+    "repair",
+]
 
 
 def open_engine(

@@ -6,7 +6,7 @@ import filecmp
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,40 +16,10 @@ from bedside.engines.embedded.log.codec import Change, Codec, Remains, remains_o
 from bedside.engines.embedded.log.log import Position, Scan
 from bedside.engines.embedded.log.manifest import NAME
 from bedside.engines.embedded.log.storage import CACHE_NAME, DiskStorage
+from bedside.engines.protocol import Loss, RepairReport
 from bedside.errors import CorruptLogError, NotACollectionError
 from bedside.records import Record
 from bedside.support.files import refusals
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A line that could not be saved.
-
-    Attributes:
-        line: Its number, from 1.
-        operation: ``"put"``, ``"delete"``, or ``"unknown"`` where that could not be read: a lost delete brings the
-            record back. ``"open"`` and ``"commit"`` are lines that hold no record.
-        id: Of its record, where it could still be read.
-    """
-
-    line: int
-    operation: str
-    id: str | None
-
-
-@dataclass(frozen=True)
-class RepairReport:
-    """What :func:`repair` saved and lost.
-
-    Attributes:
-        records: Living records in the new log.
-        lost: The damaged lines, and those that are missing, at the commit line that counted them.
-        kept: Name of the file that holds the damaged log; ``None`` where nothing was damaged.
-    """
-
-    records: int
-    lost: tuple[Loss, ...]
-    kept: str | None
 
 
 def repair(path: str | os.PathLike[str]) -> RepairReport:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside import Collection
+from bedside.engines import holds_collection
 from bedside.errors import InvalidInputError, NotACollectionError
 
 __all__ = ["check_local", "locate", "save"]
@@ -63,7 +64,7 @@ def locate(pointer: Path) -> Path:
     """
     pointer = pointer.absolute()
     target = pointer if pointer.is_dir() else _target(pointer)
-    if not (target / "manifest.json").is_file():
+    if not holds_collection(target):
         raise NotACollectionError(f"{pointer}: the collection it points to, {target}, is not there")
     return target
 
