@@ -92,6 +92,7 @@ class SearchRequest(_Scoped):
     diversity: float | None = Field(None, ge=0, le=1)
     ids: list[StrictStr] | None = None
     group_by: StrictStr | None = None
+    assertion: Literal["any", "prefer", "only"] = "prefer"
     explain: StrictBool = False
 
     def options(self) -> dict[str, Any]:
@@ -140,11 +141,13 @@ class Documents(BaseModel):
 
 
 class ExplanationModel(BaseModel):
-    """How a score came about; dense and sparse sum to it."""
+    """How a score came about; dense, sparse and the signals sum to it."""
 
     dense: float
     sparse: float
     terms: dict[str, float]
+    signals: dict[str, float]
+    negated: dict[str, str]
     formula: str
     filter: Filter | None
     scope: Scope
@@ -153,7 +156,13 @@ class ExplanationModel(BaseModel):
     def of(cls, why: Explanation) -> ExplanationModel:
         """Return the wire's explanation."""
         known = {name: getattr(why, name) for name in ("dense", "sparse", "formula", "filter")}
-        return cls(**known, terms=dict(why.terms), scope=dict(why.scope))
+        return cls(
+            **known,
+            terms=dict(why.terms),
+            signals=dict(why.signals),
+            negated=dict(why.negated),
+            scope=dict(why.scope),
+        )
 
 
 class HitModel(BaseModel):
