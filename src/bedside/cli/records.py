@@ -84,6 +84,9 @@ def search(
         str | None, typer.Option(help="hybrid, dense or sparse; by default what the question offers.")
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", help="Hits at most.")] = 10,
+    assertion: Annotated[
+        str, typer.Option(help="prefer, only or any: what denies the question comes last, is left out, or ranks alike.")
+    ] = "prefer",
     filter: Filter = None,
     scope: Scope = None,
     encoder: Model = None,
@@ -94,8 +97,8 @@ def search(
     wanted = parse_filter(filter)
     with asking(path, encoder) as collection:
         view = scoped(collection, scope)
-        chosen: Any = mode  # the collection says which modes there are
-        hits = view.search(query, mode=chosen, top_k=top_k, filter=wanted, explain=explain)
+        chosen: Any = {"mode": mode, "assertion": assertion}  # the collection says which there are
+        hits = view.search(query, top_k=top_k, filter=wanted, explain=explain, **chosen)
     if json:
         for hit in hits:
             print_json(_hit_as_json(hit))

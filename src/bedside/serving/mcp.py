@@ -97,9 +97,15 @@ class Tools:
             Literal["hybrid", "dense", "sparse"] | None,
             Field(description="sparse for exact words and numbers, dense for meaning; both by default."),
         ] = None,
+        assertion: Annotated[
+            Literal["any", "prefer", "only"],
+            Field(
+                description="Notes that deny the finding come last (prefer), are left out (only) or rank alike (any)."
+            ),
+        ] = "prefer",
     ) -> models.Hits:
         """Find the passages that answer a question best. Each hit has id, text, metadata and score: cite by id."""
-        options = {"top_k": top_k, "filter": filter, "mode": mode}
+        options = {"top_k": top_k, "filter": filter, "mode": mode, "assertion": assertion}
         hits = self._service.search(self._access, collection, scope or {}, query, **options)
         return models.Hits(hits=[models.HitModel.of(hit) for hit in hits])
 
