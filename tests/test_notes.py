@@ -19,7 +19,7 @@ from bedside.errors import (
     InvalidInputError,
     ScopeRequired,
 )
-from bedside.notes.notes import context
+from bedside.notes import context
 from bedside.text.split import NoteSplitter, estimate_tokens
 
 NOTE = (

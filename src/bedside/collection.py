@@ -28,7 +28,7 @@ from bedside.search.options import SearchOptions
 from bedside.search.settings import SparseSettings
 from bedside.support.checks import check_int, check_key, check_number
 from bedside.support.paths import check_folder
-from bedside.types import Document, Encoder, FilterDict, Hit, Matrix, Metadata, Mode, Vector, VectorLike
+from bedside.types import Assertion, Document, Encoder, FilterDict, Hit, Matrix, Metadata, Mode, Vector, VectorLike
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -627,6 +627,7 @@ class Collection:
         mode: Mode | None = None,
         alpha: float | None = None,
         min_score: float | None = None,
+        assertion: Assertion = "prefer",
     ) -> list[NoteHit]:
         """Return the best notes for a query, best first, each with its passages.
 
@@ -643,6 +644,9 @@ class Collection:
                 hybrid in every other one.
             alpha: Weight of the cosine in a hybrid search, 0 to 1; ``None`` is 0.6.
             min_score: Leave out notes below it.
+            assertion: Notes that only deny what the query asks for (or assert what it wants absent), counted over all
+                their passages, come last with ``"prefer"``, are left out with ``"only"``, and rank like all others
+                with ``"any"``.
 
         Raises:
             InvalidInputError: An argument is out of its range.
@@ -653,7 +657,15 @@ class Collection:
         from bedside.notes.notes import search_notes
 
         return search_notes(
-            self, query, vector=vector, top_k=top_k, filter=filter, mode=mode, alpha=alpha, min_score=min_score
+            self,
+            query,
+            vector=vector,
+            top_k=top_k,
+            filter=filter,
+            mode=mode,
+            alpha=alpha,
+            min_score=min_score,
+            assertion=assertion,
         )
 
     def export(

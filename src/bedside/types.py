@@ -20,6 +20,7 @@ FilterDict: TypeAlias = Mapping[str, Any]
 """The filter language of :mod:`bedside.filters`, as plain dicts and lists."""
 Mode: TypeAlias = Literal["hybrid", "dense", "sparse"]
 Fusion: TypeAlias = Literal["weighted", "rrf"]
+Assertion: TypeAlias = Literal["any", "prefer", "only"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,10 @@ class Explanation:
         formula: The fusion arithmetic in words and numbers.
         filter: The filter that was applied, as given.
         scope: The scope that was applied.
-        signals: What else was added to the score, by name; ``dense``, ``sparse`` and these sum to it.
+        signals: What else was added to the score, by name; ``dense``, ``sparse`` and these sum to it. ``assertion`` is
+            what a document lost that contradicts the question.
+        negated: Of each term that the question asks about, how many of its occurrences in the document are negated,
+            such as ``{"chest": "3 of 3 negated"}``; empty where the question has no preference.
     """
 
     dense: float
@@ -64,6 +68,7 @@ class Explanation:
     filter: FilterDict | None
     scope: Mapping[str, Any]
     signals: Mapping[str, float] = field(default_factory=dict)
+    negated: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

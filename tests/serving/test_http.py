@@ -66,6 +66,21 @@ def test_every_verb_does_over_http_what_it_does_in_python(root):
         assert collection.scoped(patient_id="C").count() == 1
 
 
+def test_what_denies_the_question_comes_last_over_http_and_is_left_out_where_asked(root):
+    with serving(root, "--encoder", "bedside/static") as client:
+        texts = ["Denies chest pain.", "Chest pain on exertion."]
+        post(client, "guidelines/add", {"documents": [{"text": text} for text in texts]})
+
+        def found(**options) -> list[dict]:
+            return post(client, "guidelines/search", {"query": "chest pain", **options}).json()["hits"]
+
+        assert found()[0]["text"] == texts[1]
+        last = found(explain=True)[-1]
+        assert (last["text"], last["explanation"]["signals"]) == (texts[0], {"assertion": -1.0})
+        assert last["explanation"]["negated"] == {"chest": "1 of 1 negated", "pain": "1 of 1 negated"}
+        assert texts[0] not in [hit["text"] for hit in found(assertion="only")]
+
+
 def test_a_scope_is_needed_and_keeps_patients_apart(root):
     with serving(root) as client:
         detail = problem(post(client, "ward/search", {"query": "chest pain"}), 400, "ScopeRequired")

@@ -14,7 +14,7 @@ from mcp import StdioServerParameters
 from mcp.client import Client
 from mcp.client.stdio import stdio_client
 
-from bedside import Collection
+from bedside import Collection, Document
 from command_line import bedside
 
 READING = {"list_collections", "stats", "search", "get", "count", "facets"}
@@ -74,6 +74,17 @@ async def test_a_chatbot_finds_what_it_can_cite(root):
         assert (await told(client, "stats", collection="ward"))["scope_keys"] == ["patient_id"]
         said = await refused(client, "search", collection="ward", query="pain")
         assert said.endswith('divided by scope; give "scope": {"patient_id": "…"}')
+
+
+async def test_a_chatbot_is_shown_what_denies_its_question_last(root):
+    with Collection.open(root / "visits") as visits:
+        visits.add(
+            [Document(text, id=id) for id, text in (("no", "Denies chest pain."), ("yes", "Chest pain at rest."))]
+        )
+    async with chatbot(root) as client:
+        for assertion, ids in (("prefer", ["yes"]), ("only", ["yes"]), ("any", ["no", "yes"])):
+            asked = {"collection": "visits", "query": "chest pain", "assertion": assertion}
+            assert sorted(hit["id"] for hit in (await told(client, "search", **asked))["hits"]) == ids
 
 
 async def test_a_chatbot_is_offered_no_tool_that_writes_unless_that_was_allowed(root):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bedside.engines.embedded.index.bm25 import SparseIndex
 from bedside.errors import FormatVersionError, InvalidInputError
+from bedside.text.assertions import marked_terms
 from bedside.text.fold import fold
 from bedside.text.lexicon import NEGATIONS, STOP_WORDS
 from bedside.text.tokenizer import ClinicalTokenizer
@@ -126,7 +127,7 @@ def test_a_value_finds_exactly_the_notes_that_hold_it(query):
         "7 and 2, E11 then 9, 120 over 80, 4548 or 4, 5, 29 July 2008",
     ]
     index = SparseIndex()
-    index.extend(map(TOKENIZER.tokenize, notes))
+    index.extend(marked_terms(note, TOKENIZER) for note in notes)
     assert index.score(TOKENIZER.tokenize(query)).rows.tolist() == [0, 2]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from bedside.collection import Collection
 from bedside.expansion.offers import Expansion, Offer
+from bedside.search.options import SearchArguments
 from bedside.text.senses import Reading, ShortForm, read_sense, writes_out
 from bedside.types import FilterDict, Hit
 
@@ -88,7 +89,9 @@ def _written_out(records: Collection, expansion: Expansion, filter: FilterDict |
     meanings = sorted(frozenset[str]().union(*unsure))
     if not meanings:
         return {}
-    answers = dict(zip(meanings, records.search(meanings, mode="sparse", top_k=_LOOKED_AT, filter=filter), strict=True))
+    # "denies chest pain" writes the meaning out as well
+    options: SearchArguments = {"mode": "sparse", "top_k": _LOOKED_AT, "filter": filter, "assertion": "any"}
+    answers = dict(zip(meanings, records.search(meanings, **options), strict=True))
     written = {meaning for meaning, hits in answers.items() if any(writes_out(hit.text, meaning) for hit in hits)}
     return {
         several: Reading(meaning, f'of its meanings only "{meaning}" is written out anywhere')
@@ -103,5 +106,6 @@ def _weighted(hit: Hit, offer: Offer) -> Hit:
     why, weight = hit.explanation, offer.weight
     if why is not None:
         formula = f"{offer}: {weight:g} * ({why.formula})"
-        why = replace(why, dense=why.dense * weight, sparse=why.sparse * weight, formula=formula)
+        signals = {name: value * weight for name, value in why.signals.items()}
+        why = replace(why, dense=why.dense * weight, sparse=why.sparse * weight, formula=formula, signals=signals)
     return replace(hit, score=hit.score * weight, explanation=why)

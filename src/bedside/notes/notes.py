@@ -28,7 +28,7 @@ from bedside.errors import BrokenNoteError, InvalidDocumentError, InvalidInputEr
 from bedside.notes.render import NoteHit
 from bedside.records import Record, check_id
 from bedside.text.split import NoteSplitter
-from bedside.types import Document, FilterDict, Hit, Mode, Vector
+from bedside.types import Assertion, Document, FilterDict, Hit, Mode, Vector
 
 if TYPE_CHECKING:
     from bedside.collection import Collection
@@ -126,6 +126,7 @@ def search_notes(
     mode: Mode | None,
     alpha: float | None,
     min_score: float | None,
+    assertion: Assertion,
 ) -> list[NoteHit]:
     """Rank notes by their best passage's cosine and the whole note's BM25; see :meth:`bedside.Collection.search_notes`.
 
@@ -144,6 +145,7 @@ def search_notes(
         mode=chosen,
         alpha=ALPHA if alpha is None else alpha,
         min_score=min_score,
+        assertion=assertion,
         group_by="source_id",
         as_one="source_hash",
     )
@@ -151,7 +153,7 @@ def search_notes(
     if not ranked:
         return []
     named = _of(list(ranked))
-    passages = _scored(records, query, vector, chosen, _and(named, filter))
+    passages = _scored(records, query, vector, chosen, _and(named, filter), assertion)
     whole = _passages(records, list(ranked)) if filter else passages
     return [
         NoteHit(id, score, _of_note(whole[id][0]), max(p.metadata["end"] for p in whole[id]), tuple(passages[id]))
@@ -160,10 +162,19 @@ def search_notes(
     ]
 
 
-def _scored(records: Collection, query: str, vector: Any, mode: Mode, filter: FilterDict) -> dict[str, list[Hit]]:
+def _scored(
+    records: Collection, query: str, vector: Any, mode: Mode, filter: FilterDict, assertion: Assertion
+) -> dict[str, list[Hit]]:
     """Return the passages of some notes with their own scores, by note, best first."""
-    every = records.search(query, vector=vector, top_k=max(1, records.count(filter)), filter=filter, mode=mode)
-    if mode == "sparse":  # it leaves out what holds no word of the query
+    every = records.search(
+        query,
+        vector=vector,
+        top_k=max(1, records.count(filter)),
+        filter=filter,
+        mode=mode,
+        assertion="prefer" if assertion == "only" else assertion,  # of a note that is found every passage counts
+    )
+    if mode == "sparse":  # it leaves out what holds no word of the query, and what contradicts it
         found = {hit.id for hit in every}
         every += [Hit(document, 0.0) for document in records.get(filter=filter) if document.id not in found]
     every.sort(key=lambda hit: (hit.metadata["source_id"], -hit.score, hit.metadata["start"]))

@@ -20,12 +20,22 @@ def explanation(
     scope: Mapping[str, str | int],
 ) -> Explanation:
     """Return the explanation of the pool's row at position ``at``."""
+    row = int(pool.rows[at])
     parts = {name: float(values[at]) for name, values in pool.parts.items()}
     dense, sparse = parts.pop("dense", 0.0), parts.pop("sparse", 0.0)
-    terms = {} if question.sparse is None else question.sparse.explain(int(pool.rows[at]))
+    signals = {name: value for name, value in parts.items() if value}
+    terms = {} if question.sparse is None else question.sparse.explain(row)
+    negations = {} if question.asserted is None else question.asserted.negations(row)
+    negated = {term: f"{times} of {count} negated" for term, (times, count) in negations.items()}
     formula = _formula(options, question, pool, at, cosine, bm25)
-    formula += "".join(f" {'-' if value < 0 else '+'} {name} {abs(value):.6f}" for name, value in parts.items())
-    return Explanation(dense, sparse, terms, formula, options.filter, scope, parts)
+    formula += "".join(f" {'-' if value < 0 else '+'} {name} {abs(value):.6f}" for name, value in signals.items())
+    if question.asserted is not None and row in question.asserted.contradicted:
+        formula += f" ({'lower in each half: ' if pool.places else ''}{_listed(negated)})"
+    return Explanation(dense, sparse, terms, formula, options.filter, scope, signals, negated)
+
+
+def _listed(negated: Mapping[str, str]) -> str:
+    return ", ".join(f"{term} {times}" for term, times in negated.items())
 
 
 def _formula(

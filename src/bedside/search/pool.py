@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.search.rank import Rows, Scores
+from bedside.text.assertions import Polarity
 from bedside.types import Document, Encoder, Matrix, Vector
 
 Mask = NDArray[np.bool_]
@@ -37,12 +38,17 @@ class Top(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """The postings that a query met, with what each gives to its row; those of a row stand in query order."""
+    """The postings that a query met, with what each gives to its row; those of a row stand in query order.
+
+    ``counts`` says how often the row holds the term, and ``negated`` how many of these occurrences are negated.
+    """
 
     terms: Sequence[str]
     which: NDArray[np.intp]
     rows: NDArray[np.int32]
     scores: Scores
+    counts: NDArray[Any]
+    negated: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,17 @@ class SparseResult:
         scores: float64 ``[m]``, BM25 in its own units.
         bound: The most any document could score for this query: the sum of its known terms' idf, 0 without
             any. A term is known when a visible row holds it.
+        contradicted: int64 ``[c]``, ascending: the visible rows that say the opposite of what is asked (see
+            :mod:`bedside.search.assertion`).
+        asked: Which terms are asked about, and in which polarity; empty where nobody minds.
     """
 
     rows: Rows
     scores: Scores
     bound: float
     matches: Matches = field(repr=False)
+    contradicted: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
+    asked: Mapping[str, Polarity] = field(default_factory=dict)
 
     def explain(self, row: int) -> dict[str, float]:
         """Give each query term's part of the score of one row.
@@ -71,8 +82,17 @@ class SparseResult:
             Term -> part, in the order of the query, only for terms the row holds. The parts sum to the row's
             score within 1e-9.
         """
-        terms, which, rows, scores = self.matches
-        return {terms[which[i]]: float(scores[i]) for i in np.flatnonzero(rows == row)}
+        terms, which, _, scores, *_ = self.matches
+        return {terms[which[i]]: float(scores[i]) for i in self._places(row)}
+
+    def negations(self, row: int) -> dict[str, tuple[int, int]]:
+        """Say of each term that is asked about how often a row negates it and holds it, where the row holds it."""
+        terms, which, _, _, counts, negated = self.matches
+        found = {terms[which[i]]: (int(negated[i]), int(counts[i])) for i in self._places(row)}
+        return {term: times for term, times in found.items() if term in self.asked}
+
+    def _places(self, row: int) -> NDArray[np.intp]:
+        return np.flatnonzero(self.matches.rows == row)
 
 
 @dataclass(frozen=True)
@@ -83,12 +103,15 @@ class Question:
         text: What BM25 looks for; ``None`` where only a vector is given.
         vector: float32 ``[d]``; ``None`` in a sparse search.
         sparse: Its BM25 over the visible rows; the engine fills it in.
+        asserted: The same where rows that contradict the text are to rank lower, also in a dense search, which takes
+            nothing else from it; the engine fills it in.
         encoder: The encoder that the asker goes by; an engine whose vectors another one made refuses it.
     """
 
     text: str | None
     vector: Vector | None
     sparse: SparseResult | None = None
+    asserted: SparseResult | None = None
     encoder: Encoder | None = None
 
 

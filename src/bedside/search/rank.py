@@ -17,6 +17,14 @@ Rows = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
 
+def added_up(values: Scores) -> float:
+    """Add up ``values`` [m] one after another, as a score adds up its parts.
+
+    So zeros among them leave no trace, and no sum of some of them is above it, by rounding either.
+    """
+    return float(np.cumsum(values)[-1]) if len(values) else 0.0
+
+
 def best(rows: Rows, scores: Scores, k: int) -> NDArray[np.int64]:
     """Return the positions of the ``k`` best of ``scores`` [m], best first, the lower row first among equals."""
     if 0 < k < len(rows):

@@ -7,6 +7,7 @@ chosen. Scores are on scales that do not depend on what else was found:
 * sparse: BM25 (Lucene's variant), above 0;
 * hybrid, weighted: ``alpha * cosine + (1 - alpha) * bm25 / bound``, where ``bound`` is the most that any document could
   score for the query; in [-1, 1];
+* in all three, 1 less (sparse: no hit) for what contradicts the question, see :mod:`bedside.search.assertion`;
 * hybrid, rrf: reciprocal rank fusion of the best ``fetch_k`` of each half.
 
 What else counts comes in by one of two doors, each a list at the end of this file. A **signal** is a named part of the
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.errors import InvalidInputError
+from bedside.search.assertion import demotion, left_out
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Candidates, Pool, Question, Signal, Top
 from bedside.search.rank import RRF_K, Rows, best, mmr
@@ -139,14 +141,15 @@ def _dense_rank(options: SearchOptions, question: Question, parts: Mapping[str, 
 
 
 def _sparse_rank(parts: Mapping[str, Signal]) -> Rank:
-    """Rank the rows that hold a term: what they score beside BM25 never brings in another."""
+    """Rank the rows that hold a term and score above zero: what they score beside BM25 never brings in another."""
 
     def rank(candidates: Candidates, k: int) -> Top:
         sparse = parts.get("sparse", Signal(np.zeros(0, np.int64), np.zeros(0)))
         rows = sparse.rows[candidates.allows(sparse.rows)]
         scores = sum((part.at(rows) for part in parts.values()), np.zeros(len(rows)))
-        order = best(rows, scores, k)
-        return Top(rows[order], scores[order])
+        hit = scores > 0
+        order = best(rows[hit], scores[hit], k)
+        return Top(rows[hit][order], scores[hit][order])
 
     return rank
 
@@ -234,9 +237,14 @@ def _page(options: SearchOptions, _: Question, pool: Pool) -> Pool:
     return pool.take(slice(options.offset, options.depth))
 
 
-SIGNALS: dict[str, Callable[[SearchOptions, Question, Candidates], Signal | None]] = {}
+SIGNALS: dict[str, Callable[[SearchOptions, Question, Candidates], Signal | None]] = {"assertion": demotion}
 """Parts of the score that are known before the cut, by name. Values are shares of the scale of the mode: 1 is the
 highest score a hybrid or dense search can give, and in a sparse search the highest its question can."""
 
-STAGES: list[Callable[[SearchOptions, Question, Pool], Pool]] = [_above_min_score, _diversified, _page]
+STAGES: list[Callable[[SearchOptions, Question, Pool], Pool]] = [
+    left_out,
+    _above_min_score,
+    _diversified,
+    _page,
+]
 """What is done with the pool after the cut, in order."""

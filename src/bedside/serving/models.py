@@ -143,6 +143,7 @@ class ExplanationModel(BaseModel):
     sparse: float
     signals: dict[str, float] = Field(description="What else was added to the score, by name.")
     terms: dict[str, float]
+    negated: dict[str, str]
     formula: str
     filter: Filter | None
     scope: Scope
@@ -151,7 +152,13 @@ class ExplanationModel(BaseModel):
     def of(cls, why: Explanation) -> ExplanationModel:
         """Return the wire's explanation."""
         known = {name: getattr(why, name) for name in ("dense", "sparse", "formula", "filter")}
-        return cls(**known, terms=dict(why.terms), scope=dict(why.scope), signals=dict(why.signals))
+        return cls(
+            **known,
+            terms=dict(why.terms),
+            signals=dict(why.signals),
+            negated=dict(why.negated),
+            scope=dict(why.scope),
+        )
 
 
 class HitModel(BaseModel):

@@ -29,7 +29,7 @@ class SearchOptions:
     """What can be said about a search, per store (its constructor) and per call (or in ``search_kwargs``).
 
     Beside ``filter`` and ``score_key`` these are the core's options (``bedside.search.options``): ``retrieval_mode``,
-    ``alpha``, ``fusion``, ``fetch_k``, ``min_score``, ``offset``, ``ids`` and ``group_by``.
+    ``alpha``, ``fusion``, ``fetch_k``, ``min_score``, ``offset``, ``ids``, ``group_by`` and ``assertion``.
 
     Attributes:
         core: The core's options; of its mode ``"dense"`` is LangChain's default.

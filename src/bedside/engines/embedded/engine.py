@@ -25,6 +25,7 @@ from bedside.remedies import Call, Give
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
 from bedside.search.stages import answer
+from bedside.text.assertions import asked_polarity
 from bedside.types import Document, Encoder
 
 
@@ -229,7 +230,7 @@ class EmbeddedEngine(State):
 def _scored(
     question: Question, index: Index, dimension: int | None, options: SearchOptions, corpus: Any, groups: Any
 ) -> Question:
-    """Return the question with its BM25, where the search has a sparse half."""
+    """Return the question with its BM25, where the search has a sparse half or goes by what texts assert."""
     if question.vector is not None and len(question.vector) != (dimension or len(question.vector)):
         # It was checked before another process re-embedded the collection.
         raise InvalidVectorError(f"vector: expected dimension {dimension}, got {len(question.vector)}")
@@ -238,6 +239,11 @@ def _scored(
             "search: the collection holds texts without vectors, which only BM25 finds",
             remedies=[Give("mode", "sparse"), Call("reembed", "to make the vectors")],
         )
-    if question.text is None or options.halves == "dense":
+    is_dense = options.halves == "dense"
+    if question.text is None or (is_dense and options.assertion == "any"):
         return question
-    return replace(question, sparse=index.sparse.score(index.tokenizer.tokenize(question.text), corpus, groups))
+    asked = {} if options.assertion == "any" else asked_polarity(question.text, index.tokenizer)
+    if is_dense and not asked:
+        return question
+    found = index.sparse.score(index.tokenizer.tokenize(question.text), corpus, groups, asked)
+    return replace(question, sparse=None if is_dense else found, asserted=found if asked else None)

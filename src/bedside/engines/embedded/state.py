@@ -29,9 +29,10 @@ from bedside.errors import BedsideError, CollectionClosedError, CorruptLogError
 from bedside.records import Delete, Record
 from bedside.remedies import Call
 from bedside.support.fork import in_each_process
+from bedside.text.assertions import RULES_VERSION
 from bedside.types import Document
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 # Replaying so many records takes 0.1 s: less is not worth a file when a collection is closed.
 _CACHE_AFTER = 1_000
 # Bytes of log after which what was derived from it is written down. Replaying them takes a second or two.
@@ -349,7 +350,8 @@ class State:
     @staticmethod
     def _cache_key(manifest: Manifest, index: Index) -> dict[str, Any]:
         terms = index.tokenizer.fingerprint  # another release of the stemmer may make other terms
-        return {"collection": manifest.id, "log": manifest.log, "terms": terms, "version": CACHE_VERSION}
+        derived = {"terms": terms, "assertions": RULES_VERSION, "version": CACHE_VERSION}
+        return {"collection": manifest.id, "log": manifest.log, **derived}
 
 
 def _entry(change: Change, span: Span) -> Entry:

@@ -29,7 +29,7 @@ class QueryOptions:
 
     Attributes:
         core: The core's options that ``VectorStoreQuery`` has no word for: ``fetch_k`` (the pool of MMR and of rank
-            fusion), ``fusion``, ``min_score``, ``offset``, ``group_by``; see ``bedside.search.options``.
+            fusion), ``fusion``, ``min_score``, ``offset``, ``group_by``, ``assertion``; see ``bedside.search.options``.
         mmr_threshold: 1 looks at relevance alone, 0 at difference alone; goes before that of the query.
     """
 
@@ -145,8 +145,10 @@ def _diversity(threshold: Any) -> float:
 
 
 def _question(query: VectorStoreQuery) -> dict[str, Any]:
-    """The vector; without one the text, for a collection that was opened with an encoder."""
-    return {"query": query.query_str} if query.query_embedding is None else {"vector": query.query_embedding}
+    """The vector and, for what it asserts, the text; that alone for a collection that was opened with an encoder."""
+    if query.query_embedding is None:
+        return {"query": query.query_str}
+    return {"query": (query.query_str or "").strip() or None, "vector": query.query_embedding}
 
 
 def _first(*values: Any) -> Any:

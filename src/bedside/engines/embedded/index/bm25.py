@@ -12,21 +12,26 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.engines.embedded.index.postings import Growing, Rows, Segment, build, merge
+from bedside.engines.embedded.index.postings import Growing, Postings, Rows, Segment, build, merge
 from bedside.errors import FormatVersionError, InvalidInputError
+from bedside.search.assertion import contradicted
 from bedside.search.pool import Matches, SparseResult
+from bedside.search.rank import added_up
 from bedside.search.settings import check_bm25
+from bedside.text.assertions import Polarity
 
 __all__ = ["SparseIndex"]
 
-_VERSION = 2
+_VERSION = 3
 _TAIL = 1 << 13  # tokens; the first search after an add builds the tail's postings, 0.5 ms when it is full
 _BLOCK = 1 << 22  # tokens sealed at once; bounds the working memory of a bulk load to about 100 MB
 # A segment is merged into its elder once it reaches a third of it: at most log3(postings / tail) segments.
 _GROWTH = 3
-_SEGMENT_ARRAYS = ("terms", "starts", "rows", "counts")
+_OF_POSTINGS = ("rows", "counts", "negated")
+_SEGMENT_ARRAYS = ("terms", "starts", *_OF_POSTINGS)
 
 _Floats: TypeAlias = NDArray[np.float64]
+_NOTHING: Mapping[str, Polarity] = {}
 
 
 class SparseIndex:
@@ -48,9 +53,11 @@ class SparseIndex:
 
     Example:
         >>> index = SparseIndex()
-        >>> index.extend([["chest", "pain"], ["no", "fever"]])
+        >>> index.extend([(["chest", "pain"], bytes(2)), (["no", "fever"], bytes([0, 1]))])
         >>> index.score(["chest"]).rows.tolist()
         [0]
+        >>> index.score(["fever"], asked={"fever": "present"}).contradicted.tolist()
+        [1]
     """
 
     def __init__(self, k1: float = 1.2, b: float = 0.75) -> None:
@@ -61,7 +68,7 @@ class SparseIndex:
         self._segments: list[Segment] = []
         self._lengths = Growing()
         self._length = 0
-        self._tail_terms, self._tail_rows = Growing(), Growing()
+        self._tail = [Growing(), Growing(), Growing()]  # what a segment is built of: terms, rows, negated
         self._open_segment: Segment | None = None
 
     def __len__(self) -> int:
@@ -98,24 +105,31 @@ class SparseIndex:
         """How many terms are known."""
         return len(self._terms)
 
-    def extend(self, token_lists: Iterable[Sequence[str]]) -> None:
+    def extend(self, texts: Iterable[tuple[Sequence[str], bytes | bytearray]]) -> None:
         """Append rows.
 
         Costs what is added: new postings go to a small tail, which is sealed when full; sealed segments merge
         geometrically. If the iterable raises, no row is added.
 
         Args:
-            token_lists: The terms of each row, in row order. A row may be empty.
+            texts: The terms of each row, in row order, and for each term 1 where it is negated, else 0. A row may be
+                empty.
         """
-        terms, lengths = array("i"), array("i")
+        terms, lengths, negated = array("i"), array("i"), bytearray()
         look_up = self._terms.__getitem__
-        for tokens in token_lists:
+        for tokens, marks in texts:
             terms.extend(map(look_up, tokens))
             lengths.append(len(tokens))
-        self._append(np.frombuffer(terms, np.int32), np.frombuffer(lengths, np.int32))
+            negated += marks
+        marked = np.frombuffer(negated, np.uint8)
+        self._append(np.frombuffer(terms, np.int32), np.frombuffer(lengths, np.int32), marked)
 
     def score(
-        self, terms: Sequence[str], visible: NDArray[np.bool_] | None = None, groups: Rows | None = None
+        self,
+        terms: Sequence[str],
+        visible: NDArray[np.bool_] | None = None,
+        groups: Rows | None = None,
+        asked: Mapping[str, Polarity] = _NOTHING,
     ) -> SparseResult:
         """Score the visible rows for a query.
 
@@ -124,10 +138,12 @@ class SparseIndex:
             visible: bool ``[rows]``, the rows that are the corpus for this search; ``None`` is all of them.
             groups: int32 ``[rows]``, numbers below the number of rows: the visible rows of one number are scored as
                 one text, and those of -1 are left out. ``None`` scores each row by itself.
+            asked: Which of the terms are asked about, and whether they should be present or absent.
 
         Returns:
             Every visible row that holds a query term, with its score; with ``groups`` every visible row of a group
-            that holds one, with the group's score and nothing to explain.
+            that holds one, with the group's score and nothing to explain. With ``asked`` it says which rows, or rows
+            of which groups, contradict it.
 
         Raises:
             InvalidInputError: ``visible`` is not a bool array with one entry per row.
@@ -137,25 +153,28 @@ class SparseIndex:
         if groups is not None:
             visible = groups >= 0 if visible is None else visible & (groups >= 0)
         known = {term: times for term, times in Counter(terms).items() if term in self._terms}
-        which, rows, counts = self._postings([self._terms[term] for term in known])
+        postings = self._postings([self._terms[term] for term in known])
         lengths, n, length = self._lengths.view, len(self), self._length
         if visible is not None:
-            seen = visible.take(rows)
-            which, rows, counts = which[seen], rows[seen], counts[seen]
+            postings = postings.where(visible.take(postings.rows))
             n, length = int(np.count_nonzero(visible)), int((lengths * visible).sum(dtype=np.int64))
             if groups is not None:
-                which, rows, counts = _summed(which, groups.take(rows), counts)
+                postings = postings.summed(groups.take(postings.rows))
                 lengths = np.bincount(groups[visible], lengths[visible], len(self)).astype(np.int32)
                 n = len(np.unique(groups[visible]))
+        which, rows, counts, negated = postings
         df = np.bincount(which, minlength=len(known))
         idf = np.fromiter(known.values(), np.float64) * np.log1p((n - df + 0.5) / (df + 0.5))
         scores = idf.take(which) * self._saturation(lengths.take(rows), counts, length / max(n, 1))
         total: _Floats = np.bincount(rows, scores, minlength=len(self)).astype(np.float64, copy=False)
+        matches = Matches(tuple(known), which, rows, scores, counts, negated)
+        weights = np.where(df > 0, idf, 0.0)
+        against = contradicted(matches, weights, asked, len(self))
         if visible is not None and groups is not None:
-            total, rows = np.where(visible, total.take(groups), 0.0), np.full_like(rows, -1)
+            total, against = np.where(visible, total.take(groups), 0.0), visible & against.take(groups)
+            matches = matches._replace(rows=np.full_like(rows, -1))
         found = np.flatnonzero(total > 0)  # on floats flatnonzero is 8 times slower
-        matches = Matches(tuple(known), which, rows, scores)
-        return SparseResult(found, total[found], float(idf[df > 0].sum()), matches)
+        return SparseResult(found, total[found], added_up(weights), matches, np.flatnonzero(against), asked)
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Give the whole index as JSON values and arrays, for a cache.
@@ -207,45 +226,44 @@ class SparseIndex:
         for i in range(header["segments"]):
             self._segments.append(Segment(*(np.asarray(arrays[f"{i}.{name}"]) for name in _SEGMENT_ARRAYS)))
 
-    def _append(self, terms: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
+    def _append(self, terms: Rows, lengths: Rows, negated: NDArray[np.uint8]) -> None:
         first = self._first + len(self)
         rows = np.repeat(np.arange(first, first + len(lengths), dtype=np.int32), lengths)
         self._lengths.extend(lengths)
         self._length += len(terms)
         self._open_segment = None
-        if len(self._tail_terms) + len(terms) < _TAIL:
-            self._tail_terms.extend(terms)
-            self._tail_rows.extend(rows)
+        if len(self._tail[0]) + len(terms) < _TAIL:
+            for tail, values in zip(self._tail, (terms, rows, negated.astype(np.int32)), strict=True):
+                tail.extend(values)
             return
         self._seal_tail()
         for start, end in _blocks(lengths):
-            _push(self._segments, build(terms[start:end], rows[start:end]))
+            _push(self._segments, build(terms[start:end], rows[start:end], negated[start:end]))
 
     def _seal_tail(self) -> None:
         self._open_segment = None
-        if len(self._tail_terms):
-            _push(self._segments, build(self._tail_terms.view, self._tail_rows.view))
-            self._tail_terms, self._tail_rows = Growing(), Growing()
+        if len(self._tail[0]):
+            _push(self._segments, build(*(tail.view for tail in self._tail)))
+            self._tail = [Growing(), Growing(), Growing()]
 
     def _all_segments(self) -> list[Segment]:
         """The sealed segments and one of the tail, built when it is first looked at."""
-        if not len(self._tail_terms):
+        if not len(self._tail[0]):
             return self._segments
         if self._open_segment is None:
-            self._open_segment = build(self._tail_terms.view, self._tail_rows.view)
+            self._open_segment = build(*(tail.view for tail in self._tail))
         return [*self._segments, self._open_segment]
 
-    def _postings(self, terms: Sequence[int]) -> tuple[NDArray[np.intp], Rows, NDArray[Any]]:
-        """For every posting of these terms: which of the terms, the row, how often."""
+    def _postings(self, terms: Sequence[int]) -> Postings:
+        """The postings of some terms; they are numbered as they are given."""
         wanted = np.asarray(terms, np.int32)
         found = [(segment, span) for segment in self._all_segments() for span in segment.spans(wanted)]
         if not found:
-            return np.empty(0, np.intp), np.empty(0, np.int32), np.empty(0, np.uint8)
+            return Postings(np.empty(0, np.intp), np.empty(0, np.int32), *2 * [np.empty(0, np.uint8)])
         sizes = [span.stop - span.start for _, span in found]
-        return (
+        return Postings(
             np.repeat(np.arange(len(found)) % len(terms), sizes),
-            np.concatenate([segment.rows[span] for segment, span in found]),
-            np.concatenate([segment.counts[span] for segment, span in found]),
+            *(np.concatenate([getattr(segment, name)[span] for segment, span in found]) for name in _OF_POSTINGS),
         )
 
     def _saturation(self, lengths: Rows, counts: NDArray[Any], average: float) -> _Floats:
@@ -276,14 +294,6 @@ class _Vocabulary(dict[str, int]):
 
     def to_array(self, first: int) -> NDArray[np.uint8]:
         return np.frombuffer(json.dumps(list(islice(self, first, None))).encode(), np.uint8)
-
-
-def _summed(which: NDArray[np.intp], owners: Rows, counts: NDArray[Any]) -> tuple[NDArray[np.intp], Rows, NDArray[Any]]:
-    """Add up the postings of one term and one owner, in the order of the terms."""
-    span = int(owners.max(initial=0)) + 1
-    keys, at = np.unique(which * span + owners, return_inverse=True)
-    summed, found = np.divmod(keys, span)
-    return summed, found.astype(np.int32), np.bincount(at, counts)
 
 
 def _blocks(lengths: NDArray[np.int32]) -> Iterable[tuple[int, int]]:

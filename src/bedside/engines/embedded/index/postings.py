@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,15 @@ class Segment:
     """Postings of a run of rows by term; those of ``terms[i]`` lie at ``starts[i]:starts[i + 1]``.
 
     ``terms`` int32 ascending, ``starts`` int64 with one more entry, ``rows`` int32 ascending within a term,
-    ``counts`` in the smallest unsigned type that holds them.
+    ``counts`` in the smallest unsigned type that holds them, and so ``negated``: how many of the occurrences that were
+    counted are negated.
     """
 
     terms: NDArray[np.int32]
     starts: NDArray[np.int64]
     rows: Rows
     counts: NDArray[Any]
+    negated: NDArray[Any]
 
     def spans(self, terms: NDArray[np.int32]) -> list[slice]:
         """Return where the postings of each of some terms lie; an empty slice for a term that has none."""
@@ -36,7 +38,28 @@ class Segment:
         ends = np.append(0, np.cumsum(kept))[self.starts]
         sizes = np.diff(ends)
         held = sizes > 0
-        return Segment(self.terms[held], np.append(0, np.cumsum(sizes[held])), self.rows[kept], self.counts[kept])
+        starts = np.append(0, np.cumsum(sizes[held]))
+        return Segment(self.terms[held], starts, self.rows[kept], self.counts[kept], self.negated[kept])
+
+
+class Postings(NamedTuple):
+    """Postings of several terms: which of the terms, the row, how often it holds it, and how often negated."""
+
+    which: NDArray[np.intp]
+    rows: Rows
+    counts: NDArray[Any]
+    negated: NDArray[Any]
+
+    def where(self, chosen: NDArray[np.bool_]) -> Postings:
+        """Return those that are chosen."""
+        return Postings(self.which[chosen], self.rows[chosen], self.counts[chosen], self.negated[chosen])
+
+    def summed(self, owners: Rows) -> Postings:
+        """Add up the postings of one term and one owner, who stands for the row, in the order of the terms."""
+        span = int(owners.max(initial=0)) + 1
+        keys, at = np.unique(self.which * span + owners, return_inverse=True)
+        which, found = np.divmod(keys, span)
+        return Postings(which, found.astype(np.int32), np.bincount(at, self.counts), np.bincount(at, self.negated))
 
 
 class Growing:
@@ -67,20 +90,24 @@ class Growing:
         self._size = end
 
 
-def build(terms: NDArray[np.int32], rows: Rows) -> Segment:
-    """Sort (term, row) pairs into postings and count equal ones."""
+def build(terms: NDArray[np.int32], rows: Rows, negated: NDArray[Any]) -> Segment:
+    """Sort (term, row) pairs into postings and count equal ones; ``negated`` is 1 for those that are, else 0."""
     first, span = int(rows[0]), int(rows[-1]) - int(rows[0]) + 1
-    keys = terms.astype(np.int64) * span + (rows - first)
+    keys = (terms.astype(np.int64) * span + (rows - first)) << 1 | negated
     keys.sort()
+    marks = keys & 1
+    keys >>= 1
     postings = np.flatnonzero(np.diff(keys, prepend=-1))
     counts = np.diff(postings, append=len(keys))
     term, row = np.divmod(keys[postings], span)
     starts = np.flatnonzero(np.diff(term, prepend=-1))
+    times = np.add.reduceat(marks, postings)
     return Segment(
         term[starts].astype(np.int32),
         np.append(starts, len(term)),
         (row + first).astype(np.int32),
         counts.astype(np.min_scalar_type(counts.max())),
+        times.astype(np.min_scalar_type(times.max())),
     )
 
 
@@ -93,7 +120,8 @@ def merge(a: Segment, b: Segment) -> Segment:
     starts = np.append(0, np.cumsum(sizes.sum(0)))
     rows = np.empty(starts[-1], np.int32)
     counts = np.empty(starts[-1], np.result_type(a.counts, b.counts))
+    negated = np.empty(starts[-1], np.result_type(a.negated, b.negated))
     for segment, size, first in ((a, sizes[0], starts[:-1]), (b, sizes[1], starts[:-1] + sizes[0])):
         places = np.arange(size.sum()) + np.repeat(first - np.cumsum(size) + size, size)
-        rows[places], counts[places] = segment.rows, segment.counts
-    return Segment(terms, starts, rows, counts)
+        rows[places], counts[places], negated[places] = segment.rows, segment.counts, segment.negated
+    return Segment(terms, starts, rows, counts, negated)

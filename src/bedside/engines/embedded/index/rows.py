@@ -25,6 +25,7 @@ from bedside.engines.protocol import Selection
 from bedside.filters.rules import fields
 from bedside.records import Delete, ScopeKey
 from bedside.support.turns import taking_turns
+from bedside.text.assertions import marked_terms
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Metadata, Vector
 
@@ -138,7 +139,7 @@ class Index:
         self._offsets.extend(put.span.offset for put in puts)
         self._lengths.extend(put.span.length for put in puts)
         self.columns.extend(put.metadata for put in taking_turns(puts))
-        self.sparse.extend(self.tokenizer.tokenize(put.text) for put in taking_turns(puts))
+        self.sparse.extend(marked_terms(put.text, self.tokenizer) for put in taking_turns(puts))
         if self.dense is not None and puts:
             self.dense.extend(np.stack([put.vector for put in puts if put.vector is not None]))
 

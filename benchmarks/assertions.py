@@ -1,0 +1,144 @@
+"""Measure what denied findings do to a ranking, with ``assertion="any"`` and with ``"prefer"``.
+
+::
+
+    python benchmarks/assertions.py                              # prints both tables; needs BEDSIDE_DATA
+    python benchmarks/assertions.py --output docs/benchmarks.md  # writes its section there
+
+The first table asks for findings among labelled sentences (``negation/negex.jsonl``): each concept with at least two
+affirmed and two negated sentences, as it stands and as "no …". The second says what it costs where nobody asks so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from bedside import Collection, Document, Encoder
+from bedside.evaluation import compare, evaluate, load_retrieval_set, search_run
+from report import DATA, machine, table, test_sets, today, write_section
+from retrieval import MINILM, STATIC, cached, named_encoder
+
+_LEAST = 2
+_DEPTH = 10
+_METRIC = "nDCG@10"
+_POLARITIES = {"affirmed": "negated", "negated": "affirmed"}
+
+
+class Finding(NamedTuple):
+    """A question, the sentences that it wants, and those that say the opposite."""
+
+    query: str
+    right: frozenset[str]
+    wrong: frozenset[str]
+
+
+class Figures(NamedTuple):
+    """Means over the findings: wrong ones among the hits about it, and how many of the right ones were found."""
+
+    wrong: float
+    recall: float
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoder", nargs="+", default=[STATIC, MINILM])
+    parser.add_argument("--output", type=Path, help="Markdown file whose section is replaced")
+    options = parser.parse_args()
+    encoders = {name: named_encoder(name, "window") for name in options.encoder}
+    text = f"Measured {today()} on {machine()}.\n\n{_findings(encoders)}\n\n{_sets(encoders)}"
+    if options.output:
+        write_section("assertions", text, options.output)
+    else:
+        print(text)
+
+
+def read_findings(file: Path, prefix: str = "", wanted: str = "affirmed") -> tuple[list[str], list[Finding]]:
+    """Return the sentences, each once, and the questions that a file of labels allows."""
+    labelled: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    sentences: dict[str, None] = {}
+    for line in file.read_text("utf-8").splitlines():
+        record = json.loads(line)
+        sentences[record["sentence"]] = None
+        labelled[record["concept"].lower()][record["negation"]].add(record["sentence"])
+    findings = [
+        Finding(prefix + concept, frozenset(found[wanted]), frozenset(found[_POLARITIES[wanted]]))
+        for concept, found in labelled.items()
+        if all(len(found[polarity]) >= _LEAST for polarity in _POLARITIES)
+    ]
+    return list(sentences), findings
+
+
+def ask(records: Collection, findings: Sequence[Finding], **options: Any) -> Figures:
+    """Ask for each finding; one that no hit is about has nothing wrong."""
+    wrong, recall = [], []
+    for finding in findings:
+        hits = {hit.text for hit in records.search(finding.query, top_k=_DEPTH, **options)}
+        about = hits & (finding.right | finding.wrong)
+        wrong.append(len(about & finding.wrong) / max(1, len(about)))
+        recall.append(len(about & finding.right) / len(finding.right))
+    return Figures(fmean(wrong), fmean(recall))
+
+
+def filtered(sentences: Sequence[str], findings: Sequence[Finding], encoder: Encoder | None) -> float:
+    """The recall of a filter by the labels: of a collection that lacks the wrong sentences of the finding."""
+    recalls = []
+    for finding in findings:
+        kept = [sentence for sentence in sentences if sentence not in finding.wrong]
+        with Collection.open(encoder=encoder) as records:
+            records.add(kept)
+            recalls.append(ask(records, [finding], assertion="any").recall)
+    return fmean(recalls)
+
+
+def _findings(encoders: Mapping[str, Encoder]) -> str:
+    rows = []
+    rankings: dict[str, Encoder | None] = {"BM25": None, **{f"hybrid, {name}": e for name, e in encoders.items()}}
+    for label, prefix, wanted in (('"X"', "", "affirmed"), ('"no X"', "no ", "negated")):
+        sentences, findings = read_findings(DATA / "negation" / "negex.jsonl", prefix, wanted)
+        for name, encoder in rankings.items():
+            with Collection.open(encoder=encoder) as records:
+                records.add(sentences)
+                found = {choice: ask(records, findings, assertion=choice) for choice in ("any", "prefer", "only")}
+            shares = [f"{found[choice].wrong:.3f}" for choice in found]
+            recalls = [f"{found[choice].recall:.3f}" for choice in found]
+            rows.append([f"{label}, {name}", *shares, *recalls, f"{filtered(sentences, findings, encoder):.3f}"])
+    columns = [f"{what}, {choice}" for what in ("wrong share@10", "right recall@10") for choice in found]
+    head = f"{len(findings)} findings in {len(sentences)} sentences:\n\n"
+    return head + table(["question, ranking", *columns, "right recall@10, filter by the labels"], rows)
+
+
+def _sets(encoders: Mapping[str, Encoder]) -> str:
+    rows = []
+    for folder in test_sets():
+        judged = load_retrieval_set(folder)
+        for name, encoder in {"": None, **encoders}.items():
+            vectors, documents = None, list(judged.documents)
+            if encoder is not None:
+                stored = cached(encoder, "documents", encoder.encode_documents, [d.text for d in documents])
+                vectors = cached(encoder, "queries", encoder.encode_queries, list(judged.queries.values()))
+                documents = [replace(d, vector=v) for d, v in zip(documents, stored, strict=True)]
+            rows.append([judged.name, f"hybrid, {name}" if name else "BM25", *_compared(documents, judged, vectors)])
+    return table(["set", "ranking", f"{_METRIC}, any", "prefer", "difference", "p"], rows)
+
+
+def _compared(documents: Sequence[Document], judged: Any, vectors: Any) -> list[str]:
+    with Collection.open() as records:
+        records.add(documents)
+        any_, prefer = (
+            evaluate(search_run(records, judged.queries, vectors=vectors, assertion=choice), judged.judgments)
+            for choice in ("any", "prefer")
+        )
+    found = compare(any_, prefer, _METRIC)
+    return [f"{found.first:.3f}", f"{found.second:.3f}", f"{found.difference.mean:+.4f}", f"{found.p_value:.3f}"]
+
+
+if __name__ == "__main__":
+    main()
