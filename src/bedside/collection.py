@@ -500,7 +500,9 @@ class Collection:
 
         Raises:
             EncoderMismatch: The collection holds texts without vectors, and was opened with an encoder.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
+        self._selection(None)  # whose records are meant comes before how they are ranked
         if not texts:
             return "dense"
         if self.dimension == 0:

@@ -49,6 +49,10 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     },
     404: {"model": models.Problem, "description": "There is no such collection."},
     408: {"model": models.Problem, "description": "The body was not there in time."},
+    409: {
+        "model": models.Problem,
+        "description": "The server's encoder is not the collection's, or would not be used: it holds texts alone.",
+    },
     413: {"model": models.Problem, "description": "The body is too large."},
     421: {"model": models.Problem, "description": "The Host header names another machine."},
     422: {"model": models.Problem, "description": "The body is not as the schema says."},
