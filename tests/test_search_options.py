@@ -94,7 +94,9 @@ def surfaces(tmp_path_factory):
     """What every surface of a copy of the source makes of an option that only the list has."""
     copy = tmp_path_factory.mktemp("copy")
     for name in ("src", "integrations"):
-        shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "data", "tests"))
+        shutil.copytree(
+            PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors", "tests")
+        )
     options = copy / "src/bedside/search/options.py"
     text = options.read_text(encoding="utf-8")
     changed = text.replace("    as_one: str | None = field(", FIELD).replace(

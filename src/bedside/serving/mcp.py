@@ -35,9 +35,9 @@ Scope = Annotated[dict[str, str | int] | None, Field(description='A value for ea
 FILTER = 'Conditions on metadata: {"section": "HPI", "year": {"$gte": 2020}}; $and, $or, $not, $in, $nin.'
 Filter = Annotated[dict[str, Any] | None, Field(description=FILTER)]
 Ids = Annotated[list[str] | None, Field(description="Ids of documents.")]
-_MEASURED = ("alpha", "fusion", "fetch_k", "explain")
+_NOT_FOR_CHATBOTS = ("alpha", "fusion", "fetch_k", "explain")
 """Options that a chatbot does not get: it cannot measure which value is better, and it cites texts, not arithmetic."""
-_SEARCH = {name: option for name, option in OFFERED.items() if name not in _MEASURED} | {
+_SEARCH = {name: option for name, option in OFFERED.items() if name not in _NOT_FOR_CHATBOTS} | {
     "top_k": replace(OFFERED["top_k"], most=50),
     "filter": replace(OFFERED["filter"], help=FILTER),
     "mode": replace(OFFERED["mode"], help="sparse for exact words and numbers, dense for meaning; both by default."),
