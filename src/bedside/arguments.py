@@ -22,7 +22,7 @@ def check_selection(verb: str, ids: Sequence[str] | None, filter: FilterDict | N
 
 
 def check_texts(texts: object) -> list[str]:
-    """Return query texts, none of them empty; any iterable of them, read once, and ``None`` is none."""
+    """Return query texts, none of them empty; any iterable of them, read once, and ``None`` means no texts."""
     given = [] if texts is None else list(texts) if isinstance(texts, Iterable) else [texts]
     checked = [text for text in given if isinstance(text, str) and text.strip()]
     if len(checked) < len(given):

@@ -70,7 +70,7 @@ class Collection:
         read_only: bool = False,
         lock_timeout: float = 60.0,
     ) -> Collection:
-        """Open the collection in a folder, creating it where there is none.
+        """Open the collection in a folder, creating it if there is none.
 
         Args:
             path: The folder; ``None`` keeps everything in memory.
@@ -604,7 +604,7 @@ class Collection:
         return add_notes(self, notes, splitter)
 
     def get_note(self, id: str) -> Document | None:
-        """Return a note as it was added, its text character for character, or None where there is none.
+        """Return a note as it was added, its text character for character, or None if there is none.
 
         Raises:
             BrokenNoteError: Passages of it were deleted or replaced one by one.
@@ -777,7 +777,7 @@ class Collection:
 
         Raises:
             InvalidDocumentError: A record has a vector but no text.
-            InvalidInputError: ``encoder`` is none.
+            InvalidInputError: ``encoder`` is None.
         """
         if encoder is None:
             raise InvalidInputError("encoder: expected what load_encoder returns, got None")

@@ -23,7 +23,7 @@ class Statement:
         end: Where it has ended.
         supported: Whether the sources say so.
         why: For the reader, in words; of what is not supported also what the sources say instead, where that is known.
-        citation: The sentence of the source that decides; ``None`` where there is none.
+        citation: The sentence of the source that decides; ``None`` if there is none.
     """
 
     kind: StatementKind

@@ -120,7 +120,7 @@ def import_(
     encoder: Model = None,
     json: Json = False,
 ) -> None:
-    """Add the documents of a file as one transaction, all or none; creates the collection where there is none."""
+    """Add the documents of a file as one transaction, all or none; creates the collection if there is none."""
     options: dict[str, Any] = {} if text_key is None else {"text_key": text_key}
     file.stat()
     values = parse_scope(scope)

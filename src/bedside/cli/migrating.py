@@ -40,7 +40,7 @@ def migrate_command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Fill a collection from another store; creates the collection where there is none.
+    """Fill a collection from another store; creates the collection if there is none.
 
     The store comes over as one transaction, whole or not at all, and it is only read. Its vectors come over: name the
     encoder that made them with --encoder, so that the collection is not searched with another.

@@ -55,7 +55,7 @@ def add(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Add documents from JSON Lines with text, metadata, id and vector; creates the collection where there is none.
+    """Add documents from JSON Lines with text, metadata, id and vector; creates the collection if there is none.
 
     Each 1,000 lines are one transaction. An error names its line; transactions before it stay.
     """

@@ -54,7 +54,7 @@ def add_notes(
     strict: Strict = False,
     json: Json = False,
 ) -> None:
-    """Add files as notes: text, PDF, DOCX, tables, FHIR, CDA, HL7 v2, …; creates the collection where there is none.
+    """Add files as notes: text, PDF, DOCX, tables, FHIR, CDA, HL7 v2, …; creates the collection if there is none.
 
     Each file is one transaction. What cannot be read or stored is told on standard error, and the rest is added. At the
     end it says how many files were read, empty and refused; it exits with 1 where a file gave no note, or a part of one
@@ -104,7 +104,7 @@ def watch(
 ) -> None:
     """Keep a collection equal to a folder: files added, changed and deleted, now and while it runs.
 
-    Creates the collection where there is none. Ends on SIGINT or SIGTERM, after the files at hand. What cannot be read
+    Creates the collection if there is none. Ends on SIGINT or SIGTERM, after the files at hand. What cannot be read
     is told on standard error. With --once it exits with 1 if a file or a part of one could not be read.
     """
     options = _loading(encoding, text_key, id_key, resources=resources, strict=strict)

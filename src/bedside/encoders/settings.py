@@ -138,7 +138,7 @@ def positions(folder: Path) -> int:
     config = read_json(folder / "config.json")
     count = config.get("max_position_embeddings", 1_000_000)
     if not isinstance(count, int):
-        raise InvalidModelError(f"{folder / 'config.json'}: max_position_embeddings={count!r} is no whole number")
+        raise InvalidModelError(f"{folder / 'config.json'}: max_position_embeddings={count!r} is not a whole number")
     if config.get("model_type") in _OFFSET_POSITIONS:
         count -= int(config.get("pad_token_id", 1)) + 1
     return count

@@ -216,7 +216,7 @@ def load_static(folder: str | Path | None = None, *, normalize: bool | None = No
 
     Raises:
         InvalidModelError: a file is missing or damaged, or shapes disagree; the message names the file.
-        MissingExtraError: the tokenizer is none of BERT's kind and the ``tokenizers`` library is not installed.
+        MissingExtraError: the tokenizer is not of BERT's kind and the ``tokenizers`` library is not installed.
     """
     path = Path(__file__).parent / "data" / "static" if folder is None else Path(folder)
     for needed in (WEIGHTS_FILE, "tokenizer.json"):

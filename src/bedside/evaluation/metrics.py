@@ -268,7 +268,7 @@ def _read_judgments(file: Path) -> dict[str, dict[str, int]]:
             query, document, grade = line.decode().rstrip("\r\n").split("\t")
             score = int(grade)
         except ValueError as error:
-            if number == 1:  # the header; where there is none, the first line is a judgment like the others
+            if number == 1:  # the header; if there is none, the first line is a judgment like the others
                 continue
             raise InvalidInputError(
                 f"{file}, line {number}: expected query id, document id and a whole number"

@@ -149,7 +149,7 @@ def _document(row: list[str], columns: list[Column], file: str, where: str) -> D
             for parent in parents:
                 node = node.setdefault(parent, {})
                 if not isinstance(node, dict):
-                    raise UnreadableFileError(file, f"{where}: {'.'.join(place)}: what it belongs to is no object")
+                    raise UnreadableFileError(file, f"{where}: {'.'.join(place)}: what it belongs to is not an object")
             node[key] = _value(cell, type, file, f"{where}: {'.'.join(place)}")
     return make(fields, file, where)
 

@@ -62,7 +62,7 @@ def make(fields: dict[str, Any], file: str, where: str) -> Document:
 
 
 def to_vector(numbers: Any, file: str, where: str) -> Vector:
-    """Return a list of numbers as float32; text that looks like a number is none."""
+    """Return a list of numbers as float32; numeric strings are refused."""
     if not isinstance(numbers, list) or not {float, int}.issuperset(map(type, numbers)):
         raise UnreadableFileError(file, f"{where}.vector: expected a list of numbers")
     with np.errstate(over="ignore"):  # the collection refuses what is not finite

@@ -215,7 +215,7 @@ def json_value(value: Any, where: str) -> Any:
 
 
 def numbers(value: Any, where: str) -> Any:
-    """Return a list of numbers, or an array, or refuse it: text that looks like a number is none."""
+    """Return a list of numbers, or an array, or refuse it: numeric strings are refused."""
     if hasattr(value, "dtype"):
         return value
     if not isinstance(value, list | tuple):

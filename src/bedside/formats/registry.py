@@ -78,7 +78,7 @@ def detect_format(path: Path) -> Format:
 
     Raises:
         FileNotFoundError: There is nothing.
-        UnreadableFileError: It is none of :data:`FORMATS`.
+        UnreadableFileError: It is not one of :data:`FORMATS`.
     """
     path.stat()
     head = b""

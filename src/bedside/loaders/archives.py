@@ -36,7 +36,7 @@ def opened(content: Content, what: str) -> zipfile.ZipFile:
 
 
 def unpacked(content: Content, archive: zipfile.ZipFile, name: str, what: str) -> bytes:
-    """Return a part; empty where there is none.
+    """Return a part; empty if there is none.
 
     Raises:
         UnreadableFileError: It is damaged, or encrypted.

@@ -73,7 +73,7 @@ class Content:
 
     @property
     def suffix(self) -> str:
-        """The suffix of its name in lower case, such as ``.csv``; empty where there is none."""
+        """The suffix of its name in lower case, such as ``.csv``; empty if there is none."""
         name = (self.place or self.source).rpartition("/")[2]
         return name[name.rfind(".") :].lower() if "." in name else ""
 
@@ -202,7 +202,7 @@ def documents_of(content: Content) -> Iterator[Document]:
 
 
 def text_of(content: Content) -> str:
-    """Return the text of bytes that are one document; empty where there is none.
+    """Return the text of bytes that are one document; empty if there is none.
 
     Raises:
         UnreadableFileError: They hold documents each by itself, such as the rows of a table; or they cannot be read.

@@ -42,7 +42,7 @@ def decoded(data: bytes, encoding: str | None = None) -> str:
     except UnicodeDecodeError as error:
         raise UndecodableError(f"byte {error.start} is not {name}") from None
     except (LookupError, UnicodeError, TypeError):
-        raise ValueError(f"{name!r} is no encoding of text that is known") from None
+        raise ValueError(f"{name!r} is not a known text encoding") from None
     if "\0" in text:
         raise ValueError("holds null characters: it is neither text nor another kind of file that is read")
     return text

@@ -74,7 +74,7 @@ class Package:
         return found
 
     def tree(self, name: str) -> Element | None:
-        """Return a part of XML; ``None`` where there is none of that name.
+        """Return a part of XML; ``None`` if there is none of that name.
 
         Raises:
             UnreadableFileError: It is damaged, or declares entities.

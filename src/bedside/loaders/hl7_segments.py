@@ -45,7 +45,7 @@ class Segment:
         return self.fields[0]
 
     def raw(self, number: int) -> str:
-        """Return a field as it is written; empty where there is none, or where it is to be deleted."""
+        """Return a field as it is written; empty if there is none, or where it is to be deleted."""
         value = self.fields[number] if number < len(self.fields) else ""
         return "" if value == _NULL else value
 

@@ -119,7 +119,7 @@ def _texts(content: Content, part: Message) -> list[str]:
 
 
 def _text(content: Content, part: Message, place: str) -> str:
-    """Return a part's text; empty, and said in the report, where there is none or it cannot be read."""
+    """Return a part's text; empty, and said in the report, if there is none or it cannot be read."""
     from bedside.loaders.content import text_of
 
     if part.get_content_maintype() in _TEXTLESS:

@@ -48,7 +48,7 @@ class Table:
 
 
 def table_of(content: Content, text: str) -> Table | None:
-    """Return the table in a text, or ``None`` where there is none; what is not taken is said in the report.
+    """Return the table in a text, or ``None`` if there is none; what is not taken is said in the report.
 
     Raises:
         UnreadableFileError: Quotes do not match, a name is given twice, or nothing fits together.

@@ -101,7 +101,7 @@ def namespace_of(element: Element) -> str:
 
 
 def child(element: Element | None, *path: str) -> Element | None:
-    """Return the first child of a name, its first child of the next name, and so on; ``None`` where there is none."""
+    """Return the first child of a name, its first child of the next name, and so on; ``None`` if there is none."""
     for name in path:
         element = next(children(element, name), None)
     return element
@@ -113,7 +113,7 @@ def children(element: Element | None, name: str) -> Iterator[Element]:
 
 
 def attribute(element: Element | None, name: str) -> str:
-    """Return an attribute's value without white space around it; empty where there is none."""
+    """Return an attribute's value without white space around it; empty if there is none."""
     return "" if element is None else element.get(name, "").strip()
 
 

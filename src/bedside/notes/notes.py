@@ -10,7 +10,7 @@ so that the note is put together again from them. The passage ``number`` of the 
 * ``section_kind``: what that section is, whatever its heading is called, or ``None`` (:mod:`bedside.text.kinds`);
 * ``source_hash``: 32 hexadecimal digits of the text's SHA-256, a dot, and 8 of the splitter's settings'.
 
-What has ``source_id`` and ``source_hash`` is a passage; every other record is none, whatever its id.
+What has ``source_id`` and ``source_hash`` is a passage; no other record is one, whatever its id.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ def _check_free(records: Collection, pieces: Sequence[Document]) -> None:
     for document in records.get([str(piece.id) for piece in pieces]):
         if not _is_passage(document):
             raise InvalidDocumentError(
-                f"notes: a record that is no passage has the id {document.id!r}, which a passage of the note needs"
+                f"notes: a record that is not a passage has the id {document.id!r}, which a passage of the note needs"
             )
 
 

@@ -106,7 +106,7 @@ def sync(
         stop: Set from another thread or a signal handler, it ends the pass after the files at hand.
 
     Raises:
-        InvalidInputError: The folder is none, or ``paths`` is one path.
+        InvalidInputError: The folder is not one, or ``paths`` is a single path.
         MissingExtraError: ``bedside[loaders]`` is not installed, and a file needs it.
     """
     root = Path(folder).absolute()
@@ -175,7 +175,7 @@ def watch(
         resources: As for :func:`sync`.
 
     Raises:
-        InvalidInputError: The folder is none, or is there no more.
+        InvalidInputError: The folder is not one, or no longer exists.
         MissingExtraError: ``bedside[watch]`` is not installed.
     """
     root, stopped = Path(folder).resolve(), stop or Event()

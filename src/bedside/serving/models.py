@@ -32,7 +32,7 @@ class _Scoped(_Request):
 class DocumentModel(_Request):
     """A text with its metadata."""
 
-    id: StrictStr | None = Field(None, description="A random one is given where there is none.")
+    id: StrictStr | None = Field(None, description="A random one is given if there is none.")
     text: StrictStr
     metadata: dict[str, Any] = Field(default_factory=dict, description="JSON values; whole numbers of 64 bits.")
     vector: Vector | None = Field(None, description="Instead of encoding the text.")

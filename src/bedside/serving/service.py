@@ -234,7 +234,7 @@ class Service:
         return collection.scoped(**bound) if bound else collection
 
     def _collection(self, access: Access, name: str, scope_keys: Sequence[str] | None = None) -> Collection:
-        """Return a collection, opened once; with ``scope_keys``, it is created where there is none."""
+        """Return a collection, opened once; with ``scope_keys``, it is created if there is none."""
         folder = self._folder(access, name)
         with self._door(name):
             there = holds_collection(folder)

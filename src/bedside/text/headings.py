@@ -128,7 +128,7 @@ def _is_bare_title(title: str, note: Note, line: re.Match[str], *, in_capitals: 
 
 
 def _marked_heading(marked: re.Match[str], note: Note, at: int) -> Candidate | None:
-    """Return a Markdown heading or a line in bold; a sentence is none, and one ``#`` may be a problem of a plan."""
+    """Return a Markdown heading or a line in bold; a sentence is not one, and one ``#`` may be a problem of a plan."""
     title = marked["title"].rstrip(" \t:")
     if _PROSE.search(title):
         return None

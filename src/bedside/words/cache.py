@@ -60,7 +60,7 @@ def default_folder() -> Path:
 
 
 def stored(files: Sequence[Path], kind: str, folder: Path, convert: Callable[[Writer], None]) -> Stored:
-    """Open the converted copy of a source; convert it first where there is none.
+    """Open the converted copy of a source; convert it first if there is none.
 
     Args:
         files: What the source consists of.

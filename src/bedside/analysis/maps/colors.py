@@ -25,7 +25,7 @@ UNNAMED = {OTHER: "#4d4d4d", NONE: "#b3b3b3"}
 
 
 def value_at(metadata: Mapping[str, Any], key: str) -> Any:
-    """The value of a key or a dotted path, a literal key with a dot first; ``None`` where there is none."""
+    """The value of a key or a dotted path, a literal key with a dot first; ``None`` if there is none."""
     if key in metadata:
         return metadata[key]
     found: Any = metadata

@@ -35,7 +35,7 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> OnnxBackend:
-    """Open the exported network of ``folder``, exporting it first where there is none.
+    """Open the exported network of ``folder``, exporting it first if there is none.
 
     ``dtype="auto"`` is float32, whatever else the folder holds.
     """

@@ -35,7 +35,7 @@ DTYPES = ("auto", "float32", "bfloat16", "int8")
 
 
 def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> OpenVinoBackend:
-    """Open the converted network of ``folder``, converting it first where there is none.
+    """Open the converted network of ``folder``, converting it first if there is none.
 
     ``dtype="auto"`` is bfloat16 on a CPU with AMX tiles and float32 elsewhere; never int8, whatever the folder holds.
     """

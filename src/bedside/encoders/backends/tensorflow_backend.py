@@ -32,7 +32,7 @@ DTYPES = ("auto", "float32")
 
 
 def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> TensorFlowBackend:
-    """Open the SavedModel of ``folder``, converting it first (which needs JAX) where there is none."""
+    """Open the SavedModel of ``folder``, converting it first (which needs JAX) if there is none."""
     check_dtype("tensorflow", dtype, DTYPES)
     target = choose_device(device)
     found = artefact(folder, "tensorflow", "float32", build)

@@ -28,7 +28,7 @@ __all__ = [
 def open_engine(
     place: str | os.PathLike[str] | None, *, facts: Callable[[], Facts], read_only: bool, lock_timeout: float
 ) -> EmbeddedEngine:
-    """Open the collection in a folder, creating it where there is none, or one in memory."""
+    """Open the collection in a folder, creating it if there is none, or one in memory."""
 
     def manifest() -> Manifest:
         known = facts()

@@ -47,7 +47,7 @@ class Checkpoints:
         return self.end
 
     def write(self, index: Index, key: Mapping[str, Any], position: Position) -> None:
-        """Write what came since the last checkpoint, or everything where there is none or more came than was there."""
+        """Write what came since the last checkpoint, or everything if there is none or more came than was there."""
         if self._folder is None or position == self.end:
             return
         if not self._sizes or sum(self._sizes[1:]) > self._sizes[0]:

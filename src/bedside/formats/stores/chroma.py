@@ -32,7 +32,7 @@ def read_chroma(
 
     Raises:
         InvalidInputError: One of several collections must be named.
-        UnreadableFileError: The folder is none of Chroma's, or damaged.
+        UnreadableFileError: The folder is not one of Chroma's, or is damaged.
         InvalidVectorError: A vector is zero, not finite in float32, or of another dimension than the first.
         MissingExtraError: chromadb is not installed.
     """

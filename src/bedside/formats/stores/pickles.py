@@ -74,7 +74,7 @@ def _check_memo(data: bytes) -> None:
 
 
 def attributes(value: Any, where: str) -> dict[str, Any]:
-    """The attributes of a :class:`Shell`, or a refusal of what is none."""
+    """The attributes of a :class:`Shell`, or a refusal of anything else."""
     if not isinstance(value, Shell) or not hasattr(value, "attributes"):
         refuse(where, f"expected one of the store's own objects, got {type(value).__name__}")
     return value.attributes

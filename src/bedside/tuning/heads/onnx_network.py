@@ -21,7 +21,7 @@ _NAME = "onnxtask"  # beside "onnx", the encoder's own export, which has no head
 
 
 class OnnxNetwork:
-    """Runs the exported network of a task's folder, exporting it first where there is none.
+    """Runs the exported network of a task's folder, exporting it first if there is none.
 
     Args:
         folder: A task's folder.

@@ -71,7 +71,7 @@ class QaTask(Task):
             **options: ``question=``: one for all contexts, or one for each.
 
         Returns:
-            An :class:`Answer` for each context; ``found`` is false where there is none.
+            An :class:`Answer` for each context; ``found`` is false if there is none.
 
         Raises:
             InvalidInputError: no question, or another number than contexts.

@@ -56,7 +56,7 @@ def pairs_from_documents(documents: Iterable[Document | str], *, title_key: str 
     """Make pairs of titles and texts, and of section headings and sections.
 
     A heading alone is the same in every note, so a section is asked for by its title together with the document's, or
-    where there is none, with the first sentence of the note.
+    if there is none, with the first sentence of the note.
 
     Args:
         documents: Documents with ``title_key`` in their metadata, or texts with headings.

@@ -133,7 +133,7 @@ class DiskStorage:
     def open(
         cls, path: Path, new: Callable[[], Manifest], *, read_only: bool = False, lock_timeout: float = 60.0
     ) -> DiskStorage:
-        """Open the collection in ``path``; where there is none, create it with the manifest that ``new`` makes.
+        """Open the collection in ``path``; if there is none, create it with the manifest that ``new`` makes.
 
         Raises:
             NotACollectionError: ``path`` holds something else, or nothing while ``read_only``.
@@ -261,7 +261,9 @@ class DiskStorage:
         with contextlib.suppress(LockTimeoutError, CollectionClosedError), self.writing(timeout=0):
             files = list(self._folder.iterdir())
             if all(file.name == NAME or _is_ours_and_empty(file) for file in files):
-                for file in sorted(files, key=lambda file: file.name != NAME):  # without its manifest it is none
+                for file in sorted(
+                    files, key=lambda file: file.name != NAME
+                ):  # without its manifest it is not a collection
                     with contextlib.suppress(PermissionError):  # Windows: the lock file, which its release removes
                         file.unlink()
         for folder in self._created:
