@@ -22,7 +22,7 @@ def check_int(name: str, value: object, least: int = 0, most: int | None = None,
 def check_number(
     name: str, value: object, least: float | None = None, most: float | None = None, *, optional: bool = False
 ) -> None:
-    """Refuse what is not a number from ``least`` to ``most``; bools and NaN are refused, numpy's numbers are accepted."""
+    """Refuse what is not a number from ``least`` to ``most``; bools and NaN are refused, numpy's numbers are not."""
     if optional and value is None:
         return
     if not _is_number(value) or (least is not None and value < least) or (most is not None and value > most):
