@@ -31,6 +31,7 @@ from bedside.engines.embedded.log.seal import BrokenSealError, check
 from bedside.errors import CollectionClosedError, CorruptLogError
 from bedside.records import Record
 from bedside.support.files import open_private, read_at, refusals
+from bedside.support.fork import in_each_process
 from bedside.support.turns import taking_turns
 
 _CHUNK = 1 << 22
@@ -78,6 +79,9 @@ class MemoryFile:
 
     def __init__(self) -> None:
         self._data = bytearray()
+        in_each_process(self._make_lock)
+
+    def _make_lock(self) -> None:
         self._lock = threading.Lock()  # bytes that are looked at cannot grow
 
     def size(self) -> int:
@@ -120,6 +124,9 @@ class DiskFile:
     def __init__(self, path: Path, *, writable: bool, create: bool = False) -> None:
         self.name = path.name
         self._descriptor: _Descriptor | None = _Descriptor(open_private(path, writable=writable, create=create))
+        in_each_process(self._make_lock)
+
+    def _make_lock(self) -> None:
         self._lock = threading.Lock()
 
     def size(self) -> int:
