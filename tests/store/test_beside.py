@@ -304,3 +304,27 @@ def test_a_child_forked_while_threads_search_and_write_adds_and_searches(place, 
         assert notes.count({"version": 1, "tags": {"$in": [f"child{n}" for n in range(8)]}}) == 8
         notes.verify()
     notes.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+@pytest.mark.parametrize("place", ["memory", "disk"])
+def test_a_child_forked_while_a_thread_is_in_the_middle_of_the_logs_file_adds_and_reads(place, tmp_path) -> None:
+    notes = Collection.open(None if place == "memory" else tmp_path / "c")
+    notes.add([document("a", 1)])
+    file = notes._engine._log._file
+    taken, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with file._lock:
+            taken.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait(60)
+    try:
+        assert child_does(lambda: notes.add([document("b", 1)]) == ["b"] and len(notes.get(["a", "b"])) == 2)
+    finally:
+        done.set()
+        thread.join()
+    notes.close()
