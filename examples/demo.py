@@ -115,6 +115,22 @@ def compare_modes(notes: Collection, patient: str, query: str, wanted: str) -> N
     print()
 
 
+def compare_assertions(notes: Collection, patient: str, query: str) -> None:
+    """Print the first hits by words and meaning alone beside those that assert what was asked, and explain a denial."""
+    view = notes.scoped(patient_id=patient)
+    alike = view.search(query, top_k=3, assertion="any")
+    columns = [
+        [f"{hit.score:6.3f} {nearest_sentence(hit.text, query)}" for hit in hits]
+        for hits in (alike, view.search(query, top_k=3))
+    ]
+    labelled("Query", f'"{query}", patient {patient}')
+    table(('assertion="any"', 'assertion="prefer", the default'), list(zip(*columns, strict=False)), (52, 52))
+    (denial,) = view.search(query, ids=[alike[0].id], explain=True)
+    if denial.explanation is not None:
+        labelled("Why", f"{denial.id}: {denial.explanation.formula}")
+    print()
+
+
 def ask_guidelines(encoder: Encoder, question: str) -> None:
     """Search the guideline excerpts, which belong to no patient, in a collection of their own, in memory."""
     with Collection.open(encoder=encoder) as guidelines:
@@ -144,7 +160,9 @@ def main() -> None:
             title("4  Hybrid beside dense beside BM25")
             compare_modes(notes, "P01", "weight 86.2 kg", "86.2")
             compare_modes(notes, "P06", "PE ruled out", "PE")
-    title("5  Guideline excerpts: no patient, so a collection of their own")
+            title("5  A finding that most notes deny")
+            compare_assertions(notes, "P03", "chest pain")
+    title("6  Guideline excerpts: no patient, so a collection of their own")
     ask_guidelines(encoder, "When is the dose of apixaban reduced?")
 
 

@@ -23,7 +23,7 @@ def clinical_notes(monkeypatch):
 
 @pytest.fixture(scope="module")
 def demo_parts():
-    """The demo's output offline, by part: 0 is the ingestion, 1 to 5 are the numbered parts."""
+    """The demo's output offline, by part: 0 is the ingestion, 1 to 6 are the numbered parts."""
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "demo.py")],
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
@@ -107,6 +107,13 @@ def test_a_search_that_names_no_patient_is_refused(demo_parts):
 def test_hybrid_finds_the_passage_with_the_number_first(demo_parts):
     first = next(line for line in demo_parts[4].splitlines() if re.match(r"[* ] \d\.\d{3} P", line))
     assert first.startswith("* ")
+
+
+def test_a_denial_is_first_by_words_and_meaning_alone_and_not_by_default(demo_parts):
+    first = next(line for line in demo_parts[5].splitlines() if re.match(r" *\d\.\d{3} ", line))
+    assert "No chest pain" in first[:54]
+    assert "No chest pain" not in first[54:]
+    assert "assertion 1.0" in demo_parts[5]
 
 
 def test_the_demo_fits_a_narrow_terminal_and_has_no_colours_in_a_pipe(demo_parts):
