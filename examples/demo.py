@@ -140,6 +140,21 @@ def show_citation(notes: Collection, patient: str, question: str) -> None:
     found = citation(notes.scoped(patient_id=patient).search(question, top_k=1)[0], question)
     labelled("Question", question)
     labelled("Cited", f"{found.text} [{found.source_id}, characters {found.start} to {found.end}]")
+
+
+def compare_assertions(notes: Collection, patient: str, query: str) -> None:
+    """Print the first hits by words and meaning alone beside those that assert what was asked, and explain a denial."""
+    view = notes.scoped(patient_id=patient)
+    alike = view.search(query, top_k=3, assertion="any")
+    columns = [
+        [f"{hit.score:6.3f} {nearest_sentence(hit.text, query)}" for hit in hits]
+        for hits in (alike, view.search(query, top_k=3))
+    ]
+    labelled("Query", f'"{query}", patient {patient}')
+    table(('assertion="any"', 'assertion="prefer", the default'), list(zip(*columns, strict=False)), (52, 52))
+    (denial,) = view.search(query, ids=[alike[0].id], explain=True)
+    if denial.explanation is not None:
+        labelled("Why", f"{denial.id}: {denial.explanation.formula}")
     print()
 
 
@@ -175,7 +190,10 @@ def main() -> None:
             title(f"5  Answers checked without a model, patient {PATIENT}")
             check_claims(notes, PATIENT, CLAIMS)
             show_citation(notes, PATIENT, QUESTIONS[1])
-    title("6  Guideline excerpts: no patient, so a collection of their own")
+            print()
+            title("6  A finding that most notes deny")
+            compare_assertions(notes, "P03", "chest pain")
+    title("7  Guideline excerpts: no patient, so a collection of their own")
     ask_guidelines(encoder, "When is the dose of apixaban reduced?")
 
 

@@ -118,6 +118,13 @@ def test_a_wrong_dose_a_turned_round_finding_and_an_invented_citation_are_caught
     assert "lisinopril" in cited.lower()
 
 
+def test_a_denial_is_first_by_words_and_meaning_alone_and_not_by_default(demo_parts):
+    first = next(line for line in demo_parts[6].splitlines() if re.match(r" *\d\.\d{3} ", line))
+    assert "No chest pain" in first[:54]
+    assert "No chest pain" not in first[54:]
+    assert "assertion 1.0" in demo_parts[6]
+
+
 def test_the_demo_fits_a_narrow_terminal_and_has_no_colours_in_a_pipe(demo_parts):
     output = "".join(demo_parts)
     assert max(map(len, output.splitlines())) <= 110

@@ -225,6 +225,50 @@ def test_a_mask_that_does_not_fit_is_refused(visible):
         built([["pain"], ["fever"]]).score(["pain"], visible)
 
 
+MARKED = st.lists(st.lists(st.tuples(st.sampled_from("abcde"), st.booleans()), max_size=8), max_size=20)
+
+
+def marked(rows):
+    return [([term for term, _ in row], bytes(bit for _, bit in row)) for row in rows]
+
+
+@given(batches=st.lists(MARKED, min_size=1, max_size=5), cut=st.integers(0, 4))
+def test_how_often_a_term_is_negated_is_counted_through_tail_merges_and_checkpoints(batches, cut):
+    asked = dict.fromkeys("abcde", "present")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_TAIL", 12)
+        patch.setattr(module, "_BLOCK", 20)
+        index, loaded = SparseIndex(), SparseIndex()
+        for batch in batches[:cut]:
+            index.extend(marked(batch))
+        loaded.load(*index.to_state())
+        for batch in batches[cut:]:
+            index.extend(marked(batch))
+        loaded.load(*index.since(len(loaded), loaded.terms))
+    for each in (index, loaded):
+        result = each.score("abcde", asked=asked)
+        assert result.matches.negated.dtype == np.uint8
+        for row, terms in enumerate(row for batch in batches for row in batch):
+            found = {term: ([*terms].count((term, True)), [t for t, _ in terms].count(term)) for term, _ in terms}
+            assert result.negations(row) == found
+
+
+@given(MARKED, st.data())
+def test_a_group_contradicts_a_question_where_the_text_that_it_makes_does(rows, draw):
+    groups = np.array(draw.draw(st.lists(st.integers(-1, 2), min_size=len(rows), max_size=len(rows))), np.int32)
+    groups = np.minimum(groups, len(rows) - 1).astype(np.int32)
+    asked = draw.draw(st.dictionaries(st.sampled_from("abcde"), st.sampled_from(["present", "absent"])))
+    numbers = sorted(set(groups[groups >= 0].tolist()))
+    index, whole = SparseIndex(), SparseIndex()
+    index.extend(marked(rows))
+    whole.extend(
+        marked([[word for row, g in zip(rows, groups, strict=True) if g == n for word in row] for n in numbers])
+    )
+    against = {numbers[row] for row in whole.score("abcde", asked=asked).contradicted}
+    found = index.score("abcde", groups=groups, asked=asked).contradicted.tolist()
+    assert found == [row for row, group in enumerate(groups.tolist()) if group in against]
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(

@@ -38,7 +38,8 @@ def contradicted(matches: Matches, weights: Scores, asked: Mapping[str, Polarity
         return np.zeros(n, np.bool_)
     weights = np.where([term in asked for term in matches.terms], weights, 0.0)
     absent = np.array([asked.get(term) == "absent" for term in matches.terms], np.bool_)
-    against = matches.negated == np.where(absent[matches.which], 0, matches.counts)
+    wrong = np.where(absent[matches.which], 0, matches.counts) if absent.any() else matches.counts
+    against = matches.negated == wrong
     lost = np.bincount(matches.rows[against], weights[matches.which[against]], minlength=n)
     return (lost > 0) & (lost >= SHARE * added_up(weights))
 
