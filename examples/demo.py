@@ -192,7 +192,7 @@ def main() -> None:
             show_citation(notes, PATIENT, QUESTIONS[1])
             print()
             title("6  A finding that most notes deny")
-            compare_assertions(notes, "P03", "chest pain")
+            compare_assertions(notes, PATIENT, "chest pain")
     title("7  Guideline excerpts: no patient, so a collection of their own")
     ask_guidelines(encoder, "When is the dose of apixaban reduced?")
 
