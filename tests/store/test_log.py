@@ -227,9 +227,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
     """Every record that is read from a log."""
     read, spans = Log.read, []
 
-    def counted(log: Log, span: Span) -> Record:
+    def counted(log: Log, span: Span, *, vectors: bool = True) -> Record:
         spans.append(span)
-        return read(log, span)
+        return read(log, span, vectors=vectors)
 
     monkeypatch.setattr(Log, "read", counted)
     return spans

@@ -200,7 +200,7 @@ def _asked(
     for i, query in enumerate(queries):
         options = WAYS[i % len(WAYS)]
         scope = {"third": i % 3} if scope_keys else None
-        hits = (collection.scoped(**scope) if scope else collection).search(query, **options)
+        hits = (collection.scoped(**scope) if scope else collection).search(query, assertion="any", **options)
         questions.append(
             {
                 "query": query,

@@ -26,7 +26,7 @@ from pathlib import Path
 from bedside.engines import holds_collection
 from bedside.errors import BedsideWarning, UnreadableFileError
 from bedside.loaders.content import MAX_BYTES, Content, LoadOptions, documents_of
-from bedside.loaders.report import Finding, LoadReport
+from bedside.loaders.report import Finding, LoadReport, reason_of
 from bedside.types import Document
 
 __all__ = ["MAX_BYTES", "Finding", "LoadReport", "files", "load", "read"]
@@ -123,7 +123,7 @@ def _taken(content: Content, report: LoadReport | None) -> Iterator[Document]:
     except UnreadableFileError as error:
         if report is None or content.options.strict:
             raise
-        told.add(Finding(source, "", error.reason))
+        told.add(Finding(source, "", reason_of(error)))
     told.notes[source] = told.notes.get(source, 0) + found
     if not found and len(told.findings) == before:
         told.add(Finding(source, "", "no text in it", "left out"))
@@ -156,7 +156,7 @@ def _noted(report: LoadReport, root: Path) -> Callable[[UnreadableFileError], No
         path = Path(error.file)
         name = path.relative_to(root).as_posix() if path.is_relative_to(root) else error.file
         report.notes.setdefault(name, 0)
-        report.add(Finding(name, "", error.reason))
+        report.add(Finding(name, "", reason_of(error)))
 
     return note
 

@@ -13,7 +13,7 @@ from bedside.errors import UnreadableFileError
 from bedside.loaders.decoding import UndecodableError, decoded, has_mark, peeked
 from bedside.loaders.kinds import KINDS, Kind
 from bedside.loaders.markup import Root, root_of
-from bedside.loaders.report import Finding, LoadReport, Outcome
+from bedside.loaders.report import Finding, LoadReport, Outcome, reason_of
 from bedside.remedies import Give, Remedy
 from bedside.types import Document
 
@@ -189,7 +189,7 @@ class Part:
             return False
         named = ": ".join(name for name in (content.place, self._part) if name)
         inner = error.file.removeprefix(f"{content.source}: ") if error.file != content.source else named
-        content.report.add(Finding(content.source, inner, error.reason))
+        content.report.add(Finding(content.source, inner, reason_of(error)))
         return True
 
 

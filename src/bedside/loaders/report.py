@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from bedside.errors import UnreadableFileError
+from bedside.remedies import told
+
 Outcome: TypeAlias = Literal["refused", "left out", "guessed"]
 
 
@@ -75,3 +78,8 @@ class LoadReport:
     def add(self, finding: Finding) -> None:
         """Take a finding in; called by the loaders."""
         self.findings.append(finding)
+
+
+def reason_of(error: UnreadableFileError) -> str:
+    """Return why a file or a part could not be read, and what to do about it in the words of the surface."""
+    return f"{error.reason}{told(error.remedies)}"

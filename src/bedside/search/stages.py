@@ -141,15 +141,21 @@ def _dense_rank(options: SearchOptions, question: Question, parts: Mapping[str, 
 
 
 def _sparse_rank(parts: Mapping[str, Signal]) -> Rank:
-    """Rank the rows that hold a term and score above zero: what they score beside BM25 never brings in another."""
+    """Rank the rows that hold a term: what they score beside BM25 never brings in another.
+
+    A row at or below zero, such as one that denies what is asked, is a hit only where every row is one: an answer of
+    nothing would hide that there is a denial.
+    """
+    sparse = parts.get("sparse", Signal(np.zeros(0, np.int64), np.zeros(0)))
+    scored = sum((part.at(sparse.rows) for part in parts.values()), np.zeros(len(sparse.rows)))
+    hits = scored > 0 if (scored > 0).any() else np.ones(len(scored), np.bool_)
+    found, values = sparse.rows[hits], scored[hits]
 
     def rank(candidates: Candidates, k: int) -> Top:
-        sparse = parts.get("sparse", Signal(np.zeros(0, np.int64), np.zeros(0)))
-        rows = sparse.rows[candidates.allows(sparse.rows)]
-        scores = sum((part.at(rows) for part in parts.values()), np.zeros(len(rows)))
-        hit = scores > 0
-        order = best(rows[hit], scores[hit], k)
-        return Top(rows[hit][order], scores[hit][order])
+        allowed = candidates.allows(found)
+        rows, scores = found[allowed], values[allowed]
+        order = best(rows, scores, k)
+        return Top(rows[order], scores[order])
 
     return rank
 

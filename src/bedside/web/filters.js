@@ -117,7 +117,7 @@ const list = (value, where) => (Array.isArray(value) ? value : refuse(where, "a 
 function scalar(value, where) {
   if (value === null || typeof value === "boolean") return value;
   if (!["string", "number", "bigint"].includes(typeof value)) {
-    refuse(where, "a string, a number, a boolean or null", value);
+    refuse(where, "a string, a number, a boolean, null or a date", value);
   }
   return ordered(value, where);
 }
@@ -127,7 +127,7 @@ const scalars = (value, where) => list(value, where).map((item, i) => scalar(ite
 
 /** @type {(value: any, where: string) => any} */
 function ordered(value, where) {
-  if (!["string", "number", "bigint"].includes(typeof value)) refuse(where, "a number or a string", value);
+  if (!["string", "number", "bigint"].includes(typeof value)) refuse(where, "a number, a string or a date", value);
   if (typeof value === "number" && !Number.isFinite(value)) {
     throw new FilterError(`${where}: expected a finite number, got ${value}`);
   }
