@@ -141,7 +141,8 @@ function range(value, where) {
   }
   const ends = value.map((/** @type {any} */ item, /** @type {number} */ i) => ordered(item, `${where}[${i}]`));
   if ((typeof ends[0] === "string") !== (typeof ends[1] === "string")) {
-    throw new FilterError(`${where}: expected two numbers or two strings, got ${kind(ends[0])} and ${kind(ends[1])}`);
+    const [low, high] = ends.map((/** @type {any} */ end) => (typeof end === "string" ? "a string" : "a number"));
+    throw new FilterError(`${where}: expected two numbers, two strings or two dates, got ${low} and ${high}`);
   }
   return ends;
 }
