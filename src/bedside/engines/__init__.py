@@ -12,7 +12,11 @@ from typing import Any
 
 from bedside.engines.protocol import Engine
 
-_ENGINES: Mapping[str, str] = {"": "bedside.engines.embedded"}
+_ENGINES: Mapping[str, str] = {
+    "": "bedside.engines.embedded",
+    "postgres": "bedside.engines.postgres",
+    "postgresql": "bedside.engines.postgres",
+}
 """The module that opens a place, by the scheme of its URL; without a scheme it is a folder, or memory."""
 
 
