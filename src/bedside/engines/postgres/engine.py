@@ -79,10 +79,12 @@ class PostgresEngine:
 
         def work(connection: Connection[Any]) -> int:
             writing.lock(connection, selection.scope)
-            sid, dimension = sid_of(selection.scope), reading.facts(connection).dimension
+            sid, known = sid_of(selection.scope), reading.facts(connection)
             rows = reading.chosen(connection, sid, selection)
-            found = list(reading.documents(connection, sid, rows, dimension))
+            found = list(reading.documents(connection, sid, rows, known.dimension))
             changed = [new for old in found if (new := change(old)) is not None]
+            if changed:
+                known.with_vectors(Batch(changed), decided=True)
             return writing.put(connection, self._tokenizer, changed)
 
         return self._write(work, again=False)
@@ -174,7 +176,7 @@ class PostgresEngine:
     def undo_creation(self) -> None:
         """Close, and where opening this created the collection and it is still empty, leave nothing of it."""
         if self._created and not self.closed:
-            self._write(lambda c: upkeep.drop_empty(c, self._database.place.schema))
+            self._database.write(lambda c: upkeep.drop_empty(c, self._database.place.schema))
         self.close()
 
     def close(self) -> None:

@@ -48,6 +48,7 @@ def erase(database: Database, selection: Selection, forget: Callable[[list[str]]
         found = [document_of(record) for record, _ in reading.records(connection, sid, rows, None)]
         if rows:
             writing.remove_rows(connection, rows)
+        connection.execute("delete from scope where sid = %s and n = 0", (sid,))
         return [(document.id or "", document.text) for document in found]
 
     removed = database.write(work)

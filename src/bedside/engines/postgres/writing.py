@@ -132,9 +132,14 @@ def _lock_scopes(connection: Connection[Any], scopes: Iterable[ScopeKey]) -> Non
     """
     wanted = sorted((sid_of(scope), scope_to_json(scope)) for scope in scopes)
     _make_scopes(connection, wanted)
-    found = connection.execute(
-        "select sid, key from scope where sid = any(%s) order by sid for no key update", ([sid for sid, _ in wanted],)
-    ).fetchall()
+    while True:
+        found = connection.execute(
+            "select sid, key from scope where sid = any(%s) order by sid for no key update",
+            ([sid for sid, _ in wanted],),
+        ).fetchall()
+        if len(found) == len(wanted):
+            break
+        _make_scopes(connection, wanted)  # an erasure removed one between the two statements
     if sorted(found) != wanted:
         raise DatabaseError("two scopes have the same number: the new one cannot be stored in this collection")
 
