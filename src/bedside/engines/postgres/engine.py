@@ -83,6 +83,7 @@ class PostgresEngine:
             rows = reading.chosen(connection, sid, selection)
             found = list(reading.documents(connection, sid, rows, known.dimension))
             changed = [new for old in found if (new := change(old)) is not None]
+            writing.check(changed)
             if changed:
                 known.with_vectors(Batch(changed), decided=True)
             return writing.put(connection, self._tokenizer, changed)

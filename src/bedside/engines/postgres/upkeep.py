@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields as fields_of
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection, sql
 
@@ -21,6 +21,9 @@ from bedside.engines.protocol import Batch, EncoderRecord, EraseReceipt, Facts, 
 from bedside.errors import DatabaseError, LockTimeoutError, TracesRemainError
 from bedside.records import Record
 from bedside.text.tokenizer import ClinicalTokenizer
+
+if TYPE_CHECKING:
+    from typing_extensions import LiteralString
 
 BEYOND = (
     "the write-ahead log, until the server reuses or archives it",
@@ -53,50 +56,53 @@ def erase(database: Database, selection: Selection, forget: Callable[[list[str]]
 
     removed = database.write(work)
     forget([text for _, text in removed])
-    if removed:
-        try:
-            _rewrite(database)
-        except (DatabaseError, LockTimeoutError) as error:
-            raise TracesRemainError(
-                f"the records were erased from the collection; the tables still hold traces of them ({error}): erase "
-                "once more, with any ids, when it can be rewritten, or have its owner run VACUUM FULL"
-            ) from None
+    try:  # also where nothing was removed now: what was deleted before may still lie in the files
+        _rewrite(database)
+    except (DatabaseError, LockTimeoutError) as error:
+        raise TracesRemainError(
+            f"the records were erased from the collection; its tables still hold traces of them ({error}). Call erase "
+            "once more when it can rewrite them, or have their owner run VACUUM FULL"
+        ) from None
     return EraseReceipt(tuple(id for id, _ in removed), {}, 0, 0, BEYOND)
 
 
 def _rewrite(database: Database) -> None:
-    """Rewrite the tables until no transaction keeps dead rows in them; fresh statistics hold nothing of those."""
+    """Rewrite the tables until no transaction keeps dead rows in them.
+
+    A rewrite copies what an older transaction may still see, and says so to nobody; a vacuum after it counts that.
+    """
     deadline = time.monotonic() + database.lock_timeout
-    while True:
-        _each_table(database, "vacuum (full) {}")
-        _each_table(database, "vacuum (analyze) {}")
-        if not _dead_rows(database):
-            return
-        if time.monotonic() >= deadline:
-            raise LockTimeoutError("a transaction that began before still sees them")
-        time.sleep(_PAUSE)
+    with database.alone() as connection:
+        while True:
+            _each_table(connection, database.place.schema, "vacuum (full) {}")
+            # What this session did and has not yet reported would be taken off the count.
+            connection.execute("select pg_stat_force_next_flush()")
+            _each_table(connection, database.place.schema, "vacuum (analyze) {}")
+            if not _dead_rows(connection, database.place.schema):
+                return
+            if time.monotonic() >= deadline:
+                raise LockTimeoutError("a transaction that began before still sees them")
+            time.sleep(_PAUSE)
 
 
-def _dead_rows(database: Database) -> int:
-    found = database.read(
-        lambda connection: connection.execute(
-            "select sum(pg_stat_get_dead_tuples(to_regclass(name))) from unnest(%s::text[]) as each(name)",
-            (list(schema.TABLES),),
-        ).fetchone()
-    )
+def _dead_rows(connection: Connection[Any], name: str) -> int:
+    found = connection.execute(
+        "select sum(pg_stat_get_dead_tuples(oid)) from pg_class where relname = any(%s)"
+        " and relnamespace = to_regnamespace(quote_ident(%s))",
+        (list(schema.TABLES), name),
+    ).fetchone()
     return int(found[0] or 0) if found else 0
 
 
 def vacuum(database: Database) -> None:
     """Free the room of dead rows for new ones, and renew what the planner knows."""
-    _each_table(database, "vacuum (analyze) {}")
-
-
-def _each_table(database: Database, statement: str) -> None:
     with database.alone() as connection:
-        for name in schema.TABLES:
-            table = sql.Identifier(database.place.schema, name)
-            connection.execute(sql.SQL(statement).format(table))
+        _each_table(connection, database.place.schema, "vacuum (analyze) {}")
+
+
+def _each_table(connection: Connection[Any], name: str, statement: LiteralString) -> None:
+    for table in schema.TABLES:
+        connection.execute(sql.SQL(statement).format(sql.Identifier(name, table)))
 
 
 def verify(connection: Connection[Any], where: str, known: Facts, tokenizer: ClinicalTokenizer) -> VerifyReport:

@@ -41,6 +41,7 @@ def write(
     listed = batches if isinstance(batches, Sequence) else None
     given = iter(batches)
     first = next(given, Batch(()))
+    check(first.records)
     scopes = {record.scope for batch in listed or [first] for record in batch.records}
     if remove is not None:
         scopes.add(remove.scope)
@@ -51,6 +52,7 @@ def write(
     removed = 0 if remove is None else _removed(connection, remove, {id for scope, id in seen if scope == remove.scope})
     added = put(connection, tokenizer, first.records)
     for batch in given:
+        check(batch.records)
         for i, record in enumerate(batch.records):
             if (record.scope, record.id) in seen:
                 raise DuplicateIdError(f"documents[{i}].id: given twice; ids must differ within a scope")
@@ -165,10 +167,14 @@ def _removed(connection: Connection[Any], remove: Selection, but: set[str]) -> i
     return len(rows)
 
 
-def put(connection: Connection[Any], tokenizer: ClinicalTokenizer, records: Sequence[Record]) -> int:
-    """Put records into locked scopes in place of those of the same ids; returns how many."""
+def check(records: Sequence[Record]) -> None:
+    """Refuse records that PostgreSQL cannot hold, before anything is done with them."""
     for i, record in enumerate(records):
         check_storable(record, f"documents[{i}]")
+
+
+def put(connection: Connection[Any], tokenizer: ClinicalTokenizer, records: Sequence[Record]) -> int:
+    """Put records into locked scopes in place of those of the same ids; returns how many."""
     for part in in_parts(records, _PART):
         _put_part(connection, tokenizer, part)
     return len(records)
