@@ -15,7 +15,11 @@ from bedside.engines.protocol import Engine, Facts, RepairReport
 
 Place: TypeAlias = str | os.PathLike[str]
 """A folder or a URL."""
-_ENGINES: Mapping[str, str] = {"": "bedside.engines.embedded"}
+_ENGINES: Mapping[str, str] = {
+    "": "bedside.engines.embedded",
+    "postgres": "bedside.engines.postgres",
+    "postgresql": "bedside.engines.postgres",
+}
 """The module that opens a place, by the scheme of its URL; without a scheme it is a folder, or memory."""
 
 
