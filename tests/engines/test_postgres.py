@@ -14,12 +14,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from bedside import Collection, Document
 from bedside.engines.postgres import connection as connections
@@ -37,41 +39,26 @@ from bedside.errors import (
 )
 from engines import postgres_server
 from engines.postgres_server import Server
+from filters.predicate import filters, matches, random_record
 
 WORDS = ["chest", "pain", "denies", "fever", "cough", "120/80", "metoprolol", "5mg", "HbA1c", "nausea", "Übelkeit"]
 SCALARS: list[Any] = [
     None, True, False, 0, -0.0, 1, 1.0, 1.5, -3, 2**53, 2**53 + 1, float(2**53), 2**63 - 1, -(2**63),
     9.223372036854775e18, 1e300, 5e-324, 0.1, "", "1", "a", "A", "ab", "b%", "a_b", "a\\b", "Straße", "STRASSE",
     "İstanbul", "ıI", "chest pain", "Pain, chest pain", "é\n", "\U0001f9e0x", "\uffff", "\x01",
+    "2024-02-29", "2024-02-29T12:00:00,5z", "2024-02-28T19:00:00-07:00", "2024-02", "2023", "2023-02-29", "9999-12-31",
+]  # fmt: skip
+DATES: list[Any] = [
+    date.min, date(2024, 2, 29), date.max, datetime(2024, 2, 29, 2, tzinfo=timezone.utc), datetime(2024, 3, 1),
+    "2024-02-29", "2024-01-01", "2024-02-29T02:00:00Z", "2024-02-29T12:00:00.5+00:00",
 ]  # fmt: skip
 KEYS = ["a", "b", "a.b", "b.c", "a.b.c", 'q"\\']
 PATTERNS = ["%", "a%", "%a%b%", "_", "__", "b\\%", "%pain", "STR%", "%ss_", "a\\_b", "", "İ%", "ı_", "a\\\\b", "%\n"]
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with postgres_server.running() as found:
-        yield found
-
-
 @pytest.fixture
-def place(server: Server) -> Iterator[Callable[[], str]]:
-    """Returns the URL of another collection at each call; all are dropped when the test ends."""
-    names: list[str] = []
-
-    def new() -> str:
-        names.append(f"t{os.getpid()}_{time.monotonic_ns()}")
-        return server.place(names[-1])
-
-    yield new
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f'drop schema if exists "{name}" cascade'.encode())
-
-
-@pytest.fixture
-def url(place: Callable[[], str]) -> str:
-    return place()
+def url(postgres: Callable[[], str]) -> str:
+    return postgres()
 
 
 @pytest.fixture
@@ -112,11 +99,11 @@ def comparison(draw: random.Random) -> dict[str, Any]:
     )  # fmt: skip
     match op:
         case "$eq" | "$ne" | "$contains":
-            return {op: scalar}
+            return {op: draw.choice([scalar, scalar, draw.choice(DATES)]) if op != "$contains" else scalar}
         case "$in" | "$nin" | "$all":
-            return {op: draw.choices(SCALARS, k=draw.choice([1, 3, 20]))}
+            return {op: draw.choices([*SCALARS, *DATES], k=draw.choice([1, 3, 20]))}
         case "$gt" | "$gte" | "$lt" | "$lte":
-            return {op: ordered if draw.random() < 0.9 else "a\0b"}
+            return {op: draw.choice([ordered, ordered, ordered, "a\0b", *draw.choices(DATES, k=2)])}
         case "$like" | "$ilike":
             return {op: draw.choice(PATTERNS)}
         case "$prefix":
@@ -175,6 +162,22 @@ def test_500_random_filters_select_what_the_embedded_engine_selects(both: Any, d
         assert server.facets(key, filter={"a": {"$exists": True}}) == memory.facets(
             key, filter={"a": {"$exists": True}}
         )
+
+
+@pytest.fixture
+def dated(url: str) -> Iterator[tuple[Collection, list[Document]]]:
+    draw = random.Random(11)
+    made = [Document("t", random_record(draw), f"m{i}", [1, i]) for i in range(300)]
+    with Collection.open(url) as notes:
+        notes.add(made)
+        yield notes, made
+
+
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(filter=filters)
+def test_random_filters_dates_among_them_agree_with_the_reference_predicate(dated: Any, filter: Any) -> None:
+    notes, made = dated
+    assert [d.id for d in notes.get(filter=filter)] == [d.id for d in made if matches(filter, d.metadata)]
 
 
 def asks(draw: random.Random) -> dict[str, Any]:
@@ -301,9 +304,12 @@ def test_notes_are_split_searched_replaced_and_put_together_as_in_a_folder(both:
     [
         (Document("t", {}, "a\0b", [1, 2]), r"documents\[1\].id: holds U\+0000"),
         (Document("t", {}, "é" * 1_001, [1, 2]), r"documents\[1\].id: has over 2000 bytes"),
-        (Document("t", {"k": {"deep": "a\0b"}}, "x", [1, 2]), r"documents\[1\].metadata.k.deep: holds U\+0000"),
-        (Document("t", {"k": ["a\0b"]}, "x", [1, 2]), r"documents\[1\].metadata.k: holds U\+0000"),
-        (Document("t", {"a\0b": 1}, "x", [1, 2]), r"documents\[1\].metadata.a\\0b: holds U\+0000"),
+        (
+            Document("t", {"k": {"deep": "a\0b"}}, "x", [1, 2]),
+            r"documents\[1\].metadata.k.deep \(id 'x'\): holds U\+0000",
+        ),
+        (Document("t", {"k": ["a\0b"]}, "x", [1, 2]), r"documents\[1\].metadata.k \(id 'x'\): holds U\+0000"),
+        (Document("t", {"a\0b": 1}, "x", [1, 2]), r"documents\[1\].metadata.a\\0b \(id 'x'\): holds U\+0000"),
     ],
 )
 def test_what_postgresql_cannot_hold_is_refused_by_name_and_changes_nothing(url, document, named) -> None:
@@ -583,8 +589,8 @@ def test_iterators_that_are_dropped_give_their_connections_back(url: str) -> Non
         list(half)
 
 
-def test_one_pool_serves_all_collections_of_a_database_and_is_closed_with_the_last(place) -> None:
-    first, second = Collection.open(place()), Collection.open(place())
+def test_one_pool_serves_all_collections_of_a_database_and_is_closed_with_the_last(postgres) -> None:
+    first, second = Collection.open(postgres()), Collection.open(postgres())
     assert first._engine._database.pool is second._engine._database.pool
     first.close()
     second.add(["still open"])

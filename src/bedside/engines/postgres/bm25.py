@@ -6,7 +6,7 @@ See :class:`bedside.engines.embedded.index.bm25.SparseIndex` for the formula.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,10 @@ from psycopg import Connection
 
 from bedside.engines.postgres.arrays import Int8s
 from bedside.engines.postgres.rows import term_key
+from bedside.search.assertion import contradicted
 from bedside.search.pool import Matches, SparseResult
-from bedside.search.rank import Rows
+from bedside.search.rank import Rows, added_up
+from bedside.text.assertions import Polarity
 
 
 @dataclass(frozen=True)
@@ -41,25 +43,38 @@ class Grouped:
 
 
 def score(
-    connection: Connection[Any], statistics: Statistics, terms: Sequence[str], grouped: Grouped | None = None
+    connection: Connection[Any],
+    statistics: Statistics,
+    terms: Sequence[str],
+    grouped: Grouped | None,
+    asked: Mapping[str, Polarity],
 ) -> SparseResult:
-    """Score every record of a scope that holds a term, or with ``grouped`` every row of a group that holds one."""
+    """Score every record of a scope that holds a term, or with ``grouped`` every row of a group that holds one.
+
+    Args:
+        connection: Of the transaction.
+        statistics: Of the scope.
+        terms: Those of the query.
+        grouped: Rows that are scored as one text.
+        asked: Which of the terms are asked about, and whether they should be present or absent.
+    """
     counted = Counter(terms)
     keys = {term_key(statistics.sid, term): term for term in counted}
     found = {
-        keys[key]: (rows, tf, dl)
-        for key, rows, tf, dl in connection.cursor(binary=True).execute(
-            "select key, array_agg(row order by row), array_agg(tf order by row), array_agg(dl order by row) "
+        keys[key]: columns
+        for key, *columns in connection.cursor(binary=True).execute(
+            "select key, array_agg(row order by row), array_agg(tf order by row), array_agg(dl order by row),"
+            " array_agg(negated order by row) "
             "from post where key = any(%s) and sid = %s group by key",
             (Int8s(np.array(list(keys), np.int64)), statistics.sid),
         )
     }
     known = [term for term in counted if term in found]
     which = np.repeat(np.arange(len(known)), [len(found[term][0]) for term in known])
-    rows, counts, lengths = (_joined([found[term][i] for term in known]) for i in range(3))
+    rows, counts, lengths, negated = (_joined([found[term][i] for term in known]) for i in range(4))
     n, tokens = statistics.n, statistics.tokens
     if grouped is not None:
-        which, rows, counts, lengths = _as_groups(which, rows, counts, grouped)
+        which, rows, counts, lengths, negated = _as_groups(which, rows, counts, negated, grouped)
         n, tokens = len(np.unique(grouped.numbers)), int(grouped.lengths.sum())
     df = np.bincount(which, minlength=len(known))
     times = np.array([counted[term] for term in known], np.float64)
@@ -67,11 +82,15 @@ def score(
     scores = idf[which] * _saturation(statistics, lengths, counts, tokens / max(n, 1))
     owners, at = np.unique(rows, return_inverse=True)
     total = np.bincount(at, scores, minlength=len(owners)).astype(np.float64)
+    weights = np.where(df > 0, idf, 0.0)
+    matches = Matches(tuple(known), which, at, scores, counts, negated)  # type: ignore[arg-type]  # 64 bits here
+    against = owners[contradicted(matches, weights, asked, len(owners))]
     if grouped is not None:
         owners, total = _each_row(grouped, owners, total)
+        against = grouped.rows[np.isin(grouped.numbers, against)]
         rows = np.full_like(rows, -1)
-    matches = Matches(tuple(known), which, rows, scores)  # type: ignore[arg-type]  # rows outgrow 32 bits here
-    return SparseResult(owners, total, float(idf[df > 0].sum()), matches)
+    matches = matches._replace(rows=rows)  # type: ignore[arg-type]  # as above
+    return SparseResult(owners, total, added_up(weights), matches, against, asked)
 
 
 def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -88,17 +107,22 @@ def _saturation(
 
 
 def _as_groups(
-    which: NDArray[np.int64], rows: Rows, counts: NDArray[np.int64], grouped: Grouped
+    which: NDArray[np.int64],
+    rows: Rows,
+    counts: NDArray[np.int64],
+    negated: NDArray[np.int64],
+    grouped: Grouped,
 ) -> tuple[NDArray[np.int64], ...]:
-    """Add up the postings of one term and one group; returns term, group, count and length of each."""
+    """Add up the postings of one term and one group; returns term, group, count, length and negations of each."""
     held = np.isin(rows, grouped.rows)
-    which, rows, counts = which[held], rows[held], counts[held]
+    which, rows, counts, negated = which[held], rows[held], counts[held], negated[held]
     owners = grouped.numbers[np.searchsorted(grouped.rows, rows)]
     span = int(grouped.numbers.max(initial=0)) + 1
     keys, at = np.unique(which * span + owners, return_inverse=True)
     summed, found = np.divmod(keys, span)
     lengths = np.bincount(grouped.numbers, grouped.lengths, span).astype(np.int64)
-    return summed, found, np.bincount(at, counts, len(keys)).astype(np.int64), lengths[found]
+    counts, negated = (np.bincount(at, each, len(keys)).astype(np.int64) for each in (counts, negated))
+    return summed, found, counts, lengths[found], negated
 
 
 def _each_row(grouped: Grouped, owners: Rows, total: NDArray[np.float64]) -> tuple[Rows, NDArray[np.float64]]:

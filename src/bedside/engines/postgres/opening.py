@@ -92,7 +92,7 @@ def _found_or_made(
         connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(place.schema)))
         connection.execute(schema.path_statement(place.schema, extension))
         known = facts()
-        schema.create(connection, known, ClinicalTokenizer.from_settings(known.sparse["tokenizer"]).fingerprint)
+        schema.create(connection, known, schema.terms_of(ClinicalTokenizer.from_settings(known.sparse["tokenizer"])))
     return True
 
 
@@ -106,7 +106,7 @@ def _read(connection: Connection[Any], place: Place, extension: str) -> Facts:
     if number != schema.FORMAT:
         raise FormatVersionError(f"{place.name} has format {number}; this release reads format {schema.FORMAT}")
     known = schema.facts_of(text)
-    mine = ClinicalTokenizer.from_settings(known.sparse["tokenizer"]).fingerprint
+    mine = schema.terms_of(ClinicalTokenizer.from_settings(known.sparse["tokenizer"]))
     if terms != mine:
         raise FormatVersionError(
             f"{place.name}: its terms were made by a tokenizer of [{terms}], and this is [{mine}]: words would not be "

@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from bedside.engines.postgres import schema
 from bedside.engines.postgres.arrays import Int8s, vectors_of
-from bedside.engines.postgres.bm25 import Statistics, score
+from bedside.engines.postgres.bm25 import Grouped, Statistics, score
 from bedside.engines.postgres.candidates import ServerCandidates, groups_of, texts_as_one
 from bedside.engines.postgres.rows import document_of, in_parts, scalar, scope_to_json, sid_of
 from bedside.engines.postgres.sql import Clause, all_of, match, resolved, storable
@@ -24,6 +24,7 @@ from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
 from bedside.search.rank import Rows
 from bedside.search.stages import answer
+from bedside.text.assertions import asked_polarity
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Document, Vector
 
@@ -178,16 +179,30 @@ def search(
         if options.as_one is not None:
             grouped = texts_as_one(connection, corpus.sid, groups, options.as_one)
     candidates = ServerCandidates(connection, corpus.sid, known.dimension, allowed, groups)
-    asked = [
-        question
-        if question.text is None or options.halves == "dense"
-        else replace(question, sparse=score(connection, corpus, tokenizer.tokenize(question.text), grouped))
-        for question in questions
-    ]
+    asked = [_scored(connection, corpus, tokenizer, options, grouped, question) for question in questions]
     answers = [Answer(question, pool) for question, pool in answer(options, asked, candidates)]
     for each in answers:
         candidates.keep(each.pool.rows)
     return answers
+
+
+def _scored(
+    connection: Connection[Any],
+    corpus: Statistics,
+    tokenizer: ClinicalTokenizer,
+    options: SearchOptions,
+    grouped: Grouped | None,
+    question: Question,
+) -> Question:
+    """Return the question with its BM25, where the search has a sparse half or goes by what texts assert."""
+    if question.text is None:
+        return question
+    is_dense = options.halves == "dense"
+    asked = {} if options.assertion == "any" else asked_polarity(question.text, tokenizer)
+    if is_dense and not asked:
+        return question
+    found = score(connection, corpus, tokenizer.tokenize(question.text), grouped, asked)
+    return replace(question, sparse=None if is_dense else found, asserted=found if asked else None)
 
 
 def _check_vector(question: Question, dimension: int | None) -> None:

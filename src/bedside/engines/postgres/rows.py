@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from itertools import compress
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
 from bedside.errors import InvalidDocumentError
 from bedside.filters.rules import fields
-from bedside.records import Record, ScopeKey
+from bedside.records import Record, ScopeKey, with_id
+from bedside.text.assertions import marked_terms
+from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Document, Vector
 
 LONGEST_ID = 2_000
@@ -39,9 +43,11 @@ def check_storable(record: Record, where: str) -> None:
         strings = [path, *(each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str))]
         if any("\0" in string for string in strings):
             shown = path.replace("\0", "\\0")
-            raise InvalidDocumentError(f"{where}.metadata.{shown}: holds U+0000, which PostgreSQL does not store")
+            sentence = f"{where}.metadata.{shown}: holds U+0000, which PostgreSQL does not store"
+            raise with_id(InvalidDocumentError(sentence), record.id)
     if record.vector is not None and len(record.vector) > LONGEST_VECTOR:
-        raise InvalidDocumentError(f"{where}.vector: has over {LONGEST_VECTOR} dimensions, the most of pgvector")
+        sentence = f"{where}.vector: has over {LONGEST_VECTOR} dimensions, the most of pgvector"
+        raise with_id(InvalidDocumentError(sentence), record.id)
 
 
 def flat(metadata: Mapping[str, Any]) -> str:
@@ -108,6 +114,19 @@ def scope_of(text: str) -> ScopeKey:
 def sid_of(scope: ScopeKey) -> int:
     """Return the number of a scope. Two may share one: readers and writers compare the scope itself as well."""
     return _hash(scope_to_json(scope).encode())
+
+
+class Terms(NamedTuple):
+    """How often a text holds each term, and how many of these occurrences it negates."""
+
+    counts: Counter[str]
+    negated: Counter[str]
+
+
+def terms_of(text: str, tokenizer: ClinicalTokenizer) -> Terms:
+    """Count the terms of a text."""
+    terms, negated = marked_terms(text, tokenizer)
+    return Terms(Counter(terms), Counter(compress(terms, negated)))
 
 
 def term_key(sid: int, term: str) -> int:

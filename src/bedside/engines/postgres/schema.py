@@ -2,8 +2,9 @@
 
 ``doc`` holds the records: ``record`` is their JSON, from which they come back exactly; ``fields`` the flat metadata
 that filters read. Vectors stand apart: beside the record a scan took 414 ms and not 57 (100,000 of 384 dimensions).
-``post`` holds the postings of BM25 under a hash of scope and term, so that nothing is shared between scopes. The server
-keeps no statistics of what records hold: they would outlive an erasure.
+``post`` holds the postings of BM25 under a hash of scope and term, so that nothing is shared between scopes: how often a
+record of ``dl`` terms holds the term (``tf``), and how many of these occurrences are ``negated``. The server keeps no
+statistics of what records hold: they would outlive an erasure.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import orjson
 from psycopg import Connection, sql
 
 from bedside.engines.protocol import EncoderRecord, Facts
+from bedside.text.assertions import RULES_VERSION
+from bedside.text.tokenizer import ClinicalTokenizer
 
 FORMAT = 1
 TABLES = ("doc", "vec", "post", "scope")
@@ -36,8 +39,9 @@ alter table vec alter v set storage main;
 alter table doc alter id set statistics 0, alter fields set statistics 0, alter record set statistics 0;
 alter table vec alter v set statistics 0, alter raw set statistics 0;
 alter table scope alter key set statistics 0;
-create table post (key bigint not null, row bigint not null, sid bigint not null, tf int not null, dl int not null);
-create index on post (key, row) include (sid, tf, dl);
+create table post (key bigint not null, row bigint not null, sid bigint not null, tf int not null, dl int not null,
+    negated int not null);
+create index on post (key, row) include (sid, tf, dl, negated);
 create index on post (row);
 """
 
@@ -67,6 +71,11 @@ def path_statement(schema: str, extension: str) -> sql.Composed:
 def lock_number(schema: str) -> int:
     """Return the number of the advisory lock that the makers of a collection take turns by."""
     return int.from_bytes(hashlib.blake2b(schema.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def terms_of(tokenizer: ClinicalTokenizer) -> str:
+    """Return what decides the postings: another release of the stemmer or of the rules may make others."""
+    return f"{tokenizer.fingerprint}; assertions {RULES_VERSION}"
 
 
 def facts_to_json(facts: Facts) -> str:

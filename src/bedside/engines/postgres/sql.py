@@ -1,18 +1,20 @@
 """A parsed filter as SQL over ``doc.fields``, every value bound.
 
 What an operator means is said in :mod:`bedside.filters.rules`. ``$ilike`` and ``$text`` go by Python's own case folding
-and words, which no server has: :func:`resolved` turns them into the strings that are there and match.
+and words, and dates by its calendar, which no server has: :func:`resolved` turns them into the strings that are there
+and match.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from datetime import date
 from typing import Any, NamedTuple
 
 import orjson
 
 from bedside.engines.postgres.rows import number
-from bedside.filters.rules import Strings, Test, rule
+from bedside.filters.rules import NOTHING, rule
 from bedside.filters.tree import And, Compare, Node, Not, Or
 
 _INDEXED = 16
@@ -39,7 +41,7 @@ def _joined(word: str, clauses: Iterable[Clause]) -> Clause:
 
 
 def resolved(node: Node, strings: Callable[[str], Collection[str]]) -> Node:
-    """Return the filter without ``$ilike`` and ``$text``.
+    """Return the filter without ``$ilike``, ``$text`` and dates.
 
     Args:
         node: The filter.
@@ -52,17 +54,12 @@ def resolved(node: Node, strings: Callable[[str], Collection[str]]) -> Node:
             return Or(tuple(resolved(child, strings) for child in children))
         case Not(child):
             return Not(resolved(child, strings))
-        case Compare(path, "$ilike" | "$text"):
-            accepts: Test = rule(node).value
-            assert_strings(accepts)
-            return Compare(path, "$in", tuple(each for each in strings(path) if accepts(each)))
+        case Compare(path, "$ilike" | "$text" | "$during") | Compare(path, operand=date()):
+            meant = rule(node)
+            found = Compare(path, "$in", tuple(each for each in strings(path) if meant.value(each)))
+            # ``$in`` looks into lists as well; what is at least the empty string is a string itself.
+            return And((Compare(path, "$gte", ""), found)) if meant.element is NOTHING else found
     return node
-
-
-def assert_strings(test: Test) -> None:
-    """Refuse to resolve what is no test of strings."""
-    if not isinstance(test, Strings):
-        raise TypeError(f"expected a test of strings, got {type(test).__name__}")
 
 
 def match(node: Node) -> Clause:

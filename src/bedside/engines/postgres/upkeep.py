@@ -16,7 +16,7 @@ from bedside.engines.embedded.log.manifest import Manifest, log_name, new_id
 from bedside.engines.embedded.log.storage import DiskStorage
 from bedside.engines.postgres import reading, schema, writing
 from bedside.engines.postgres.connection import Database
-from bedside.engines.postgres.rows import document_of, flat, in_parts, record_of, scope_of, sid_of, term_key
+from bedside.engines.postgres.rows import document_of, flat, in_parts, record_of, scope_of, sid_of, term_key, terms_of
 from bedside.engines.protocol import Batch, EncoderRecord, EraseReceipt, Facts, Selection, VerifyReport
 from bedside.errors import DatabaseError, LockTimeoutError, TracesRemainError
 from bedside.records import Record
@@ -149,8 +149,8 @@ def _checked(
     expected_fields = []
     for row, sid, id, dl, text in derived:
         record = record_of(text, known.scope_keys, None)
-        terms = Counter(tokenizer.tokenize(record.text))
-        keyed = {term_key(sid, term): (sid, times, terms.total()) for term, times in terms.items()}
+        terms, negated = terms_of(record.text, tokenizer)
+        keyed = {term_key(sid, term): (sid, tf, terms.total(), negated[term]) for term, tf in terms.items()}
         whole = (
             sid == sid_of(record.scope)
             and id == record.id
@@ -171,10 +171,12 @@ def _checked(
         raise DatabaseError(f"{where}: the metadata columns of row {wrong[0]} are not those of its record")
 
 
-def _postings(connection: Connection[Any], rows: list[int]) -> Mapping[int, Mapping[int, tuple[int, int, int]]]:
-    found: dict[int, dict[int, tuple[int, int, int]]] = {}
-    for row, key, *rest in connection.execute("select row, key, sid, tf, dl from post where row = any(%s)", (rows,)):
-        found.setdefault(row, {})[key] = (rest[0], rest[1], rest[2])
+def _postings(connection: Connection[Any], rows: list[int]) -> Mapping[int, Mapping[int, tuple[int, ...]]]:
+    found: dict[int, dict[int, tuple[int, ...]]] = {}
+    for row, key, *rest in connection.execute(
+        "select row, key, sid, tf, dl, negated from post where row = any(%s)", (rows,)
+    ):
+        found.setdefault(row, {})[key] = tuple(rest)
     return found
 
 

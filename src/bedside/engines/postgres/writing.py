@@ -6,7 +6,6 @@ scopes by number. So writers of different scopes do not wait for one another, an
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,10 +23,11 @@ from bedside.engines.postgres.rows import (
     searched,
     sid_of,
     term_key,
+    terms_of,
 )
 from bedside.engines.protocol import Batch, Facts, Selection, Written
 from bedside.errors import DatabaseError, DuplicateIdError
-from bedside.records import Record, ScopeKey
+from bedside.records import Record, ScopeKey, with_id
 from bedside.text.tokenizer import ClinicalTokenizer
 
 _PART = 1_000
@@ -39,7 +39,7 @@ def write(
 ) -> Written:
     """Remove what is selected and put all batches."""
     listed = batches if isinstance(batches, Sequence) else None
-    given = iter(batches)
+    given = (batch for batch in batches if batch.records)
     first = next(given, Batch(()))
     check(first.records)
     scopes = {record.scope for batch in listed or [first] for record in batch.records}
@@ -55,7 +55,8 @@ def write(
         check(batch.records)
         for i, record in enumerate(batch.records):
             if (record.scope, record.id) in seen:
-                raise DuplicateIdError(f"documents[{i}].id: given twice; ids must differ within a scope")
+                sentence = f"documents[{i}].id: given twice; ids must differ within a scope"
+                raise with_id(DuplicateIdError(sentence), record.id)
             seen.add((record.scope, record.id))
         if listed is None:
             _lock_scopes(connection, {record.scope for record in batch.records})
@@ -191,22 +192,22 @@ def _put_part(connection: Connection[Any], tokenizer: ClinicalTokenizer, records
         remove_rows(connection, [row for (row,) in there])
     numbers = connection.execute("select nextval('line') from generate_series(1, %s)", (len(records),)).fetchall()
     rows = sorted(row for (row,) in numbers)
-    terms = [Counter(tokenizer.tokenize(record.text)) for record in records]
+    terms = [terms_of(record.text, tokenizer) for record in records]
     cursor = connection.cursor()
     with cursor.copy("copy doc (row, sid, id, dl, fields, record) from stdin") as copy:
         for row, sid, record, counted in zip(rows, sids, records, terms, strict=True):
-            copy.write_row((row, sid, record.id, counted.total(), flat(record.metadata), record_to_json(record)))
+            copy.write_row((row, sid, record.id, counted.counts.total(), flat(record.metadata), record_to_json(record)))
     put_vectors(connection, rows, sids, records)
-    with cursor.copy("copy post (key, row, sid, tf, dl) from stdin") as copy:
+    with cursor.copy("copy post (key, row, sid, tf, dl, negated) from stdin") as copy:
         for row, sid, counted in zip(rows, sids, terms, strict=True):
-            length = counted.total()
-            for term, times in counted.items():
-                copy.write_row((term_key(sid, term), row, sid, times, length))
+            length = counted.counts.total()
+            for term, times in counted.counts.items():
+                copy.write_row((term_key(sid, term), row, sid, times, length, counted.negated[term]))
     connection.execute(
         "update scope set n = scope.n + more.n, tokens = scope.tokens + more.tokens from (select sid, count(*) as n,"
         " sum(dl) as tokens from unnest(%s::bigint[], %s::int[]) as new(sid, dl) group by sid) as more"
         " where scope.sid = more.sid",
-        (sids, [counted.total() for counted in terms]),
+        (sids, [counted.counts.total() for counted in terms]),
     )
 
 
