@@ -23,7 +23,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from bedside import Collection, Document
+from bedside import Collection, Document, engines
 from bedside.engines.postgres import connection as connections
 from bedside.engines.postgres.url import parse
 from bedside.errors import (
@@ -37,6 +37,7 @@ from bedside.errors import (
     ReadOnlyError,
     TracesRemainError,
 )
+from command_line import bedside, json_lines
 from engines import postgres_server
 from engines.postgres_server import Server
 from filters.predicate import filters, matches, random_record
@@ -191,6 +192,8 @@ def asks(draw: random.Random) -> dict[str, Any]:
         ask["ids"] = [f"d{draw.randrange(150)}" for _ in range(40)]
     if draw.random() < 0.3:
         ask["group_by"] = draw.choice(["note", "day", "a"])
+    if draw.random() < 0.5:
+        ask["assertion"] = draw.choice(["prefer", "only", "any"])
     if draw.random() < 0.2:
         ask["offset"] = 3
     if draw.random() < 0.2:
@@ -207,6 +210,8 @@ def assert_same_answer(memory: Collection, server: Collection, query: str, vecto
     for one, other in zip(found, expected, strict=True):
         assert abs(one.score - other.score) < 1e-9
         assert one.explanation.terms == pytest.approx(other.explanation.terms, abs=1e-9)
+        assert one.explanation.signals == pytest.approx(other.explanation.signals, abs=1e-9)
+        assert one.explanation.negated == other.explanation.negated
         assert (one.dense is None, one.sparse is None) == (other.dense is None, other.sparse is None)
     return len(found)
 
@@ -224,6 +229,29 @@ def test_300_random_searches_give_the_embedded_engines_ids_order_and_scores(both
         query = " ".join(draw.choices([*WORDS, "unknownword"], k=draw.randrange(1, 6)))
         found += assert_same_answer(memory, server, query, [draw.gauss(0, 1) for _ in range(8)], asks(draw))
     assert found > 1_000
+
+
+def test_150_random_searches_among_denied_findings_demote_the_ones_that_the_embedded_engine_does(
+    both: Any, draw: random.Random
+) -> None:
+    memory, server = both()
+    cues, findings = ["", "No ", "Denies ", "Negative for ", "Reports "], ["fever", "cough", "chest pain", "nausea"]
+    made = []
+    for i, document in enumerate(documents(draw, 150)):
+        said = [f"{draw.choice(cues)}{draw.choice(findings)}." for _ in range(draw.randrange(1, 4))]
+        made.append(Document(" ".join(said), document.metadata, f"d{i}", document.vector))
+    for collection in (memory, server):
+        collection.add(made)
+    demoted = 0
+    for _ in range(150):
+        query, ask = f"{draw.choice(['', 'without ', 'no '])}{draw.choice(findings)}", asks(draw)
+        vector = [draw.gauss(0, 1) for _ in range(8)]
+        assert_same_answer(memory, server, query, vector, ask)
+        hits = server.search(query, vector=vector, explain=True, **ask)
+        demoted += sum("assertion" in hit.explanation.signals for hit in hits)
+    assert demoted > 300
+    notes = [each.search_notes("fever", mode="sparse", assertion="only") for each in (memory, server)]
+    assert [hit.id for hit in notes[1]] == [hit.id for hit in notes[0]]
 
 
 def test_many_equal_and_nearly_equal_vectors_come_in_the_order_of_float64(both: Any, rng: np.random.Generator) -> None:
@@ -324,7 +352,7 @@ def test_what_postgresql_cannot_hold_is_refused_by_name_and_changes_nothing(url,
 
 WRITER = """
 import sys
-from bedside import Collection, Document
+from bedside import Collection, Document, engines
 url, seed, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 import random
 draw = random.Random(seed)
@@ -357,7 +385,7 @@ def test_four_processes_that_write_the_same_ids_neither_fail_nor_lose_nor_disagr
 
 LOADER = """
 import sys, time
-from bedside import Collection, Document
+from bedside import Collection, Document, engines
 with Collection.open(sys.argv[1]) as notes:
     def batches():
         for turn in range(1_000):
@@ -601,7 +629,7 @@ def test_one_pool_serves_all_collections_of_a_database_and_is_closed_with_the_la
 
 FORKED = """
 import os, sys
-from bedside import Collection, Document
+from bedside import Collection, Document, engines
 with Collection.open(sys.argv[1]) as notes:
     notes.add([Document("of the parent", {}, "p", [1, 2])])
     pid = os.fork()
@@ -647,3 +675,29 @@ def test_the_facts_are_kept_as_they_were_decided(url: str) -> None:
         notes.add([Document("pain", {"p": 1})])
     facts = json.loads(sql(url, "select facts from about")[0][0])
     assert (facts["dimension"], facts["encoder"]["name"], facts["scope_keys"]) == (26, "letters", ["p"])
+
+
+def test_what_can_be_known_of_a_url_without_opening_it_is_answered_and_the_rest_refused(url: str) -> None:
+    assert not engines.holds_collection(url)
+    with pytest.raises(NotACollectionError, match="there is no collection"):
+        engines.read_facts(url)
+    with Collection.open(url, scope_keys=["patient_id"]) as notes:
+        notes.scoped(patient_id="A").add([Document("Chest pain.", {}, "a", [1, 0, 0])])
+        facts = notes.facts
+    assert engines.holds_collection(url)
+    assert engines.read_facts(url) == facts
+    for ask in (engines.log_bytes, engines.list_collections, engines.repair):
+        with pytest.raises(InvalidInputError, match=r"^postgresql://bedside@.*(on PostgreSQL|in a database)"):
+            ask(url)
+
+
+def test_no_folder_is_made_of_a_url(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInputError, match="a URL is given as a str"):
+        Collection.open(Path(url))
+    assert "take folders only" in bedside("add", url, stdin=json_lines([{"id": "a", "text": "Chest pain."}]), code=1)
+    with Collection.open(url) as notes:
+        for ask in (lambda: Collection.open("mysql://host/notes"), lambda: notes.copy_to(url)):
+            with pytest.raises(InvalidInputError, match="expected a folder, got a URL"):
+                ask()
+    assert not list(tmp_path.iterdir())

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
 
 from bedside.engines.protocol import Engine, Facts, RepairReport
+from bedside.errors import InvalidInputError
 
 Place: TypeAlias = str | os.PathLike[str]
 """A folder or a URL."""
@@ -99,5 +101,10 @@ class _EngineModule(Protocol):
 
 def _module(place: Place | None) -> _EngineModule:
     """Return the module that opens a place."""
+    if isinstance(place, Path) and place.parts and place.parts[0] in {f"{scheme}:" for scheme in _ENGINES if scheme}:
+        raise InvalidInputError(
+            "path: a URL is given as a str: a Path drops one of its slashes. The command line and `bedside serve` take "
+            "folders only"
+        )
     scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else ""
     return cast(_EngineModule, import_module(_ENGINES.get(scheme, _ENGINES[""])))

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from bedside.engines.protocol import Facts
+from bedside.errors import InvalidInputError
 from bedside.support.extras import needs
 
 if TYPE_CHECKING:
     from bedside.engines.postgres.engine import PostgresEngine
 
-__all__ = ["open_engine"]
+__all__ = ["holds_collection", "list_collections", "log_bytes", "open_engine", "read_facts", "repair"]
+
+_Place: TypeAlias = "str | os.PathLike[str]"
 
 
 def open_engine(
@@ -34,3 +37,45 @@ def open_engine(
         from bedside.engines.postgres.opening import opened
 
     return opened(str(place), facts, read_only=read_only, lock_timeout=lock_timeout)
+
+
+def holds_collection(place: _Place) -> bool:
+    """Tell whether a URL names a collection."""
+    with needs("postgres"):
+        from bedside.engines.postgres.opening import held
+
+    return held(str(place))
+
+
+def read_facts(place: _Place) -> Facts:
+    """Read the facts of the collection that a URL names."""
+    with needs("postgres"):
+        from bedside.engines.postgres.opening import facts_at
+
+    return facts_at(str(place))
+
+
+def log_bytes(place: _Place) -> NoReturn:
+    """Refuse: there is no log."""
+    raise _refused(place, "there is no log on PostgreSQL; `verify` reports the size of the tables")
+
+
+def list_collections(root: _Place) -> NoReturn:
+    """Refuse: a database is no folder of collections."""
+    raise _refused(root, "the collections in a database are not listed; open each by its URL")
+
+
+def repair(place: _Place) -> NoReturn:
+    """Refuse: there is no log."""
+    raise _refused(
+        place,
+        "there is no log to repair on PostgreSQL; `verify` finds what is wrong, and a backup of the server holds what "
+        "was there",
+    )
+
+
+def _refused(place: _Place, reason: str) -> InvalidInputError:
+    with needs("postgres"):
+        from bedside.engines.postgres.url import parse
+
+    return InvalidInputError(f"{parse(str(place)).name}: {reason}")

@@ -39,6 +39,28 @@ def opened(url: str, facts: Callable[[], Facts], *, read_only: bool, lock_timeou
         raise
 
 
+def held(url: str) -> bool:
+    """Say whether a URL names a collection."""
+    place = parse(url)
+    with _connected(place) as connection:
+        try:
+            return bool(schema.exists(connection, place.schema))
+        except psycopg.Error as error:
+            raise_ours(error, place)
+
+
+def facts_at(url: str) -> Facts:
+    """Read the facts of the collection that a URL names."""
+    place = parse(url)
+    with _connected(place) as connection:
+        try:
+            if not schema.exists(connection, place.schema):
+                raise NotACollectionError(f"{place.name}: there is no collection")
+            return _read(connection, place, _extension(connection, place, read_only=True))
+        except psycopg.Error as error:
+            raise_ours(error, place)
+
+
 def _connected(place: Place) -> Connection[Any]:
     known = conninfo_to_dict(place.conninfo)
     try:

@@ -2,8 +2,8 @@
 
 ``doc`` holds the records: ``record`` is their JSON, from which they come back exactly; ``fields`` the flat metadata
 that filters read. Vectors stand apart: beside the record a scan took 414 ms and not 57 (100,000 of 384 dimensions).
-``post`` holds the postings of BM25 under a hash of scope and term, so that nothing is shared between scopes: how often a
-record of ``dl`` terms holds the term (``tf``), and how many of these occurrences are ``negated``. The server keeps no
+``post`` holds the postings of BM25 under a hash of scope and term, so that nothing is shared between scopes: how often
+a record of ``dl`` terms holds the term (``tf``), and how many of these occurrences are ``negated``. The server keeps no
 statistics of what records hold: they would outlive an erasure.
 """
 
