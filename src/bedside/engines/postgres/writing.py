@@ -200,8 +200,8 @@ def _put_part(connection: Connection[Any], tokenizer: ClinicalTokenizer, records
     with cursor.copy("copy post (key, row, sid, tf, dl) from stdin") as copy:
         for row, sid, counted in zip(rows, sids, terms, strict=True):
             length = counted.total()
-            for term, times in counted.items():
-                copy.write_row((term_key(sid, term), row, sid, times, length))
+            lines = (f"{term_key(sid, term)}\t{row}\t{sid}\t{times}\t{length}\n" for term, times in counted.items())
+            copy.write("".join(lines))
     connection.execute(
         "update scope set n = scope.n + more.n, tokens = scope.tokens + more.tokens from (select sid, count(*) as n,"
         " sum(dl) as tokens from unnest(%s::bigint[], %s::int[]) as new(sid, dl) group by sid) as more"
