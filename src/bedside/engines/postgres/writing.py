@@ -39,7 +39,7 @@ def write(
 ) -> Written:
     """Remove what is selected and put all batches."""
     listed = batches if isinstance(batches, Sequence) else None
-    given = iter(batches)
+    given = (batch for batch in batches if batch.records)
     first = next(given, Batch(()))
     check(first.records)
     scopes = {record.scope for batch in listed or [first] for record in batch.records}
