@@ -658,6 +658,14 @@ def test_the_code_of_its_page_runs(url: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_an_emptied_collection_takes_another_dimension_after_an_empty_batch_too(url: str) -> None:
+    with Collection.open(url) as notes:
+        notes.add([Document("t", {}, "two", [1, 2])])
+        notes.delete(["two"])
+        assert notes.add_batches(iter([[], [Document("t", {}, "three", [1, 2, 3])], []])) == 1
+        assert (notes.dimension, len(notes.search("t", vector=[1, 2, 3]))) == (3, 1)
+
+
 def test_a_url_is_read_without_the_collection_and_defaults_its_name() -> None:
     found = parse("postgresql://u@h1:5432,h2:5433/d?target_session_attrs=any&collection=a%20b")
     assert (found.schema, "target_session_attrs=any" in found.conninfo, "collection" in found.conninfo) == (

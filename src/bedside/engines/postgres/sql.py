@@ -67,7 +67,7 @@ def match(node: Node) -> Clause:
 
     Example:
         >>> match(Not(Compare("age", "$gt", 65))).values
-        ('age', '65')
+        ('65', 'age')
     """
     match node:
         case And(children):

@@ -200,9 +200,10 @@ def _put_part(connection: Connection[Any], tokenizer: ClinicalTokenizer, records
     put_vectors(connection, rows, sids, records)
     with cursor.copy("copy post (key, row, sid, tf, dl, negated) from stdin") as copy:
         for row, sid, counted in zip(rows, sids, terms, strict=True):
-            length = counted.counts.total()
-            for term, times in counted.counts.items():
-                copy.write_row((term_key(sid, term), row, sid, times, length, counted.negated[term]))
+            times, negated = counted
+            length = times.total()
+            lines = (f"{term_key(sid, t)}\t{row}\t{sid}\t{tf}\t{length}\t{negated[t]}\n" for t, tf in times.items())
+            copy.write("".join(lines))
     connection.execute(
         "update scope set n = scope.n + more.n, tokens = scope.tokens + more.tokens from (select sid, count(*) as n,"
         " sum(dl) as tokens from unnest(%s::bigint[], %s::int[]) as new(sid, dl) group by sid) as more"
