@@ -103,8 +103,8 @@ def _module(place: Place | None) -> _EngineModule:
     """Return the module that opens a place."""
     if isinstance(place, Path) and place.parts and place.parts[0] in {f"{scheme}:" for scheme in _ENGINES if scheme}:
         raise InvalidInputError(
-            "path: a URL is given as a str: a Path drops one of its slashes. The command line and `bedside serve` take "
-            "folders only"
+            "path: expected a folder, got a URL: the command line takes folders only, and in Python a URL is a str, because "
+            "a Path drops one of its slashes"
         )
     scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else ""
     return cast(_EngineModule, import_module(_ENGINES.get(scheme, _ENGINES[""])))

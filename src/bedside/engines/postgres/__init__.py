@@ -30,7 +30,7 @@ def open_engine(
         InvalidInputError: It is no URL of PostgreSQL.
         MissingExtraError: ``bedside[postgres]`` is not installed.
         NotACollectionError: The schema holds something else, or nothing while ``read_only``.
-        FormatVersionError: It was made in a newer format, or its postings by another release of the tokenizer.
+        FormatVersionError: It was made in a newer format, or its postings by another release.
         DatabaseError: The server cannot be reached, refuses, or lacks pgvector.
     """
     with needs("postgres"):
