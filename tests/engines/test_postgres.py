@@ -701,7 +701,7 @@ def test_what_can_be_known_of_a_url_without_opening_it_is_answered_and_the_rest_
 
 def test_no_folder_is_made_of_a_url(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InvalidInputError, match="expected a folder, got a URL: .* in Python a URL is a str"):
+    with pytest.raises(InvalidInputError, match="in Python a URL is a str"):
         Collection.open(Path(url))
     assert "takes folders only" in bedside("add", url, stdin=json_lines([{"id": "a", "text": "Chest pain."}]), code=1)
     with Collection.open(url) as notes:
