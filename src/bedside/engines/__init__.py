@@ -104,8 +104,8 @@ def _module(place: Place | None) -> _EngineModule:
     """Return the module that opens a place."""
     if isinstance(place, Path) and place.parts[:1] in _AS_PATHS:
         raise InvalidInputError(
-            "path: expected a folder, got a URL: the command line takes folders only, and in Python a URL is a str: a Path "
-            "drops one of its slashes"
+            "path: expected a folder, got a URL: the command line takes folders only, and in Python a URL is a str: a "
+            "Path drops one of its slashes"
         )
     scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else ""
     return cast(_EngineModule, import_module(_ENGINES.get(scheme, _ENGINES[""])))
