@@ -30,7 +30,7 @@ BEYOND = (
     "replicas, until they have followed",
     "base backups and archives",
     "the server's own logs",
-    "the encoders' caches of other processes",
+    "the encoders' caches of other processes, and in this one's what was deleted or replaced before",
 )
 """Where an erasure on a server cannot look."""
 _PAUSE = 0.1
