@@ -244,7 +244,10 @@ def test_150_random_searches_among_denied_findings_demote_the_ones_that_the_embe
         collection.add(made)
     demoted = 0
     for _ in range(150):
-        query, ask = f"{draw.choice(['', 'without ', 'no '])}{draw.choice(findings)}", asks(draw)
+        query, ask = (
+            f"{draw.choice(['', 'without ', 'no '])}{draw.choice(findings)}",
+            asks(draw) | {"top_k": draw.choice([10, 200])},
+        )
         vector = [draw.gauss(0, 1) for _ in range(8)]
         assert_same_answer(memory, server, query, vector, ask)
         hits = server.search(query, vector=vector, explain=True, **ask)
@@ -554,7 +557,8 @@ def test_a_copy_in_a_folder_is_equal_and_reembedding_keeps_records_and_order(url
         "update scope set tokens = tokens + 1", "update doc set dl = dl + 1 where id = 'd1'",
         "update post set tf = tf + 1 where row = (select min(row) from post)",
         "delete from vec where row = (select min(row) from vec)", "update doc set fields = '{}' where id = 'd1'",
-        "insert into post select key, 999999, sid, tf, dl from post limit 1",
+        "insert into post select key, 999999, sid, tf, dl, negated from post limit 1",
+        "update post set negated = negated + 1 where row = (select min(row) from post)",
     ],
 )  # fmt: skip
 def test_verify_finds_what_does_not_agree_with_the_records(url: str, damage: str) -> None:
@@ -703,7 +707,7 @@ def test_no_folder_is_made_of_a_url(url: str, tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidInputError, match="in Python a URL is a str"):
         Collection.open(Path(url))
-    assert "takes folders only" in bedside("add", url, stdin=json_lines([{"id": "a", "text": "Chest pain."}]), code=1)
+    assert "takes folders only" in bedside("add", url, "-", stdin=json_lines([{"text": "Chest pain."}]), code=1)
     with Collection.open(url) as notes:
         for ask in (lambda: Collection.open("mysql://host/notes"), lambda: notes.copy_to(url)):
             with pytest.raises(InvalidInputError, match="expected a folder, got a URL"):
