@@ -24,6 +24,7 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     │   ├── ReadOnlyError (PermissionError)   a write to a collection opened for reading
     │   ├── LockTimeoutError (TimeoutError)   another writer held the lock for too long
     │   ├── BrokenNoteError (ValueError)      passages of a note are missing: it cannot be put together again
+    │   ├── DatabaseError (RuntimeError)      a database server refused, cannot be reached, or holds what does not agree
     │   ├── WriteFailedError (OSError)        the disk refused: full, over quota, I/O error; nothing was committed
     │   └── TracesRemainError (RuntimeError)  an erasure removed the records, and a file still holds traces of them
     ├── EncoderError
@@ -49,6 +50,7 @@ __all__ = [
     "BrokenNoteError",
     "CollectionClosedError",
     "CorruptLogError",
+    "DatabaseError",
     "DuplicateIdError",
     "EncoderError",
     "EncoderMismatch",
@@ -185,6 +187,10 @@ class ReadOnlyError(StoreError, PermissionError):
 
 class LockTimeoutError(StoreError, TimeoutError):
     """Another process held the write lock for longer than the time allowed."""
+
+
+class DatabaseError(StoreError, RuntimeError):
+    """A database server refused, cannot be reached, or holds what does not agree; its code is named, never a value."""
 
 
 class BrokenNoteError(StoreError, ValueError):

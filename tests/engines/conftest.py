@@ -3,19 +3,53 @@
 from __future__ import annotations
 
 import itertools
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+import psycopg
 import pytest
 
 from bedside import Collection
+from engines import postgres_server
+from engines.postgres_server import Server
 
-# Another engine is one line here: a function of a fresh folder and a number that returns a place not used before.
-PLACES: dict[str, Callable[[Path, int], Any]] = {
-    "memory": lambda folder, number: None,  # one signature
-    "disk": lambda folder, number: folder / str(number),
-}
+# Another engine is one more function that returns a place not used before at each call, made by a fixture of its name.
+PLACES = ("memory", "disk", "postgres")
+
+
+@pytest.fixture
+def memory() -> Callable[[], Any]:
+    return lambda: None
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Callable[[], Any]:
+    numbers = itertools.count()
+    return lambda: tmp_path / str(next(numbers))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with postgres_server.running() as found:
+        yield found
+
+
+@pytest.fixture
+def postgres(server: Server) -> Iterator[Callable[[], str]]:
+    """Returns the URL of another collection at each call; all are dropped when the test ends."""
+    names: list[str] = []
+
+    def new() -> str:
+        names.append(f"t{os.getpid()}_{time.monotonic_ns()}")
+        return server.place(names[-1])
+
+    yield new
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f'drop schema if exists "{name}" cascade'.encode())
 
 
 class Open(Protocol):
@@ -25,10 +59,10 @@ class Open(Protocol):
 
 
 @pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Any]:
+def place(request: pytest.FixtureRequest) -> Callable[[], Any]:
     """Returns another place at each call."""
-    numbers = itertools.count()
-    return lambda: PLACES[request.param](tmp_path, next(numbers))
+    found: Callable[[], Any] = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture

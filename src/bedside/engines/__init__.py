@@ -9,14 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
 
 from bedside.engines.protocol import Engine, Facts, RepairReport
+from bedside.errors import InvalidInputError
 
 Place: TypeAlias = str | os.PathLike[str]
 """A folder or a URL."""
-_ENGINES: Mapping[str, str] = {"": "bedside.engines.embedded"}
+_ENGINES: Mapping[str, str] = {
+    "": "bedside.engines.embedded",
+    "postgres": "bedside.engines.postgres",
+    "postgresql": "bedside.engines.postgres",
+}
 """The module that opens a place, by the scheme of its URL; without a scheme it is a folder, or memory."""
+_AS_PATHS = {(f"{scheme}:",) for scheme in _ENGINES if scheme}
 
 
 def open_engine(place: Place | None, **how: Any) -> Engine:
@@ -95,5 +102,10 @@ class _EngineModule(Protocol):
 
 def _module(place: Place | None) -> _EngineModule:
     """Return the module that opens a place."""
+    if isinstance(place, Path) and place.parts[:1] in _AS_PATHS:
+        raise InvalidInputError(
+            "path: expected a folder, got a URL: the command line takes folders only, and in Python a URL is a str: a "
+            "Path drops one of its slashes"
+        )
     scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else ""
     return cast(_EngineModule, import_module(_ENGINES.get(scheme, _ENGINES[""])))

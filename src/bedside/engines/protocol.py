@@ -155,12 +155,14 @@ class EraseReceipt:
         traces: How many byte strings of ids, texts, vectors and metadata were looked for, of earlier versions in the
             log too; none was found. What is shorter than 8 bytes is not looked for: it occurs by chance.
         shared: How many more were not looked for, because a surviving record, or the format itself, holds the same.
+        beyond: Where a copy may be that this erasure cannot reach, in words; an engine on a server has such places.
     """
 
     ids: tuple[str, ...]
     files: Mapping[str, int]
     traces: int
     shared: int
+    beyond: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

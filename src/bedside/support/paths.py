@@ -17,6 +17,8 @@ def check_folder(path: object) -> Path:
     if not isinstance(path, str | os.PathLike) or not isinstance(name := os.fspath(path), str) or not name:
         found = "an empty str" if path == "" else type(path).__name__
         raise InvalidInputError(f"path: expected a folder, or None for memory, got {found}")
+    if "://" in name:
+        raise InvalidInputError("path: expected a folder, got a URL")
     folder = Path(name).absolute()
     try:
         # Each name on its own: under a folder that is missing, a name that is too long would be reported as missing.

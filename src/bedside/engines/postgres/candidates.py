@@ -1,0 +1,244 @@
+"""The records that one search may be answered with: the server proposes, the ranking decides.
+
+The server adds up in float32. It proposes more rows than are wanted; their exact scores show whether a row that was not
+proposed could still be among the best, and then it is asked for more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from psycopg import Connection
+
+from bedside.engines.embedded.index.dense import unit_rows
+from bedside.engines.postgres.arrays import Float4s, Float8s, Int8s, vectors_of
+from bedside.engines.postgres.bm25 import Grouped
+from bedside.engines.postgres.rows import document_of, in_parts, scalar
+from bedside.filters.rules import fields, key_of
+from bedside.search.pool import Mask, Signal, Top
+from bedside.search.rank import Rows, Scores, best
+from bedside.types import Document, Matrix, Vector
+
+_SPARE = 24
+"""Rows proposed beyond those wanted."""
+_DEEPER = 4
+_PART = 4_096
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The number of each row's group: ``rows`` ascending, int64 ``[m]``; a row that is not here is its own group.
+
+    Attributes:
+        rows: Those that have the key.
+        numbers: From 0 for scalars, which ``as_one`` reads as one text; lists and objects follow.
+        scalars: How many numbers are of scalars.
+    """
+
+    rows: Rows
+    numbers: NDArray[np.int64]
+    scalars: int
+
+    def of(self, rows: Rows) -> NDArray[np.int64]:
+        """Return the number of each row's group."""
+        if not len(self.rows):
+            return -1 - rows
+        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.where(self.rows[places] == rows, self.numbers[places], -1 - rows)
+
+    def within(self, numbers: NDArray[np.int64]) -> Rows:
+        """Return the rows of some groups."""
+        alone = -1 - numbers[numbers < 0]
+        return np.union1d(self.rows[np.isin(self.numbers, numbers)], alone)
+
+
+@dataclass(frozen=True)
+class ServerCandidates:
+    """The rows of one scope that filter and ids leave, in the transaction that reads them.
+
+    Attributes:
+        connection: Of the transaction; what was :meth:`kept` can be asked for after its end.
+        sid: The scope.
+        dimension: Of the vectors; 0 or ``None`` without.
+        allowed: What filter and ids leave, ascending; ``None`` where there is neither.
+        grouped: Of the search's ``group_by``.
+        excluded: Rows left out, ascending.
+        units: The unit vectors that were read, by row.
+        read: The records that were read, by row.
+    """
+
+    connection: Connection[Any]
+    sid: int
+    dimension: int | None
+    allowed: Rows | None = None
+    grouped: Groups | None = None
+    excluded: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
+    units: dict[int, Vector] = field(default_factory=dict)
+    read: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def has_vectors(self) -> bool:
+        """False in a collection of texts without vectors."""
+        return bool(self.dimension)
+
+    def allows(self, rows: Rows) -> Mask:
+        """Say which of ``rows`` are among the candidates."""
+        known = np.ones(len(rows), np.bool_) if self.allowed is None else np.isin(rows, self.allowed)
+        return known & ~np.isin(rows, self.excluded)
+
+    def top(self, vectors: Matrix, k: int, weight: float, signals: Sequence[Signal]) -> list[Top]:
+        """Return for each vector the ``k`` best rows by ``weight * cosine + signal``, exactly."""
+        return [self._top(vector, k, weight, signal) for vector, signal in zip(vectors, signals, strict=True)]
+
+    def _top(self, vector: Vector, k: int, weight: float, signal: Signal) -> Top:
+        wanted = k + _SPARE
+        while True:
+            rows, least = self._proposed(vector, wanted, weight, signal)
+            scores = weight * self.cosines(vector, rows) + signal.at(rows)
+            order = best(rows, scores, k)
+            beyond = least + weight * self._error
+            if len(rows) < wanted or (len(order) == k and scores[order[-1]] > beyond):
+                return Top(rows[order], scores[order])
+            wanted *= _DEEPER
+
+    @property
+    def _error(self) -> float:
+        """Bound the server's rounding: three float32 sums of ``d`` products (Higham, Accuracy and Stability, §3.1)."""
+        return (2 * (self.dimension or 0) + 64) * 2.0**-24
+
+    def _proposed(self, vector: Vector, count: int, weight: float, signal: Signal) -> tuple[Rows, float]:
+        """Return the server's ``count`` best rows, ascending, and the lowest of their scores there."""
+        unit = unit_rows(np.asarray(vector, np.float32)[None])[0]
+        found = self.connection.cursor(binary=True).execute(
+            b"select row, s, vector_send(v), raw from (select vec.row, v, raw,"
+            b" %s::float8 * (1 - (v <=> %s::vector)) + coalesce(x.value, 0) as s"
+            b" from vec left join unnest(%s, %s) as x(row, value) on x.row = vec.row"
+            b" where vec.sid = %s and (%s or vec.row = any(%s)) and vec.row <> all(%s)"
+            b" order by s desc, vec.row limit %s) as proposed",
+            (
+                weight,
+                Float4s(unit),
+                Int8s(signal.rows),
+                Float8s(signal.values),
+                self.sid,
+                self.allowed is None,
+                Int8s(np.zeros(0, np.int64) if self.allowed is None else self.allowed),
+                Int8s(self.excluded),
+                count,
+            ),
+        )
+        proposed = found.fetchall()
+        self._keep([(row, sent, raw) for row, _, sent, raw in proposed])
+        rows = np.sort(np.array([row for row, *_ in proposed], np.int64))
+        return rows, min((score for _, score, *_ in proposed), default=0.0)
+
+    def _keep(self, found: Sequence[tuple[int, bytes, bytes | None]]) -> None:
+        """Keep unit vectors, made of what was given as every engine makes them."""
+        new = [each for each in found if each[0] not in self.units]
+        if new:
+            given = vectors_of([sent for _, sent, _ in new], self.dimension or 0)
+            for i, (_, _, raw) in enumerate(new):
+                if raw is not None:
+                    given[i] = np.frombuffer(raw, "<f4")
+            self.units.update(zip((row for row, *_ in new), unit_rows(given), strict=True))
+
+    def cosines(self, vector: Vector, rows: Rows) -> Scores:
+        """Return the exact cosine of each of ``rows``."""
+        wide = np.asarray(vector, np.float64)
+        # einsum and not a matrix product: it adds up every row in the same order, so equal rows stay equal.
+        products = np.einsum("ij,j->i", self.vectors(rows).astype(np.float64), wide / np.sqrt(wide @ wide))
+        return np.asarray(np.clip(products, -1.0, 1.0))
+
+    def vectors(self, rows: Rows) -> Matrix:
+        """Return the unit vectors of ``rows``."""
+        missing = [row for row in rows.tolist() if row not in self.units]
+        for part in in_parts(missing, _PART):
+            self._keep(
+                self.connection.cursor(binary=True)
+                .execute(
+                    "select row, vector_send(v), raw from vec where sid = %s and row = any(%s)",
+                    (self.sid, Int8s(np.array(part, np.int64))),
+                )
+                .fetchall()
+            )
+        found = [self.units[row] for row in rows.tolist()]
+        return np.stack(found) if found else np.zeros((0, self.dimension or 0), np.float32)
+
+    def groups(self, rows: Rows) -> NDArray[np.int64]:
+        """Return the number of the group that each of ``rows`` belongs to."""
+        return self._grouped.of(rows)
+
+    def without(self, groups: NDArray[np.int64]) -> ServerCandidates:
+        """Return the candidates that are in none of ``groups``."""
+        return replace(self, excluded=np.union1d(self.excluded, self._grouped.within(groups)))
+
+    def documents(self, rows: Sequence[int]) -> list[Document]:
+        """Return rows that were kept, in the order given."""
+        return [document_of(self.read[row]) for row in rows]
+
+    def keep(self, rows: Rows) -> None:
+        """Read what an answer is made of, so that it can be asked for after the transaction."""
+        missing = [row for row in rows.tolist() if row not in self.read]
+        for part in in_parts(missing, _PART):
+            for row, record in self.connection.cursor(binary=True).execute(
+                "select row, record from doc where sid = %s and row = any(%s)",
+                (self.sid, Int8s(np.array(part, np.int64))),
+            ):
+                self.read[row] = record
+        if self.has_vectors:
+            self.vectors(rows)
+
+    @property
+    def _grouped(self) -> Groups:
+        if self.grouped is None:
+            raise RuntimeError("candidates without groups were asked for them")
+        return self.grouped
+
+
+def groups_of(connection: Connection[Any], sid: int, key: str) -> Groups:
+    """Number the groups of a scope's records by the value of a metadata key."""
+    found = (
+        connection.cursor(binary=True)
+        .execute(
+            "select f::text, array_agg(row order by row) from (select row, fields -> %s::text as f from doc"
+            " where sid = %s and fields ? %s::text) as at where jsonb_typeof(f) not in ('array', 'object') group by f",
+            (key, sid, key),
+        )
+        .fetchall()
+    )
+    kinds: dict[Any, int] = {}
+    rows, numbers = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for text, some in found:
+        number = kinds.setdefault(key_of(scalar(text)), len(kinds))
+        rows.append(some)
+        numbers.append(np.full(len(some), number))
+    scalars = len(kinds)
+    # The server has no objects, and takes [1] and [1.0] for one list: only the records can tell.
+    for row, record in connection.cursor(binary=True).execute(
+        "select row, record from doc where sid = %s and jsonb_typeof(fields -> %s::text) in ('array', 'object')",
+        (sid, key),
+    ):
+        value = fields(document_of(record).metadata)[key]
+        number = kinds.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), len(kinds))
+        rows.append(np.array([row]))
+        numbers.append(np.array([number]))
+    joined, numbered = np.concatenate(rows), np.concatenate(numbers)
+    order = np.argsort(joined)
+    return Groups(joined[order], numbered[order], scalars)
+
+
+def texts_as_one(connection: Connection[Any], sid: int, groups: Groups, key: str) -> Grouped:
+    """Return the rows that BM25 reads as one text for each group: those with ``key`` and a scalar group."""
+    ((rows, lengths),) = connection.cursor(binary=True).execute(
+        "select coalesce(array_agg(row order by row), '{}'), coalesce(array_agg(dl order by row), '{}')"
+        " from doc where sid = %s and fields ? %s::text",
+        (sid, key),
+    )
+    numbers = groups.of(rows)
+    held = (numbers >= 0) & (numbers < groups.scalars)
+    return Grouped(rows[held], numbers[held], lengths[held])

@@ -1,0 +1,223 @@
+"""The PostgreSQL engine: see :class:`bedside.engines.protocol.Engine`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from psycopg import Connection
+
+from bedside.engines.postgres import reading, upkeep, writing
+from bedside.engines.postgres.connection import Database
+from bedside.engines.postgres.rows import record_of, scope_of, sid_of
+from bedside.engines.protocol import (
+    Answer,
+    Batch,
+    EncoderRecord,
+    EraseReceipt,
+    Facts,
+    Selection,
+    VerifyReport,
+    Written,
+)
+from bedside.errors import CollectionClosedError, EncoderMismatch, InvalidVectorError
+from bedside.records import Record, ScopeKey
+from bedside.remedies import Call
+from bedside.search.options import SearchOptions
+from bedside.search.pool import Question
+from bedside.support.fork import in_each_process
+from bedside.text.tokenizer import ClinicalTokenizer
+from bedside.types import Document, Encoder
+
+_T = TypeVar("_T")
+
+
+class PostgresEngine:
+    """A collection in a schema of a PostgreSQL database.
+
+    Args:
+        database: Its transactions.
+        facts: As they were when it was opened.
+        created: Whether opening it created it.
+    """
+
+    path: Path | None = None
+
+    def __init__(self, database: Database, facts: Facts, *, created: bool) -> None:
+        self._database = database
+        self._known = facts
+        self._created = created
+        self._tokenizer = ClinicalTokenizer.from_settings(facts.sparse["tokenizer"])
+        self.closed = False
+        in_each_process(self._make_locks)
+
+    def _make_locks(self) -> None:
+        self._switching = threading.Lock()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse: connections cannot be copied."""
+        raise TypeError("an open collection cannot be copied or pickled: open its URL once more")
+
+    @property
+    def facts(self) -> Facts:
+        """What holds, as far as the last transaction saw; asked anew until the dimension is decided."""
+        if self._known.dimension is None and not self.closed:
+            self._read(reading.facts)
+        return self._known
+
+    def write(self, batches: Iterable[Batch], remove: Selection | None = None) -> Written:
+        """Remove what is selected and put all batches, as one transaction."""
+        return self._write(
+            lambda connection: writing.write(connection, self._tokenizer, batches, remove),
+            again=isinstance(batches, Sequence),
+        )
+
+    def update(self, selection: Selection, change: Callable[[Document], Record | None]) -> int:
+        """Replace the selected records by what ``change`` makes of them, as one transaction."""
+
+        def work(connection: Connection[Any]) -> int:
+            writing.lock(connection, selection.scope)
+            sid, known = sid_of(selection.scope), reading.facts(connection)
+            rows = reading.chosen(connection, sid, selection)
+            found = list(reading.documents(connection, sid, rows, known.dimension))
+            changed = [new for old in found if (new := change(old)) is not None]
+            writing.check(changed)
+            if changed:
+                known.with_vectors(Batch(changed), decided=True)
+            return writing.put(connection, self._tokenizer, changed)
+
+        return self._write(work, again=False)
+
+    def read(self, selection: Selection, offset: int, limit: int | None, *, vectors: bool) -> Iterator[Document]:
+        """Yield documents as they were at the call: by id in the order asked, else in insertion order."""
+        self._check_open()
+        documents = self._documents(selection, offset, limit, vectors=vectors)
+        next(documents)  # the transaction begins here, and ends when the iterator does or is dropped
+        return (document for document in documents if document is not None)
+
+    def _documents(
+        self, selection: Selection, offset: int, limit: int | None, *, vectors: bool
+    ) -> Iterator[Document | None]:
+        """Yield None once the state is chosen, then documents; a short answer keeps no connection meanwhile."""
+        stop = None if limit is None else offset + limit
+        with self._database.snapshot() as connection:
+            sid = self._held(connection, selection.scope)
+            rows = [] if sid is None else reading.chosen(connection, sid, selection)[offset:stop]
+            dimension = self._known.dimension if vectors else None
+            found = reading.documents(connection, sid or 0, rows, dimension)
+            if len(rows) > reading.PART:
+                yield None
+                for document in found:
+                    self._check_open()
+                    yield document
+                return
+            short = list(found)
+        yield None
+        for document in short:
+            self._check_open()
+            yield document
+
+    def count(self, selection: Selection) -> int:
+        """Count the selected records."""
+        return self._of_scope(selection.scope, 0, lambda c, sid: reading.count(c, sid, selection))
+
+    def facets(self, selection: Selection, key: str) -> list[tuple[Any, int]]:
+        """Count the selected records by the values of a metadata key."""
+        return self._of_scope(selection.scope, [], lambda c, sid: reading.facets(c, sid, selection, key))
+
+    def scopes(self) -> Iterator[tuple[ScopeKey, int]]:
+        """Yield every scope that holds records, and how many it holds."""
+        found = self._read(lambda c: c.execute("select key, n from scope where n > 0").fetchall())
+        return ((scope_of(key), n) for key, n in found)
+
+    def search(self, selection: Selection, options: SearchOptions, questions: Sequence[Question]) -> list[Answer]:
+        """Rank the selected records for each question, all in one state of the database."""
+        try:
+            return self._read(lambda c: reading.search(c, self._known, self._tokenizer, selection, options, questions))
+        except (EncoderMismatch, InvalidVectorError):
+            with self._switching:  # another thread may be about to hand the asker its new encoder
+                raise
+
+    def erase(self, selection: Selection, forget: Callable[[list[str]], None]) -> EraseReceipt:
+        """Remove the selected records, then rewrite the tables without them."""
+        self._check_open()
+        return upkeep.erase(self._database, selection, forget)
+
+    def compact(self) -> None:
+        """Give up the room of what was deleted and replaced: VACUUM."""
+        self._check_open()
+        upkeep.vacuum(self._database)
+
+    def verify(self) -> VerifyReport:
+        """Make fields, postings and counters anew from every record and compare them with what is stored."""
+        return self._read(lambda c: upkeep.verify(c, self._database.place.name, self._known, self._tokenizer))
+
+    def reembed(
+        self, batches: Callable[[Iterator[Record]], Iterator[Batch]], encoder: Encoder, then: Callable[[], None]
+    ) -> None:
+        """Put what ``batches`` makes of all records in place of their vectors, as one transaction."""
+        with self._switching:
+            self._write(
+                lambda connection: upkeep.reembed(connection, batches, EncoderRecord.of(encoder), encoder.dimension),
+                again=False,
+            )
+            then()
+
+    def copy_to(self, path: Path) -> None:
+        """Write the records of every scope into a new folder."""
+        self._check_open()
+        with self._database.snapshot() as connection:
+            known = reading.facts(connection)
+            rows = [row for (row,) in connection.execute("select row from doc order by row")]
+            found = reading.records(connection, None, rows, known.dimension)
+            upkeep.write_folder(path, known, (record_of(text, known.scope_keys, vector) for text, vector in found))
+
+    def undo_creation(self) -> None:
+        """Close, and where opening this created the collection and it is still empty, leave nothing of it."""
+        if self._created and not self.closed:
+            self._database.write(lambda c: upkeep.drop_empty(c, self._database.place.schema))
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back; later calls raise :class:`CollectionClosedError`."""
+        if not self.closed:
+            self.closed = True
+            self._database.close()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise CollectionClosedError("the collection is closed", remedies=[Call("open", "once more")])
+
+    def _read(self, work: Callable[[Connection[Any]], _T]) -> _T:
+        self._check_open()
+
+        def known(connection: Connection[Any]) -> _T:
+            self._known = reading.facts(connection)
+            return work(connection)
+
+        return self._database.read(known)
+
+    def _of_scope(self, scope: ScopeKey, nothing: _T, work: Callable[[Connection[Any], int], _T]) -> _T:
+        def held(connection: Connection[Any]) -> _T:
+            sid = self._held(connection, scope)
+            return nothing if sid is None else work(connection, sid)
+
+        return self._read(held)
+
+    def _held(self, connection: Connection[Any], scope: ScopeKey) -> int | None:
+        """Return the number of a scope that holds records, or None."""
+        self._known = reading.facts(connection)
+        found = reading.statistics(connection, scope, self._known.sparse)
+        return None if found is None else found.sid
+
+    def _write(self, work: Callable[[Connection[Any]], _T], *, again: bool = True) -> _T:
+        self._check_open()
+
+        def known(connection: Connection[Any]) -> tuple[_T, Facts]:
+            done = work(connection)
+            return done, reading.facts(connection)
+
+        done, self._known = self._database.write(known, again=again)
+        return done

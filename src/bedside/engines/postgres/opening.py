@@ -1,0 +1,137 @@
+"""Opening a collection on a server: finding it, or making it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from bedside.engines.postgres import schema
+from bedside.engines.postgres.connection import Database, raise_ours
+from bedside.engines.postgres.engine import PostgresEngine
+from bedside.engines.postgres.url import Place, parse
+from bedside.engines.protocol import Facts
+from bedside.errors import BedsideError, DatabaseError, FormatVersionError, NotACollectionError
+from bedside.text.tokenizer import ClinicalTokenizer
+
+_SECONDS = 10
+"""To reach the server, where the URL has no ``connect_timeout``."""
+
+
+def opened(url: str, facts: Callable[[], Facts], *, read_only: bool, lock_timeout: float) -> PostgresEngine:
+    """Open the collection that a URL names; see :func:`bedside.engines.postgres.open_engine`."""
+    place = parse(url)
+    with _connected(place) as connection:
+        try:
+            extension = _extension(connection, place, read_only=read_only)
+            created = _found_or_made(connection, place, facts, extension, read_only=read_only)
+            known = _read(connection, place, extension)
+        except psycopg.Error as error:
+            raise_ours(error, place)
+    database = Database(place, extension, read_only=read_only, lock_timeout=lock_timeout)
+    try:
+        return PostgresEngine(database, known, created=created)
+    except BaseException:
+        database.close()
+        raise
+
+
+def held(url: str) -> bool:
+    """Say whether a URL names a collection."""
+    place = parse(url)
+    with _connected(place) as connection:
+        try:
+            return bool(schema.exists(connection, place.schema))
+        except psycopg.Error as error:
+            raise_ours(error, place)
+
+
+def facts_at(url: str) -> Facts:
+    """Read the facts of the collection that a URL names."""
+    place = parse(url)
+    with _connected(place) as connection:
+        try:
+            if not schema.exists(connection, place.schema):
+                raise NotACollectionError(f"{place.name}: there is no collection")
+            return _read(connection, place, _extension(connection, place, read_only=True))
+        except psycopg.Error as error:
+            raise_ours(error, place)
+
+
+def _connected(place: Place) -> Connection[Any]:
+    known = conninfo_to_dict(place.conninfo)
+    try:
+        conninfo = make_conninfo(place.conninfo, connect_timeout=known.get("connect_timeout") or _SECONDS)
+        return psycopg.connect(conninfo, autocommit=True)
+    except psycopg.Error as error:
+        reason = str(error).strip().replace("\n", "; ")
+        if password := known.get("password"):
+            reason = reason.replace(str(password), "…")
+        raise DatabaseError(f"{place.name}: {reason}") from None
+
+
+def _extension(connection: Connection[Any], place: Place, *, read_only: bool) -> str:
+    """Return the schema that pgvector is in, creating the extension where the role may."""
+    query = "select nspname from pg_extension join pg_namespace n on n.oid = extnamespace where extname = 'vector'"
+    found = connection.execute(query).fetchone()
+    if found is None and not read_only:
+        try:
+            connection.execute("create extension if not exists vector")
+        except psycopg.Error as error:
+            if error.sqlstate != "23505":  # another process has just created it
+                raise _without_extension(place) from None
+        found = connection.execute(query).fetchone()
+    if found is None:
+        raise _without_extension(place)
+    return str(found[0])
+
+
+def _without_extension(place: Place) -> BedsideError:
+    return DatabaseError(
+        f"{place.name}: the database lacks the extension pgvector; have an administrator install it on the server and "
+        "run: create extension vector"
+    )
+
+
+def _found_or_made(
+    connection: Connection[Any], place: Place, facts: Callable[[], Facts], extension: str, *, read_only: bool
+) -> bool:
+    """Make the collection where there is none; returns whether it did. Several processes take turns."""
+    if schema.exists(connection, place.schema):
+        return False
+    if read_only:
+        raise NotACollectionError(f"{place.name}: there is no collection, and read_only creates none")
+    with connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(%s)", (schema.lock_number(place.schema),))
+        there = schema.exists(connection, place.schema)
+        if there:
+            return False
+        if there is False:
+            raise NotACollectionError(f"{place.name}: the schema holds tables that are not those of a collection")
+        connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(place.schema)))
+        connection.execute(schema.path_statement(place.schema, extension))
+        known = facts()
+        schema.create(connection, known, schema.terms_of(ClinicalTokenizer.from_settings(known.sparse["tokenizer"])))
+    return True
+
+
+def _read(connection: Connection[Any], place: Place, extension: str) -> Facts:
+    with connection.transaction():
+        connection.execute(schema.path_statement(place.schema, extension))
+        found = connection.execute("select format, terms, facts from about").fetchone()
+    if found is None:
+        raise NotACollectionError(f"{place.name}: the table `about` is empty")
+    number, terms, text = found
+    if number != schema.FORMAT:
+        raise FormatVersionError(f"{place.name} has format {number}; this release reads format {schema.FORMAT}")
+    known = schema.facts_of(text)
+    mine = schema.terms_of(ClinicalTokenizer.from_settings(known.sparse["tokenizer"]))
+    if terms != mine:
+        raise FormatVersionError(
+            f"{place.name}: its terms were made by a tokenizer of [{terms}], and this is [{mine}]: words would not be "
+            "found. Use the same releases, or copy it with those into a new collection"
+        )
+    return known

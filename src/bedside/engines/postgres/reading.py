@@ -1,0 +1,217 @@
+"""What is read of a collection, each function within a transaction that is given to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from psycopg import Connection
+
+from bedside.engines.postgres import schema
+from bedside.engines.postgres.arrays import Int8s, vectors_of
+from bedside.engines.postgres.bm25 import Grouped, Statistics, score
+from bedside.engines.postgres.candidates import ServerCandidates, groups_of, texts_as_one
+from bedside.engines.postgres.rows import document_of, in_parts, scalar, scope_to_json, sid_of
+from bedside.engines.postgres.sql import Clause, all_of, match, resolved, storable
+from bedside.engines.protocol import Answer, Facts, Selection
+from bedside.errors import DatabaseError, InvalidInputError, InvalidVectorError
+from bedside.filters.rules import Token, key_of
+from bedside.records import ScopeKey
+from bedside.remedies import Call, Give
+from bedside.search.options import SearchOptions
+from bedside.search.pool import Question
+from bedside.search.rank import Rows
+from bedside.search.stages import answer
+from bedside.text.assertions import asked_polarity
+from bedside.text.tokenizer import ClinicalTokenizer
+from bedside.types import Document, Vector
+
+PART = 256
+"""Records read at once."""
+
+
+def facts(connection: Connection[Any]) -> Facts:
+    """Read the facts."""
+    found = connection.execute("select facts from about").fetchone()
+    if found is None:
+        raise DatabaseError("the table `about` is empty: this is not a whole collection")
+    return schema.facts_of(found[0])
+
+
+def statistics(connection: Connection[Any], scope: ScopeKey, settings: Any) -> Statistics | None:
+    """Return what BM25 knows of a scope, or ``None`` where it holds nothing.
+
+    The scope itself is compared, and not its number alone, so that two of one number never see one another's records.
+    """
+    sid = sid_of(scope)
+    found = connection.execute(
+        "select n, tokens from scope where sid = %s and key = %s and n > 0", (sid, scope_to_json(scope))
+    ).fetchone()
+    return None if found is None else Statistics(sid, found[0], found[1], settings["k1"], settings["b"])
+
+
+def selected(connection: Connection[Any], sid: int, selection: Selection) -> Clause:
+    """Return the condition on the rows of ``doc`` that a selection is."""
+    clauses = [Clause("sid = %s", (sid,))]
+    if selection.node is not None:
+        clauses.append(match(resolved(selection.node, lambda path: _strings(connection, sid, path))))
+    if selection.ids is not None:
+        clauses.append(Clause("id = any(%s)", ([id for id in selection.ids if storable(id)],)))
+    return all_of(clauses)
+
+
+def _strings(connection: Connection[Any], sid: int, path: str) -> list[str]:
+    """Return the distinct strings at a path, in lists too."""
+    if not storable(path):
+        return []
+    found = connection.execute(
+        "select distinct e #>> '{}' from (select fields -> %s::text as f from doc where sid = %s and fields ? %s::text)"
+        " as at, lateral (select f as e union all select x from jsonb_array_elements("
+        "case jsonb_typeof(f) when 'array' then f else '[]' end) as x) as each where jsonb_typeof(e) = 'string'",
+        (path, sid, path),
+    )
+    return [text for (text,) in found]
+
+
+def rows_of(connection: Connection[Any], sid: int, selection: Selection) -> Rows:
+    """Return the selected rows, ascending."""
+    where = selected(connection, sid, selection)
+    found = connection.cursor(binary=True).execute(
+        f"select coalesce(array_agg(row order by row), '{{}}') from doc where {where.sql}".encode(),  # noqa: S608 - every value is bound
+        where.values,
+    )
+    (rows,) = found.fetchone() or (np.zeros(0, np.int64),)
+    return np.asarray(rows, np.int64)
+
+
+def chosen(connection: Connection[Any], sid: int, selection: Selection) -> list[int]:
+    """Return the selected rows: by id in the order asked, else in insertion order."""
+    if selection.ids is None:
+        rows: list[int] = rows_of(connection, sid, selection).tolist()
+        return rows
+    where = selected(connection, sid, selection)
+    found = connection.execute(f"select id, row from doc where {where.sql}".encode(), where.values)  # noqa: S608 - every value is bound
+    by_id = dict(found.fetchall())
+    return [by_id[id] for id in selection.ids if id in by_id]
+
+
+def records(
+    connection: Connection[Any], sid: int | None, rows: Sequence[int], dimension: int | None
+) -> Iterator[tuple[str, Vector | None]]:
+    """Yield each row's record as JSON and, with a dimension, its vector as it was given."""
+    for part in in_parts(rows, PART):
+        wanted = Int8s(np.array(part, np.int64))
+        scoped = (
+            Clause("row = any(%s)", (wanted,)) if sid is None else Clause("sid = %s and row = any(%s)", (sid, wanted))
+        )
+        cursor = connection.cursor(binary=True)
+        cursor.execute(f"select row, record from doc where {scoped.sql}".encode(), scoped.values)  # noqa: S608 - as above
+        found = dict(cursor.fetchall())
+        vectors: dict[int, Vector] = {}
+        if dimension:
+            cursor.execute(
+                f"select row, vector_send(v), raw from vec where {scoped.sql}".encode(),  # noqa: S608 - as above
+                scoped.values,
+            )
+            sent = cursor.fetchall()
+            given = vectors_of([each for _, each, _ in sent], dimension)
+            for (row, _, raw), vector in zip(sent, given, strict=True):
+                vectors[row] = vector.copy() if raw is None else np.frombuffer(raw, "<f4").astype(np.float32)
+        for row in part:
+            yield found[row], vectors.get(row)
+
+
+def documents(connection: Connection[Any], sid: int, rows: Sequence[int], dimension: int | None) -> Iterator[Document]:
+    """Yield documents, with their vectors where a dimension is given."""
+    return (document_of(record, vector) for record, vector in records(connection, sid, rows, dimension))
+
+
+def count(connection: Connection[Any], sid: int, selection: Selection) -> int:
+    """Count the selected records."""
+    where = selected(connection, sid, selection)
+    found = connection.execute(f"select count(*) from doc where {where.sql}".encode(), where.values).fetchone()  # noqa: S608 - every value is bound
+    return int(found[0]) if found else 0
+
+
+def facets(connection: Connection[Any], sid: int, selection: Selection, key: str) -> list[tuple[Any, int]]:
+    """Count the selected records by each scalar at a path, itself or in a list."""
+    if not storable(key):
+        return []
+    where = selected(connection, sid, selection)
+    found = connection.execute(
+        f"select e::text, count(*) from (select row, fields -> %s::text as f from doc where {where.sql}) as at,"  # noqa: S608 - every value is bound
+        " lateral (select f as e union select x from jsonb_array_elements("
+        "case jsonb_typeof(f) when 'array' then f else '[]' end) as x) as each"
+        " where jsonb_typeof(e) not in ('array', 'object') group by e".encode(),
+        (key, *where.values),
+    )
+    counted = [(scalar(text), number) for text, number in found]
+    return sorted(counted, key=_frequent_first)
+
+
+def _frequent_first(found: tuple[Any, int]) -> tuple[Any, ...]:
+    value = key_of(found[0])
+    return -found[1], 0 if isinstance(value, Token) else 2 if isinstance(value, str) else 1, value
+
+
+def search(
+    connection: Connection[Any],
+    known: Facts,
+    tokenizer: ClinicalTokenizer,
+    selection: Selection,
+    options: SearchOptions,
+    questions: Sequence[Question],
+) -> list[Answer]:
+    """Rank the selected records for each question, and read what the answers are made of."""
+    for question in questions:
+        known.check_encoder(question.encoder)
+        _check_vector(question, known.dimension)
+    found = statistics(connection, selection.scope, known.sparse)
+    corpus = found or Statistics(sid_of(selection.scope), 0, 0, known.sparse["k1"], known.sparse["b"])
+    narrowed = selection.node is not None or selection.ids is not None
+    empty = np.zeros(0, np.int64)
+    allowed = empty if found is None else rows_of(connection, corpus.sid, selection) if narrowed else None
+    groups = grouped = None
+    if options.group_by is not None:
+        groups = groups_of(connection, corpus.sid, options.group_by if storable(options.group_by) else "")
+        if options.as_one is not None:
+            grouped = texts_as_one(connection, corpus.sid, groups, options.as_one)
+    candidates = ServerCandidates(connection, corpus.sid, known.dimension, allowed, groups)
+    asked = [_scored(connection, corpus, tokenizer, options, grouped, question) for question in questions]
+    answers = [Answer(question, pool) for question, pool in answer(options, asked, candidates)]
+    for each in answers:
+        candidates.keep(each.pool.rows)
+    return answers
+
+
+def _scored(
+    connection: Connection[Any],
+    corpus: Statistics,
+    tokenizer: ClinicalTokenizer,
+    options: SearchOptions,
+    grouped: Grouped | None,
+    question: Question,
+) -> Question:
+    """Return the question with its BM25, where the search has a sparse half or goes by what texts assert."""
+    if question.text is None:
+        return question
+    is_dense = options.halves == "dense"
+    asked = {} if options.assertion == "any" else asked_polarity(question.text, tokenizer)
+    if is_dense and not asked:
+        return question
+    found = score(connection, corpus, tokenizer.tokenize(question.text), grouped, asked)
+    return replace(question, sparse=None if is_dense else found, asserted=found if asked else None)
+
+
+def _check_vector(question: Question, dimension: int | None) -> None:
+    if question.vector is None:
+        return
+    if len(question.vector) != (dimension or len(question.vector)):
+        raise InvalidVectorError(f"vector: expected dimension {dimension}, got {len(question.vector)}")
+    if dimension == 0:
+        raise InvalidInputError(
+            "search: the collection holds texts without vectors, which only BM25 finds",
+            remedies=[Give("mode", "sparse"), Call("reembed", "to make the vectors")],
+        )

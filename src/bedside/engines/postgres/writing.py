@@ -1,0 +1,223 @@
+"""What is written to a collection, each function within a transaction that is given to it.
+
+Writers lock in one order: ``about`` (shared; alone while they decide the facts or read from an iterator), then the
+scopes by number. So writers of different scopes do not wait for one another, and none waits in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from psycopg import Connection
+
+from bedside.engines.postgres import reading, schema
+from bedside.engines.postgres.arrays import Int8s
+from bedside.engines.postgres.rows import (
+    check_storable,
+    flat,
+    in_parts,
+    record_to_json,
+    scope_to_json,
+    searched,
+    sid_of,
+    term_key,
+    terms_of,
+)
+from bedside.engines.protocol import Batch, Facts, Selection, Written
+from bedside.errors import DatabaseError, DuplicateIdError
+from bedside.records import Record, ScopeKey, with_id
+from bedside.text.tokenizer import ClinicalTokenizer
+
+_PART = 1_000
+"""Records written at once, so that a batch of any size takes little memory beside itself."""
+
+
+def write(
+    connection: Connection[Any], tokenizer: ClinicalTokenizer, batches: Iterable[Batch], remove: Selection | None
+) -> Written:
+    """Remove what is selected and put all batches."""
+    listed = batches if isinstance(batches, Sequence) else None
+    given = (batch for batch in batches if batch.records)
+    first = next(given, Batch(()))
+    check(first.records)
+    scopes = {record.scope for batch in listed or [first] for record in batch.records}
+    if remove is not None:
+        scopes.add(remove.scope)
+    known, decided = _locked_facts(connection, first, alone=listed is None)
+    _lock_scopes(connection, scopes)
+    known = _settled(connection, known, first, decided=decided)
+    seen = {(record.scope, record.id) for record in first.records}
+    removed = 0 if remove is None else _removed(connection, remove, {id for scope, id in seen if scope == remove.scope})
+    added = put(connection, tokenizer, first.records)
+    for batch in given:
+        check(batch.records)
+        for i, record in enumerate(batch.records):
+            if (record.scope, record.id) in seen:
+                sentence = f"documents[{i}].id: given twice; ids must differ within a scope"
+                raise with_id(DuplicateIdError(sentence), record.id)
+            seen.add((record.scope, record.id))
+        if listed is None:
+            _lock_scopes(connection, {record.scope for record in batch.records})
+        known = _settled(connection, known, batch, decided=True)
+        added += put(connection, tokenizer, batch.records)
+    return Written(added, removed)
+
+
+def lock(connection: Connection[Any], scope: ScopeKey) -> None:
+    """Keep other writers from a scope."""
+    connection.execute("select from about for share")
+    _lock_scopes(connection, {scope})
+
+
+def lock_all(connection: Connection[Any]) -> None:
+    """Keep all other writers waiting."""
+    connection.execute("select from about for update")
+
+
+def remove_rows(connection: Connection[Any], rows: Any) -> None:
+    """Remove rows of locked scopes, and take them out of the scopes' counters."""
+    wanted = Int8s(np.asarray(rows, np.int64))
+    connection.execute(
+        "with gone as (delete from doc where row = any(%s) returning sid, dl),"
+        " less as (select sid, count(*) as n, sum(dl) as tokens from gone group by sid)"
+        " update scope set n = scope.n - less.n, tokens = scope.tokens - less.tokens"
+        " from less where scope.sid = less.sid",
+        (wanted,),
+    )
+    connection.execute("delete from vec where row = any(%s)", (wanted,))
+    connection.execute("delete from post where row = any(%s)", (wanted,))
+
+
+def decide(connection: Connection[Any], facts: Facts) -> None:
+    """Write the facts; ``about`` is locked."""
+    connection.execute("update about set facts = %s", (schema.facts_to_json(facts),))
+
+
+def _locked_facts(connection: Connection[Any], first: Batch, *, alone: bool) -> tuple[Facts, bool]:
+    """Return the facts and whether they bind what is written, locked so that both stay as they are.
+
+    A writer that may change them is alone from the start: two that shared the lock and then both wanted it alone would
+    wait for one another.
+    """
+    if not alone:
+        connection.execute("savepoint unlocked")
+        connection.execute("select from about for share")
+        known, decided = reading.facts(connection), _holds_records(connection)
+        if not first.records or (decided and known.with_vectors(first, decided=True) == known):
+            return known, decided
+        connection.execute("rollback to savepoint unlocked")
+    connection.execute("select from about for update")
+    return reading.facts(connection), _holds_records(connection)
+
+
+def _holds_records(connection: Connection[Any]) -> bool:
+    found = connection.execute("select exists (select from scope where n > 0)").fetchone()
+    return bool(found and found[0])
+
+
+def _settled(connection: Connection[Any], known: Facts, batch: Batch, *, decided: bool) -> Facts:
+    """Hold a batch against the facts, or let it decide them."""
+    if not batch.records:
+        return known
+    facts = known.with_vectors(batch, decided=decided)
+    if facts != known:
+        decide(connection, facts)
+    return facts
+
+
+def _lock_scopes(connection: Connection[Any], scopes: Iterable[ScopeKey]) -> None:
+    """Make scopes that are not there and lock them, in the order of their numbers.
+
+    Raises:
+        DatabaseError: Two scopes have one number, by a chance of one in 2**64 for each pair.
+    """
+    wanted = sorted((sid_of(scope), scope_to_json(scope)) for scope in scopes)
+    _make_scopes(connection, wanted)
+    while True:
+        found = connection.execute(
+            "select sid, key from scope where sid = any(%s) order by sid for no key update",
+            ([sid for sid, _ in wanted],),
+        ).fetchall()
+        if len(found) == len(wanted):
+            break
+        _make_scopes(connection, wanted)  # an erasure removed one between the two statements
+    if sorted(found) != wanted:
+        raise DatabaseError("two scopes have the same number: the new one cannot be stored in this collection")
+
+
+def _make_scopes(connection: Connection[Any], wanted: Sequence[tuple[int, str]]) -> None:
+    connection.execute(
+        "insert into scope (sid, key) select * from unnest(%s::bigint[], %s::text[]) as new(sid, key) order by sid"
+        " on conflict do nothing",
+        ([sid for sid, _ in wanted], [key for _, key in wanted]),
+    )
+
+
+def _removed(connection: Connection[Any], remove: Selection, but: set[str]) -> int:
+    """Remove what is selected, but for those that are put anew; returns how many."""
+    sid = sid_of(remove.scope)
+    where = reading.selected(connection, sid, remove)
+    rows = connection.execute(
+        f"select row from doc where {where.sql} and not id = any(%s)".encode(),  # noqa: S608 - every value is bound
+        (*where.values, list(but)),
+    ).fetchall()
+    if rows:
+        remove_rows(connection, [row for (row,) in rows])
+    return len(rows)
+
+
+def check(records: Sequence[Record]) -> None:
+    """Refuse records that PostgreSQL cannot hold, before anything is done with them."""
+    for i, record in enumerate(records):
+        check_storable(record, f"documents[{i}]")
+
+
+def put(connection: Connection[Any], tokenizer: ClinicalTokenizer, records: Sequence[Record]) -> int:
+    """Put records into locked scopes in place of those of the same ids; returns how many."""
+    for part in in_parts(records, _PART):
+        _put_part(connection, tokenizer, part)
+    return len(records)
+
+
+def _put_part(connection: Connection[Any], tokenizer: ClinicalTokenizer, records: Sequence[Record]) -> None:
+    scopes = {record.scope: sid_of(record.scope) for record in records}
+    sids = [scopes[record.scope] for record in records]
+    there = connection.execute(
+        "select row from doc join unnest(%s::bigint[], %s::text[]) as new(sid, id) using (sid, id)",
+        (sids, [record.id for record in records]),
+    ).fetchall()
+    if there:
+        remove_rows(connection, [row for (row,) in there])
+    numbers = connection.execute("select nextval('line') from generate_series(1, %s)", (len(records),)).fetchall()
+    rows = sorted(row for (row,) in numbers)
+    terms = [terms_of(record.text, tokenizer) for record in records]
+    cursor = connection.cursor()
+    with cursor.copy("copy doc (row, sid, id, dl, fields, record) from stdin") as copy:
+        for row, sid, record, counted in zip(rows, sids, records, terms, strict=True):
+            copy.write_row((row, sid, record.id, counted.counts.total(), flat(record.metadata), record_to_json(record)))
+    put_vectors(connection, rows, sids, records)
+    with cursor.copy("copy post (key, row, sid, tf, dl, negated) from stdin") as copy:
+        for row, sid, counted in zip(rows, sids, terms, strict=True):
+            times, negated = counted
+            length = times.total()
+            lines = (f"{term_key(sid, t)}\t{row}\t{sid}\t{tf}\t{length}\t{negated[t]}\n" for t, tf in times.items())
+            copy.write("".join(lines))
+    connection.execute(
+        "update scope set n = scope.n + more.n, tokens = scope.tokens + more.tokens from (select sid, count(*) as n,"
+        " sum(dl) as tokens from unnest(%s::bigint[], %s::int[]) as new(sid, dl) group by sid) as more"
+        " where scope.sid = more.sid",
+        (sids, [counted.counts.total() for counted in terms]),
+    )
+
+
+def put_vectors(
+    connection: Connection[Any], rows: Sequence[int], sids: Sequence[int], records: Sequence[Record]
+) -> None:
+    """Write the vectors of records that have one."""
+    with connection.cursor().copy("copy vec (row, sid, v, raw) from stdin") as copy:
+        for row, sid, record in zip(rows, sids, records, strict=True):
+            if record.vector is not None:
+                compared, raw = searched(record.vector)
+                copy.write_row((row, sid, f"[{','.join(map(str, compared.tolist()))}]", raw))
