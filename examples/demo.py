@@ -161,7 +161,7 @@ def main() -> None:
             compare_modes(notes, "P01", "weight 86.2 kg", "86.2")
             compare_modes(notes, "P06", "PE ruled out", "PE")
             title("5  A finding that most notes deny")
-            compare_assertions(notes, "P03", "chest pain")
+            compare_assertions(notes, "P01", "chest pain")
     title("6  Guideline excerpts: no patient, so a collection of their own")
     ask_guidelines(encoder, "When is the dose of apixaban reduced?")
 
