@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -41,6 +42,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("notes", "analysis", "answers"),
     ("loaders",),
     ("notes.sync",),
+    ("clusters", "duplicates", "maps", "watching", "maintenance"),
     ("formats",),
     ("evaluation",),
     ("tuning",),
@@ -190,6 +192,22 @@ def test_the_filter_language_needs_no_numpy():
         roots = {a.name for n in ast.walk(modules()[name]) if isinstance(n, ast.Import) for a in n.names}
         roots |= {n.module for n in ast.walk(modules()[name]) if isinstance(n, ast.ImportFrom)}
         assert not any((root or "").startswith("numpy") for root in roots), name
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        *(
+            ("bedside.maps", "map_documents"),
+            ("bedside.clusters", "cluster_documents"),
+            ("bedside.duplicates", "duplicates"),
+        ),
+        *(("bedside.watching", "sync"), ("bedside.maintenance", "repair"), ("bedside.notes", "context")),
+        *(("bedside.encoders.distill", "distill"), ("bedside.tuning.tasks", "check_examples")),
+    ],
+)
+def test_what_the_docs_of_release_0_1_imported_is_still_found_there(place: str, name: str) -> None:
+    assert callable(getattr(importlib.import_module(place), name))
 
 
 def test_import_loads_no_framework():
