@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 BENCH := .venv-bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := integrations/langchain-bedside integrations/llama-index-embeddings-bedside integrations/llama-index-vector-stores-bedside
-EDITABLE := -e ".[transformers,onnx,openvino,eval,words,cluster,plot,arrow,loaders,watch,serve,mcp,remote,tuning,crypto,cli]" $(addprefix -e ,$(PACKAGES))
+EDITABLE := -e ".[transformers,onnx,openvino,eval,words,cluster,plot,arrow,loaders,watch,serve,mcp,remote,postgres,tuning,crypto,cli]" $(addprefix -e ,$(PACKAGES))
 
 .PHONY: help demo test test-all test-lowest lint format types bench docs constraints clean
 
