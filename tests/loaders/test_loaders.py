@@ -91,7 +91,7 @@ def test_text_in_another_encoding_is_read_where_it_is_named_and_refused_where_no
         one(data, "old.txt")
     (document,) = read(data, "old.txt", encoding="cp1252")
     assert document.text == "Größe 38,5 °C"
-    with pytest.raises(UnreadableFileError, match="no encoding"):
+    with pytest.raises(UnreadableFileError, match="not a known text encoding"):
         list(read(data, "old.txt", encoding="klingon"))
 
 
