@@ -267,7 +267,7 @@ def test_what_was_entered_in_error_is_never_a_note():
     ("bad", "reason", "outcome"),
     [
         (attached(b"%PDF-1.7 damaged", "application/pdf"), "a damaged PDF", "refused"),
-        (attached(b"\x81", "text/plain; charset=klingon"), "no encoding", "refused"),
+        (attached(b"\x81", "text/plain; charset=klingon"), "not a known text encoding", "refused"),
         ({"contentType": "text/plain", "data": "e!!A"}, "not base64", "refused"),
         (attached(b"\x89PNG", "image/png"), "a picture", "left out"),
         ({"url": "https://x.test/a.pdf"}, "only linked to", "left out"),
