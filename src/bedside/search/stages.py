@@ -70,8 +70,11 @@ def _scored(
 
 def _one_by_one(options: SearchOptions, question: Question, candidates: Candidates) -> Pool:
     """Score one question by its only half, or by both where there are groups."""
-    parts = _signals(options, question, candidates)
-    rank = _sparse_rank(parts) if _is_sparse(options, candidates) else _dense_rank(options, question, parts)
+    parts, is_sparse = _signals(options, question, candidates), _is_sparse(options, candidates)
+    if is_sparse and "sparse" in parts and not (_total(parts, parts["sparse"].rows) > 0).any():
+        # Where every row denies what is asked, there is nothing to come after, and to find nothing would hide that.
+        parts = {"sparse": parts["sparse"]}
+    rank = _sparse_rank(parts) if is_sparse else _dense_rank(options, question, parts)
     return _pool(options, question, _ranked(options, rank, candidates, options.pool), parts, candidates)
 
 
@@ -123,12 +126,17 @@ def _signals(options: SearchOptions, question: Question, candidates: Candidates)
     return found
 
 
+def _total(parts: Mapping[str, Signal], rows: Rows) -> NDArray[np.float64]:
+    """Return what all parts give to each of ``rows``."""
+    return sum((part.at(rows) for part in parts.values()), np.zeros(len(rows)))
+
+
 def _sum(parts: Mapping[str, Signal]) -> Signal:
     """Return the sum of signals, each row once."""
     if len(parts) == 1:
         return next(iter(parts.values()))
     rows = np.unique(np.concatenate([np.zeros(0, np.int64), *(part.rows for part in parts.values())]))
-    return Signal(rows, sum((part.at(rows) for part in parts.values()), np.zeros(len(rows))))
+    return Signal(rows, _total(parts, rows))
 
 
 def _dense_rank(options: SearchOptions, question: Question, parts: Mapping[str, Signal]) -> Rank:
@@ -141,14 +149,10 @@ def _dense_rank(options: SearchOptions, question: Question, parts: Mapping[str, 
 
 
 def _sparse_rank(parts: Mapping[str, Signal]) -> Rank:
-    """Rank the rows that hold a term: what they score beside BM25 never brings in another.
-
-    A row at or below zero, such as one that denies what is asked, is a hit only where every row is one: an answer of
-    nothing would hide that there is a denial.
-    """
+    """Rank the rows that hold a term and score above zero: what they score beside BM25 never brings in another."""
     sparse = parts.get("sparse", Signal(np.zeros(0, np.int64), np.zeros(0)))
-    scored = sum((part.at(sparse.rows) for part in parts.values()), np.zeros(len(sparse.rows)))
-    hits = scored > 0 if (scored > 0).any() else np.ones(len(scored), np.bool_)
+    scored = _total(parts, sparse.rows)
+    hits = scored > 0
     found, values = sparse.rows[hits], scored[hits]
 
     def rank(candidates: Candidates, k: int) -> Top:
