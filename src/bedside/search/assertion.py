@@ -3,7 +3,8 @@
 A row is contradicted where at least :data:`SHARE` of what the question asks about, by each term's idf times its count
 in the question, stands in the row in the wrong polarity only: every occurrence negated where the finding should be
 present, none where it should be absent. Its score loses the length of the scale, so that it comes after what matches
-about as well and is not contradicted. In a sparse search nothing is left of it, and what scores nothing is no hit.
+about as well and is not contradicted. In a sparse search nothing is left of it, and what scores nothing is a hit only
+where every row does.
 """
 
 from __future__ import annotations
