@@ -7,7 +7,8 @@ chosen. Scores are on scales that do not depend on what else was found:
 * sparse: BM25 (Lucene's variant), above 0;
 * hybrid, weighted: ``alpha * cosine + (1 - alpha) * bm25 / bound``, where ``bound`` is the most that any document could
   score for the query; in [-1, 1];
-* in all three, 1 less (sparse: no hit) for what contradicts the question, see :mod:`bedside.search.assertion`;
+* in all three, 1 less (sparse: a hit only where every row is one) for what contradicts the question, see
+  :mod:`bedside.search.assertion`;
 * hybrid, rrf: reciprocal rank fusion of the best ``fetch_k`` of each half.
 
 What else counts comes in by one of two doors, each a list at the end of this file. A **signal** is a named part of the

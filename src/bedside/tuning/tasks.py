@@ -1,63 +1,12 @@
 """``bedside.tuning.tasks``: where release 0.1 had what is now in :mod:`bedside.tuning.heads`."""
 
-from bedside.tuning.heads import (
-    Answer,
-    AnswerSpan,
-    ClassifierTask,
-    Entity,
-    Label,
-    Link,
-    NerExample,
-    NerTask,
-    Problem,
-    QaExample,
-    QaTask,
-    Relation,
-    RelationExample,
-    RelationTask,
-    Span,
-    Task,
-    TaskPlan,
-    TaskSettings,
-    TextExample,
-    TuningReport,
-    check_examples,
-    load_task,
-    plan_task,
-    read_examples,
-    tune_classifier,
-    tune_ner,
-    tune_qa,
-    tune_relations,
-)
+from __future__ import annotations
 
-__all__ = [
-    "Answer",
-    "AnswerSpan",
-    "ClassifierTask",
-    "Entity",
-    "Label",
-    "Link",
-    "NerExample",
-    "NerTask",
-    "Problem",
-    "QaExample",
-    "QaTask",
-    "Relation",
-    "RelationExample",
-    "RelationTask",
-    "Span",
-    "Task",
-    "TaskPlan",
-    "TaskSettings",
-    "TextExample",
-    "TuningReport",
-    "check_examples",
-    "load_task",
-    "plan_task",
-    "read_examples",
-    "tune_classifier",
-    "tune_ner",
-    "tune_qa",
-    "tune_relations",
-]
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """Look a name up where it is now."""
+    from bedside.tuning import heads
+
+    return getattr(heads, name)

@@ -127,7 +127,10 @@ class State:
     def _make_locks(self) -> None:
         """Make the locks; in a forked child, throw away what a thread of the parent may have left half done."""
         state: threading.RLock | None = getattr(self, "_state", None)
-        half_done = state is not None and (not state.acquire(blocking=False) or self._appending)
+        half_done = state is not None and (
+            # What joins beside searches changes rows without the lock, so catching up counts as half done too.
+            not state.acquire(blocking=False) or self._appending or self._catching_up is not None
+        )
         self._writing, self._state = threading.RLock(), threading.RLock()
         self._appending, self._catching_up = False, None
         if half_done:
@@ -165,7 +168,7 @@ class State:
             index = Index(new.dimension, new.sparse)
             index.apply(_entries(log, Position(), end))
             checkpoints = self._checkpoints.of_another_log()
-            self._write_cache(checkpoints, new, index, end)
+            checkpoints.write(index, self._cache_key(new, index), end)
             with self._state:
                 self._storage.switch(log, new)
                 self._checkpoints = checkpoints
@@ -342,10 +345,7 @@ class State:
 
         The writers' lock is held, so that it cannot bring back what an erasure just removed; searches go on.
         """
-        self._write_cache(self._checkpoints, self.facts, self._index, self._position)
-
-    def _write_cache(self, checkpoints: Checkpoints, manifest: Manifest, index: Index, position: Position) -> None:
-        checkpoints.write(index, self._cache_key(manifest, index), position)
+        self._checkpoints.write(self._index, self._cache_key(self.facts, self._index), self._position)
 
     @staticmethod
     def _cache_key(manifest: Manifest, index: Index) -> dict[str, Any]:
