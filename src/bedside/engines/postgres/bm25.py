@@ -1,7 +1,4 @@
-"""BM25 of a scope from its postings, with the formula and the order of summing of the embedded index.
-
-See :class:`bedside.engines.embedded.index.bm25.SparseIndex` for the formula.
-"""
+"""BM25 of a scope from its postings, summed in the order of the embedded index."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from psycopg import Connection
 from bedside.engines.postgres.arrays import Int8s
 from bedside.engines.postgres.rows import term_key
 from bedside.search.assertion import contradicted
+from bedside.search.bm25 import Corpus, contributions
 from bedside.search.pool import Matches, SparseResult
 from bedside.search.rank import Rows, added_up
 from bedside.text.assertions import Polarity
@@ -24,13 +22,10 @@ from bedside.text.assertions import Polarity
 
 @dataclass(frozen=True)
 class Statistics:
-    """What BM25 knows of a scope: its number, records and tokens, and its constants."""
+    """What BM25 knows of a scope, and the scope's number."""
 
     sid: int
-    n: int
-    tokens: int
-    k1: float
-    b: float
+    corpus: Corpus
 
 
 @dataclass(frozen=True)
@@ -72,17 +67,13 @@ def score(
     known = [term for term in counted if term in found]
     which = np.repeat(np.arange(len(known)), [len(found[term][0]) for term in known])
     rows, counts, lengths, negated = (_joined([found[term][i] for term in known]) for i in range(4))
-    n, tokens = statistics.n, statistics.tokens
+    corpus = statistics.corpus
     if grouped is not None:
         which, rows, counts, lengths, negated = _as_groups(which, rows, counts, negated, grouped)
-        n, tokens = len(np.unique(grouped.numbers)), int(grouped.lengths.sum())
-    df = np.bincount(which, minlength=len(known))
-    times = np.array([counted[term] for term in known], np.float64)
-    idf = times * np.log1p((n - df + 0.5) / (df + 0.5))
-    scores = idf[which] * _saturation(statistics, lengths, counts, tokens / max(n, 1))
+        corpus = corpus._replace(n=len(np.unique(grouped.numbers)), tokens=int(grouped.lengths.sum()))
+    weights, scores = contributions(corpus, (counted[term] for term in known), which, counts, lengths)
     owners, at = np.unique(rows, return_inverse=True)
     total = np.bincount(at, scores, minlength=len(owners)).astype(np.float64)
-    weights = np.where(df > 0, idf, 0.0)
     matches = Matches(tuple(known), which, at, scores, counts, negated)  # type: ignore[arg-type]  # 64 bits here
     against = owners[contradicted(matches, weights, asked, len(owners))]
     if grouped is not None:
@@ -95,15 +86,6 @@ def score(
 
 def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.concatenate([np.zeros(0, np.int64), *parts])
-
-
-def _saturation(
-    statistics: Statistics, lengths: NDArray[np.int64], counts: NDArray[np.int64], average: float
-) -> NDArray[np.float64]:
-    norms = np.multiply(lengths, statistics.k1 * statistics.b / (average or 1), dtype=np.float64)
-    norms += statistics.k1 * (1 - statistics.b)
-    norms += counts
-    return np.asarray(counts / norms)
 
 
 def _as_groups(

@@ -20,6 +20,7 @@ from bedside.errors import DatabaseError, InvalidInputError, InvalidVectorError
 from bedside.filters.rules import Token, key_of
 from bedside.records import ScopeKey
 from bedside.remedies import Call, Give
+from bedside.search.bm25 import Corpus
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
 from bedside.search.rank import Rows
@@ -49,7 +50,7 @@ def statistics(connection: Connection[Any], scope: ScopeKey, settings: Any) -> S
     found = connection.execute(
         "select n, tokens from scope where sid = %s and key = %s and n > 0", (sid, scope_to_json(scope))
     ).fetchone()
-    return None if found is None else Statistics(sid, found[0], found[1], settings["k1"], settings["b"])
+    return None if found is None else Statistics(sid, Corpus(found[0], found[1], settings["k1"], settings["b"]))
 
 
 def selected(connection: Connection[Any], sid: int, selection: Selection) -> Clause:
@@ -169,7 +170,7 @@ def search(
         known.check_encoder(question.encoder)
         _check_vector(question, known.dimension)
     found = statistics(connection, selection.scope, known.sparse)
-    corpus = found or Statistics(sid_of(selection.scope), 0, 0, known.sparse["k1"], known.sparse["b"])
+    corpus = found or Statistics(sid_of(selection.scope), Corpus(0, 0, known.sparse["k1"], known.sparse["b"]))
     narrowed = selection.node is not None or selection.ids is not None
     empty = np.zeros(0, np.int64)
     allowed = empty if found is None else rows_of(connection, corpus.sid, selection) if narrowed else None

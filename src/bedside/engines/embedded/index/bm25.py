@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from bedside.engines.embedded.index.postings import Growing, Postings, Rows, Segment, build, merge
 from bedside.errors import FormatVersionError, InvalidInputError
 from bedside.search.assertion import contradicted
+from bedside.search.bm25 import Corpus, contributions
 from bedside.search.pool import Matches, SparseResult
-from bedside.search.rank import added_up
+from bedside.search.rank import Scores, added_up
 from bedside.search.settings import check_bm25
 from bedside.text.assertions import Polarity
 
@@ -30,17 +31,11 @@ _GROWTH = 3
 _OF_POSTINGS = ("rows", "counts", "negated")
 _SEGMENT_ARRAYS = ("terms", "starts", *_OF_POSTINGS)
 
-_Floats: TypeAlias = NDArray[np.float64]
 _NOTHING: Mapping[str, Polarity] = {}
 
 
 class SparseIndex:
-    """An inverted index scored with BM25 in Lucene's variant.
-
-    ``score(d) = sum over query terms t of idf(t) * tf / (tf + k1 * (1 - b + b * dl / avgdl))`` with
-    ``idf(t) = ln(1 + (N - df + 0.5) / (df + 0.5))``, as in Lucene's ``BM25Similarity`` since version 8; a
-    term that the query repeats counts as often. ``N``, ``df`` and ``avgdl`` are those of the visible rows, so
-    rows that a search may not see (another scope's, deleted ones) leave no trace in its scores.
+    """An inverted index scored with BM25 (:mod:`bedside.search.bm25`).
 
     Rows are numbered from 0 in the order added and are never removed; the caller masks them.
 
@@ -163,12 +158,10 @@ class SparseIndex:
                 lengths = np.bincount(groups[visible], lengths[visible], len(self)).astype(np.int32)
                 n = len(np.unique(groups[visible]))
         which, rows, counts, negated = postings
-        df = np.bincount(which, minlength=len(known))
-        idf = np.fromiter(known.values(), np.float64) * np.log1p((n - df + 0.5) / (df + 0.5))
-        scores = idf.take(which) * self._saturation(lengths.take(rows), counts, length / max(n, 1))
-        total: _Floats = np.bincount(rows, scores, minlength=len(self)).astype(np.float64, copy=False)
+        corpus = Corpus(n, length, self.k1, self.b)
+        weights, scores = contributions(corpus, known.values(), which, counts, lengths.take(rows))
+        total: Scores = np.bincount(rows, scores, minlength=len(self)).astype(np.float64, copy=False)
         matches = Matches(tuple(known), which, rows, scores, counts, negated)
-        weights = np.where(df > 0, idf, 0.0)
         against = contradicted(matches, weights, asked, len(self))
         if visible is not None and groups is not None:
             total, against = np.where(visible, total.take(groups), 0.0), visible & against.take(groups)
@@ -265,14 +258,6 @@ class SparseIndex:
             np.repeat(np.arange(len(found)) % len(terms), sizes),
             *(np.concatenate([getattr(segment, name)[span] for segment, span in found]) for name in _OF_POSTINGS),
         )
-
-    def _saturation(self, lengths: Rows, counts: NDArray[Any], average: float) -> _Floats:
-        """``tf / (tf + k1 * (1 - b + b * dl / avgdl))`` for each posting."""
-        norms = np.multiply(lengths, self.k1 * self.b / (average or 1), dtype=np.float64)
-        norms += self.k1 * (1 - self.b)
-        norms += counts
-        np.divide(counts, norms, out=norms)
-        return norms
 
 
 def _push(segments: list[Segment], segment: Segment) -> None:
