@@ -18,8 +18,10 @@ from bedside.errors import (
     InvalidDocumentError,
     InvalidInputError,
     ScopeRequired,
+    UnknownOptionError,
 )
 from bedside.notes import context
+from bedside.search.options import NOTE_OPTIONS, OPTIONS
 from bedside.text.split import NoteSplitter, estimate_tokens
 
 NOTE = (
@@ -327,6 +329,66 @@ def test_filters_see_the_metadata_of_note_and_passage(meaning):
         assert {passage.metadata["section"] for passage in hit.passages} == {"HPI", "PLAN"}
         assert "stroke" not in hit.context(max_tokens=10_000)
         assert notes.search_notes("stroke", filter={"year": 1999}) == []
+
+
+@pytest.fixture
+def visits(meaning):
+    """Twelve notes, of which v0 is about the question most and v11 least."""
+    with Collection.open(encoder=meaning) as notes:
+        texts = (f"HPI: Cough. {'Stroke. ' * (12 - n)}{'Well. ' * n}\n\nPLAN: Visit {n}." for n in range(12))
+        notes.add_notes(Document(text, {"even": n % 2 == 0}, f"v{n}") for n, text in enumerate(texts))
+        yield notes
+
+
+def test_a_page_of_notes_is_a_part_of_all_of_them_and_no_note_is_on_two(visits):
+    every = visits.search_notes("stroke", top_k=12)
+    paged = [hit for offset in (0, 5, 10) for hit in visits.search_notes("stroke", top_k=5, offset=offset)]
+    assert len(every) == 12
+    assert paged == every
+
+
+def test_ids_are_those_of_notes(visits):
+    found = visits.search_notes("stroke", ids=["v9", "v2", "v2#0", "nobody"])
+    assert [hit.id for hit in found] == ["v2", "v9"]
+    assert all(len(hit.passages) == visits.count({"source_id": hit.id}) for hit in found)
+    assert [hit.id for hit in visits.search_notes("stroke", ids=["v9", "v2"], filter={"even": True})] == ["v2"]
+    assert visits.search_notes("stroke", ids=[]) == []
+
+
+def test_a_rank_fusion_of_notes_and_its_pool_are_asked_for_as_in_a_search(visits):
+    fused = visits.search_notes("stroke", fusion="rrf", alpha=0.5, top_k=12)
+    assert fused[0].score == pytest.approx(0.5 / 61 + 0.5 / 61)
+    assert len(visits.search_notes("stroke", fusion="rrf", fetch_k=3)) < len(fused)
+
+
+def test_diverse_notes_are_chosen_by_their_best_passages(visits):
+    def second(diversity):
+        hits = visits.search_notes("stroke", top_k=2, diversity=diversity)
+        assert hits[0].id == visits.search_notes("stroke", top_k=1)[0].id
+        one, other = (visits.get([hit.passages[0].id], include_vectors=True)[0].vector for hit in hits)
+        return hits[1].id, float(one @ other)
+
+    (near, alike), (far, unlike) = second(0.0), second(1.0)
+    assert near != far
+    assert unlike < alike
+
+
+def test_the_parts_of_a_notes_score_add_up_and_its_filter_is_the_one_that_was_asked(visits):
+    for mode in ("hybrid", "dense", "sparse"):
+        asked = {"mode": mode, "filter": {"even": True}, "alpha": 0.3}
+        for hit in visits.search_notes("stroke", explain=True, **asked):
+            why = hit.explanation
+            assert why.dense + why.sparse + sum(why.signals.values()) == pytest.approx(hit.score, abs=1e-9)
+            assert why.filter == {"even": True}
+        assert all(hit.explanation is None for hit in visits.search_notes("stroke", **asked))
+
+
+@pytest.mark.parametrize("name", ["group_by", "as_one", "topk"])
+def test_what_makes_no_sense_for_whole_notes_is_refused_by_name_with_what_does(visits, name):
+    with pytest.raises(UnknownOptionError) as refused:
+        visits.search_notes("stroke", **{name: "source_id"})
+    assert str(refused.value) == f"search_notes: unknown argument '{name}'; allowed are {', '.join(NOTE_OPTIONS)}"
+    assert set(OPTIONS) - set(NOTE_OPTIONS) == {"group_by", "as_one"}
 
 
 def test_bad_questions_are_refused_by_name(notes):

@@ -28,7 +28,7 @@ from bedside.search.options import SearchOptions
 from bedside.search.settings import SparseSettings
 from bedside.support.checks import check_int, check_key, check_number
 from bedside.support.paths import check_folder
-from bedside.types import Assertion, Document, Encoder, FilterDict, Hit, Matrix, Metadata, Mode, Vector, VectorLike
+from bedside.types import Document, Encoder, FilterDict, Hit, Matrix, Metadata, Mode, Vector, VectorLike
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -624,12 +624,7 @@ class Collection:
         query: str,
         *,
         vector: Vector | Sequence[float] | None = None,
-        top_k: int = 10,
-        filter: FilterDict | None = None,
-        mode: Mode | None = None,
-        alpha: float | None = None,
-        min_score: float | None = None,
-        assertion: Assertion = "prefer",
+        **options: Unpack[SearchArguments],
     ) -> list[NoteHit]:
         """Return the best notes for a query, best first, each with its passages.
 
@@ -639,36 +634,21 @@ class Collection:
         Args:
             query: The question.
             vector: The query's vector, float32 ``[d]``, instead of encoding the question.
-            top_k: How many notes at most.
-            filter: Only passages that satisfy it count and come back; notes without any are left out. It sees the
-                note's metadata and the passage's, such as ``section``.
-            mode: ``"hybrid"``, ``"dense"`` or ``"sparse"``; ``None`` is sparse in a collection without vectors and
-                hybrid in every other one.
-            alpha: Weight of the cosine in a hybrid search, 0 to 1; ``None`` is 0.6.
-            min_score: Leave out notes below it.
-            assertion: Notes that only deny what the query asks for (or assert what it wants absent), counted over all
-                their passages, come last with ``"prefer"``, are left out with ``"only"``, and rank like all others
-                with ``"any"``.
+            **options: Those of :meth:`search` but ``group_by`` and ``as_one``. Here they are about whole notes:
+                ``top_k`` and ``offset`` count notes, ``ids`` are ids of notes, ``min_score`` is a note's,
+                ``diversity`` compares their best passages, and of ``assertion`` a note contradicts the question
+                where all its passages together do. ``filter`` sees the note's metadata and the passage's, such as
+                ``section``: only passages that satisfy it count and come back. ``explain=True`` explains each note.
 
         Raises:
-            InvalidInputError: An argument is out of its range.
+            InvalidInputError: An argument is out of its range, or none of these.
             EncoderRequired: The question must be encoded and there is no encoder.
             FilterError: The filter does not parse.
             ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
         from bedside.notes.notes import search_notes
 
-        return search_notes(
-            self,
-            query,
-            vector=vector,
-            top_k=top_k,
-            filter=filter,
-            mode=mode,
-            alpha=alpha,
-            min_score=min_score,
-            assertion=assertion,
-        )
+        return search_notes(self, query, vector=vector, **options)
 
     def export(
         self,

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -27,14 +28,16 @@ from bedside.arguments import check_texts
 from bedside.errors import BrokenNoteError, InvalidDocumentError, InvalidInputError
 from bedside.notes.render import NoteHit
 from bedside.records import Record, check_id
+from bedside.search.options import SearchArguments, SearchOptions
 from bedside.text.split import NoteSplitter
-from bedside.types import Assertion, Document, FilterDict, Hit, Mode, Vector
+from bedside.types import Document, Explanation, FilterDict, Hit, Vector
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from bedside.collection import Collection
 
 __all__ = [
-    "ALPHA",
     "NoteChange",
     "NoteHit",
     "add_notes",
@@ -47,8 +50,6 @@ __all__ = [
 NoteChange: TypeAlias = Literal["added", "replaced", "unchanged"]
 MAX_TOKENS = 256
 """Of a passage: 256 and 128 gave 0.857 and 0.856 nDCG@10 on the development notes (see ``docs/notes.md``)."""
-ALPHA = 0.6
-"""Weight of the best passage's cosine: 0.4 and 0.6 gave 0.862 and 0.857 nDCG@10 on those notes, 0.7 gave 0.844."""
 _OWN = ("source_id", "start", "end", "section", "section_kind", "source_hash")
 _IS_PASSAGE: FilterDict = {"source_hash": {"$exists": True}}
 
@@ -120,13 +121,8 @@ def search_notes(
     records: Collection,
     query: str,
     *,
-    vector: Vector | Sequence[float] | None,
-    top_k: int,
-    filter: FilterDict | None,
-    mode: Mode | None,
-    alpha: float | None,
-    min_score: float | None,
-    assertion: Assertion,
+    vector: Vector | Sequence[float] | None = None,
+    **options: Unpack[SearchArguments],
 ) -> list[NoteHit]:
     """Rank notes by their best passage's cosine and the whole note's BM25; see :meth:`bedside.Collection.search_notes`.
 
@@ -134,51 +130,59 @@ def search_notes(
     by the note that holds them all. The words that two overlapping passages share count twice.
     """
     check_texts([query])
-    chosen = records.natural_mode([query]) if mode is None else mode
-    if vector is None and chosen in ("dense", "hybrid"):
+    asked = SearchOptions.of(options, notes=True)
+    mode = asked.mode or records.natural_mode([query])
+    if vector is None and mode != "sparse":
         vector = records.encode_queries([query])[0]
-    found = records.search(
-        query,
-        vector=vector,
-        top_k=top_k,
-        filter=_and(_IS_PASSAGE, filter),
-        mode=chosen,
-        alpha=ALPHA if alpha is None else alpha,
-        min_score=min_score,
-        assertion=assertion,
-        group_by="source_id",
-        as_one="source_hash",
-    )
-    ranked = {str(hit.metadata["source_id"]): hit.score for hit in found}
+    among = _IS_PASSAGE if asked.ids is None else _of(asked.ids)
+    as_notes: SearchArguments = {
+        **options,
+        "mode": mode,
+        "filter": _and(among, asked.filter),
+        "ids": None,
+        "group_by": "source_id",
+        "as_one": "source_hash",
+    }
+    found = records.search(query, vector=vector, **as_notes)
+    ranked = {str(hit.metadata["source_id"]): hit for hit in found}
     if not ranked:
         return []
-    named = _of(list(ranked))
-    passages = _scored(records, query, vector, chosen, _and(named, filter), assertion)
-    whole = _passages(records, list(ranked)) if filter else passages
+    passages = _scored(records, query, vector, replace(asked, mode=mode, filter=_and(_of(list(ranked)), asked.filter)))
+    whole = _passages(records, list(ranked)) if asked.filter else passages
     return [
-        NoteHit(id, score, _of_note(whole[id][0]), max(p.metadata["end"] for p in whole[id]), tuple(passages[id]))
-        for id, score in ranked.items()
+        NoteHit(
+            id,
+            hit.score,
+            _of_note(whole[id][0]),
+            max(passage.metadata["end"] for passage in whole[id]),
+            tuple(passages[id]),
+            _explained(hit, asked),
+        )
+        for id, hit in ranked.items()
         if id in passages and id in whole  # another process may just have deleted it
     ]
 
 
-def _scored(
-    records: Collection, query: str, vector: Any, mode: Mode, filter: FilterDict, assertion: Assertion
-) -> dict[str, list[Hit]]:
-    """Return the passages of some notes with their own scores, by note, best first."""
+def _scored(records: Collection, query: str, vector: Any, asked: SearchOptions) -> dict[str, list[Hit]]:
+    """Return the passages that ``asked`` leaves with their own scores, by note, best first."""
     every = records.search(
         query,
         vector=vector,
-        top_k=max(1, records.count(filter)),
-        filter=filter,
-        mode=mode,
-        assertion="prefer" if assertion == "only" else assertion,  # of a note that is found every passage counts
+        top_k=max(1, records.count(asked.filter)),
+        filter=asked.filter,
+        mode=asked.mode,
+        assertion="prefer" if asked.assertion == "only" else asked.assertion,  # of a found note every passage counts
     )
-    if mode == "sparse":  # it leaves out what holds no word of the query, and what contradicts it
+    if asked.mode == "sparse":  # it leaves out what holds no word of the query, and what contradicts it
         found = {hit.id for hit in every}
-        every += [Hit(document, 0.0) for document in records.get(filter=filter) if document.id not in found]
+        every += [Hit(document, 0.0) for document in records.get(filter=asked.filter) if document.id not in found]
     every.sort(key=lambda hit: (hit.metadata["source_id"], -hit.score, hit.metadata["start"]))
     return {id: list(group) for id, group in groupby(every, key=lambda hit: str(hit.metadata["source_id"]))}
+
+
+def _explained(hit: Hit, asked: SearchOptions) -> Explanation | None:
+    """Return how a note's score came about, under the filter that was asked for."""
+    return hit.explanation and replace(hit.explanation, filter=asked.filter)
 
 
 def _checked(note: Document, index: int) -> Document:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from bedside.errors import InvalidInputError
 from bedside.support.checks import check_int
 from bedside.text.split import CountTokens, NoteSplitter, checked_counter
-from bedside.types import Hit, Metadata
+from bedside.types import Explanation, Hit, Metadata
 
 __all__ = ["GAP", "NoteHit", "context"]
 
@@ -30,6 +30,7 @@ class NoteHit:
         metadata: The note's own.
         length: Characters in the note.
         passages: Those that the filter left, best first, each with its own score.
+        explanation: Only with ``explain=True``: how the note's score came about.
     """
 
     id: str
@@ -37,6 +38,7 @@ class NoteHit:
     metadata: Metadata
     length: int
     passages: tuple[Hit, ...]
+    explanation: Explanation | None = None
 
     def context(self, *, max_tokens: int, count_tokens: CountTokens | None = None) -> str:
         """Return the note's best passages as one text of at most ``max_tokens``; see :func:`context`."""
