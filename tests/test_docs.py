@@ -37,7 +37,8 @@ def minilm_folder() -> Path:
 def test_the_code_of_every_page_runs(page, tmp_path):
     script = tmp_path / "page.py"
     script.write_text(code_of(page), encoding="utf-8")
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT / "examples")}
+    path = filter(None, [str(ROOT / "examples"), os.environ.get("PYTHONPATH")])
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(path)}
     done = subprocess.run(
         [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
     )
