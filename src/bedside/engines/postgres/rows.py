@@ -50,9 +50,9 @@ def check_storable(record: Record, where: str) -> None:
         raise with_id(InvalidDocumentError(sentence), record.id)
 
 
-def flat(metadata: Mapping[str, Any]) -> str:
+def flat(metadata: Mapping[str, Any]) -> bytes:
     """Return what filters read of a record's metadata, as JSON: every path with its value."""
-    return orjson.dumps({path: _plain(value) for path, value in fields(metadata).items()}).decode()
+    return orjson.dumps({path: _plain(value) for path, value in fields(metadata).items()})
 
 
 def _plain(value: Any) -> Any:
@@ -75,9 +75,9 @@ def scalar(text: str) -> Any:
     return json.loads(text, parse_int=lambda digits: int(digits) if -(2**63) <= int(digits) < 2**63 else float(digits))
 
 
-def record_to_json(record: Record) -> str:
+def record_to_json(record: Record) -> bytes:
     """Return all of a record but its vector and its scope, which is in the metadata."""
-    return orjson.dumps({"id": record.id, "text": record.text, "metadata": record.metadata}).decode()
+    return orjson.dumps({"id": record.id, "text": record.text, "metadata": record.metadata})
 
 
 def document_of(text: str, vector: Vector | None = None) -> Document:

@@ -16,6 +16,7 @@ from bedside.engines.embedded.log.manifest import Manifest, log_name, new_id
 from bedside.engines.embedded.log.storage import DiskStorage
 from bedside.engines.postgres import reading, schema, writing
 from bedside.engines.postgres.connection import Database
+from bedside.engines.postgres.copying import copy_into, vector_rows
 from bedside.engines.postgres.rows import document_of, flat, in_parts, record_of, scope_of, sid_of, term_key, terms_of
 from bedside.engines.protocol import Batch, EncoderRecord, EraseReceipt, Facts, Selection, VerifyReport
 from bedside.errors import DatabaseError, LockTimeoutError, TracesRemainError
@@ -160,7 +161,7 @@ def _checked(
         )
         if not whole:
             raise DatabaseError(f"{where}: what is stored beside the record of row {row} is not what it makes")
-        expected_fields.append((row, flat(record.metadata)))
+        expected_fields.append((row, flat(record.metadata).decode()))
         yield sid, terms
     wrong = connection.execute(
         "select row from doc join unnest(%s::bigint[], %s::text[]) as made(row, fields) using (row)"
@@ -198,7 +199,8 @@ def reembed(
     for batch in made:
         part = found[at : at + len(batch.records)]
         at += len(part)
-        writing.put_vectors(connection, [row for row, _ in part], [sid for _, sid in part], batch.records)
+        copied = vector_rows([row for row, _ in part], [sid for _, sid in part], batch.records)
+        copy_into(connection, "vec", [copied])
         vector = batch.records[0].vector if batch.records else None
         dimension = dimension if vector is None else len(vector)
     writing.decide(connection, replace(known, dimension=dimension, encoder=encoder))

@@ -14,15 +14,12 @@ from psycopg import Connection
 
 from bedside.engines.postgres import reading, schema
 from bedside.engines.postgres.arrays import Int8s
+from bedside.engines.postgres.copying import Part, copy_into
 from bedside.engines.postgres.rows import (
     check_storable,
-    flat,
     in_parts,
-    record_to_json,
     scope_to_json,
-    searched,
     sid_of,
-    term_key,
     terms_of,
 )
 from bedside.engines.protocol import Batch, Facts, Selection, Written
@@ -191,33 +188,17 @@ def _put_part(connection: Connection[Any], tokenizer: ClinicalTokenizer, records
     if there:
         remove_rows(connection, [row for (row,) in there])
     numbers = connection.execute("select nextval('line') from generate_series(1, %s)", (len(records),)).fetchall()
-    rows = sorted(row for (row,) in numbers)
-    terms = [terms_of(record.text, tokenizer) for record in records]
-    cursor = connection.cursor()
-    with cursor.copy("copy doc (row, sid, id, dl, fields, record) from stdin") as copy:
-        for row, sid, record, counted in zip(rows, sids, records, terms, strict=True):
-            copy.write_row((row, sid, record.id, counted.counts.total(), flat(record.metadata), record_to_json(record)))
-    put_vectors(connection, rows, sids, records)
-    with cursor.copy("copy post (key, row, sid, tf, dl, negated) from stdin") as copy:
-        for row, sid, counted in zip(rows, sids, terms, strict=True):
-            times, negated = counted
-            length = times.total()
-            lines = (f"{term_key(sid, t)}\t{row}\t{sid}\t{tf}\t{length}\t{negated[t]}\n" for t, tf in times.items())
-            copy.write("".join(lines))
+    rows = np.sort(np.array(numbers, np.int64).ravel())
+    part = Part(rows, sids, records, [terms_of(record.text, tokenizer) for record in records])
+    for table, found in part.columns().items():
+        copy_into(connection, table, [found])
+    count(connection, sids, part.lengths)
+
+
+def count(connection: Connection[Any], sids: Sequence[int], lengths: Sequence[int]) -> None:
+    """Count new records, each of so many terms, in their scopes, which are locked."""
     connection.execute(
         "update scope set n = scope.n + more.n, tokens = scope.tokens + more.tokens from (select sid, count(*) as n,"
-        " sum(dl) as tokens from unnest(%s::bigint[], %s::int[]) as new(sid, dl) group by sid) as more"
-        " where scope.sid = more.sid",
-        (sids, [counted.counts.total() for counted in terms]),
+        " sum(dl) as tokens from unnest(%s, %s) as new(sid, dl) group by sid) as more where scope.sid = more.sid",
+        (Int8s(np.array(sids, np.int64)), Int8s(np.array(lengths, np.int64))),
     )
-
-
-def put_vectors(
-    connection: Connection[Any], rows: Sequence[int], sids: Sequence[int], records: Sequence[Record]
-) -> None:
-    """Write the vectors of records that have one."""
-    with connection.cursor().copy("copy vec (row, sid, v, raw) from stdin") as copy:
-        for row, sid, record in zip(rows, sids, records, strict=True):
-            if record.vector is not None:
-                compared, raw = searched(record.vector)
-                copy.write_row((row, sid, f"[{','.join(map(str, compared.tolist()))}]", raw))
