@@ -226,7 +226,7 @@ class Collection:
             >>> notes.add([Document("Denies chest pain.", {"section": "ROS"}, id="n1", vector=[0.6, 0.8])])
             ['n1']
         """
-        records = self._checked(documents)
+        records = self.check(documents)
         if records:
             self._write(records)
         return [record.id for record in records]
@@ -240,7 +240,7 @@ class Collection:
         Raises:
             BedsideError: As :meth:`add`; ``documents[i]`` is counted within the batch.
         """
-        checked = (self._checked(batch) for batch in batches)
+        checked = (self.check(batch) for batch in batches)
         return self._engine.write(batches_of(checked, self._encoding)).added
 
     def replace(
@@ -262,7 +262,7 @@ class Collection:
             BedsideError: As :meth:`add`; nothing was removed.
         """
         chosen = self._selection(filter, check_selection("replace", ids, filter))
-        records = self._checked(documents)
+        records = self.check(documents)
         self._write(records, chosen)
         return [record.id for record in records]
 
@@ -285,7 +285,7 @@ class Collection:
                 raise with_id(
                     InvalidDocumentError("update: the document that change returns must keep its id"), document.id
                 )
-            return self._checked([new])[0]
+            return self.check([new])[0]
 
         return self._engine.update(selection, changed)
 
@@ -323,8 +323,8 @@ class Collection:
         return self._engine.erase(selection, self._encoding.forget)
 
     def check(self, documents: Iterable[Document | str]) -> list[Record]:
-        """Check documents as :meth:`add` does, and write nothing; raises what :meth:`add` would."""
-        return self._checked(documents)
+        """Return documents as records of this view's scope; write nothing, and raise what :meth:`add` would."""
+        return check_documents(documents, self.scope_keys, self._bound)
 
     # Reading
 
@@ -819,10 +819,6 @@ class Collection:
             keys = dict.fromkeys(self.scope_keys, "…")
             raise ScopeRequired("this collection is divided by scope", remedies=[Give("scope", keys)])
         return Selection(self._bound or (), parse(filter), None if ids is None else tuple(ids))
-
-    def _checked(self, documents: Iterable[Document | str]) -> list[Record]:
-        """Return documents as records, in the view's scope where there is one."""
-        return check_documents(documents, self.scope_keys, self._bound)
 
     def _write(self, records: list[Record], remove: Selection | None = None) -> None:
         """Encode and write, in place of what ``remove`` selects."""

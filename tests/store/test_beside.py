@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from bedside import Collection, Document
-from bedside.engines.embedded import state
+from bedside.engines.embedded import checkpoints, state
+from bedside.engines.embedded.index.rows import Index
 from bedside.engines.embedded.log.log import DiskFile, Log
 from bedside.errors import CorruptLogError
 from forks import child_does
@@ -93,10 +94,10 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, thr
     monkeypatch.setattr(state, "BESIDE_BYTES", 2**12)
     follow, began, go_on = state.State._follow, threading.Event(), threading.Event()
 
-    def waits(self: state.State, log: Log) -> None:
+    def waits(*start: Any) -> None:
         began.set()
         go_on.wait(60)
-        follow(self, log)
+        follow(*start)
 
     monkeypatch.setattr(state.State, "_follow", waits)
     yield began, go_on
@@ -126,21 +127,34 @@ def test_a_count_waits_for_what_another_process_wrote_in_bulk_and_a_search_does_
         child.end()
 
 
-def test_a_compaction_of_another_process_is_taken_over_beside_searches(folder, held) -> None:
+@pytest.mark.parametrize("cache", ["cache", "no cache"])
+def test_the_next_search_no_longer_finds_what_another_process_erased(folder, monkeypatch, cache) -> None:
+    monkeypatch.setattr(state, "BESIDE_BYTES", 2**12)
+    if cache == "no cache":
+        monkeypatch.setattr(checkpoints, "write_cache", lambda *_: False)
+    with Collection.open(folder) as notes, Collection.open(folder) as other:
+        other.add(document(f"x{i}", 1) for i in range(200))
+        assert notes.count() == 203
+        other.erase([f"x{i}" for i in range(50)])
+        assert found(notes) == 153
+        assert answers(notes) == answers(other)
+
+
+def test_what_another_process_erased_is_gone_while_an_earlier_bulk_write_is_still_being_taken_over(
+    folder, held
+) -> None:
     began, go_on = held
     with Collection.open(folder) as notes, Collection.open(folder) as other:
         other.add(document(f"x{i}", 1) for i in range(200))
-        go_on.set()
-        assert notes.count() == 203
-        began.clear()
-        go_on.clear()
-        other.delete([f"x{i}" for i in range(50)])
-        other.compact()
-        assert found(notes) in (153, 203)
+        assert found(notes) == 3
         assert began.wait(60)
+        other.erase(["a", "x7"])
+        assert found(notes) == 201
         go_on.set()
-        assert notes.count() == 153
+        assert notes.count() == 201
         assert answers(notes) == answers(other)
+        other.add([document("later", 1)])
+        assert model_of(notes) == model_of(other)
 
 
 def test_what_goes_wrong_in_taking_over_is_raised_by_the_next_call_and_not_lost(folder, held) -> None:
@@ -304,6 +318,36 @@ def test_a_child_forked_while_threads_search_and_write_adds_and_searches(place, 
         assert notes.count({"version": 1, "tags": {"$in": [f"child{n}" for n in range(8)]}}) == 8
         notes.verify()
     notes.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_child_forked_while_another_process_rows_are_half_taken_over_finds_them_all(folder, monkeypatch) -> None:
+    monkeypatch.setattr(state, "BESIDE_BYTES", 2**12)
+    join, joining, go_on = Index.join, threading.Event(), threading.Event()
+
+    def waits(index: Index, part: Index) -> None:
+        join(index, part)
+        if threading.current_thread().name == "bedside-follow":
+            joining.set()
+            go_on.wait(60)
+
+    monkeypatch.setattr(Index, "join", waits)
+    with Collection.open(folder) as notes, Collection.open(folder) as other:
+        other.add(document(f"x{i}", 1) for i in range(200))
+        assert found(notes) == 3
+        assert joining.wait(60)
+
+        def child() -> bool:
+            new = document("new", 9)
+            notes.add([new])
+            return notes.count() == 204 and notes.search(vector=new.vector, top_k=1)[0].id == "new"
+
+        try:
+            assert child_does(child)
+        finally:
+            go_on.set()
+        assert notes.count() == 204
+        assert answers(notes) == answers(other)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")

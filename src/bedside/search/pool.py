@@ -175,8 +175,3 @@ class Pool:
         parts = {name: part[positions] for name, part in self.parts.items()}
         places = {name: place[positions] for name, place in self.places.items()}
         return Pool(self.rows[positions], self.scores[positions], parts, self.candidates, places)
-
-    def plus(self, name: str, values: Scores) -> Pool:
-        """Return the pool with one more part in its scores, in the order of the new scores."""
-        more = Pool(self.rows, self.scores + values, {**self.parts, name: values}, self.candidates, self.places)
-        return more.take(np.lexsort((self.rows, -more.scores)))

@@ -32,11 +32,6 @@ from bedside.types import Document, Encoder
 class EmbeddedEngine(State):
     """JSON Lines in a folder, or in memory; see :class:`bedside.engines.protocol.Engine`."""
 
-    def __len__(self) -> int:
-        """Records in all scopes together."""
-        with self.reading() as index:
-            return len(index)
-
     def write(self, batches: Iterable[Batch], remove: Selection | None = None) -> Written:
         """Remove what is selected and put all batches, as one transaction."""
         with self._transaction():

@@ -153,7 +153,7 @@ class State:
                     self._apply(entries)
                     self._moved_to(end)
             else:
-                self._take_over(log, entries, Scan.after(end))
+                self._take_over(self._index, entries, Scan.after(end))
         finally:
             self._appending = False
         if end.offset - self._checkpoints.end.offset >= CHECKPOINT_BYTES:
@@ -205,14 +205,14 @@ class State:
         self._storage.refresh()
         log = self._storage.log
         self._check_whole(log)
-        if self._appending or self._catching_up is not None:
-            return  # what is new in the log is this process' own, or on its way
         if self._log is not log:
-            if beside and log.size() > BESIDE_BYTES:
-                self._catch_up(log)
-                return
+            # Not beside: until this log is read, what another process erased would still be found.
             self._start(log)
             self._load_cache()
+            if not self._position.offset:
+                self._replay(log)
+        if self._appending or self._catching_up is not None:
+            return  # what is new in the log is this process' own, or on its way
         self._index.set_dimension(self.facts.dimension)
         size = log.size()
         if size < self._position.offset:
@@ -260,22 +260,15 @@ class State:
 
     def _catch_up(self, log: Log) -> None:
         """Have another thread take over what is new, so that searches go on with what is there."""
-        self._catching_up = threading.Thread(target=self._follow, args=(log,), name="bedside-follow", daemon=True)
+        # What it starts from is said here, under the lock: another process may put another log in place meanwhile.
+        start = (log, self._index, self._position, self._scan)
+        self._catching_up = threading.Thread(target=self._follow, args=start, name="bedside-follow", daemon=True)
         self._catching_up.start()
 
-    def _follow(self, log: Log) -> None:
+    def _follow(self, log: Log, base: Index, position: Position, scan: Scan) -> None:
         try:
-            if log is self._log:
-                scan = self._verified(log, self._scan)
-                self._take_over(log, _entries(log, self._position, scan.position), scan)
-            else:
-                index, position = self._loaded(log)
-                scan = self._verified(log, Scan.after(position))
-                index.apply(_entries(log, position, scan.position))
-                with self._state:
-                    if log is self._storage.log:
-                        self._swap(log, index, scan.position)
-                        self._scan = scan
+            scan = self._verified(log, scan)
+            self._take_over(base, _entries(log, position, scan.position), scan)
         except BaseException as error:  # noqa: BLE001 - raised by the next call, in the caller's own thread
             self._failed = error
         finally:
@@ -287,9 +280,8 @@ class State:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _take_over(self, log: Log, entries: Iterable[Entry], scan: Scan) -> None:
+    def _take_over(self, base: Index, entries: Iterable[Entry], scan: Scan) -> None:
         """Build the index of a stretch of the log beside the index, then take it in; ``scan`` is where it ends."""
-        base = self._index
         part = base.beside()
         part.apply(entries)
         try:
@@ -302,24 +294,17 @@ class State:
         except BaseException:
             with self._state:
                 if base is self._index:
-                    self._start(log)
+                    self._start(self._log)
             raise
 
     # Checkpoints
 
     def _load_cache(self) -> None:
         """Start from the cache where it is one of this log; the rest is replayed."""
-        index, position = self._loaded(self._log)
-        if position.offset:
-            self._swap(self._log, index, position)
-
-    def _loaded(self, log: Log) -> tuple[Index, Position]:
-        """Return the index and the position that the cache leads to; an empty one where it is not of this log."""
         index = Index(self.facts.dimension, self.facts.sparse)
-        position = self._checkpoints.load(index, self._cache_key(self.facts, index), log)
-        if not position.offset:
-            index = Index(self.facts.dimension, self.facts.sparse)
-        return index, position
+        position = self._checkpoints.load(index, self._cache_key(self.facts, index), self._log)
+        if position.offset:  # otherwise the index may be half filled
+            self._swap(self._log, index, position)
 
     def _tidy(self) -> None:
         """Delete what killed writers left and note how far the log is committed, in the manifest and in the cache.
