@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -21,6 +22,7 @@ from bedside.engines import open_engine
 from bedside.engines.protocol import Answer, EncoderRecord, Engine, EraseReceipt, Facts, Selection, VerifyReport
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeMismatch, ScopeRequired
 from bedside.filters.parse import parse
+from bedside.filters.validity import moment
 from bedside.records import Record, ScopeKey, check_documents, check_scope, check_vectors, with_id
 from bedside.remedies import Give
 from bedside.search.explain import explanation
@@ -475,7 +477,7 @@ class Collection:
         if options.get("mode") is None:
             options = {**options, "mode": self.natural_mode(texts, given)}
         asked = SearchOptions.of(options)
-        selection = self._selection(asked.filter, asked.ids)
+        selection = self._selection(asked.filter, asked.ids, asked.as_of)
         if not one and not texts and (given is None or not len(given)):
             return []
         if not texts and (given is None or asked.halves != "dense"):
@@ -813,12 +815,15 @@ class Collection:
 
     # The few steps that the verbs share
 
-    def _selection(self, filter: FilterDict | None, ids: Sequence[str] | None = None) -> Selection:
+    def _selection(
+        self, filter: FilterDict | None, ids: Sequence[str] | None = None, as_of: date | str | None = None
+    ) -> Selection:
         """Return which records are meant; raise :class:`ScopeRequired` where the scope is not said."""
         if self._bound is None and self.scope_keys:
             keys = dict.fromkeys(self.scope_keys, "…")
             raise ScopeRequired("this collection is divided by scope", remedies=[Give("scope", keys)])
-        return Selection(self._bound or (), parse(filter), None if ids is None else tuple(ids))
+        until = None if as_of is None else moment(as_of)
+        return Selection(self._bound or (), parse(filter), None if ids is None else tuple(ids), until)
 
     def _write(self, records: list[Record], remove: Selection | None = None) -> None:
         """Encode and write, in place of what ``remove`` selects."""

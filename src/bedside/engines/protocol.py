@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,17 +26,20 @@ from bedside.types import Document, Encoder
 
 @dataclass(frozen=True)
 class Selection:
-    """Which records a verb is about: those of a scope that a filter and ids both leave.
+    """Which records a verb is about: those of a scope that were valid at a time and that a filter and ids both leave.
 
     Attributes:
         scope: The scope; ``()`` in a collection without scope keys.
         node: The filter; ``None`` leaves all.
         ids: The ids; ``None`` leaves all.
+        as_of: The first moment after the one asked about (:mod:`bedside.filters.validity`); ``None`` leaves all.
+            Statistics are those of what scope and time leave, as if there were nothing else.
     """
 
     scope: ScopeKey
     node: Node | None = None
     ids: tuple[str, ...] | None = None
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,33 @@ def like_a_date(text: str) -> bool:
     return _LIKE_A_DATE.fullmatch(text) is not None
 
 
+def plain(when: date) -> date | None:
+    """Return a date as its plain builtin type; ``None`` for pandas' "not a time", which is a datetime too.
+
+    pandas' timestamps reach only 300 years, so that they cannot be compared with every date.
+    """
+    if when != when:  # as NaN is not itself
+        return None
+    day = date(when.year, when.month, when.day)
+    if not isinstance(when, datetime):
+        return day
+    clock = time(when.hour, when.minute, when.second, when.microsecond, when.tzinfo, fold=when.fold)
+    return datetime.combine(day, clock)
+
+
+def end_of(when: date, zone: tzinfo = UTC) -> datetime:
+    """Return the first moment after a ``date``, which is its day, or after a ``datetime``, in UTC.
+
+    Example:
+        >>> end_of(date(2024, 5, 6)).isoformat()
+        '2024-05-07T00:00:00+00:00'
+    """
+    try:
+        return (_FIRST + span(when, zone)[1] * _MICROSECOND).replace(tzinfo=UTC)
+    except OverflowError:  # beyond the calendar's first or last day in this zone
+        return (datetime.max if when.year > 1 else datetime.min).replace(tzinfo=UTC)
+
+
 def span(when: date, zone: tzinfo = UTC) -> Span:
     """The span of a ``date``, which is its day, or of a ``datetime``.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
+from datetime import date
 from typing import Any, NoReturn, TypeAlias
 
 from bedside.errors import FilterError
@@ -189,13 +189,11 @@ def _ordered(value: Any, where: str) -> str | _Number | date:
 
 
 def _date(value: date, where: str) -> date:
-    """A date as its plain builtin type: pandas' timestamps reach 300 years, and its "not a time" is a datetime too."""
-    if value != value:  # as NaN is not itself
+    """A date as its plain builtin type."""
+    when = dates.plain(value)
+    if when is None:
         raise FilterError(f"{where}: expected a date, got {_name(value)}")
-    if not isinstance(value, datetime):
-        return date(value.year, value.month, value.day)
-    clock = time(value.hour, value.minute, value.second, value.microsecond, value.tzinfo, fold=value.fold)
-    return datetime.combine(date(value.year, value.month, value.day), clock)
+    return when
 
 
 def _text_or_date(text: str, where: str) -> str | date:

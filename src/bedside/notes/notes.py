@@ -171,6 +171,7 @@ def _scored(records: Collection, query: str, vector: Any, asked: SearchOptions) 
         top_k=max(1, records.count(asked.filter)),
         filter=asked.filter,
         mode=asked.mode,
+        as_of=asked.as_of,
         assertion="prefer" if asked.assertion == "only" else asked.assertion,  # of a found note every passage counts
     )
     if asked.mode == "sparse":  # it leaves out what holds no word of the query, and what contradicts it

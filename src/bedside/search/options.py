@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import date
 from typing import Any, Literal, TypedDict, get_args
 
-from bedside.errors import InvalidInputError
+from bedside.errors import InvalidInputError, UnknownOptionError
+from bedside.filters.validity import moment
 from bedside.records import check_id
-from bedside.support.checks import check_choice, check_flag, check_int, check_key, check_known, check_number
+from bedside.support.checks import check_choice, check_flag, check_int, check_key, check_number
 from bedside.types import Assertion, FilterDict, Fusion, Mode
 
 FETCH_K = 100
@@ -24,7 +26,7 @@ DEFAULT_ALPHA = 0.6
 Of whole notes, 0.4 and 0.6 gave 0.862 and 0.857 nDCG@10 on the development notes, 0.7 gave 0.844 (see
 ``docs/notes.md``)."""
 
-Kind = Literal["int", "number", "choice", "key", "flag", "ids", "filter"]
+Kind = Literal["int", "number", "choice", "key", "flag", "ids", "filter", "moment"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Option:
                 check_flag(name, value)
             case "ids":
                 check_ids(value)
+            case "moment":
+                moment(value, name)
 
 
 def check_ids(ids: Iterable[object]) -> list[str]:
@@ -157,6 +161,14 @@ class SearchOptions:
             choices=get_args(Assertion),
         ),
     )
+    as_of: date | str | None = field(
+        default=None,
+        metadata=_about(
+            "moment",
+            "Only what was valid then, by valid_from, valid_to and supersedes: a date, a time in ISO 8601, or now.",
+            optional=True,
+        ),
+    )
     explain: bool = field(default=False, metadata=_about("flag", "Say how each score came about."))
     as_one: str | None = field(
         default=None,
@@ -191,7 +203,8 @@ class SearchOptions:
             UnknownOptionError: A name is no option of such a search; the message lists those that are.
         """
         allowed, verb = (NOTE_OPTIONS, "search_notes") if notes else (OPTIONS, "search")
-        check_known(verb, given, allowed)
+        if unknown := sorted(set(given) - set(allowed)):
+            raise UnknownOptionError(f"{verb}: unknown argument {unknown[0]!r}; allowed are {', '.join(allowed)}")
         return cls(**given)
 
     @property
@@ -243,5 +256,6 @@ class SearchArguments(TypedDict, total=False):
     ids: Sequence[str] | None
     group_by: str | None
     assertion: Assertion
+    as_of: date | str | None
     explain: bool
     as_one: str | None

@@ -17,6 +17,7 @@ _TYPES: Mapping[str, Any] = {
     "key": StrictStr,
     "flag": StrictBool,
     "ids": list[StrictStr],
+    "moment": StrictStr,
     "filter": dict[str, Any],
 }
 

@@ -104,7 +104,7 @@ class EmbeddedEngine(State):
         self, index: Index, selection: Selection, options: SearchOptions, questions: Sequence[Question]
     ) -> tuple[IndexCandidates, list[Question]]:
         """Return what the ranking works on: masks, and each question's BM25."""
-        visible = index.visible(selection.scope)
+        visible = index.visible(selection.scope, selection.as_of)
         allowed = index.allowed(selection, visible)
         numbers = groups = None
         if options.group_by is not None:

@@ -22,10 +22,17 @@ from bedside.text.assertions import Polarity
 
 @dataclass(frozen=True)
 class Statistics:
-    """What BM25 knows of a scope, and the scope's number."""
+    """What BM25 knows of a scope, and the scope's number.
+
+    Attributes:
+        sid: The scope.
+        corpus: Of the records that count.
+        rows: These records, ascending; ``None``: all of the scope.
+    """
 
     sid: int
     corpus: Corpus
+    rows: Rows | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,13 @@ class Grouped:
     rows: Rows
     numbers: NDArray[np.int64]
     lengths: NDArray[np.int64]
+
+    def among(self, rows: Rows | None) -> Grouped:
+        """Return those of some rows; of ``None`` all."""
+        if rows is None:
+            return self
+        held = np.isin(self.rows, rows)
+        return Grouped(self.rows[held], self.numbers[held], self.lengths[held])
 
 
 def score(
@@ -67,6 +81,9 @@ def score(
     known = [term for term in counted if term in found]
     which = np.repeat(np.arange(len(known)), [len(found[term][0]) for term in known])
     rows, counts, lengths, negated = (_joined([found[term][i] for term in known]) for i in range(4))
+    if statistics.rows is not None:
+        held = np.isin(rows, statistics.rows)
+        which, rows, counts, lengths, negated = (each[held] for each in (which, rows, counts, lengths, negated))
     corpus = statistics.corpus
     if grouped is not None:
         which, rows, counts, lengths, negated = _as_groups(which, rows, counts, negated, grouped)

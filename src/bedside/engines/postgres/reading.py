@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from bedside.engines.postgres.sql import Clause, all_of, match, resolved, storab
 from bedside.engines.protocol import Answer, Facts, Selection
 from bedside.errors import DatabaseError, InvalidInputError, InvalidVectorError
 from bedside.filters.rules import Token, key_of
+from bedside.filters.validity import named, valid
 from bedside.records import ScopeKey
 from bedside.remedies import Call, Give
 from bedside.search.bm25 import Corpus
@@ -25,10 +27,12 @@ from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
 from bedside.search.rank import Rows
 from bedside.search.stages import answer
+from bedside.search.versions import circular
 from bedside.text.assertions import asked_polarity
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Document, Vector
 
+_IS_PASSAGE = "(fields ? 'source_hash' and jsonb_typeof(fields -> 'source_id') = 'string')"
 PART = 256
 """Records read at once."""
 
@@ -58,9 +62,26 @@ def selected(connection: Connection[Any], sid: int, selection: Selection) -> Cla
     clauses = [Clause("sid = %s", (sid,))]
     if selection.node is not None:
         clauses.append(match(resolved(selection.node, lambda path: _strings(connection, sid, path))))
+    if selection.as_of is not None:
+        clauses += _valid(connection, sid, selection.as_of)
     if selection.ids is not None:
         clauses.append(Clause("id = any(%s)", ([id for id in selection.ids if storable(id)],)))
     return all_of(clauses)
+
+
+def _valid(connection: Connection[Any], sid: int, as_of: datetime) -> list[Clause]:
+    """Return the conditions on what was valid just before ``as_of`` and what no record valid then names."""
+    bounds = match(resolved(valid(as_of), lambda path: _strings(connection, sid, path)))
+    found = connection.execute(
+        f"select case when {_IS_PASSAGE} then fields ->> 'source_id' else id end, fields -> 'supersedes', {bounds.sql}"  # noqa: S608 - every value is bound
+        " from doc where sid = %s and fields ? 'supersedes'".encode(),
+        (*bounds.values, sid),
+    ).fetchall()
+    links = [((owner, name), held) for owner, value, held in found for name in named(value)]
+    loops = circular(link for link, _ in links)
+    gone = list({link[1] for link, held in links if held and link not in loops})
+    left_out = f"(id = any(%s) or {_IS_PASSAGE} and fields ->> 'source_id' = any(%s)) is not true"
+    return [bounds, Clause(left_out, (gone, gone))] if gone else [bounds]
 
 
 def _strings(connection: Connection[Any], sid: int, path: str) -> list[str]:
@@ -171,20 +192,33 @@ def search(
         _check_vector(question, known.dimension)
     found = statistics(connection, selection.scope, known.sparse)
     corpus = found or Statistics(sid_of(selection.scope), Corpus(0, 0, known.sparse["k1"], known.sparse["b"]))
-    narrowed = selection.node is not None or selection.ids is not None
+    if found is not None and selection.as_of is not None:
+        corpus = _left(connection, found, selection)
+    narrowed = selection != Selection(selection.scope)
     empty = np.zeros(0, np.int64)
     allowed = empty if found is None else rows_of(connection, corpus.sid, selection) if narrowed else None
     groups = grouped = None
     if options.group_by is not None:
         groups = groups_of(connection, corpus.sid, options.group_by if storable(options.group_by) else "")
         if options.as_one is not None:
-            grouped = texts_as_one(connection, corpus.sid, groups, options.as_one)
+            grouped = texts_as_one(connection, corpus.sid, groups, options.as_one).among(corpus.rows)
     candidates = ServerCandidates(connection, corpus.sid, known.dimension, allowed, groups)
     asked = [_scored(connection, corpus, tokenizer, options, grouped, question) for question in questions]
     answers = [Answer(question, pool) for question, pool in answer(options, asked, candidates)]
     for each in answers:
         candidates.keep(each.pool.rows)
     return answers
+
+
+def _left(connection: Connection[Any], scope: Statistics, selection: Selection) -> Statistics:
+    """Return what BM25 knows of the part of a scope that was valid when it is asked about."""
+    where = selected(connection, scope.sid, Selection(selection.scope, as_of=selection.as_of))
+    ((rows, tokens),) = connection.cursor(binary=True).execute(
+        f"select array_agg(row order by row), sum(dl)::bigint from doc where {where.sql}".encode(),  # noqa: S608 - every value is bound
+        where.values,
+    )
+    left = np.zeros(0, np.int64) if rows is None else np.asarray(rows, np.int64)
+    return replace(scope, corpus=scope.corpus._replace(n=len(left), tokens=tokens or 0), rows=left)
 
 
 def _scored(

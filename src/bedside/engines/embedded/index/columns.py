@@ -119,6 +119,13 @@ class Columns:
         scalars = np.fromiter(map(_is_scalar, whole.ordered()), np.bool_)
         return self._mask([whole.rows[np.repeat(scalars, np.diff(whole.offsets))]])
 
+    def strings(self, path: str, rows: Mask) -> Iterator[tuple[str, int]]:
+        """Yield each string at the path, as itself or in a list, with each row of a mask ``[n]`` that holds it."""
+        column = self._columns.get(path)
+        for postings in () if column is None else column.both:
+            for segment in postings.segments():
+                yield from segment.strings(rows)
+
     def where(self, path: str, rule: Rule) -> Mask:
         """The rows whose value at the path satisfies a rule: bool ``[n]``, new."""
         column = self._columns.get(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -20,9 +21,11 @@ from bedside.engines.embedded.index.bm25 import SparseIndex
 from bedside.engines.embedded.index.columns import Columns
 from bedside.engines.embedded.index.dense import DenseIndex
 from bedside.engines.embedded.index.mask import mask
+from bedside.engines.embedded.index.versions import Versions
 from bedside.engines.embedded.log.log import Span
 from bedside.engines.protocol import Selection
 from bedside.filters.rules import fields
+from bedside.filters.validity import valid
 from bedside.records import Delete, ScopeKey
 from bedside.support.turns import taking_turns
 from bedside.text.assertions import marked_terms
@@ -66,6 +69,7 @@ class Index:
         self._before: Mapping[ScopeKey, Mapping[str, int]] = {}  # of a part: the ids of the rows before it
         self._gone: set[tuple[ScopeKey, str]] = set()  # and which of them it replaces or deletes
         self._groups: tuple[str, NDArray[np.int64]] | None = None
+        self._versions: tuple[tuple[ScopeKey, int, int], Versions] | None = None
         self.set_dimension(dimension)
 
     def __len__(self) -> int:
@@ -91,7 +95,7 @@ class Index:
         part.dense = None if self.dense is None else DenseIndex(self.dense.dimension)
         part._before = self._ids
         part._ids, part._alive, part._offsets, part._lengths = {}, bytearray(), array("q"), array("q")
-        part._count, part._first, part._gone, part._groups = 0, self.rows, set(), None
+        part._count, part._first, part._gone, part._groups, part._versions = 0, self.rows, set(), None, None
         return part
 
     def join(self, part: Index) -> None:
@@ -274,18 +278,32 @@ class Index:
         """Return which rows are alive, over all scopes."""
         return np.frombuffer(bytes(self._alive), dtype=np.bool_)
 
-    def visible(self, scope: ScopeKey) -> Mask:
-        """Return the rows of ``scope`` and no others: they are read from its own table of ids."""
-        if not scope:
-            return self.alive()
+    def visible(self, scope: ScopeKey, as_of: datetime | None = None) -> Mask:
+        """Return the rows of ``scope`` and no others, and of these what was valid just before ``as_of``."""
+        out = self._of_scope(scope) if scope else self.alive()
+        if as_of is None:
+            return out
+        out = out & mask(valid(as_of), self.columns)
+        out[self._versions_of(scope).superseded(out)] = False
+        return out
+
+    def _of_scope(self, scope: ScopeKey) -> Mask:
+        """Read the rows of a scope from its own table of ids."""
         ids = self._ids.get(scope, {})
         out = np.zeros(self.rows, dtype=np.bool_)
         out[np.fromiter(ids.values(), np.int64, len(ids))] = True
         return out
 
+    def _versions_of(self, scope: ScopeKey) -> Versions:
+        """Return which rows of a scope supersede which; kept until the next put or delete."""
+        state = (scope, self.rows, self._count)
+        if self._versions is None or self._versions[0] != state:
+            self._versions = state, Versions.of(self.columns, self.ids(scope), self.visible(scope))
+        return self._versions[1]
+
     def allowed(self, selection: Selection, visible: Mask | None = None) -> Mask:
         """Return the rows that a selection leaves of what its scope sees."""
-        allowed = self.visible(selection.scope) if visible is None else visible
+        allowed = self.visible(selection.scope, selection.as_of) if visible is None else visible
         if selection.node is not None:
             allowed = allowed & mask(selection.node, self.columns)
         if selection.ids is not None:

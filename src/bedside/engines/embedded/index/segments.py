@@ -100,6 +100,14 @@ class Segment:
         running = np.concatenate([[0], np.cumsum(visible[self.rows], dtype=np.int64)])
         return np.diff(running[self.offsets])
 
+    def strings(self, kept: NDArray[np.bool_]) -> Iterator[tuple[str, int]]:
+        """The strings among the keys, with each row of a mask ``[n]`` that holds them."""
+        section, start = self._section("")
+        rows = self.rows[self.offsets[start] :]
+        held = np.flatnonzero(kept[rows])
+        which = np.repeat(np.arange(len(section)), np.diff(self.offsets[start:]))[held]
+        return zip(map(section.__getitem__, which.tolist()), rows[held].tolist(), strict=True)
+
     def find(self, test: Test) -> Iterator[Rows]:
         """The rows of the keys that a test accepts."""
         match test:
