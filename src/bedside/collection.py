@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -18,7 +19,7 @@ import numpy as np
 
 from bedside.arguments import check_encoder, check_scope_keys, check_selection, check_texts
 from bedside.encoding import Encoding, batches_of, reencoded
-from bedside.engines import open_engine
+from bedside.engines import open_engine, write_new
 from bedside.engines.protocol import Answer, EncoderRecord, Engine, EraseReceipt, Facts, Selection, VerifyReport
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeMismatch, ScopeRequired
 from bedside.filters.parse import parse
@@ -29,7 +30,6 @@ from bedside.search.explain import explanation
 from bedside.search.options import SearchOptions
 from bedside.search.settings import SparseSettings
 from bedside.support.checks import check_int, check_key, check_number
-from bedside.support.paths import check_folder
 from bedside.types import Document, Encoder, FilterDict, Hit, Matrix, Metadata, Mode, Vector, VectorLike
 
 if TYPE_CHECKING:
@@ -770,13 +770,29 @@ class Collection:
         )
 
     def copy_to(self, path: str | os.PathLike[str]) -> None:
-        """Write all records, of every scope, into a new collection in another folder: a backup, or a way to disk.
+        """Write all records, of every scope, into a new collection elsewhere: a backup, or a way to disk or a server.
+
+        The copy has the records in their order, vectors bit for bit, scope keys, settings and encoder. It is there
+        wholly or not at all.
+
+        Args:
+            path: A new or empty folder, or the URL of a collection that is not there yet (``postgresql://…``).
 
         Raises:
-            NotACollectionError: The folder is not empty.
+            NotACollectionError: The folder is not empty, or the URL has a collection already.
+            InvalidDocumentError: PostgreSQL cannot hold a record.
             InvalidInputError: ``path`` is no path that a folder can have.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> notes = Collection.open()
+            >>> _ = notes.add([Document("BP 120/80.", vector=[0.6, 0.8])])
+            >>> folder = pathlib.Path(tempfile.mkdtemp()) / "copy"
+            >>> notes.copy_to(folder)
+            >>> len(Collection.open(folder, read_only=True))
+            1
         """
-        self._upkeep("copy_to").copy_to(check_folder(path))
+        self._upkeep("copy_to").copy_to(partial(write_new, path))
 
     def close(self) -> None:
         """Let go of files and memory; later calls raise :class:`CollectionClosedError`. May be called twice."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,14 +54,14 @@ def reembed(
 
 def copy(
     path: CollectionPath,
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new or empty folder.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A new or empty folder, or a URL.")],
     json: Json = False,
 ) -> None:
-    """Write all records, of every scope, into a new folder."""
+    """Write all records, of every scope, into a new folder, or into a database."""
     with reading(path) as collection:
         collection.copy_to(target)
         records = len(collection)
-    say(f"{records} records copied to {target}", {"records": records, "target": str(target)}, json=json)
+    say(f"{records} records copied", {"records": records}, json=json)  # a URL may hold a password
 
 
 COMMANDS = {"verify": verify, "repair": repair, "compact": compact, "reembed": reembed, "copy": copy}

@@ -7,13 +7,14 @@ none of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
 
 from bedside.engines.protocol import Engine, Facts, RepairReport
 from bedside.errors import InvalidInputError
+from bedside.records import Record
 
 Place: TypeAlias = str | os.PathLike[str]
 """A folder or a URL."""
@@ -37,6 +38,17 @@ def open_engine(place: Place | None, **how: Any) -> Engine:
         BedsideError: Those of :meth:`bedside.Collection.open`.
     """
     return _module(place).open_engine(place, **how)
+
+
+def write_new(place: Place, facts: Facts, records: Iterable[Record]) -> None:
+    """Create a collection that holds records, with the facts of the one that they come from: all of it or nothing.
+
+    Raises:
+        NotACollectionError: Something is there already.
+        InvalidDocumentError: The engine cannot hold a record.
+        WriteFailedError: The disk refused.
+    """
+    _module(place).write_new(place, facts.of_a_copy(), records)
 
 
 def holds_collection(place: Place) -> bool:
@@ -93,6 +105,7 @@ class _EngineModule(Protocol):
     """What the module of an engine offers, beside the engine that it opens."""
 
     def open_engine(self, place: Place | None, **how: Any) -> Engine: ...
+    def write_new(self, place: Place, facts: Facts, records: Iterable[Record]) -> None: ...
     def holds_collection(self, place: Place) -> bool: ...
     def read_facts(self, place: Place) -> Facts: ...
     def log_bytes(self, place: Place) -> int: ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -74,6 +74,10 @@ class Facts:
     dimension: int | None = None
     encoder: EncoderRecord | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def of_a_copy(self) -> Facts:
+        """Return the facts of another collection with the same records."""
+        return Facts(**{each.name: getattr(self, each.name) for each in fields(Facts) if each.name != "id"})
 
     def check_encoder(self, encoder: Encoder | None) -> None:
         """Refuse an encoder whose vectors would not belong with those that are there.
@@ -308,8 +312,8 @@ class Upkeep(Protocol):
         """
         ...
 
-    def copy_to(self, path: Path) -> None:
-        """Write all records into a new collection in a folder."""
+    def copy_to(self, write: Callable[[Facts, Iterable[Record]], None]) -> None:
+        """Hand the facts, and all records of every scope in insertion order, to ``write``, as they are now."""
         ...
 
     def undo_creation(self) -> None:

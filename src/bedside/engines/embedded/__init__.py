@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Iterable
 
 from bedside.engines.embedded.engine import EmbeddedEngine
-from bedside.engines.embedded.log.manifest import Manifest, log_name
+from bedside.engines.embedded.log.manifest import Manifest
 from bedside.engines.embedded.log.storage import DiskStorage, MemoryStorage, Storage
 from bedside.engines.embedded.places import holds_collection, list_collections, log_bytes, read_facts
 from bedside.engines.embedded.salvage import repair
 from bedside.engines.protocol import Facts
+from bedside.records import Record
 from bedside.support.paths import check_folder
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "open_engine",
     "read_facts",
     "repair",
+    "write_new",
 ]
 
 
@@ -29,18 +30,20 @@ def open_engine(
     place: str | os.PathLike[str] | None, *, facts: Callable[[], Facts], read_only: bool, lock_timeout: float
 ) -> EmbeddedEngine:
     """Open the collection in a folder, creating it if there is none, or one in memory."""
-
-    def manifest() -> Manifest:
-        known = facts()
-        return Manifest(log=log_name(1), **{field.name: getattr(known, field.name) for field in fields(known)})
-
     storage: Storage = (
-        MemoryStorage(manifest())
+        MemoryStorage(Manifest.new(facts()))
         if place is None
-        else DiskStorage.open(check_folder(place), manifest, read_only=read_only, lock_timeout=lock_timeout)
+        else DiskStorage.open(
+            check_folder(place), lambda: Manifest.new(facts()), read_only=read_only, lock_timeout=lock_timeout
+        )
     )
     try:
         return EmbeddedEngine(storage, read_only=read_only)
     except BaseException:
         storage.close()
         raise
+
+
+def write_new(place: str | os.PathLike[str], facts: Facts, records: Iterable[Record]) -> None:
+    """Create a collection that holds ``records`` in a new or empty folder; it is one once all are written."""
+    DiskStorage.write_new(check_folder(place), Manifest.new(facts), records)

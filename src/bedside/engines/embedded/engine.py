@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,8 @@ from bedside.engines.embedded.erase import found_in, scan, traces_of, without_sh
 from bedside.engines.embedded.index.rows import Index
 from bedside.engines.embedded.log.codec import Change
 from bedside.engines.embedded.log.log import Position, Scan
-from bedside.engines.embedded.log.manifest import log_name, new_id
-from bedside.engines.embedded.log.storage import DiskStorage
 from bedside.engines.embedded.state import State, document
-from bedside.engines.protocol import Answer, Batch, EncoderRecord, EraseReceipt, Selection, VerifyReport, Written
+from bedside.engines.protocol import Answer, Batch, EncoderRecord, EraseReceipt, Facts, Selection, VerifyReport, Written
 from bedside.errors import CorruptLogError, DuplicateIdError, InvalidInputError, InvalidVectorError, TracesRemainError
 from bedside.records import Delete, Record, ScopeKey, with_id
 from bedside.remedies import Call, Give
@@ -160,12 +157,11 @@ class EmbeddedEngine(State):
             changes = chain(first.records, (record for batch in made for record in batch.records))
             self._rewrite(changes, replace(self.facts, dimension=dimension, encoder=EncoderRecord.of(encoder)), then)
 
-    def copy_to(self, path: Path) -> None:
-        """Write the living records of every scope into a new folder."""
+    def copy_to(self, write: Callable[[Facts, Iterable[Record]], None]) -> None:
+        """Hand the living records of every scope to ``write``."""
         with self.reading():
-            manifest = replace(self.facts, log=log_name(1), id=new_id())
-            records = self._living()
-        DiskStorage.write_new(path, manifest, records)
+            facts, records = self.facts, self._living()
+        write(facts, records)
 
     def verify(self) -> VerifyReport:
         """Read the whole log, line by line, and hold the index against one made from it."""

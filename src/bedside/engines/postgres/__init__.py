@@ -6,17 +6,18 @@ A collection is a schema; the server must have the extension pgvector. Comes wit
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from bedside.engines.protocol import Facts
 from bedside.errors import InvalidInputError
+from bedside.records import Record
 from bedside.support.extras import needs
 
 if TYPE_CHECKING:
     from bedside.engines.postgres.engine import PostgresEngine
 
-__all__ = ["holds_collection", "list_collections", "log_bytes", "open_engine", "read_facts", "repair"]
+__all__ = ["holds_collection", "list_collections", "log_bytes", "open_engine", "read_facts", "repair", "write_new"]
 
 _Place: TypeAlias = "str | os.PathLike[str]"
 
@@ -37,6 +38,14 @@ def open_engine(
         from bedside.engines.postgres.opening import opened
 
     return opened(str(place), facts, read_only=read_only, lock_timeout=lock_timeout)
+
+
+def write_new(place: _Place, facts: Facts, records: Iterable[Record]) -> None:
+    """Create a collection that holds ``records`` in a schema that is not there or is empty, as one transaction."""
+    with needs("postgres"):
+        from bedside.engines.postgres.opening import filled
+
+    filled(str(place), facts, records)
 
 
 def holds_collection(place: _Place) -> bool:

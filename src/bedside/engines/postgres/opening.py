@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import psycopg
 from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from bedside.engines.postgres import schema
+from bedside.engines.postgres import arrays, schema, writing
 from bedside.engines.postgres.connection import Database, raise_ours
 from bedside.engines.postgres.engine import PostgresEngine
 from bedside.engines.postgres.url import Place, parse
 from bedside.engines.protocol import Facts
 from bedside.errors import BedsideError, DatabaseError, FormatVersionError, NotACollectionError
+from bedside.records import Record
 from bedside.text.tokenizer import ClinicalTokenizer
 
 _SECONDS = 10
@@ -65,12 +66,14 @@ def _connected(place: Place) -> Connection[Any]:
     known = conninfo_to_dict(place.conninfo)
     try:
         conninfo = make_conninfo(place.conninfo, connect_timeout=known.get("connect_timeout") or _SECONDS)
-        return psycopg.connect(conninfo, autocommit=True)
+        connection = psycopg.connect(conninfo, autocommit=True)
     except psycopg.Error as error:
         reason = str(error).strip().replace("\n", "; ")
         if password := known.get("password"):
             reason = reason.replace(str(password), "…")
         raise DatabaseError(f"{place.name}: {reason}") from None
+    arrays.register(connection)
+    return connection
 
 
 def _extension(connection: Connection[Any], place: Place, *, read_only: bool) -> str:
@@ -105,17 +108,47 @@ def _found_or_made(
     if read_only:
         raise NotACollectionError(f"{place.name}: there is no collection, and read_only creates none")
     with connection.transaction():
-        connection.execute("select pg_advisory_xact_lock(%s)", (schema.lock_number(place.schema),))
-        there = schema.exists(connection, place.schema)
-        if there:
+        if _locked(connection, place):
             return False
-        if there is False:
-            raise NotACollectionError(f"{place.name}: the schema holds tables that are not those of a collection")
-        connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(place.schema)))
-        connection.execute(schema.path_statement(place.schema, extension))
         known = facts()
-        schema.create(connection, known, schema.terms_of(ClinicalTokenizer.from_settings(known.sparse["tokenizer"])))
+        _make(connection, place, extension, known, ClinicalTokenizer.from_settings(known.sparse["tokenizer"]))
+        schema.add_indexes(connection)
     return True
+
+
+def filled(url: str, facts: Facts, records: Iterable[Record]) -> None:
+    """Make a collection of records; see :func:`bedside.engines.postgres.write_new`."""
+    place = parse(url)
+    tokenizer = ClinicalTokenizer.from_settings(facts.sparse["tokenizer"])
+    with _connected(place) as connection:
+        try:
+            extension = _extension(connection, place, read_only=False)
+            with connection.transaction():
+                if _locked(connection, place):
+                    raise NotACollectionError(f"{place.name} already holds a collection; a copy needs a new place")
+                _make(connection, place, extension, facts, tokenizer)
+                writing.fill(connection, tokenizer, records)
+                schema.add_indexes(connection)
+        except psycopg.Error as error:
+            raise_ours(error, place)
+
+
+def _locked(connection: Connection[Any], place: Place) -> bool:
+    """Say whether there is a collection, and let nobody else make one until the transaction ends."""
+    connection.execute("select pg_advisory_xact_lock(%s)", (schema.lock_number(place.schema),))
+    there = schema.exists(connection, place.schema)
+    if there is False:
+        raise NotACollectionError(f"{place.name}: the schema holds tables that are not those of a collection")
+    return bool(there)
+
+
+def _make(
+    connection: Connection[Any], place: Place, extension: str, facts: Facts, tokenizer: ClinicalTokenizer
+) -> None:
+    """Make the schema and its tables."""
+    connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(place.schema)))
+    connection.execute(schema.path_statement(place.schema, extension))
+    schema.create(connection, facts, schema.terms_of(tokenizer))
 
 
 def _read(connection: Connection[Any], place: Place, extension: str) -> Facts:

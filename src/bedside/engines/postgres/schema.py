@@ -31,27 +31,36 @@ create table scope (sid bigint primary key, key text not null, n bigint not null
     tokens bigint not null default 0);
 create table doc (row bigint not null, sid bigint not null, id text collate "C" not null, dl int not null,
     fields jsonb not null, record text not null, primary key (sid, row), unique (sid, id));
-create index on doc using gin (fields jsonb_path_ops) with (fastupdate = off);
-create index on doc (row);
 create table vec (row bigint not null, sid bigint not null, v vector not null, raw bytea, primary key (sid, row));
-create index on vec (row);
 alter table vec alter v set storage main;
 alter table doc alter id set statistics 0, alter fields set statistics 0, alter record set statistics 0;
 alter table vec alter v set statistics 0, alter raw set statistics 0;
 alter table scope alter key set statistics 0;
 create table post (key bigint not null, row bigint not null, sid bigint not null, tf int not null, dl int not null,
     negated int not null);
-create index on post (key, row) include (sid, tf, dl, negated);
-create index on post (row);
 """
+_INDEXES = {
+    "doc_fields": "doc using gin (fields jsonb_path_ops) with (fastupdate = off)",
+    "doc_row": "doc (row)",
+    "vec_row": "vec (row)",
+    "post_key": "post (key, row) include (sid, tf, dl, negated)",
+    "post_row": "post (row)",
+}
+"""Those that are quicker to build from all rows than row by row; the others are keys."""
 
 
 def create(connection: Connection[Any], facts: Facts, terms: str) -> None:
-    """Make the tables in the schema that the connection's search path begins with."""
+    """Make the tables, without their indexes, in the schema that the connection's search path begins with."""
     connection.execute(_DDL.encode())
     connection.execute(
         "insert into about (format, terms, facts) values (%s, %s, %s)", (FORMAT, terms, facts_to_json(facts))
     )
+
+
+def add_indexes(connection: Connection[Any]) -> None:
+    """Make the indexes that are missing."""
+    for name, on in _INDEXES.items():
+        connection.execute(f"create index if not exists {name} on {on}".encode())
 
 
 def exists(connection: Connection[Any], schema: str) -> bool | None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields as fields_of
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection, sql
 
-from bedside.engines.embedded.log.manifest import Manifest, log_name, new_id
-from bedside.engines.embedded.log.storage import DiskStorage
 from bedside.engines.postgres import reading, schema, writing
 from bedside.engines.postgres.connection import Database
 from bedside.engines.postgres.copying import copy_into, vector_rows
@@ -204,12 +200,6 @@ def reembed(
         vector = batch.records[0].vector if batch.records else None
         dimension = dimension if vector is None else len(vector)
     writing.decide(connection, replace(known, dimension=dimension, encoder=encoder))
-
-
-def write_folder(path: Path, known: Facts, records: Iterable[Record]) -> None:
-    """Write records into a new collection in a folder."""
-    kept = {each.name: getattr(known, each.name) for each in fields_of(Facts)}
-    DiskStorage.write_new(path, Manifest(log=log_name(1), **{**kept, "id": new_id()}), records)
 
 
 def drop_empty(connection: Connection[Any], name: str) -> None:

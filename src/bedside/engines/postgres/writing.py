@@ -7,6 +7,7 @@ scopes by number. So writers of different scopes do not wait for one another, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,16 @@ def write(
         known = _settled(connection, known, batch, decided=True)
         added += put(connection, tokenizer, batch.records)
     return Written(added, removed)
+
+
+def fill(connection: Connection[Any], tokenizer: ClinicalTokenizer, records: Iterable[Record]) -> None:
+    """Put records into a collection that nobody else sees yet."""
+    source = iter(records)
+    while part := list(islice(source, _PART)):
+        for record in part:
+            check_storable(record, "record")
+        _lock_scopes(connection, {record.scope for record in part})
+        put(connection, tokenizer, part)
 
 
 def lock(connection: Connection[Any], scope: ScopeKey) -> None:

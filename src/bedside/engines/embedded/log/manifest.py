@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 
 import orjson
 
@@ -29,6 +29,11 @@ class Manifest(Facts):
 
     log: str
     committed: Position | None = None
+
+    @classmethod
+    def new(cls, facts: Facts) -> Manifest:
+        """Return the manifest of a new collection."""
+        return cls(log=log_name(1), **{each.name: getattr(facts, each.name) for each in fields(Facts)})
 
     def with_facts(self, facts: Facts) -> Manifest:
         """Return this manifest with other facts."""
