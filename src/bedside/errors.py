@@ -10,7 +10,7 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     │   ├── InvalidDocumentError      a record that cannot be stored: id, text, metadata
     │   ├── InvalidVectorError        wrong shape or dimension, not finite, zero
     │   ├── DuplicateIdError          the same id twice in one call
-    │   ├── UnknownOptionError (TypeError)    a keyword argument that a search does not take
+    │   ├── UnknownOptionError (TypeError)    a keyword argument that the call does not take
     │   ├── UnreadableFileError       a file to load is damaged, encrypted, hostile or of an unknown kind
     │   └── FilterError               a filter that does not parse
     ├── ScopeError
@@ -132,7 +132,7 @@ class UnreadableFileError(InvalidInputError):
 
 
 class UnknownOptionError(InvalidInputError, TypeError):
-    """A search was given a keyword argument that it does not take; the message lists those it takes."""
+    """A call was given a keyword argument that it does not take; the message lists those it takes."""
 
 
 class FilterError(InvalidInputError):

@@ -60,6 +60,36 @@ def test_an_unknown_search_type_is_refused(store: BedsideVectorStore) -> None:
         store.search("x", "magic")
 
 
+@pytest.mark.parametrize("misplaced", [{"filter": {"patient_id": "A"}}, {"k": 1}, {"alpha": 0.5}, {"where": {}}])
+def test_a_search_argument_beside_search_kwargs_is_refused(
+    store: BedsideVectorStore, misplaced: dict[str, Any]
+) -> None:
+    """A filter that is dropped would show another patient's notes; the error says where it goes."""
+    name = next(iter(misplaced))
+    for make in (store.as_retriever, lambda **given: BedsideVectorStoreRetriever(vectorstore=store, **given)):
+        with pytest.raises(
+            ValidationError, match=rf"unknown argument '{name}'; .* goes into search_kwargs=\{{'{name}'"
+        ):
+            make(search_kwargs={"k": 3}, **misplaced)
+
+
+def test_an_error_of_a_retriever_does_not_show_what_it_was_given(store: BedsideVectorStore) -> None:
+    """Pydantic would print the filter's values, which may be a patient's."""
+    with pytest.raises(ValidationError) as caught:
+        store.as_retriever(filter={"patient_id": "Jane Doe"})
+    assert "Jane" not in str(caught.value)
+    with pytest.raises(ValidationError) as caught:
+        BedsideRetriever(vectorstore=store, scope="Jane Doe")
+    assert "Jane" not in str(caught.value)
+
+
+def test_a_retriever_takes_every_argument_of_its_own(store: BedsideVectorStore) -> None:
+    """Names, tags, metadata and the rest of LangChain's fields reach the retriever."""
+    retriever = store.as_retriever(name="notes", tags=["ward"], metadata={"who": "x"}, search_type="mmr")
+    assert (retriever.name, retriever.tags, retriever.metadata) == ("notes", ["ward"], {"who": "x"})
+    assert retriever.model_copy(update={"search_kwargs": {"k": 1}}).invoke("chest pain")
+
+
 def test_search_kwargs_are_configurable(store: BedsideVectorStore) -> None:
     """``configurable_fields`` changes the arguments of one call through its config."""
     retriever = store.as_retriever(search_kwargs={"k": 4}).configurable_fields(

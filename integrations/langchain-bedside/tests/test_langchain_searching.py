@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -131,6 +132,28 @@ def test_unknown_search_arguments_are_refused(store: BedsideVectorStore, search:
     for error in (UnknownSearchArgumentError, TypeError, ValueError):
         with pytest.raises(error, match="where"):
             search(store, {"where": {"patient_id": "A"}})
+
+
+WRITES: list[Callable[[BedsideVectorStore, dict[str, Any]], Any]] = [
+    lambda store, kwargs: store.add_texts(["x"], **kwargs),
+    lambda store, kwargs: store.add_documents([Document("x")], **kwargs),
+    lambda store, kwargs: store.delete(["a-1"], **kwargs),
+    lambda store, kwargs: store.as_retriever().add_documents([Document("x")], **kwargs),
+    lambda store, kwargs: asyncio.run(store.aadd_texts(["x"], **kwargs)),
+    lambda store, kwargs: asyncio.run(store.aadd_documents([Document("x")], **kwargs)),
+    lambda store, kwargs: asyncio.run(store.adelete(["a-1"], **kwargs)),
+    lambda store, kwargs: BedsideVectorStore.from_texts(["x"], store.embeddings, **kwargs),
+    lambda store, kwargs: BedsideVectorStore.from_documents([Document("x")], store.embeddings, **kwargs),
+]
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("name", ["where", "metadata", "k"])
+def test_unknown_arguments_of_a_write_are_refused(store: BedsideVectorStore, write: Any, name: str) -> None:
+    """Misspelt metadata are not dropped, a misspelt filter does not delete more, and nothing is changed."""
+    with pytest.raises(UnknownSearchArgumentError, match=f"unknown argument '{name}'; allowed are"):
+        write(store, {name: [{"patient_id": "A"}]})
+    assert store.count() == 4
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores.simple import SimpleVectorStore
@@ -21,7 +22,7 @@ from llama_index.core.vector_stores.types import (
 from llama_index.vector_stores.bedside import BedsideVectorStore
 
 import bedside
-from bedside.errors import EncoderRequired, InvalidInputError, InvalidVectorError
+from bedside.errors import EncoderRequired, InvalidInputError, InvalidVectorError, UnknownOptionError
 
 Mode = VectorStoreQueryMode
 QUESTION = "chest pain at night"
@@ -221,8 +222,34 @@ def test_a_vector_that_cannot_be_compared_is_refused(
 
 
 def test_an_unknown_keyword_is_refused(ask: Callable[..., VectorStoreQueryResult]) -> None:
-    with pytest.raises(InvalidInputError, match=r"\['filter'\]; allowed are \['mmr_threshold', 'fusion', 'fetch_k'"):
+    with pytest.raises(UnknownOptionError, match=r"^query: unknown argument 'filter'; allowed are mmr_threshold, "):
         ask(options={"filter": {"section": "HPI"}})
+
+
+@pytest.mark.parametrize("field", [{"output_fields": ["text"]}, {"embedding_field": "other"}])
+def test_a_field_of_a_query_that_is_not_served_is_refused(
+    ask: Callable[..., VectorStoreQueryResult], field: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(field))):
+        ask(**field)
+
+
+def test_no_verb_drops_a_keyword_in_silence(filled: BedsideVectorStore, make_node: Callable[..., TextNode]) -> None:
+    """A misspelt filter of a deletion must not delete everything that the rest of it names."""
+    index = VectorStoreIndex.from_vector_store(filled)
+    for call in (
+        lambda: filled.add([make_node("new", "Nausea.")], filter=HPI),
+        lambda: filled.delete("a", filters=HPI),
+        lambda: filled.delete_nodes(["a-0"], filter=HPI),
+        lambda: asyncio.run(filled.async_add([make_node("new", "Nausea.")], where=HPI)),
+        lambda: asyncio.run(filled.adelete("a", filters=HPI)),
+        lambda: asyncio.run(filled.adelete_nodes(["a-0"], where=HPI)),
+        lambda: index.delete_ref_doc("a", filters=HPI),
+        lambda: index.delete_nodes(["a-0"], where=HPI),
+    ):
+        with pytest.raises(UnknownOptionError, match=r"unknown argument '(filters?|where)'; allowed are none"):
+            call()
+    assert len(filled.get_nodes()) == 5
 
 
 @pytest.mark.parametrize("mode", CORE)

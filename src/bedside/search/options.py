@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import Any, Literal, TypedDict, get_args
 
-from bedside.errors import InvalidInputError, UnknownOptionError
+from bedside.errors import InvalidInputError
 from bedside.filters.validity import moment
 from bedside.records import check_id
-from bedside.support.checks import check_choice, check_flag, check_int, check_key, check_number
+from bedside.support.checks import check_choice, check_flag, check_int, check_key, check_known, check_number
 from bedside.types import Assertion, FilterDict, Fusion, Mode
 
 FETCH_K = 100
@@ -203,8 +203,7 @@ class SearchOptions:
             UnknownOptionError: A name is no option of such a search; the message lists those that are.
         """
         allowed, verb = (NOTE_OPTIONS, "search_notes") if notes else (OPTIONS, "search")
-        if unknown := sorted(set(given) - set(allowed)):
-            raise UnknownOptionError(f"{verb}: unknown argument {unknown[0]!r}; allowed are {', '.join(allowed)}")
+        check_known(verb, given, allowed)
         return cls(**given)
 
     @property

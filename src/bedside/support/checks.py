@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeGuard
 
-from bedside.errors import InvalidInputError
+from bedside.errors import InvalidInputError, UnknownOptionError
 
 
 def check_int(name: str, value: object, least: int = 0, most: int | None = None, *, optional: bool = False) -> None:
@@ -46,6 +46,17 @@ def check_flag(name: str, value: object) -> None:
     """Refuse what is not a bool."""
     if not isinstance(value, bool):
         raise InvalidInputError(f"{name}: expected True or False, got {value!r}")
+
+
+def check_known(verb: str, given: Iterable[str], allowed: Iterable[str]) -> None:
+    """Refuse the first of some keyword arguments that ``verb`` does not take: one that is dropped would be missed.
+
+    Example:
+        >>> check_known("search", {"filter": {}}, ["top_k", "filter"])
+    """
+    known = list(allowed)
+    if unknown := sorted(set(given) - set(known)):
+        raise UnknownOptionError(f"{verb}: unknown argument {unknown[0]!r}; allowed are {', '.join(known) or 'none'}")
 
 
 def _is_int(value: Any) -> TypeGuard[int]:

@@ -9,11 +9,11 @@ from typing import Any, get_args
 from bedside.errors import InvalidInputError, UnknownOptionError
 from bedside.search.options import OPTIONS
 from bedside.search.options import SearchOptions as CoreOptions
-from bedside.support.checks import check_choice
+from bedside.support.checks import check_choice, check_known
 from bedside.types import Mode
 from langchain_bedside.filters import Filter
 
-__all__ = ["SearchOptions", "UnknownSearchArgumentError"]
+__all__ = ["OPTION_NAMES", "SearchOptions", "UnknownSearchArgumentError"]
 
 UnknownSearchArgumentError = UnknownOptionError
 _RENAMED = {"mode": "retrieval_mode"}
@@ -21,7 +21,8 @@ _SAID_OTHERWISE = ("top_k", "diversity", "filter", "explain")  # k, lambda_mult,
 _NAMES = {
     _RENAMED.get(name, name): name for name, option in OPTIONS.items() if option.surface and name not in _SAID_OTHERWISE
 }
-_ALLOWED = sorted([*_NAMES, "filter", "score_key"])
+OPTION_NAMES = sorted([*_NAMES, "filter", "score_key"])
+"""What may be said per store and per call; ``k`` is said per call alone."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,7 @@ class SearchOptions:
             UnknownSearchArgumentError: A key is not an option.
             InvalidInputError: A value is out of its range.
         """
-        if unknown := sorted(set(given) - set(_ALLOWED)):
-            raise UnknownSearchArgumentError(f"unknown search arguments {unknown}; allowed are {_ALLOWED} and k")
+        check_known("search", given, ["k", *OPTION_NAMES])
         own = {name: value for name, value in given.items() if name not in _NAMES}
         core = {_NAMES[name]: value for name, value in given.items() if name in _NAMES}
         try:

@@ -14,12 +14,15 @@ from typing_extensions import override
 
 import bedside
 from bedside.errors import InvalidInputError
+from bedside.support.checks import check_known
 from bedside.types import FilterDict, VectorLike
 from langchain_bedside.convert import from_texts, to_core, to_langchain
 from langchain_bedside.encoder import aencode_documents
 from langchain_bedside.filters import as_filter
 
 __all__ = ["RecordVerbs"]
+
+_PASSED_ON = ("ids", "batch_size", "current_time")
 
 
 class RecordVerbs(VectorStore):
@@ -40,14 +43,20 @@ class RecordVerbs(VectorStore):
         Args:
             documents: Any iterable; the documents are not changed.
             ids: One for each document; ``None`` among them leaves the document's own id, or has one made.
-            **kwargs: Accepted and not used, because ``index()`` passes ``batch_size``.
+            **kwargs: None counts; ``batch_size`` of ``index()`` and ``current_time`` of the time-weighted retriever
+                may be there.
+
+        Raises:
+            UnknownSearchArgumentError: There is another keyword argument, such as a misspelt ``metadatas``.
         """
+        check_known("add_documents", kwargs, _PASSED_ON)
         return self._view.add(to_core(documents, ids))
 
     @override
     async def aadd_documents(
         self, documents: Iterable[Document], *, ids: Iterable[str | None] | None = None, **kwargs: Any
     ) -> list[str]:
+        check_known("aadd_documents", kwargs, _PASSED_ON)
         given = to_core(documents, ids)
         if (vectors := await aencode_documents(self._embedding, [document.text for document in given])) is not None:
             given = [replace(document, vector=vector) for document, vector in zip(given, vectors, strict=True)]
@@ -117,7 +126,9 @@ class RecordVerbs(VectorStore):
 
         Raises:
             InvalidInputError: Neither is given. ``delete(filter={})`` deletes everything that this store sees.
+            UnknownSearchArgumentError: There is another keyword argument, such as a misspelt filter.
         """
+        check_known("delete", kwargs, ("ids", "filter"))
         self._view.delete(ids, filter=as_filter(filter))
         return True
 

@@ -42,7 +42,7 @@ class BedsideRetriever(BaseRetriever):
         ['BP 150/95.']
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", hide_input_in_errors=True)
 
     vectorstore: BedsideVectorStore
     k: int = Field(default=4, ge=1)

@@ -13,10 +13,11 @@ from typing_extensions import Self, override
 
 import bedside
 from bedside.errors import EncoderMismatch, InvalidInputError, ScopeMismatch
+from bedside.support.checks import check_known
 from bedside.types import Encoder, Fusion, Mode
 from langchain_bedside.convert import from_texts
 from langchain_bedside.encoder import as_encoder
-from langchain_bedside.options import SearchOptions
+from langchain_bedside.options import OPTION_NAMES, SearchOptions
 from langchain_bedside.record_verbs import RecordVerbs
 from langchain_bedside.search_verbs import SearchVerbs
 
@@ -69,6 +70,7 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         collection: bedside.Collection | None = None,
         **options: Any,
     ) -> None:
+        check_known("BedsideVectorStore", options, OPTION_NAMES)
         self._embedding = embedding
         given = {"retrieval_mode": retrieval_mode, "alpha": alpha, "fusion": fusion, **options}
         self._options = SearchOptions().updated(given)

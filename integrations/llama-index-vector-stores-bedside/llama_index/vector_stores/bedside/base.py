@@ -33,6 +33,7 @@ from typing_extensions import Self, override
 
 from bedside import Collection, Encoder
 from bedside.errors import InvalidInputError, ScopeMismatch
+from bedside.support.checks import check_known
 
 __all__ = ["BedsideVectorStore"]
 
@@ -135,8 +136,12 @@ class BedsideVectorStore(BasePydanticVectorStore):
 
         Args:
             nodes: With embeddings; without, where the store has an encoder.
-            **kwargs: Accepted and not used: an index passes its ``insert_kwargs`` on.
+            **kwargs: None is known: what an index was given by mistake, it passes on to here.
+
+        Raises:
+            UnknownOptionError: There is a keyword argument.
         """
+        check_known("add", kwargs, ())
         return self._view.add(to_documents(nodes))
 
     @override
@@ -151,6 +156,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
     @override
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete the nodes of one document: those whose ``SOURCE`` it is, and itself where it was added as a node."""
+        check_known("delete", delete_kwargs, ())
         self._view.delete(filter={REF_DOC_ID: {"$in": [ref_doc_id]}})
 
     @override
@@ -161,7 +167,9 @@ class BedsideVectorStore(BasePydanticVectorStore):
 
         Raises:
             InvalidInputError: There is neither an id list nor a filter: :meth:`clear` deletes everything.
+            UnknownOptionError: There is another keyword argument, such as a misspelt filter.
         """
+        check_known("delete_nodes", delete_kwargs, ())
         self._view.delete(node_ids, filter=to_filter(filters))
 
     @override

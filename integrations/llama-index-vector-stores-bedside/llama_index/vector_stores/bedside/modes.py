@@ -12,6 +12,7 @@ from llama_index.vector_stores.bedside.nodes import REF_DOC_ID
 
 from bedside.errors import InvalidInputError
 from bedside.search.options import OPTIONS, SearchOptions
+from bedside.support.checks import check_known
 from bedside.types import FilterDict
 
 __all__ = ["QueryOptions", "asks_only_filters", "check_query", "restriction", "search_arguments"]
@@ -45,11 +46,10 @@ class QueryOptions:
         """Check keyword arguments.
 
         Raises:
-            InvalidInputError: One is unknown or out of its range.
+            UnknownOptionError: One is unknown.
+            InvalidInputError: One is out of its range.
         """
-        allowed = ["mmr_threshold", *_OPTIONS]
-        if unknown := sorted(set(given) - set(allowed)):
-            raise InvalidInputError(f"query: unknown keyword arguments {unknown}; allowed are {allowed}")
+        check_known("query", given, ["mmr_threshold", *_OPTIONS])
         core = {name: value for name, value in given.items() if name in _OPTIONS}
         return cls(SearchOptions.of(core), given.get("mmr_threshold"))
 
@@ -71,9 +71,12 @@ def search_arguments(query: VectorStoreQuery, options: QueryOptions) -> dict[str
 
 
 def check_query(query: object) -> None:
-    """Refuse what is not LlamaIndex' own object, such as the question itself."""
+    """Refuse what is not LlamaIndex' own object, such as the question itself, and what of it is not served."""
     if not isinstance(query, VectorStoreQuery):
         raise InvalidInputError(f"query: expected a VectorStoreQuery, got {type(query).__name__}")
+    for name in ("output_fields", "embedding_field"):
+        if getattr(query, name) is not None:
+            raise InvalidInputError(f"query: {name} is not served; nodes come back whole, and each has one embedding")
 
 
 def restriction(query: VectorStoreQuery) -> tuple[FilterDict | None, list[str] | None]:
