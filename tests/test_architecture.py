@@ -34,7 +34,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engines.embedded.index",),
     ("engines.embedded",),
     ("engines",),
-    ("arguments", "encoding"),
+    ("arguments", "encoding", "audit"),
     ("collection",),
     ("encoders",),
     ("words",),

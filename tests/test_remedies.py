@@ -164,5 +164,11 @@ async def test_a_server_speaks_of_fields(tmp_path):
 def test_the_tree_of_errors_all_takes_remedies():
     for name in errors.__all__:
         kind = getattr(errors, name)
-        if name not in ("BedsideWarning", "CorruptLogError", "MissingExtraError", "UnreadableFileError"):
+        if name not in (
+            "BedsideWarning",
+            "BrokenTrailError",
+            "CorruptLogError",
+            "MissingExtraError",
+            "UnreadableFileError",
+        ):
             assert str(kind("wrong", remedies=[Give("vector")])) == "wrong; give vector="

@@ -6,6 +6,7 @@ the winners. Where records live is the engine's business (:mod:`bedside.engines`
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,10 +19,21 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from bedside.arguments import check_encoder, check_scope_keys, check_selection, check_texts
+from bedside.audit.log import AuditLog
+from bedside.audit.verbs import MOST, Line, recorded
 from bedside.encoding import Encoding, batches_of, reencoded
 from bedside.engines import open_engine, write_new
-from bedside.engines.protocol import Answer, EncoderRecord, Engine, EraseReceipt, Facts, Selection, VerifyReport
-from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeMismatch, ScopeRequired
+from bedside.engines.protocol import (
+    Answer,
+    EncoderRecord,
+    Engine,
+    EraseReceipt,
+    Facts,
+    Selection,
+    VerifyReport,
+    Written,
+)
+from bedside.errors import AuditError, InvalidDocumentError, InvalidInputError, ScopeMismatch, ScopeRequired
 from bedside.filters.parse import parse
 from bedside.filters.validity import moment
 from bedside.records import Record, ScopeKey, check_documents, check_scope, check_vectors, with_id
@@ -56,10 +68,14 @@ class Collection:
         ['1']
     """
 
-    def __init__(self, engine: Engine, encoding: Encoding, scope: ScopeKey | None = None) -> None:
+    def __init__(
+        self, engine: Engine, encoding: Encoding, scope: ScopeKey | None = None, audit: AuditLog | None = None
+    ) -> None:
         self._engine = engine
         self._encoding = encoding
         self._bound = scope
+        self._audit = audit  # what records the calls from outside
+        self._line: Line | None = None  # of the call that this is a step of
 
     @classmethod
     def open(
@@ -71,6 +87,7 @@ class Collection:
         sparse: SparseSettings | None = None,
         read_only: bool = False,
         lock_timeout: float = 60.0,
+        audit: AuditLog | None = None,
     ) -> Collection:
         """Open the collection in a folder, creating it if there is none.
 
@@ -83,6 +100,9 @@ class Collection:
             sparse: Tokenizer and BM25 settings of a new collection; ``None`` later means "as it was created".
             read_only: Never write, not even a lock file.
             lock_timeout: Seconds to wait for another process that is writing.
+            audit: Records who did what for whose records, in a trail that nobody can edit unseen; see
+                :class:`bedside.audit.AuditLog`. What cannot be recorded is not done: without
+                :func:`bedside.audit.acting_as`, every verb raises :class:`ActorRequired`.
 
         Raises:
             NotACollectionError: The path holds something else.
@@ -98,6 +118,10 @@ class Collection:
         if sparse is not None and not isinstance(sparse, SparseSettings):
             raise InvalidInputError(f"sparse: expected SparseSettings, got {type(sparse).__name__}")
         settings = (sparse or SparseSettings()).to_json()
+        if audit is not None:
+            if not isinstance(audit, AuditLog):
+                raise InvalidInputError(f"audit: expected an AuditLog, got {type(audit).__name__}")
+            audit.begin()
 
         def new() -> Facts:
             known = encoder.dimension if encoder is not None else None
@@ -114,7 +138,7 @@ class Collection:
                 )
             if sparse is not None and settings != facts.sparse:
                 raise InvalidInputError(f"sparse: the collection was created with {facts.sparse}, got {settings}")
-            return cls(engine, Encoding(encoder, lambda: engine.facts))
+            return cls(engine, Encoding(encoder, lambda: engine.facts), audit=audit)
         except BaseException:
             engine.close()
             raise
@@ -163,7 +187,9 @@ class Collection:
             ScopeRequired: A scope key is not named.
             ScopeMismatch: A name is no scope key, or a value is not a non-empty str or an int.
         """
-        return type(self)(self._engine, self._encoding, check_scope(scope, self.scope_keys))
+        view = copy.copy(self)
+        view._bound = check_scope(scope, self.scope_keys)
+        return view
 
     @property
     def scope(self) -> Mapping[str, str | int]:
@@ -203,6 +229,7 @@ class Collection:
 
     # Writing
 
+    @recorded()
     def add(self, documents: Iterable[Document | str]) -> list[str]:
         """Add documents, replacing those whose id is already there, as one transaction.
 
@@ -233,6 +260,7 @@ class Collection:
             self._write(records)
         return [record.id for record in records]
 
+    @recorded()
     def add_batches(self, batches: Iterable[Sequence[Document | str]]) -> int:
         """Add batch after batch of documents as one transaction; returns how many documents there were.
 
@@ -243,8 +271,9 @@ class Collection:
             BedsideError: As :meth:`add`; ``documents[i]`` is counted within the batch.
         """
         checked = (self.check(batch) for batch in batches)
-        return self._engine.write(batches_of(checked, self._encoding)).added
+        return self._engine.write(batches_of(self._announced(checked), self._encoding)).added
 
+    @recorded()
     def replace(
         self,
         documents: Iterable[Document | str],
@@ -268,6 +297,7 @@ class Collection:
         self._write(records, chosen)
         return [record.id for record in records]
 
+    @recorded()
     def update(self, ids: Sequence[str], change: Callable[[Document], Document | None]) -> int:
         """Replace documents by what ``change`` makes of them, in one transaction; returns how many.
 
@@ -278,6 +308,7 @@ class Collection:
             BedsideError: As :meth:`add`; nothing was changed.
         """
         selection = self._selection(None, check_selection("update", ids, None))
+        self._announce(change=selection)
 
         def changed(document: Document) -> Record | None:
             new = change(document)
@@ -291,6 +322,7 @@ class Collection:
 
         return self._engine.update(selection, changed)
 
+    @recorded()
     def delete(self, ids: Sequence[str] | None = None, *, filter: FilterDict | None = None) -> int:
         """Delete by id, by filter, or what satisfies both; as one transaction.
 
@@ -303,8 +335,11 @@ class Collection:
         Raises:
             InvalidInputError: Neither ``ids`` nor ``filter``. ``filter={}`` is everything, omission never is.
         """
-        return self._engine.write([], self._selection(filter, check_selection("delete", ids, filter))).removed
+        selection = self._selection(filter, check_selection("delete", ids, filter))
+        self._announce(remove=selection)
+        return self._engine.write([], selection).removed
 
+    @recorded()
     def erase(self, ids: Sequence[str] | None = None, *, filter: FilterDict | None = None) -> EraseReceipt:
         """Delete records and leave no byte of their text, vectors or metadata in any file of the collection.
 
@@ -322,6 +357,7 @@ class Collection:
             WriteFailedError: The disk refused; the records are still there.
         """
         selection = self._selection(filter, check_selection("erase", ids, filter))
+        self._announce(remove=selection)
         return self._engine.erase(selection, self._encoding.forget)
 
     def check(self, documents: Iterable[Document | str]) -> list[Record]:
@@ -330,6 +366,7 @@ class Collection:
 
     # Reading
 
+    @recorded()
     def get(
         self,
         ids: Sequence[str] | None = None,
@@ -358,6 +395,7 @@ class Collection:
         check_int("offset", offset)
         return list(self._engine.read(self._selection(filter, chosen), offset, limit, vectors=include_vectors))
 
+    @recorded(ahead=True)
     def stream(self, *, filter: FilterDict | None = None, include_vectors: bool = False) -> Iterator[Document]:
         """Yield documents one by one in insertion order, as they were when the iteration began.
 
@@ -367,10 +405,12 @@ class Collection:
         """
         return self._engine.read(self._selection(filter), 0, None, vectors=include_vectors)
 
+    @recorded()
     def count(self, filter: FilterDict | None = None) -> int:
         """Count the documents that ``filter`` leaves; all of them without one."""
         return self._engine.count(self._selection(filter))
 
+    @recorded()
     def facets(self, key: str, *, filter: FilterDict | None = None) -> list[tuple[Any, int]]:
         """Count the documents by the values of a metadata key, the most frequent value first.
 
@@ -390,6 +430,7 @@ class Collection:
         check_key("key", key)
         return self._engine.facets(self._selection(filter), key)
 
+    @recorded(all_scopes=True)
     def scopes(self) -> list[tuple[dict[str, str | int], int]]:
         """Return every scope that holds documents, and how many it holds, in the order of the scopes' values.
 
@@ -433,6 +474,7 @@ class Collection:
         self, *, vectors: Matrix | Sequence[VectorLike], **options: Unpack[SearchArguments]
     ) -> list[list[Hit]]: ...
 
+    @recorded()
     def search(
         self,
         query: str | list[str] | tuple[str, ...] | None = None,
@@ -504,7 +546,7 @@ class Collection:
             EncoderMismatch: The collection holds texts without vectors, and was opened with an encoder.
             ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
-        self._selection(None)  # whose records are meant comes before how they are ranked
+        self._check_scoped()  # whose records are meant comes before how they are ranked
         if not texts:
             return "dense"
         if self.dimension == 0:
@@ -515,6 +557,7 @@ class Collection:
 
     # What is built on these verbs
 
+    @recorded()
     def duplicates(self, threshold: float = 0.8, *, filter: FilterDict | None = None) -> list[DuplicateGroup]:
         """Return groups of documents whose texts are nearly the same, such as notes that were copied forward.
 
@@ -532,6 +575,7 @@ class Collection:
 
         return duplicates(self, threshold=threshold, filter=filter)
 
+    @recorded()
     def annotate(
         self,
         task: Annotator | Callable[..., Any],
@@ -566,6 +610,7 @@ class Collection:
 
         return annotate(self, task, key=key, filter=filter, **options)
 
+    @recorded()
     def add_note(
         self, text: str, *, id: str, metadata: Metadata | None = None, splitter: NoteSplitter | None = None
     ) -> NoteChange:
@@ -580,6 +625,7 @@ class Collection:
         """
         return self.add_notes([Document(text, metadata or {}, id)], splitter=splitter)[id]
 
+    @recorded()
     def add_notes(self, notes: Iterable[Document], *, splitter: NoteSplitter | None = None) -> dict[str, NoteChange]:
         """Split notes into passages and add these, replacing notes whose ids are already there, as one transaction.
 
@@ -605,6 +651,7 @@ class Collection:
 
         return add_notes(self, notes, splitter)
 
+    @recorded()
     def get_note(self, id: str) -> Document | None:
         """Return a note as it was added, its text character for character, or None if there is none.
 
@@ -615,12 +662,14 @@ class Collection:
 
         return get_note(self, id)
 
+    @recorded()
     def delete_note(self, id: str) -> bool:
         """Delete a note with all of its passages, as :meth:`delete` does; says whether there was one."""
         from bedside.notes.notes import delete_note
 
         return delete_note(self, id)
 
+    @recorded()
     def search_notes(
         self,
         query: str,
@@ -652,6 +701,7 @@ class Collection:
 
         return search_notes(self, query, vector=vector, **options)
 
+    @recorded(ahead=True)
     def export(
         self,
         path: str | os.PathLike[str],
@@ -705,6 +755,7 @@ class Collection:
             **options,
         )
 
+    @recorded()
     def import_from(self, path: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> int:
         """Add the records of a file or of another program's store, as one transaction; returns how many.
 
@@ -731,6 +782,7 @@ class Collection:
 
     # Looking after the whole collection
 
+    @recorded()
     def compact(self) -> None:
         """Write a new log that holds only the living records; readers in other processes go on beside it.
 
@@ -739,6 +791,7 @@ class Collection:
         """
         self._upkeep("compact").compact()
 
+    @recorded()
     def verify(self) -> VerifyReport:
         """Read every line of the log and hold the index against it.
 
@@ -748,6 +801,7 @@ class Collection:
         report: VerifyReport = self._upkeep("verify").verify()
         return report
 
+    @recorded()
     def reembed(self, encoder: Encoder, *, batch_size: int = 1_024) -> None:
         """Encode every text with another encoder and make it the collection's, atomically.
 
@@ -769,6 +823,7 @@ class Collection:
             lambda records: reencoded(records, encoder, batch_size), encoder, lambda: self._encoding.use(encoder)
         )
 
+    @recorded(all_scopes=True)
     def copy_to(self, path: str | os.PathLike[str]) -> None:
         """Write all records, of every scope, into a new collection elsewhere: a backup, or a way to disk or a server.
 
@@ -799,16 +854,16 @@ class Collection:
         self._check_whole("close")
         self._engine.close()
 
+    @recorded("count")
     def __len__(self) -> int:
         """Documents in all scopes together; in a scoped view those of its scope."""
-        if self._bound is None and self.scope_keys:
-            return sum(count for _, count in self._engine.scopes())
-        return self._engine.count(Selection(self._bound or ()))
+        return self._how_many(None, all_scopes=self._bound is None and bool(self.scope_keys))
 
     def __bool__(self) -> bool:
         """True: an empty collection is still a collection."""
         return True
 
+    @recorded("contains")
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self._engine.count(self._selection(None, (id,))) > 0
 
@@ -835,15 +890,69 @@ class Collection:
         self, filter: FilterDict | None, ids: Sequence[str] | None = None, as_of: date | str | None = None
     ) -> Selection:
         """Return which records are meant; raise :class:`ScopeRequired` where the scope is not said."""
-        if self._bound is None and self.scope_keys:
-            keys = dict.fromkeys(self.scope_keys, "…")
-            raise ScopeRequired("this collection is divided by scope", remedies=[Give("scope", keys)])
+        if self._audit is not None:
+            raise AuditError("records are read by a verb that is not recorded")
+        self._check_scoped()
         until = None if as_of is None else moment(as_of)
         return Selection(self._bound or (), parse(filter), None if ids is None else tuple(ids), until)
 
+    def _check_scoped(self) -> None:
+        if self._bound is None and self.scope_keys:
+            keys = dict.fromkeys(self.scope_keys, "…")
+            raise ScopeRequired("this collection is divided by scope", remedies=[Give("scope", keys)])
+
+    def _how_many(self, filter: FilterDict | None, *, all_scopes: bool) -> int:
+        """Count what a filter leaves, in every scope where all are meant."""
+        if all_scopes and filter is None:
+            return sum(count for _, count in self._engine.scopes())
+        if not all_scopes:
+            self._check_scoped()
+        scopes = [scope for scope, _ in self._engine.scopes()] if all_scopes else [self._bound or ()]
+        return sum(self._engine.count(Selection(scope, parse(filter))) for scope in scopes)
+
+    def _within(self, line: Line) -> Collection:
+        """Return this collection as a verb that is recorded works on it: what it calls is no line of its own."""
+        step = copy.copy(self)
+        step._audit, step._line = None, line
+        return step
+
+    def _announce(
+        self, records: Sequence[Record] = (), remove: Selection | None = None, change: Selection | None = None
+    ) -> None:
+        """Record what is about to be put, removed and changed; what cannot be recorded is not done."""
+        if self._line is None:
+            return
+        self._note(records)
+        if change is not None:
+            self._line.tells("count", self._engine.count(change), change.ids or ())
+        if remove is not None:
+            gone = self._engine.read(remove, 0, MOST, vectors=False) if remove.ids is None else ()
+            self._line.tells("removed", self._engine.count(remove), (str(document.id) for document in gone))
+        self._line.write(durable=True)
+
+    def _announced(self, batches: Iterable[list[Record]]) -> Iterator[list[Record]]:
+        """Yield lists of records; when there are no more they are recorded, and none is committed before."""
+        for records in batches:
+            self._note(records)
+            yield records
+        self._announce()
+
+    def _note(self, records: Sequence[Record]) -> None:
+        """Have the line tell of records that will be put."""
+        if self._line is not None and records:
+            found = {record.scope for record in records} if self._bound is None and self.scope_keys else ()
+            scopes = (dict(zip(self.scope_keys, scope, strict=True)) for scope in found)
+            self._line.tells("count", len(records), (record.id for record in records), scopes)
+
     def _write(self, records: list[Record], remove: Selection | None = None) -> None:
         """Encode and write, in place of what ``remove`` selects."""
-        self._encoding.with_current(lambda: self._engine.write([self._encoding.batch(records)], remove))
+
+        def write() -> Written:
+            batch = self._encoding.batch(records)
+            self._announce(records, remove)
+            return self._engine.write([batch], remove)
+
+        self._encoding.with_current(write)
 
     def _ask(
         self, selection: Selection, options: SearchOptions, texts: Sequence[str], vectors: Matrix | None
@@ -886,6 +995,9 @@ class Collection:
         self._check_whole(verb)
         if not hasattr(self._engine, verb):
             raise InvalidInputError(f"{verb}: the engine of this collection has no such verb")
+        if self._line is not None:
+            self._line.tells("count", self._how_many(None, all_scopes=bool(self.scope_keys)))
+            self._line.write(durable=True)
         return self._engine
 
 

@@ -34,6 +34,9 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     │   ├── InvalidModelError (ValueError)    the folder is not a usable checkpoint
     │   ├── ProviderError (ConnectionError)   a remote provider refused, failed, or answered what cannot be used
     │   └── TextTooLongError (ValueError)     over ``max_length`` tokens with ``overflow="error"``
+    ├── AuditError
+    │   ├── ActorRequired (PermissionError)   nobody, or no purpose, is named for what an audit trail must record
+    │   └── BrokenTrailError (ValueError)     a line of an audit trail was edited, removed, moved or cut off
     └── MissingExtraError (ImportError)       an optional dependency is not installed, or an old one
 """
 
@@ -45,9 +48,12 @@ from typing import Any
 from bedside.remedies import Give, Remedy, subject, told
 
 __all__ = [
+    "ActorRequired",
+    "AuditError",
     "BedsideError",
     "BedsideWarning",
     "BrokenNoteError",
+    "BrokenTrailError",
     "CollectionClosedError",
     "CorruptLogError",
     "DatabaseError",
@@ -231,6 +237,31 @@ class ProviderError(EncoderError, ConnectionError):
 
 class TextTooLongError(EncoderError, ValueError):
     """A text has more tokens than the encoder takes and ``overflow="error"`` was asked for."""
+
+
+class AuditError(BedsideError):
+    """Something is wrong with an audit trail, or with what it needs to know."""
+
+
+class ActorRequired(AuditError, PermissionError):
+    """An audit trail is kept, and it was not said who acts, or what for where that must be said; nothing was done."""
+
+
+class BrokenTrailError(AuditError, ValueError):
+    """A line of an audit trail is not what was written there, or is gone.
+
+    Attributes:
+        file: Name of the trail's file.
+        line: Number of the first line that is wrong, from 1; ``None`` where the whole file is, or its end.
+        reason: What is wrong.
+    """
+
+    def __init__(self, file: str, line: int | None, reason: str) -> None:
+        self.file, self.line, self.reason = file, line, reason
+        super().__init__(f"{file}{'' if line is None else f', line {line}'}: {reason}")
+
+    def __reduce__(self) -> tuple[type[BrokenTrailError], tuple[str, int | None, str]]:
+        return type(self), (self.file, self.line, self.reason)
 
 
 class MissingExtraError(BedsideError, ImportError):

@@ -45,7 +45,14 @@ class Call:
     note: str = ""
 
 
-Remedy: TypeAlias = Give | GiveEach | Call
+@dataclass(frozen=True)
+class Act:
+    """Say who acts and what for, as an audit trail needs to know."""
+
+    note: str = ""
+
+
+Remedy: TypeAlias = Give | GiveEach | Call | Act
 Words: TypeAlias = Callable[[Remedy], tuple[str, str] | None]
 """Returns what to do and with what, such as ``("give", "--mode sparse")``; ``None`` for what the surface lacks."""
 
@@ -54,6 +61,8 @@ def in_python(remedy: Remedy) -> tuple[str, str]:
     """Say a remedy to somebody who writes Python."""
     if isinstance(remedy, Call):
         return "call", f"Collection.{remedy.verb}"
+    if isinstance(remedy, Act):
+        return "use", 'with bedside.audit.acting_as("NAME", purpose="…")'
     if isinstance(remedy, GiveEach):
         return "give", f"Document.{remedy.field}"
     if remedy.argument == "scope":
@@ -61,10 +70,17 @@ def in_python(remedy: Remedy) -> tuple[str, str]:
     return "give", f"{remedy.argument}={'' if remedy.value is ... else repr(remedy.value)}"
 
 
-def in_json(fields: Collection[str]) -> Words:
-    """Return the words for a request or a tool that has these fields."""
+def in_json(fields: Collection[str], acting: str = "") -> Words:
+    """Return the words for a request or a tool that has these fields.
+
+    Args:
+        fields: Their names.
+        acting: What says who acts and what for, such as the name of a header.
+    """
 
     def words(remedy: Remedy) -> tuple[str, str] | None:
+        if isinstance(remedy, Act):
+            return ("give", acting) if acting else None
         if isinstance(remedy, Call):
             return None
         if isinstance(remedy, GiveEach):

@@ -12,7 +12,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from bedside.cli.lines import fail
 from bedside.errors import BedsideError
-from bedside.remedies import Call, Give, GiveEach, Remedy, Words, as_json, speaking
+from bedside.remedies import Act, Call, Give, GiveEach, Remedy, Words, as_json, speaking
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,6 +45,8 @@ def words_of(command: Callable[..., Any], commands: frozenset[str]) -> Words:
     options = options_of(command)
 
     def words(remedy: Remedy) -> tuple[str, str] | None:
+        if isinstance(remedy, Act):
+            return "give", "bedside --actor NAME --purpose WHY before the command"
         if isinstance(remedy, Call):
             return ("run", f"bedside {remedy.verb}") if remedy.verb in commands else None
         if isinstance(remedy, GiveEach):
