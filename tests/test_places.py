@@ -23,7 +23,7 @@ def test_the_facts_of_a_collection_are_those_that_it_was_made_with(ward):
     facts = engines.read_facts(ward)
     assert (facts.scope_keys, facts.dimension, facts.encoder) == (("patient_id",), 3, None)
     (log,) = ward.glob("log-*.jsonl")
-    assert engines.log_bytes(ward) == log.stat().st_size > 0
+    assert engines.sizes(ward)["log_bytes"] == log.stat().st_size > 0
 
 
 def test_the_collections_below_a_root_are_listed_by_name_without_links_and_other_folders(ward):
@@ -60,7 +60,7 @@ def test_repair_says_what_it_saved(ward):
 
 
 def test_where_nothing_is_there_are_no_facts(tmp_path):
-    for ask in (engines.read_facts, engines.log_bytes, engines.repair):
+    for ask in (engines.read_facts, engines.sizes, engines.repair):
         with pytest.raises(NotACollectionError):
             ask(tmp_path)
     assert not engines.holds_collection(tmp_path / "nowhere")

@@ -89,10 +89,11 @@ class Collection:
         lock_timeout: float = 60.0,
         audit: AuditLog | None = None,
     ) -> Collection:
-        """Open the collection in a folder, creating it if there is none.
+        """Open the collection in a folder or on a server, creating it if there is none.
 
         Args:
-            path: The folder; ``None`` keeps everything in memory.
+            path: The folder, or a URL, ``postgresql://user@host/database?collection=ward``; ``None`` keeps everything
+                in memory.
             encoder: Makes vectors of texts. It must be the one the collection was written with. Without it, vectors
                 are given by hand, and searches by text alone are sparse.
             scope_keys: Metadata keys that every record must carry and every search must name, such as
@@ -208,8 +209,13 @@ class Collection:
 
     @property
     def path(self) -> Path | None:
-        """The folder, or ``None`` in memory."""
+        """The folder, or ``None`` in memory and on a server."""
         return self._engine.path
+
+    @property
+    def place(self) -> str | None:
+        """What opens it again: the folder, or the URL without its password; ``None`` in memory."""
+        return self._engine.place
 
     @property
     def encoder(self) -> Encoder | None:
@@ -882,7 +888,7 @@ class Collection:
     def __repr__(self) -> str:
         if self._bound is not None:  # without the scope's value, which may be a patient's
             return f"Collection(scope_keys={list(self.scope_keys)}, scoped)"
-        return f"Collection(path={str(self.path) if self.path else None!r}, scope_keys={list(self.scope_keys)})"
+        return f"Collection(path={self.place!r}, scope_keys={list(self.scope_keys)})"
 
     # The few steps that the verbs share
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timezone
 from pathlib import Path
@@ -37,7 +36,6 @@ from bedside.errors import (
     ReadOnlyError,
     TracesRemainError,
 )
-from command_line import bedside, json_lines
 from engines import postgres_server
 from engines.postgres_server import Server
 from filters.predicate import filters, matches, random_record
@@ -468,20 +466,7 @@ def test_a_lock_that_is_held_for_too_long_is_named_and_readers_do_not_wait(url: 
         assert notes.add([Document("new", {}, "new", [1, 2])]) == ["new"]
 
 
-def test_neither_errors_nor_reprs_hold_the_password_or_a_value(server: Server, url: str) -> None:
-    secret = "hunter2secret"  # noqa: S105 - of nobody
-    wrong = [
-        f"postgresql://nurse:{secret}@127.0.0.1:{postgres_server.free_port()}/notes?collection=ward",
-        f"postgresql://nurse:{secret}@127.0.0.1:not-a-port/notes",
-        f"postgresql://nurse:{secret}@127.0.0.1/notes?approximate=400",
-        f"postgresql://nurse:{secret}@127.0.0.1/notes?collection=pg_catalog",
-        f"postgresql://nurse:{secret}@127.0.0.1/notes?collection=a&collection=b",
-    ]
-    for each in wrong:
-        with pytest.raises(BedsideError) as raised:
-            Collection.open(each)
-        assert secret not in "".join(traceback.format_exception(raised.value)) + repr(raised.value)
-    assert secret not in repr(parse(wrong[0]))
+def test_an_error_of_the_server_holds_no_value(url: str) -> None:
     with Collection.open(url) as notes:
         notes.add([Document("t", {}, "x", [1, 2])])
         sql(url, "alter table doc add constraint refuses check (record not like '%very private%')")
@@ -705,16 +690,15 @@ def test_what_can_be_known_of_a_url_without_opening_it_is_answered_and_the_rest_
         facts = notes.facts
     assert engines.holds_collection(url)
     assert engines.read_facts(url) == facts
-    for ask in (engines.log_bytes, engines.list_collections, engines.repair):
-        with pytest.raises(InvalidInputError, match=r"^postgresql://bedside@.*(on PostgreSQL|in a database)"):
-            ask(url)
+    assert min(engines.sizes(url).values()) > 0
+    with pytest.raises(InvalidInputError, match=r"^postgresql://bedside@.*on PostgreSQL"):
+        engines.repair(url)
 
 
 def test_no_folder_is_made_of_a_url(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidInputError, match="in Python a URL is a str"):
         Collection.open(Path(url))
-    assert "takes folders only" in bedside("add", url, "-", stdin=json_lines([{"text": "Chest pain."}]), code=1)
     with pytest.raises(InvalidInputError, match="expected a folder, got a URL"):
         Collection.open("mysql://host/notes")
     assert not list(tmp_path.iterdir())

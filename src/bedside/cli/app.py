@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from bedside import __version__
 from bedside.cli import evaluate, exchange, maps, migrating, models, records, serving, tune, upkeep, watch
+from bedside.cli.lines import without_password
 from bedside.cli.words import spoken
+
+
+class _Commands(TyperGroup):
+    """The commands; wrong usage is told without the password of a URL that was typed."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Find the command, read its arguments and run it."""
+        try:
+            return super().invoke(ctx)
+        except TyperException as error:
+            error.message = without_password(error.message)
+            raise
+
 
 app = typer.Typer(
     name="bedside",
+    cls=_Commands,
     help="Work with Bedside collections and models.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # their tracebacks show local variables, and those hold notes

@@ -27,6 +27,7 @@ from bedside.cli.options import (
     terminal,
 )
 from bedside.cli.search_options import arguments, with_search_options
+from bedside.engines import shown
 from bedside.types import Hit
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def evaluate(
             tune=tune,
             sample=sample,
             seed=seed,
-            title=f"Search of {path.name}",
+            title=f"Search of {Path(shown(path)).name}",
         )
     if report is not None:
         summary.save(report)

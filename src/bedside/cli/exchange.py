@@ -23,7 +23,7 @@ from bedside.cli.options import (
 )
 from bedside.collection import Collection
 from bedside.encoders.presets import STATIC
-from bedside.engines import holds_collection, read_facts
+from bedside.engines import holds_collection, read_facts, shown
 from bedside.errors import NotACollectionError, ScopeRequired
 from bedside.formats.exchange import estimate_characters
 from bedside.formats.web.write import estimate_size
@@ -41,9 +41,9 @@ def init(
 ) -> None:
     """Create an empty collection; an error where there is one already."""
     if holds_collection(path):
-        raise NotACollectionError(f"{path} already holds a collection")
+        raise NotACollectionError(f"{shown(path)} already holds a collection")
     with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()):
-        say(f"created {path}", {"created": str(path)}, json=json)
+        say(f"created {shown(path)}", {"created": shown(path)}, json=json)
 
 
 def export(
@@ -97,7 +97,7 @@ def _one_scope(collection: Collection, scope: list[str] | None) -> Collection:
     return scoped(collection, scope)
 
 
-def _is_static(path: Path) -> bool:
+def _is_static(path: str) -> bool:
     encoder = read_facts(path).encoder
     return encoder is not None and encoder.name == STATIC
 

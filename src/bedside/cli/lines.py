@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import NoReturn
 
 from bedside.errors import BedsideError
 from bedside.remedies import told
+
+_USERINFO = re.compile(r"(postgres(?:ql)?:/[^\s:@]*):\S*@")
+_PASSWORD = re.compile(r"([?&]\w*(?:password|secret|key)=)[^\s&]*")
 
 
 def fail(error: BedsideError | OSError) -> NoReturn:
@@ -15,8 +19,13 @@ def fail(error: BedsideError | OSError) -> NoReturn:
     if isinstance(error, OSError) and error.strerror:  # without the number, which is for programs
         of = f"{error.filename}: " if error.filename is not None else ""
         reason = f"{of}{error.strerror}{told(error.remedies) if isinstance(error, BedsideError) else ''}"
-    sys.stderr.write(f"bedside: {one_line(reason)}\n")
+    sys.stderr.write(f"bedside: {one_line(without_password(reason))}\n")
     sys.exit(1)
+
+
+def without_password(text: str) -> str:
+    """Return a text that may quote what was typed, such as a URL in the wrong place, without a URL's password."""
+    return _PASSWORD.sub(r"\1…", _USERINFO.sub(r"\1@", text))
 
 
 def one_line(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -15,12 +14,14 @@ from rich.table import Column, Table
 
 from bedside.collection import Collection
 from bedside.encoders.presets import STATIC
-from bedside.engines import holds_collection, read_facts
+from bedside.engines import holds_collection, read_facts, shown
 from bedside.errors import NotACollectionError
 from bedside.formats.fields import exact_numbers
 from bedside.types import Document, Encoder
 
-CollectionPath = Annotated[Path, typer.Argument(metavar="PATH", help="The collection's folder.")]
+CollectionPath = Annotated[
+    str, typer.Argument(metavar="PATH", help="The collection's folder, or its URL: postgresql://…?collection=NAME.")
+]
 Ids = Annotated[list[str] | None, typer.Option("--id", help="A document's id; may be repeated.")]
 Filter = Annotated[str | None, typer.Option("--filter", help='A filter as JSON: {"section": "HPI"}.')]
 Scope = Annotated[
@@ -72,7 +73,7 @@ def selection(ids: list[str] | None, filter: str | None) -> tuple[list[str] | No
     return ids or None, parse_filter(filter)
 
 
-def load(model: str | None, path: Path | None = None) -> Encoder | None:
+def load(model: str | None, path: str | None = None) -> Encoder | None:
     """Load the encoder that was asked for, if any; else the static one where the collection at ``path`` has it.
 
     No other is loaded by the name that a collection has for it: the name of somebody else's collection must neither
@@ -88,27 +89,27 @@ def load(model: str | None, path: Path | None = None) -> Encoder | None:
     return load_encoder(model)
 
 
-def reading(path: Path) -> Collection:
+def reading(path: str) -> Collection:
     """Open a collection that is there, without writing to it."""
     _check_there(path)
     return Collection.open(path, read_only=True)
 
 
-def asking(path: Path, model: str | None) -> Collection:
+def asking(path: str, model: str | None) -> Collection:
     """Open a collection that is there, without writing to it, for questions in words."""
     _check_there(path)
     return Collection.open(path, encoder=load(model, path), read_only=True)
 
 
-def writing(path: Path) -> Collection:
+def writing(path: str) -> Collection:
     """Open a collection that is there: a mistyped path must not become a new one."""
     _check_there(path)
     return Collection.open(path)
 
 
-def _check_there(path: Path) -> None:
+def _check_there(path: str) -> None:
     if not holds_collection(path):
-        raise NotACollectionError(f"{path} holds no Bedside collection")
+        raise NotACollectionError(f"{shown(path)} holds no Bedside collection")
 
 
 def scoped(collection: Collection, pairs: Sequence[str] | None) -> Collection:

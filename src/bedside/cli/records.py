@@ -7,7 +7,6 @@ from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain, islice
-from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -35,7 +34,7 @@ from bedside.cli.options import (
 )
 from bedside.cli.search_options import arguments, with_search_options
 from bedside.collection import Collection
-from bedside.engines import log_bytes, read_facts
+from bedside.engines import read_facts, sizes
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
 from bedside.support.progress import progress
 from bedside.types import Document, Hit
@@ -176,6 +175,7 @@ def erase(
         receipt = scoped(collection, scope).erase(chosen, filter=wanted)
     lines = [f"{len(receipt.ids)} documents erased; {receipt.traces} traces looked for, none left"]
     lines += [f"scanned {name} ({size} bytes)" for name, size in receipt.files.items()]
+    lines += [f"out of reach: {where}" for where in receipt.beyond]
     say("\n".join(lines), asdict(receipt), json=json)
 
 
@@ -222,14 +222,14 @@ def _hit_rows(hit: Hit) -> Iterator[tuple[str, str, str]]:
         yield "", "", hit.explanation.formula
 
 
-def _facts(path: Path, records: int) -> dict[str, Any]:
+def _facts(path: str, records: int) -> dict[str, Any]:
     facts = read_facts(path)
     return {
         "records": records,
         "dimension": facts.dimension,
         "encoder": None if facts.encoder is None else facts.encoder.name,
         "scope_keys": list(facts.scope_keys),
-        "log_bytes": log_bytes(path),
+        **sizes(path),
     }
 
 

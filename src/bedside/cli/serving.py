@@ -11,9 +11,12 @@ from typing import Annotated
 import typer
 
 from bedside.cli.options import Model, Scope, load, parse_scope
+from bedside.engines import shown
 from bedside.support.extras import needs
 
-Root = Annotated[Path, typer.Argument(metavar="ROOT", help="A folder of collections.", exists=True, file_okay=False)]
+Root = Annotated[
+    str, typer.Argument(metavar="ROOT", help="A folder of collections, or the URL of a database with them.")
+]
 Seconds = Annotated[float, typer.Option("--max-seconds", min=0.1, help="Until a request is answered with an error.")]
 
 
@@ -33,7 +36,7 @@ def serve(
     max_seconds: Seconds = 60.0,
     max_body: Annotated[int, typer.Option(min=1, help="Bytes of a request's body at most.")] = 32 * 2**20,
 ) -> None:
-    """Serve the collections of a folder over HTTP; the schema is at /openapi.json."""
+    """Serve the collections of a folder or a database over HTTP; the schema is at /openapi.json."""
     from bedside.serving import Limits, Service
 
     with needs("serve"):
@@ -45,7 +48,7 @@ def serve(
     service = Service(root, encoder=load(encoder), limits=limits, read_only=read_only)
 
     def ready(address: str) -> None:
-        typer.echo(f"serving {root} at {address}")
+        typer.echo(f"serving {shown(root)} at {address}")
 
     run(service, host=host, port=port, tokens=known, allow_hosts=allow_host or (), ready=ready)
 
@@ -60,7 +63,7 @@ def mcp(
     allow_writes: Annotated[bool, typer.Option("--allow-writes", help="Offer tools that add and delete.")] = False,
     max_seconds: Seconds = 60.0,
 ) -> None:
-    """Serve the collections of a folder to a chatbot, over the Model Context Protocol on standard input and output."""
+    """Serve the collections of a folder or a database to a chatbot, over MCP on standard input and output."""
     from bedside.serving import Access, Limits, Service
 
     with needs("mcp"):

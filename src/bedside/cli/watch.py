@@ -134,7 +134,7 @@ def watch(
 COMMANDS = {"add-notes": add_notes, "watch": watch}
 
 
-def _opened(path: Path, encoder: str | None, scope: list[str] | None) -> Collection:
+def _opened(path: str, encoder: str | None, scope: list[str] | None) -> Collection:
     return Collection.open(path, encoder=load(encoder, path), scope_keys=list(parse_scope(scope)))
 
 

@@ -71,18 +71,48 @@ def read_facts(place: Place) -> Facts:
     return _module(place).read_facts(place)
 
 
-def log_bytes(place: Place) -> int:
-    """Return how many bytes a collection's log has.
+def sizes(place: Place) -> dict[str, int]:
+    """Return how many bytes a collection's parts have: ``log_bytes``, or ``table_bytes`` and ``index_bytes``.
 
     Raises:
         NotACollectionError, FormatVersionError: As :func:`read_facts`.
     """
-    return _module(place).log_bytes(place)
+    return _module(place).sizes(place)
+
+
+def shown(place: Place) -> str:
+    """Return a place for messages: a URL without its password.
+
+    Example:
+        >>> shown("ward.bedside")
+        'ward.bedside'
+    """
+    return _module(place).shown(place)
+
+
+def root_of(root: Place) -> Place:
+    """Return the folder, or the URL of the database, that collections are in.
+
+    Raises:
+        InvalidInputError: It is itself a collection.
+        OSError: There is no such folder.
+    """
+    return _module(root).root_of(root)
 
 
 def list_collections(root: Place) -> list[str]:
     """Return the names of the collections right below a root, sorted; symbolic links are left out."""
     return sorted(_module(root).list_collections(root))
+
+
+def below(root: Place, name: str) -> Place | None:
+    """Return the place of a collection right below a root, there or not; ``None`` where nothing may be.
+
+    Args:
+        root: As :func:`root_of` returned it.
+        name: One that the caller has checked: it is made part of a path.
+    """
+    return _module(root).below(root, name)
 
 
 def repair(place: Place) -> RepairReport:
@@ -108,8 +138,11 @@ class _EngineModule(Protocol):
     def write_new(self, place: Place, facts: Facts, records: Iterable[Record]) -> None: ...
     def holds_collection(self, place: Place) -> bool: ...
     def read_facts(self, place: Place) -> Facts: ...
-    def log_bytes(self, place: Place) -> int: ...
+    def sizes(self, place: Place) -> dict[str, int]: ...
+    def shown(self, place: Place) -> str: ...
+    def root_of(self, root: Place) -> Place: ...
     def list_collections(self, root: Place) -> list[str]: ...
+    def below(self, root: Place, name: str) -> Place | None: ...
     def repair(self, place: Place) -> RepairReport: ...
 
 
@@ -117,8 +150,9 @@ def _module(place: Place | None) -> _EngineModule:
     """Return the module that opens a place."""
     if isinstance(place, Path) and place.parts[:1] in _AS_PATHS:
         raise InvalidInputError(
-            "path: expected a folder, got a URL: the command line takes folders only, and in Python a URL is a str: a "
-            "Path drops one of its slashes"
+            "path: expected a folder, got a URL: in Python a URL is a str: a Path drops one of its slashes"
         )
     scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else ""
-    return cast(_EngineModule, import_module(_ENGINES.get(scheme, _ENGINES[""])))
+    if scheme not in _ENGINES:
+        raise InvalidInputError("path: expected a folder, got a URL; only those of postgresql:// are taken")
+    return cast(_EngineModule, import_module(_ENGINES[scheme]))

@@ -237,6 +237,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def place(self) -> str | None:
+        """What opens it again: the folder, or the URL without its password; ``None`` in memory."""
+        ...
+
+    @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
         ...

@@ -1,4 +1,4 @@
-"""The verbs over a folder of collections, for one caller at a time, whatever the transport.
+"""The verbs over the collections in a folder or a database, for one caller at a time, whatever the transport.
 
 A name is looked up below one root and can never leave it; a caller's access is applied before a collection is touched.
 """
@@ -9,12 +9,11 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 from bedside.collection import Collection
-from bedside.engines import holds_collection, list_collections
+from bedside.engines import Place, below, holds_collection, list_collections, root_of
 from bedside.engines.protocol import EraseReceipt, VerifyReport
 from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionError
 from bedside.search.options import SearchOptions
@@ -78,24 +77,23 @@ class Stats:
 
 
 class Service:
-    """The collections below one folder. Threads may share it.
+    """The collections below one root. Threads may share it.
 
     Args:
-        root: The folder; each collection is a folder in it.
+        root: The folder, each collection a folder in it; or the URL of a database, each a schema in it.
         encoder: Encodes texts for every collection that was written with it, and for new ones.
         limits: See :class:`Limits`.
         read_only: Whether nobody may write.
 
     Raises:
         InvalidInputError: ``root`` is itself a collection.
+        OSError: There is no such folder.
     """
 
     def __init__(
-        self, root: Path, *, encoder: Encoder | None = None, limits: Limits | None = None, read_only: bool = False
+        self, root: Place, *, encoder: Encoder | None = None, limits: Limits | None = None, read_only: bool = False
     ) -> None:
-        if holds_collection(root):
-            raise InvalidInputError(f"{root} is itself a collection: give the folder that it is in")
-        self.root = root.resolve(strict=True)
+        self.root = root_of(root)
         self.encoder = encoder
         self.limits = limits or Limits()
         self.read_only = read_only
@@ -206,8 +204,10 @@ class Service:
 
     def must_open(self, access: Access, name: str) -> bool:
         """Tell whether this is a collection that the caller may see and that no request has opened yet."""
-        unopened = name not in self._opened and is_name(name) and access.sees(name)
-        return unopened and holds_collection(self.root / name)
+        if name in self._opened or not is_name(name) or not access.sees(name):
+            return False
+        place = below(self.root, name)
+        return place is not None and holds_collection(place)
 
     def open(self, name: str) -> None:
         """Open a collection before a request needs it."""
@@ -235,15 +235,15 @@ class Service:
 
     def _collection(self, access: Access, name: str, scope_keys: Sequence[str] | None = None) -> Collection:
         """Return a collection, opened once; with ``scope_keys``, it is created if there is none."""
-        folder = self._folder(access, name)
+        place = self._place(access, name)
         with self._door(name):
-            there = holds_collection(folder)
-            if name in self._opened and not there:  # somebody removed the folder
+            there = holds_collection(place)
+            if name in self._opened and not there:  # somebody removed it
                 self._opened.pop(name).close()
             if not there and scope_keys is None:
                 raise NotACollectionError(f"there is no collection {name!r}")
             if name not in self._opened:
-                self._opened[name] = self._open(folder, scope_keys or ())
+                self._opened[name] = self._open(place, scope_keys or ())
             return self._opened[name]
 
     def _door(self, name: str) -> threading.Lock:
@@ -251,23 +251,23 @@ class Service:
         with self._lock:
             return self._doors.setdefault(name, threading.Lock())
 
-    def _folder(self, access: Access, name: str) -> Path:
+    def _place(self, access: Access, name: str) -> Place:
         if not is_name(name):
             raise InvalidInputError(
                 "collection: expected a name of 1 to 64 letters, digits, _, - and ., not beginning or ending with "
                 "- or ., and no device name"
             )
-        folder = self.root / name
-        if not access.sees(name) or folder.is_symlink():
+        place = below(self.root, name) if access.sees(name) else None
+        if place is None:
             raise NotACollectionError(f"there is no collection {name!r}")
-        return folder
+        return place
 
-    def _open(self, folder: Path, scope_keys: Sequence[str]) -> Collection:
+    def _open(self, place: Place, scope_keys: Sequence[str]) -> Collection:
         """Open with the encoder where it fits, without one where the collection was written with another."""
         try:
-            return Collection.open(folder, encoder=self.encoder, scope_keys=scope_keys, read_only=self.read_only)
+            return Collection.open(place, encoder=self.encoder, scope_keys=scope_keys, read_only=self.read_only)
         except EncoderMismatch:
-            return Collection.open(folder, scope_keys=scope_keys, read_only=self.read_only)
+            return Collection.open(place, scope_keys=scope_keys, read_only=self.read_only)
 
 
 def is_name(name: str) -> bool:

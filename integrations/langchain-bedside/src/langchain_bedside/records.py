@@ -60,7 +60,7 @@ class BedsideRecordManager(RecordManager):
         source_id_key: str | Callable[[Document], str] | None = None,
         filter: FilterDict | None = None,
     ) -> None:
-        super().__init__(namespace=str(vectorstore.collection.path))
+        super().__init__(namespace=str(vectorstore.collection.place))
         self._store = vectorstore
         self._source_id_key = source_id_key
         self._filter: FilterDict = filter or {}

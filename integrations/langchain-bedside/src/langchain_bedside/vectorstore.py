@@ -37,7 +37,7 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
     Args:
         embedding: The embedding model. ``None`` serves a collection searched by words alone, or the encoder that
             ``collection`` already has.
-        path: The collection's folder, created if missing; ``None`` keeps the collection in memory.
+        path: The collection's folder or URL, created if missing; ``None`` keeps the collection in memory.
         scope: The scope of every operation, such as ``{"patient_id": "A"}``. Its keys are the scope keys of a new
             collection.
         scope_keys: The scope keys of a new collection, where ``scope`` is not given because records of several scopes

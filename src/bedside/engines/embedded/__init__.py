@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from bedside.engines.embedded.engine import EmbeddedEngine
 from bedside.engines.embedded.log.manifest import Manifest
 from bedside.engines.embedded.log.storage import DiskStorage, MemoryStorage, Storage
-from bedside.engines.embedded.places import holds_collection, list_collections, log_bytes, read_facts
+from bedside.engines.embedded.places import below, holds_collection, list_collections, read_facts, root_of, shown, sizes
 from bedside.engines.embedded.salvage import repair
 from bedside.engines.protocol import Facts
 from bedside.records import Record
@@ -16,12 +16,15 @@ from bedside.support.paths import check_folder
 
 __all__ = [
     "EmbeddedEngine",
+    "below",
     "holds_collection",
     "list_collections",
-    "log_bytes",
     "open_engine",
     "read_facts",
     "repair",
+    "root_of",
+    "shown",
+    "sizes",
     "write_new",
 ]
 

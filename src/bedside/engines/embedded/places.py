@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 from bedside.engines.embedded.log.manifest import FORMAT, NAME, Manifest
-from bedside.errors import NotACollectionError
+from bedside.errors import InvalidInputError, NotACollectionError
 
 _LOGS = "log-*.jsonl"
 
@@ -27,9 +28,30 @@ def read_facts(place: str | os.PathLike[str]) -> Manifest:
     return Manifest.from_bytes(file.read_bytes(), str(file))
 
 
-def log_bytes(place: str | os.PathLike[str]) -> int:
+def sizes(place: str | os.PathLike[str]) -> dict[str, int]:
     """Return the size of the log in a folder."""
-    return Path(place, read_facts(place).log).stat().st_size
+    return {"log_bytes": Path(place, read_facts(place).log).stat().st_size}
+
+
+def shown(place: str | os.PathLike[str]) -> str:
+    """Return a folder's path."""
+    return str(place)
+
+
+def root_of(root: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of a folder of collections."""
+    if holds_collection(root):
+        raise InvalidInputError(f"{root} is itself a collection: give the folder that it is in")
+    folder = Path(root).resolve(strict=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
+    return folder
+
+
+def below(root: str | os.PathLike[str], name: str) -> Path | None:
+    """Return the folder of a name in a root; ``None`` where it is a symbolic link, which may lead elsewhere."""
+    folder = Path(root, name)
+    return None if folder.is_symlink() else folder
 
 
 def list_collections(root: str | os.PathLike[str]) -> list[str]:

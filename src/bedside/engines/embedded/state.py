@@ -68,6 +68,11 @@ class State:
         return self._storage.path
 
     @property
+    def place(self) -> str | None:
+        """The folder as text, or ``None`` in memory."""
+        return None if self.path is None else str(self.path)
+
+    @property
     def facts(self) -> Manifest:
         """What the collection is read by, as far as this process knows."""
         return self._storage.manifest

@@ -17,7 +17,8 @@ from bedside.support.extras import needs
 if TYPE_CHECKING:
     from bedside.engines.postgres.engine import PostgresEngine
 
-__all__ = ["holds_collection", "list_collections", "log_bytes", "open_engine", "read_facts", "repair", "write_new"]
+__all__ = ["below", "holds_collection", "list_collections", "open_engine", "read_facts", "repair", "root_of", "shown"]
+__all__ += ["sizes", "write_new"]
 
 _Place: TypeAlias = "str | os.PathLike[str]"
 
@@ -64,27 +65,52 @@ def read_facts(place: _Place) -> Facts:
     return facts_at(str(place))
 
 
-def log_bytes(place: _Place) -> NoReturn:
-    """Refuse: there is no log."""
-    raise _refused(place, "there is no log on PostgreSQL; `verify` reports the size of the tables")
+def sizes(place: _Place) -> dict[str, int]:
+    """Return the bytes of the tables and of the indexes of the collection that a URL names."""
+    with needs("postgres"):
+        from bedside.engines.postgres.opening import sizes_at
+
+    return sizes_at(str(place))
 
 
-def list_collections(root: _Place) -> NoReturn:
-    """Refuse: a database is no folder of collections."""
-    raise _refused(root, "the collections in a database are not listed; open each by its URL")
+def shown(place: _Place) -> str:
+    """Return a URL without the password and other parameters."""
+    with needs("postgres"):
+        from bedside.engines.postgres.url import parse
+
+    return parse(str(place)).name
+
+
+def root_of(root: _Place) -> str:
+    """Return the URL of a database that can be reached; refuse one that names a collection."""
+    with needs("postgres"):
+        from bedside.engines.postgres.url import names_collection
+
+    if names_collection(str(root)):
+        raise InvalidInputError(f"{shown(root)} is itself a collection: give the URL without collection=")
+    list_collections(root)
+    return str(root)
+
+
+def below(root: _Place, name: str) -> str:
+    """Return the URL of a collection in the database of a URL."""
+    with needs("postgres"):
+        from bedside.engines.postgres.url import with_collection
+
+    return with_collection(str(root), name)
+
+
+def list_collections(root: _Place) -> list[str]:
+    """Return the names of the collections in a database."""
+    with needs("postgres"):
+        from bedside.engines.postgres.opening import listed
+
+    return listed(str(root))
 
 
 def repair(place: _Place) -> NoReturn:
     """Refuse: there is no log."""
-    raise _refused(
-        place,
-        "there is no log to repair on PostgreSQL; `verify` finds what is wrong, and a backup of the server holds what "
-        "was there",
+    raise InvalidInputError(
+        f"{shown(place)}: there is no log to repair on PostgreSQL; `verify` finds what is wrong, and a backup of the "
+        "server holds what was there"
     )
-
-
-def _refused(place: _Place, reason: str) -> InvalidInputError:
-    with needs("postgres"):
-        from bedside.engines.postgres.url import parse
-
-    return InvalidInputError(f"{parse(str(place)).name}: {reason}")

@@ -86,6 +86,16 @@ def shared_pool(conninfo: str) -> SharedPool:
     return pool
 
 
+def pool_in_use(conninfo: str) -> SharedPool | None:
+    """Return the process' pool of a database, counted, where somebody has it; else ``None``."""
+    with _pools_lock:
+        pool = _pools.get(conninfo)
+        if pool is None or not pool.users:
+            return None
+        pool.users += 1
+    return pool
+
+
 def give_back(pool: SharedPool) -> None:
     """Close a pool when its last user is gone."""
     with _pools_lock:

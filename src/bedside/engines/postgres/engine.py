@@ -49,6 +49,7 @@ class PostgresEngine:
         self._database = database
         self._known = facts
         self._created = created
+        self.place = database.place.again
         self._tokenizer = ClinicalTokenizer.from_settings(facts.sparse["tokenizer"])
         self.closed = False
         in_each_process(self._make_locks)

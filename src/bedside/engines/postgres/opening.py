@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -10,7 +11,7 @@ from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bedside.engines.postgres import arrays, schema, writing
-from bedside.engines.postgres.connection import Database, raise_ours
+from bedside.engines.postgres.connection import Database, give_back, pool_in_use, raise_ours
 from bedside.engines.postgres.engine import PostgresEngine
 from bedside.engines.postgres.url import Place, parse
 from bedside.engines.protocol import Facts
@@ -43,23 +44,49 @@ def opened(url: str, facts: Callable[[], Facts], *, read_only: bool, lock_timeou
 def held(url: str) -> bool:
     """Say whether a URL names a collection."""
     place = parse(url)
-    with _connected(place) as connection:
-        try:
-            return bool(schema.exists(connection, place.schema))
-        except psycopg.Error as error:
-            raise_ours(error, place)
+    with _looking(place) as connection:
+        return bool(schema.exists(connection, place.schema))
 
 
 def facts_at(url: str) -> Facts:
     """Read the facts of the collection that a URL names."""
     place = parse(url)
-    with _connected(place) as connection:
-        try:
-            if not schema.exists(connection, place.schema):
-                raise NotACollectionError(f"{place.name}: there is no collection")
-            return _read(connection, place, _extension(connection, place, read_only=True))
-        except psycopg.Error as error:
-            raise_ours(error, place)
+    with _looking(place) as connection:
+        _check_there(connection, place)
+        return _read(connection, place, _extension(connection, place, read_only=True))
+
+
+def sizes_at(url: str) -> dict[str, int]:
+    """Return the bytes of the tables and of the indexes of the collection that a URL names."""
+    place = parse(url)
+    with _looking(place) as connection:
+        _check_there(connection, place)
+        return schema.sizes(connection, place.schema)
+
+
+def listed(url: str) -> list[str]:
+    """Return the names of the collections in the database that a URL names, those that the role may use."""
+    with _looking(parse(url)) as connection:
+        return schema.listed(connection)
+
+
+@contextmanager
+def _looking(place: Place) -> Iterator[Connection[Any]]:
+    """Lend a connection for a look: one of the pool where a collection of this database is open."""
+    pool = pool_in_use(place.conninfo)
+    try:
+        with _connected(place) if pool is None else pool.connection() as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise_ours(error, place)
+    finally:
+        if pool is not None:
+            give_back(pool)
+
+
+def _check_there(connection: Connection[Any], place: Place) -> None:
+    if not schema.exists(connection, place.schema):
+        raise NotACollectionError(f"{place.name}: there is no collection")
 
 
 def _connected(place: Place) -> Connection[Any]:
@@ -68,9 +95,7 @@ def _connected(place: Place) -> Connection[Any]:
         conninfo = make_conninfo(place.conninfo, connect_timeout=known.get("connect_timeout") or _SECONDS)
         connection = psycopg.connect(conninfo, autocommit=True)
     except psycopg.Error as error:
-        reason = str(error).strip().replace("\n", "; ")
-        if password := known.get("password"):
-            reason = reason.replace(str(password), "…")
+        reason = place.hidden(str(error)).strip().replace("\n", "; ")
         raise DatabaseError(f"{place.name}: {reason}") from None
     arrays.register(connection)
     return connection

@@ -72,6 +72,26 @@ def exists(connection: Connection[Any], schema: str) -> bool | None:
     return None if not found else {"about", *TABLES} <= {name for (name,) in found}
 
 
+def listed(connection: Connection[Any]) -> list[str]:
+    """Return the names of the schemas that hold a collection and that the role may use."""
+    found = connection.execute(
+        "select nspname from pg_namespace n where has_schema_privilege(oid, 'usage') and %s = (select count(*) from"
+        " pg_class where relnamespace = n.oid and relkind in ('r', 'p') and relname = any(%s))",
+        (1 + len(TABLES), ["about", *TABLES]),
+    )
+    return [name for (name,) in found]
+
+
+def sizes(connection: Connection[Any], schema: str) -> dict[str, int]:
+    """Return the bytes of a collection's tables and of their indexes."""
+    found = connection.execute(
+        "select sum(pg_table_size(oid)), sum(pg_indexes_size(oid)) from pg_class where relkind in ('r', 'p') and"
+        " relname = any(%s) and relnamespace = to_regnamespace(quote_ident(%s))",
+        (list(TABLES), schema),
+    ).fetchone()
+    return dict(zip(("table_bytes", "index_bytes"), map(int, found or ()), strict=True))
+
+
 def path_statement(schema: str, extension: str) -> sql.Composed:
     """Return the statement that makes the collection's tables and the extension's operators the ones that are meant."""
     return sql.SQL("set local search_path = {}, {}").format(sql.Identifier(schema), sql.Identifier(extension))

@@ -19,6 +19,9 @@ from bedside.errors import InvalidInputError
 DEFAULT_COLLECTION = "bedside"
 _LONGEST_NAME = 63
 """Bytes of an identifier; the server cuts longer ones off without an error."""
+_SECRET = b"*"
+"""How PostgreSQL's library marks parameters that are not to be shown, such as the password."""
+_UNWRITTEN = "path: in a URL's user and password, write %25 %2F %3A %3F %23 %40 for the signs % / : ? # @"
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,21 @@ class Place:
         conninfo: What PostgreSQL's library connects with; it may hold a password.
         schema: The schema of the collection.
         name: For messages: the URL without the password and the other parameters.
+        again: The URL without what is secret; it opens the collection where the password comes by another way.
+        secrets: What no message may hold.
     """
 
     conninfo: str = field(repr=False)
     schema: str
     name: str
+    again: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def hidden(self, message: str) -> str:
+        """Return a message of PostgreSQL's library without what is secret."""
+        for secret in self.secrets:
+            message = message.replace(secret, "…")
+        return message
 
 
 def parse(url: str) -> Place:
@@ -51,21 +64,43 @@ def parse(url: str) -> Place:
         given = parse_qsl(split.query, keep_blank_values=True, strict_parsing=bool(split.query))
     except ValueError:
         raise InvalidInputError("path: expected postgresql://user@host/database?collection=name") from None
+    if split.netloc.count("@") > 1 or split.fragment:
+        raise InvalidInputError(_UNWRITTEN)
     names = [value for key, value in given if key == "collection"]
     if len(names) > 1:
         raise InvalidInputError("path: the URL names more than one collection")
     schema = _check_schema(names[0] if names else DEFAULT_COLLECTION)
     rest = [(key, value) for key, value in given if key != "collection"]
-    known = {each.keyword.decode() for each in Conninfo.get_defaults()}
-    if unknown := sorted({key for key, _ in rest} - known):
+    known = {each.keyword.decode(): each.dispchar for each in Conninfo.get_defaults()}
+    if unknown := sorted({key for key, _ in rest} - set(known)):
         raise InvalidInputError(f"path: {unknown[0]!r} is neither `collection` nor a parameter of PostgreSQL's library")
     try:
         parts = conninfo_to_dict(split._replace(query=urlencode(rest)).geturl())
     except Error:  # its message may hold the URL, and that the password
         raise InvalidInputError("path: PostgreSQL's library cannot read this URL") from None
     user, host, port = (parts.get(key) for key in ("user", "host", "port"))
+    if not set(str(port or "")) <= set("0123456789,"):  # what follows a `/` in a password is taken for the path
+        raise InvalidInputError(_UNWRITTEN)
     where = f"{f'{user}@' if user else ''}{host or ''}{f':{port}' if port else ''}/{parts.get('dbname') or ''}"
-    return Place(make_conninfo("", **parts), schema, f"postgresql://{where}?collection={schema}")
+    shown = [(key, value) for key, value in rest if known[key] != _SECRET]
+    userinfo, at, hosts = split.netloc.rpartition("@")
+    bare = split._replace(netloc=f"{userinfo.partition(':')[0]}{at}{hosts}")
+    again = bare._replace(query=urlencode([*shown, ("collection", schema)])).geturl()
+    secrets = tuple(str(value) for key, value in parts.items() if value and known[key] == _SECRET)
+    return Place(make_conninfo("", **parts), schema, f"postgresql://{where}?collection={schema}", again, secrets)
+
+
+def names_collection(url: str) -> bool:
+    """Say whether a URL says which collection it means."""
+    parse(url)
+    return any(key == "collection" for key, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True))
+
+
+def with_collection(url: str, name: str) -> str:
+    """Return the URL of a collection in the database that a URL without one names."""
+    split = urlsplit(url)
+    query = [*parse_qsl(split.query, keep_blank_values=True), ("collection", name)]
+    return split._replace(query=urlencode(query)).geturl()
 
 
 def _check_schema(name: str) -> str:

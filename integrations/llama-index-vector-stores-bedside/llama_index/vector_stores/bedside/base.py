@@ -28,7 +28,7 @@ from llama_index.vector_stores.bedside.modes import (
     search_arguments,
 )
 from llama_index.vector_stores.bedside.nodes import REF_DOC_ID, to_documents, to_node
-from llama_index.vector_stores.bedside.persisting import check_local, locate, save
+from llama_index.vector_stores.bedside.persisting import check_local, check_there, locate, save
 from typing_extensions import Self, override
 
 from bedside import Collection, Encoder
@@ -52,7 +52,8 @@ class BedsideVectorStore(BasePydanticVectorStore):
     ``bedside.errors.BedsideError`` and leaves the collection as it was.
 
     Args:
-        path: The collection's folder, created if missing; ``None`` keeps the collection in memory.
+        path: The collection's folder or URL, created if missing; ``None`` keeps the collection in memory. It is kept
+            without a password, which another process must find by one of PostgreSQL's other ways.
         scope: The scope of every operation, such as ``{"patient_id": "A"}``. Its keys are the scope keys of a new
             collection.
         scope_keys: The scope keys of a new collection, where ``scope`` is not given because records of several scopes
@@ -97,8 +98,11 @@ class BedsideVectorStore(BasePydanticVectorStore):
             collection = Collection.open(path, encoder=encoder, scope_keys=keys, read_only=read_only)
         elif path is not None or encoder is not None or scope_keys or read_only:
             raise InvalidInputError("collection: goes with scope= only; it has its path, encoder and scope keys")
-        folder = None if collection.path is None else os.fspath(collection.path)
-        declared: dict[str, Any] = {"path": folder, "scope": dict(scope) if scope else None, "read_only": read_only}
+        declared: dict[str, Any] = {
+            "path": collection.place,
+            "scope": dict(scope) if scope else None,
+            "read_only": read_only,
+        }
         super().__init__(**declared)
         self._collection = collection
         self._view = collection.scoped(**scope) if scope else collection
@@ -207,13 +211,13 @@ class BedsideVectorStore(BasePydanticVectorStore):
 
     @override
     def persist(self, persist_path: str, fs: Any = None) -> None:
-        """Make a file that :meth:`from_persist_path` opens: a pointer to the collection's folder.
+        """Make a file that :meth:`from_persist_path` opens: a pointer to the collection's folder or its URL.
 
         A collection in memory is first written to a new folder beside the file, as far as this store sees it; the
         file then leads there, and the folder of the time before goes away. No moment loses what was persisted.
         """
         check_local(fs)
-        save(self._view, self._collection.path, Path(persist_path))
+        save(self._view, Path(persist_path))
 
     @classmethod
     def from_persist_path(cls, persist_path: str, fs: Any = None, **kwargs: Any) -> Self:
@@ -245,7 +249,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
     @classmethod
     @override
     def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
-        """Open the folder, and the scope of it, that ``to_dict`` or ``to_json`` of a store tells of.
+        """Open the folder or URL, and the scope of it, that ``to_dict`` or ``to_json`` of a store tells of.
 
         Args:
             data: What ``to_dict`` gave: where the nodes are, not the nodes themselves.
@@ -253,13 +257,13 @@ class BedsideVectorStore(BasePydanticVectorStore):
 
         Raises:
             InvalidInputError: The store was in memory; :meth:`persist` keeps what it held.
-            NotACollectionError: The folder is not there any more.
+            NotACollectionError: The collection is not there any more.
         """
         given = {**data, **kwargs}
         arguments = {name: value for name, value in given.items() if name not in _ABOUT_THE_CLASS}
         if arguments.get("path") is None:
             raise InvalidInputError("from_dict: the store was in memory, and its dict holds no nodes; persist() does")
-        locate(Path(arguments["path"]))
+        check_there(arguments["path"])
         return cls(**arguments)
 
     @override

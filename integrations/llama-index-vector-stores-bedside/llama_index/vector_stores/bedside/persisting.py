@@ -1,8 +1,9 @@
 """Where ``StorageContext.persist`` finds and leaves a collection.
 
-LlamaIndex names a file. A collection is a folder, so the file is a pointer to it: a JSON list, because another store's
-loader, which expects an object, must fail on it and not read an empty index. The pointer is replaced last and
-atomically; whatever happens before leaves the previous one, and what it points to, as they were.
+LlamaIndex names a file. A collection is a folder, or tables on a server, so the file is a pointer to it: a JSON list,
+because another store's loader, which expects an object, must fail on it and not read an empty index. The pointer is
+replaced last and atomically; whatever happens before leaves the previous one, and what it points to, as they were. It
+holds no password.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from bedside import Collection
-from bedside.engines import holds_collection
+from bedside.engines import holds_collection, shown
 from bedside.errors import InvalidInputError, NotACollectionError
 
-__all__ = ["check_local", "locate", "save"]
+__all__ = ["check_local", "check_there", "locate", "save"]
 
 _WHAT = "This points to a Bedside collection: BedsideVectorStore.from_persist_dir opens it."
 
 
 def check_local(fs: Any) -> None:
-    """Refuse a remote file system: a collection is a local folder.
+    """Refuse a remote file system: the pointer is a local file.
 
     Args:
         fs: An fsspec file system or None.
@@ -36,28 +37,32 @@ def check_local(fs: Any) -> None:
         raise InvalidInputError(f"fs: a collection is a folder on a local file system, got {type(fs).__name__}")
 
 
-def save(records: Collection, folder: Path | None, pointer: Path) -> None:
+def save(records: Collection, pointer: Path) -> None:
     """Make ``pointer`` lead to the collection, writing it out first where it is in memory.
 
     Args:
         records: What the store sees.
-        folder: Its folder; ``None`` in memory.
         pointer: The file to write; nothing is done where it is the collection's folder itself.
     """
     pointer = pointer.absolute()
     if pointer.is_dir():
-        _check_same(folder, pointer)
+        _check_same(records.path, pointer)
         return
     previous = _target(pointer) if pointer.is_file() else None
     pointer.parent.mkdir(parents=True, exist_ok=True)
-    target = folder.absolute() if folder is not None else _write_out(records, pointer)
-    _replace(pointer, json.dumps([_WHAT, {"collection": os.path.relpath(target, pointer.parent)}], indent=1))
-    if previous is not None and previous != target and _is_ours(previous, pointer):
+    if records.path is None and records.place is not None:
+        target: Path | str = records.place
+        where = {"url": records.place}
+    else:
+        target = _write_out(records, pointer) if records.path is None else records.path.absolute()
+        where = {"collection": os.path.relpath(target, pointer.parent)}
+    _replace(pointer, json.dumps([_WHAT, where], indent=1))
+    if isinstance(previous, Path) and previous != target and _is_ours(previous, pointer):
         shutil.rmtree(previous)
 
 
-def locate(pointer: Path) -> Path:
-    """Give the folder of the collection that :func:`save` left at ``pointer``.
+def locate(pointer: Path) -> Path | str:
+    """Give the folder or the URL of the collection that :func:`save` left at ``pointer``.
 
     Raises:
         NotACollectionError: There is nothing, something else, or the collection is gone.
@@ -65,16 +70,26 @@ def locate(pointer: Path) -> Path:
     pointer = pointer.absolute()
     target = pointer if pointer.is_dir() else _target(pointer)
     if not holds_collection(target):
-        raise NotACollectionError(f"{pointer}: the collection it points to, {target}, is not there")
+        raise NotACollectionError(f"{pointer}: the collection it points to, {shown(target)}, is not there")
     return target
 
 
-def _target(pointer: Path) -> Path:
+def check_there(place: str) -> None:
+    """Refuse a place where there is no collection, which opening would create.
+
+    Raises:
+        NotACollectionError: There is none.
+    """
+    if not holds_collection(place):
+        raise NotACollectionError(f"{shown(place)}: there is no collection")
+
+
+def _target(pointer: Path) -> Path | str:
     try:
         what, where = json.loads(pointer.read_text("utf-8"))
         if what != _WHAT:
             raise ValueError(what)
-        return Path(os.path.normpath(pointer.parent / where["collection"]))
+        return str(where["url"]) if "url" in where else Path(os.path.normpath(pointer.parent / where["collection"]))
     except FileNotFoundError:
         raise NotACollectionError(f"{pointer}: there is no persisted Bedside collection") from None
     except (ValueError, TypeError, KeyError):
