@@ -10,6 +10,7 @@ import typer
 from bedside.cli.lines import one_line
 from bedside.cli.options import CollectionPath, Json, load, reading, say, writing
 from bedside.engines import repair as repair_place
+from bedside.engines import shown
 from bedside.engines.protocol import RepairReport
 from bedside.errors import InvalidInputError
 
@@ -61,7 +62,7 @@ def copy(
     with reading(path) as collection:
         collection.copy_to(target)
         records = len(collection)
-    say(f"{records} records copied", {"records": records}, json=json)  # a URL may hold a password
+    say(f"{records} records copied to {shown(target)}", {"records": records, "target": shown(target)}, json=json)
 
 
 COMMANDS = {"verify": verify, "repair": repair, "compact": compact, "reembed": reembed, "copy": copy}
