@@ -152,6 +152,7 @@ def test_terms_are_those_of_the_tokenizer_on_the_development_sets(data):
         ("ruled out", {}),
         ("patient history", {}),
         ("", {}),
+        ("fever\n\n\u200b\n\nrash", {"fever": "present", "rash": "present"}),
     ],
 )
 def test_a_query_says_for_each_of_its_concepts_whether_it_should_be_there(query, expected):

@@ -1,5 +1,6 @@
 // Holds the browser's modules against what Python wrote; the same file runs in Node.js and in a browser's page.
 import { Collection, ClinicalTokenizer, StaticEncoder, fold, parseFilter, stem } from "../../src/bedside/web/index.js";
+import { askedPolarity, markedTerms } from "../../src/bedside/web/assertions.js";
 import { parseJson } from "../../src/bedside/web/json.js";
 
 const UNKNOWN_HERE = /\p{Cn}/u;
@@ -20,6 +21,10 @@ export async function check(text, weights, tokenizer) {
   for (const [text, folded, terms] of known) {
     same("fold", text, folded, fold(text));
     same("tokens", text, terms, clinical.tokenize(text));
+  }
+  for (const [text, negated, asked] of task.marks.filter(([text]) => !UNKNOWN_HERE.test(text))) {
+    same("marks", text, negated, [...markedTerms(text, clinical).negated]);
+    same("asked", text, Object.entries(asked).sort(), [...askedPolarity(text, clinical)].sort());
   }
   for (const [word, expected] of task.stems) same("stem", word, expected, stem(word));
   const records = await Collection.open();
@@ -50,7 +55,7 @@ export async function check(text, weights, tokenizer) {
   }
   return {
     wrong,
-    counts: { ...counts, tokens: known.length, stems: task.stems.length, filters: task.filters.cases.length },
+    counts: { ...counts, tokens: known.length, marks: task.marks.length, stems: task.stems.length, filters: task.filters.cases.length },
   };
 }
 
@@ -63,9 +68,10 @@ function compare(report, asked, expected, found) {
     const scores = close(score, hit.score) && close(dense, hit.dense) && close(sparse, hit.sparse);
     if (!scores) report("score", asked, id, [score, dense, sparse], [hit.score, hit.dense, hit.sparse]);
     if (!parts) return;
-    const { terms } = hit.explanation;
-    const same = JSON.stringify(Object.keys(terms)) === JSON.stringify(Object.keys(parts.terms));
-    const all = same && Object.entries(parts.terms).every(([term, part]) => close(part, terms[term]));
+    const agree = (expected, found) =>
+      JSON.stringify(Object.keys(expected)) === JSON.stringify(Object.keys(found)) &&
+      Object.entries(expected).every(([name, part]) => (typeof part === "string" ? part === found[name] : close(part, found[name])));
+    const all = ["terms", "signals", "negated"].every((name) => agree(parts[name], hit.explanation[name]));
     if (!all || !close(parts.dense, hit.explanation.dense) || !close(parts.sparse, hit.explanation.sparse)) {
       report("explanation", asked, id, parts, hit.explanation);
     }

@@ -15,6 +15,7 @@ from snowballstemmer.english_stemmer import EnglishStemmer
 from bedside import Collection, Document, load_encoder
 from bedside.errors import FilterError
 from bedside.evaluation import RetrievalSet
+from bedside.text.assertions import asked_polarity, marked_terms
 from bedside.text.fold import fold
 from bedside.text.tokenizer import ClinicalTokenizer
 
@@ -32,7 +33,7 @@ ENDINGS = (
 CAMEL = {
     "top_k": "topK", "fetch_k": "fetchK", "min_score": "minScore", "group_by": "groupBy", "mode": "mode",
     "alpha": "alpha", "fusion": "fusion", "diversity": "diversity", "offset": "offset", "explain": "explain",
-    "filter": "filter",
+    "filter": "filter", "assertion": "assertion",
 }  # fmt: skip
 WAYS: tuple[dict[str, Any], ...] = (
     {"mode": "sparse"},
@@ -48,7 +49,48 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"filter": {"n": {"$gte": 40}, "third": {"$ne": 1}}, "mode": "sparse", "explain": True},
     {"filter": {"third": {"$in": [0, 2]}}, "offset": 5},
     {"mode": "sparse", "group_by": "n", "top_k": 7},
+    {"assertion": "any", "explain": True},
+    {"assertion": "only", "top_k": 30},
+    {"mode": "dense", "explain": True},
+    {"mode": "sparse", "assertion": "only", "explain": True},
+    {"fusion": "rrf", "group_by": "n", "top_k": 20, "explain": True},
+    {"fusion": "rrf", "assertion": "only", "alpha": 0.3},
+    {"diversity": 0.4, "group_by": "n", "top_k": 6},
 )
+ASKED = ("", "", "no ", "denies ", "patient without ", "does he have ", "cannot rule out ", "absence of ")
+"""What a part of the questions begins with, so that they want something present, absent, or have no preference."""
+CUES = (
+    *("denies", "no", "not", "without", "absence of", "negative for", "ruled out", "was ruled out", "cannot rule out"),
+    *("none", "unlikely", "no cure for", "gram negative", "history of", "mother had", "if", "no evidence of", "nor"),
+    *(
+        "but",
+        "except",
+        "however",
+        "and",
+        "or",
+        "patient",
+        "has",
+        "he",
+        "with",
+        "positive",
+        "culture negative",
+        "no longer",
+    ),
+)
+FINDINGS = (
+    "chest pain",
+    "fever",
+    "rash",
+    "PE",
+    "cough",
+    "HIV test",
+    "dyspnea",
+    "murmur",
+    "E. coli",
+    "5 mg/kg",
+    "Dr. Wu",
+)
+MARKS = (" ", " ", " ", ", ", "; ", ": ", ". ", ".\n", "\n\n", "\n- ", " (", ") ", " - ", "? ", "! ", "\n2. ", " vs. ")
 
 
 def odd_texts(chance: random.Random, count: int) -> Iterator[str]:
@@ -77,6 +119,19 @@ def token_cases(texts: Iterable[str]) -> list[list[Any]]:
     return [[text, fold(text), tokenizer.tokenize(text)] for text in texts]
 
 
+def mark_cases(texts: Iterable[str], chance: random.Random, count: int) -> list[list[Any]]:
+    """Each text, a bit for each of its terms, and what it wants as a question; of cues and findings, and as given."""
+    tokenizer = ClinicalTokenizer()
+    parts = (CUES, FINDINGS, FINDINGS)
+    made = (
+        "".join(chance.choice(chance.choice(parts)) + chance.choice(MARKS) for _ in range(chance.randint(1, 14)))
+        for _ in range(count)
+    )
+    return [
+        [text, list(marked_terms(text, tokenizer).negated), asked_polarity(text, tokenizer)] for text in (*texts, *made)
+    ]
+
+
 def stem_cases(texts: Iterable[str], chance: random.Random, count: int) -> list[list[str]]:
     """Words of the texts, the same with other endings, and words that nobody has seen."""
     words = sorted({word for text in texts for word in re.findall("[a-z]+", text.lower())})
@@ -90,7 +145,9 @@ def stem_cases(texts: Iterable[str], chance: random.Random, count: int) -> list[
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2**53, 2**53 + 1, -(2**63), 0.5, 1e300, "", "a", "A b", "straße", "STRASSE e", "ab%c",
     "a_b", "𝔘x", "\uffeex", "ı", "İ", "e\u0301", "1", [], ["a", "A b"], [1, None, "straße"], [[1]], {}, {"x": 1},
-    {"x": {"y": "a b c"}, "x.y": 2}, {"y": [0.5, "A b"]},
+    {"x": {"y": "a b c"}, "x.y": 2}, {"y": [0.5, "A b"]}, "2024-05-06", "2024-05-06T09:00:00+02:00", "2024-05", "2024",
+    "2024-05-06T24:00Z", "2023-02-29", "2024-05-06 07:00:00.123456789", "0000-01-01", "9999-12-31T23:00-05:00",
+    "2024-W19-1", ["2024-05-07", "2024-05-06T06:59:59Z"], "2024-05-06T09:00:00+24:00", "0001-01-01",
 )  # fmt: skip
 PATHS = ("a", "b", "a.x", "a.x.y", "b.y", "c", "ß")
 PATTERNS = ("%", "a%", "%b", "_", "__", "a\\%", "%\\%c", "A%", "%ss%", "%ß%", "_𝔘%", "", "\\", "a_b", "%a%b%")
@@ -152,7 +209,7 @@ def _value(chance: random.Random) -> Any:
 
 
 def _values(chance: random.Random) -> Any:
-    return [chance.choice(VALUES[:25]) for _ in range(chance.randint(0, 3))]
+    return [chance.choice((*VALUES[:25], *VALUES[-13:-2])) for _ in range(chance.randint(0, 3))]
 
 
 def _pattern(chance: random.Random) -> Any:
@@ -200,7 +257,8 @@ def _asked(
     for i, query in enumerate(queries):
         options = WAYS[i % len(WAYS)]
         scope = {"third": i % 3} if scope_keys else None
-        hits = (collection.scoped(**scope) if scope else collection).search(query, assertion="any", **options)
+        query = ASKED[i % len(ASKED)] + query
+        hits = (collection.scoped(**scope) if scope else collection).search(query, **options)
         questions.append(
             {
                 "query": query,
@@ -215,7 +273,8 @@ def _asked(
 def _parts(explanation: Any) -> dict[str, Any] | None:
     if explanation is None:
         return None
-    return {"dense": explanation.dense, "sparse": explanation.sparse, "terms": dict(explanation.terms)}
+    named = {"dense": explanation.dense, "sparse": explanation.sparse, "negated": dict(explanation.negated)}
+    return {**named, "terms": dict(explanation.terms), "signals": dict(explanation.signals)}
 
 
 def _record(document: Document) -> dict[str, Any]:
@@ -229,6 +288,9 @@ def write_task(path: Path, sets: Sequence[RetrievalSet], *, share: int) -> None:
     odd = list(odd_texts(chance, 15_000 // share))
     task = {
         "tokens": token_cases([*texts[:: max(1, share * len(texts) // 9_000)], *odd]),
+        "marks": mark_cases(
+            [*texts[:: max(1, share * len(texts) // 3_000)], *odd[:: 10 * share]], chance, 12_000 // share
+        ),
         "stems": stem_cases(texts[::share], chance, 25_000 // share),
         "filters": filter_cases(chance, 2_000 // share),
         "searches": [

@@ -50,7 +50,12 @@ class TestPackage:
         assert done.returncode == 0, done.stderr
         (packed,) = json.loads(done.stdout[done.stdout.index("[") :])
         files = {file["path"] for file in packed["files"]}
-        assert {"web/index.js", "web/types/web/index.d.ts", "text/data/lexicon.json"} <= files
+        assert {
+            "web/index.js",
+            "web/types/web/index.d.ts",
+            "text/data/lexicon.json",
+            "text/data/assertions.json",
+        } <= files
         assert "encoders/data/static/model.safetensors" in files
         assert not any(file.endswith((".html", ".py")) for file in files)
         subprocess.run(["tar", "xf", packed["filename"]], cwd=tmp_path / "src", check=True)
@@ -74,12 +79,11 @@ def test_the_bundle_holds_each_module_once_and_ends_no_script_element():
     assert not [line for line in script.splitlines() if line.startswith(("import ", "export "))]
 
 
-def test_no_list_of_the_tokenizer_stands_twice():
-    for module in ("fold", "tokenizer", "stemmer"):
+def test_no_list_of_the_tokenizer_and_of_the_rules_stands_twice():
+    for module in ("fold", "tokenizer", "stemmer", "sentences", "assertions"):
         source = (SOURCE / "web" / f"{module}.js").read_text("utf-8")
-        assert "mmol" not in source
-        assert "epsilon" not in source
-        assert '"whom"' not in source
+        for word in ("mmol", "epsilon", '"whom"', "bilat", '"ruled out"'):
+            assert word not in source
 
 
 @pytest.mark.node

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import TypeAlias
+from importlib import resources
+from typing import Any, TypeAlias
 
 from bedside.text.lexicon import UNITS, words
 
@@ -18,26 +20,18 @@ def _any_of(words: Iterable[str]) -> str:
     return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
 
 
+# The lists stand in a file that the modules for the browser (``bedside/web``) read as well.
+_LISTS: dict[str, Any] = json.loads(resources.files("bedside.text").joinpath("data/sentences.json").read_text("utf-8"))
 # Never the last word of a sentence, written without the last dot.
-_OPEN = words(
-    """
-    dr drs mr mrs ms mx prof rev hon st vs v e.g i.e cf viz approx ca incl excl esp resp resps pt pts hx dx rx tx sx
-    fx px bx abd temp wt ht bp hr rr neg pos bilat lt rt est min max avg dept univ fig figs ref refs ext int gen
-    z.n st.p v.a d.h z.b u.a bzw ggf vgl inkl evtl sog sra dra aprox p.ej mme mlle
-    """
-)
+_OPEN = frozenset[str](_LISTS["open"])
 # Open only before a number: "No. 5", but "Smoker? No. Drinks"; "q. 4 h".
-_OPEN_BEFORE_NUMBER = words("no nos nr q ch vol p pp gr grade sec jan feb mar apr jun jul aug sep sept oct nov dec")
-_ROUTES = words(
-    "po iv im sc sq subq sl pr pv ng top inh prn bid tid qid qd qod qhs hs ac pc q daily per every p.o b.i.d"
-)
+_OPEN_BEFORE_NUMBER = frozenset[str](_LISTS["open_before_number"])
+_ROUTES = frozenset[str](_LISTS["routes"])
 # German words before an ordinal number, and months after one: "am 3. Mai", "die 2. Operation".
-_BEFORE_ORDINAL = words("am ab bis der die das dem den des im zum zur vom beim seit einer eines jede jeden")
-_MONTHS_AFTER = words("januar jänner februar märz april mai juni juli august september oktober november dezember")
+_BEFORE_ORDINAL = frozenset[str](_LISTS["before_ordinal"])
+_MONTHS_AFTER = frozenset[str](_LISTS["months_after"])
 # Words after which a line goes on in the next one.
-_GOES_ON = words(
-    "a an and the of to in on at by for from with without or nor but is was were are be been has had that his her x"
-)
+_GOES_ON = frozenset[str](_LISTS["goes_on"])
 _CLOSERS = "\"'”’)]*»"
 _CANDIDATE = re.compile(rf"(?<=[.!?…{re.escape(_CLOSERS)}])\s+|[\r\n]\s*")
 _DOTTED = re.compile(r"(?:[A-Za-z]\.)+[A-Za-z]")

@@ -5,8 +5,14 @@
  * @property {number[]} rows Ascending; each is visible and scores above zero.
  * @property {Float64Array} scores Of every row, 0 for one that holds no query term.
  * @property {number} bound The most that any document could score for this query.
+ * @property {Uint8Array} contradicted Of every row, 1 for one that denies what is asked, or asserts what should be absent.
  * @property {(row: number) => Record<string, number>} explain Each query term's part of a row's score.
+ * @property {(row: number) => Record<string, string>} negations How often a row negates each term that is asked about.
  */
+/** @typedef {{rows: number[], counts: number[], negated: number[]}} Postings */
+
+/** Of the weight that must be contradicted: bedside/search/assertion.py. */
+const SHARE = 0.9;
 
 /** An inverted index; rows are numbered from 0 in the order added and are never removed. */
 export class SparseIndex {
@@ -19,34 +25,39 @@ export class SparseIndex {
     this.b = b;
     /** @type {number[]} */
     this.lengths = [];
-    /** @type {Map<string, {rows: number[], counts: number[]}>} */
+    /** @type {Map<string, Postings>} */
     this.postings = new Map();
   }
 
   /**
    * Append one row.
    * @param {string[]} terms
+   * @param {Uint8Array} [negated] 1 for each term that the row negates.
    */
-  add(terms) {
+  add(terms, negated = new Uint8Array(terms.length)) {
     const row = this.lengths.push(terms.length) - 1;
-    for (const term of terms) {
+    terms.forEach((term, i) => {
       const list = this.postings.get(term);
-      if (!list) this.postings.set(term, { rows: [row], counts: [1] });
-      else if (list.rows[list.rows.length - 1] === row) list.counts[list.counts.length - 1]++;
-      else {
+      if (!list) this.postings.set(term, { rows: [row], counts: [1], negated: [negated[i]] });
+      else if (list.rows[list.rows.length - 1] === row) {
+        list.counts[list.counts.length - 1]++;
+        list.negated[list.negated.length - 1] += negated[i];
+      } else {
         list.rows.push(row);
         list.counts.push(1);
+        list.negated.push(negated[i]);
       }
-    }
+    });
   }
 
   /**
    * Score the visible rows for a query: the sum over its terms of idf * tf / (tf + k1 * (1 - b + b * dl / avgdl)).
    * @param {string[]} terms Made by the tokenizer that made the rows'.
    * @param {Uint8Array} visible One entry for each row: the corpus of this search.
+   * @param {Map<string, import("./assertions.js").Polarity>} [asked] What the query wants present or absent.
    * @returns {SparseResult}
    */
-  score(terms, visible) {
+  score(terms, visible, asked = new Map()) {
     let n = 0;
     let tokens = 0;
     this.lengths.forEach((length, row) => {
@@ -59,7 +70,9 @@ export class SparseIndex {
     const idfs = new Map();
     /** @type {(idf: number, length: number, count: number) => number} */
     const part = (idf, length, count) => idf * (count / (length * scale + offset + count));
+    const against = new Float64Array(this.lengths.length);
     let bound = 0;
+    let wanted = 0;
     for (const [term, times] of tally(terms)) {
       const list = this.postings.get(term);
       const df = list ? list.rows.reduce((sum, row) => sum + visible[row], 0) : 0;
@@ -67,24 +80,37 @@ export class SparseIndex {
       const idf = times * Math.log1p((n - df + 0.5) / (df + 0.5));
       idfs.set(term, idf);
       bound += idf;
+      const polarity = asked.get(term);
+      if (polarity) wanted += idf;
       list.rows.forEach((row, i) => {
-        if (visible[row]) scores[row] += part(idf, this.lengths[row], list.counts[i]);
+        if (!visible[row]) return;
+        scores[row] += part(idf, this.lengths[row], list.counts[i]);
+        if (polarity && list.negated[i] === (polarity === "absent" ? 0 : list.counts[i])) against[row] += idf;
       });
     }
     /** @type {number[]} */
     const rows = [];
     scores.forEach((score, row) => score > 0 && rows.push(row));
-    const explain = (/** @type {number} */ row) => {
-      /** @type {Record<string, number>} */
-      const parts = {};
-      for (const [term, idf] of idfs) {
-        const list = /** @type {{rows: number[], counts: number[]}} */ (this.postings.get(term));
+    /** @type {<T>(row: number, value: (list: Postings, i: number, idf: number) => T) => [string, T][]} */
+    const ofRow = (row, value) =>
+      [...idfs].flatMap(([term, idf]) => {
+        const list = /** @type {Postings} */ (this.postings.get(term));
         const i = list.rows.indexOf(row);
-        if (i >= 0) parts[term] = part(idf, this.lengths[row], list.counts[i]);
-      }
-      return parts;
+        return i < 0 ? [] : [[term, value(list, i, idf)]];
+      });
+    return {
+      rows,
+      scores,
+      bound,
+      contradicted: Uint8Array.from(against, (lost) => (lost > 0 && lost >= SHARE * wanted ? 1 : 0)),
+      explain: (row) => Object.fromEntries(ofRow(row, (list, i, idf) => part(idf, this.lengths[row], list.counts[i]))),
+      negations: (row) =>
+        Object.fromEntries(
+          ofRow(row, (list, i) => `${list.negated[i]} of ${list.counts[i]} negated`).filter(([term]) =>
+            asked.has(term),
+          ),
+        ),
     };
-    return { rows, scores, bound, explain };
   }
 }
 

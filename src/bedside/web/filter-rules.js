@@ -1,4 +1,5 @@
 // What each comparison of the filter language accepts, as bedside/filters/rules.py.
+import { readDate, storedSpan } from "./dates.js";
 import { casefold, compareStrings } from "./unicode.js";
 
 /** @typedef {string | number | bigint | boolean | null} Scalar */
@@ -76,7 +77,10 @@ const BOUNDS = { $gt: (o) => o > 0, $gte: (o) => o >= 0, $lt: (o) => o < 0, $lte
  * @returns {Test}
  */
 function keyTest(op, operand) {
-  if (BOUNDS[op]) return bound(operand, BOUNDS[op]);
+  if (BOUNDS[op]) {
+    const span = typeof operand === "string" ? readDate(operand) : null;
+    return span ? beside(span, op) : bound(operand, BOUNDS[op]);
+  }
   switch (op) {
     case "$in": {
       const keys = new Set(operand.map(keyOf));
@@ -108,6 +112,21 @@ function bound(limit, accepts) {
   if (typeof limit === "string") return strings((text) => accepts(compareStrings(text, limit)));
   return (key) =>
     (typeof key === "number" || typeof key === "bigint") && accepts(key < limit ? -1 : key > limit ? 1 : 0);
+}
+
+/**
+ * Accepts the dates on one side of a span: of `$lt`, "lies within it" and `$gt` exactly one holds for any two dates.
+ * @type {(span: import("./dates.js").Span, op: string) => Test}
+ */
+function beside([first, last], op) {
+  return strings((text) => {
+    const stored = storedSpan(text);
+    if (!stored) return false;
+    const [start, end] = stored;
+    if (op === "$lt") return start < first;
+    if (op === "$lte") return start < first || end <= last;
+    return op === "$gte" ? start >= first : start >= first && end > last;
+  });
 }
 
 /**

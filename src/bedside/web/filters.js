@@ -1,4 +1,5 @@
 // The filter language: parsed as bedside/filters/parse.py does, with its messages, and answered row by row.
+import { likeADate, readDate } from "./dates.js";
 import { FilterError } from "./errors.js";
 import { valueTest, words } from "./filter-rules.js";
 
@@ -119,7 +120,7 @@ function scalar(value, where) {
   if (!["string", "number", "bigint"].includes(typeof value)) {
     refuse(where, "a string, a number, a boolean, null or a date", value);
   }
-  return ordered(value, where);
+  return finite(value, where);
 }
 
 /** @type {(value: any, where: string) => any[]} */
@@ -128,11 +129,27 @@ const scalars = (value, where) => list(value, where).map((item, i) => scalar(ite
 /** @type {(value: any, where: string) => any} */
 function ordered(value, where) {
   if (!["string", "number", "bigint"].includes(typeof value)) refuse(where, "a number, a string or a date", value);
+  // A date that does not exist is refused: as text it would compare with dates, and wrongly.
+  if (typeof value === "string" && likeADate(value) && !readDate(value)) {
+    throw new FilterError(
+      `${where}: expected an ISO 8601 date or time such as 2024-05-31 or 2024-05-31T14:30:00+02:00, ` +
+        "got a text in such a form that is no day of the calendar or no time of the day",
+    );
+  }
+  return finite(value, where);
+}
+
+/** @type {(value: any, where: string) => any} */
+function finite(value, where) {
   if (typeof value === "number" && !Number.isFinite(value)) {
     throw new FilterError(`${where}: expected a finite number, got ${value}`);
   }
   return value;
 }
+
+/** @param {any} value */
+const kindOfEnd = (value) =>
+  typeof value !== "string" ? "a number" : readDate(value) === null ? "a string" : "a date";
 
 /** @type {(value: any, where: string) => any[]} */
 function range(value, where) {
@@ -140,8 +157,8 @@ function range(value, where) {
     throw new FilterError(`${where}: expected a list of two values, [low, high], got ${value.length}`);
   }
   const ends = value.map((/** @type {any} */ item, /** @type {number} */ i) => ordered(item, `${where}[${i}]`));
-  if ((typeof ends[0] === "string") !== (typeof ends[1] === "string")) {
-    const [low, high] = ends.map((/** @type {any} */ end) => (typeof end === "string" ? "a string" : "a number"));
+  const [low, high] = ends.map(kindOfEnd);
+  if (low !== high) {
     throw new FilterError(`${where}: expected two numbers, two strings or two dates, got ${low} and ${high}`);
   }
   return ends;

@@ -1,4 +1,5 @@
 // The living records by row, what is searched in them, and who may be seen: bedside/index/state.py.
+import { markedTerms } from "./assertions.js";
 import { SparseIndex } from "./bm25.js";
 import { DenseIndex } from "./dense.js";
 import { fields, keyOf } from "./filter-rules.js";
@@ -45,7 +46,8 @@ export class Rows {
     if (!document) return;
     this.rows.set(key, this.documents.push(document) - 1);
     this.scopes.push(scope);
-    this.sparse.add(this.tokenizer.tokenize(document.text));
+    const { terms, negated } = markedTerms(document.text, this.tokenizer);
+    this.sparse.add(terms, negated);
   }
 
   /**

@@ -1,6 +1,7 @@
 // Files as documents: cut by section and paragraph. Python's splitter knows more; see docs/browser.md.
 import { UnreadableFileError } from "./errors.js";
 import { readLines } from "./exchange.js";
+import { sentences } from "./sentences.js";
 
 /** @typedef {import("./records.js").Input} Input */
 /** @typedef {{text: string, section: string | null}} Passage */
@@ -66,13 +67,6 @@ export function passages(text) {
   close();
   return found;
 }
-
-/**
- * The sentences of a text, each with the white space that follows it.
- * @param {string} text
- */
-export const sentences = (text) =>
-  [...new Intl.Segmenter("en", { granularity: "sentence" }).segment(text)].map(({ segment }) => segment);
 
 /** @param {string} paragraph */
 function pieces(paragraph) {

@@ -1,6 +1,6 @@
 // A hit as a person reads it: the sentence and the words that matched, where it is from, and why it is there.
 import { dot } from "./dense.js";
-import { sentences } from "./notes.js";
+import { sentences } from "./sentences.js";
 import { ClinicalTokenizer } from "./tokenizer.js";
 
 /** @typedef {import("./verbs.js").Hit} Hit */
@@ -8,6 +8,7 @@ import { ClinicalTokenizer } from "./tokenizer.js";
 
 const LONG = 700; // characters that are shown of a text before somebody asks for all
 const SHOWN_FIRST = ["title", "section", "date", "source", "source_id", "author", "type"];
+const AGAINST = "says the opposite";
 const INTERNAL = new Set(["start", "end", "source_hash"]);
 const tokenizer = new ClinicalTokenizer();
 
@@ -68,7 +69,7 @@ export function renderHit(hit, place, { encoder, query, onRemove }) {
 }
 
 /** @param {Hit} hit */
-function heading({ id, metadata, score }) {
+function heading({ id, metadata, score, explanation }) {
   const known = SHOWN_FIRST.filter((key) => ["string", "number"].includes(typeof metadata[key]));
   const [first, ...rest] = known.map((key) => String(metadata[key]));
   const dated = Object.keys(metadata).find((key) => /date|time/i.test(key) && !known.includes(key));
@@ -82,6 +83,7 @@ function heading({ id, metadata, score }) {
       { className: "from" },
       ...[...new Set([...rest, ...(first === undefined ? [] : [id])])].map((part) => h("span", { dir: "auto" }, part)),
     ),
+    explanation?.signals.assertion ? h("strong", { className: "against" }, AGAINST) : null,
     Number.isFinite(score) ? h("data", { value: String(score), title: "Score" }, score.toFixed(3)) : null,
   );
 }
@@ -170,10 +172,24 @@ function why({ explanation, metadata, id }) {
           ...terms.flatMap(([term, part]) => [h("b", {}, term), ` ${part.toFixed(2)} `]),
         )
       : h("p", {}, "No word of the question stands in it."),
+    explanation.signals.assertion
+      ? h(
+          "p",
+          {},
+          "Ranked lower, since it denies what is asked, or states what should be absent: ",
+          negations(explanation),
+        )
+      : null,
     h("p", { className: "formula" }, explanation.formula),
     facts,
   );
 }
+
+/** @param {NonNullable<Hit["explanation"]>} explanation */
+const negations = ({ negated }) =>
+  Object.entries(negated)
+    .map(([term, times]) => `${term} ${times}`)
+    .join(", ");
 
 /** @type {(name: string, value: number) => HTMLElement} */
 function share(name, value) {

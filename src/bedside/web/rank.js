@@ -35,21 +35,6 @@ export function best(rows, scoreOf, k) {
 const betterFirst = (a, b) => b.score - a.score || a.row - b.row;
 
 /**
- * Fuse rankings: the score of a row is the sum of `weight / (60 + rank)`, ranks from 1.
- * @param {number[][]} rankings Rows, best first.
- * @param {number[]} weights
- * @returns {Map<number, number>}
- */
-export function rrf(rankings, weights) {
-  /** @type {Map<number, number>} */
-  const scores = new Map();
-  rankings.forEach((rows, i) =>
-    rows.forEach((row, rank) => scores.set(row, (scores.get(row) ?? 0) + weights[i] / (RRF_K + 1 + rank))),
-  );
-  return scores;
-}
-
-/**
  * Choose by maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): each step takes the highest
  * `(1 - diversity) * relevance - diversity * (highest cosine to one already taken)`.
  * @param {Scored[]} pool Best first.

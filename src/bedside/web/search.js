@@ -2,7 +2,7 @@
 import { keyOf } from "./filter-rules.js";
 import { InvalidInputError, shown } from "./errors.js";
 import { writeJson } from "./json.js";
-import { DEFAULT_ALPHA, RRF_K, best, mmr, rrf } from "./rank.js";
+import { DEFAULT_ALPHA, RRF_K, best, mmr } from "./rank.js";
 
 /** @typedef {import("./index-rows.js").Rows} Rows */
 /** @typedef {import("./index-rows.js").Candidates} Candidates */
@@ -19,15 +19,30 @@ import { DEFAULT_ALPHA, RRF_K, best, mmr, rrf } from "./rank.js";
  * @property {number | null} [diversity] Re-rank the pool by maximal marginal relevance.
  * @property {number} [offset] Skip so many hits.
  * @property {string | null} [groupBy] The best hit of each value of this metadata key only.
+ * @property {"prefer" | "only" | "any"} [assertion] What denies the question comes last, is left out, or ranks as all do.
  * @property {boolean} [explain] Say how each score came about.
  */
-/** @typedef {{dense: number, sparse: number, terms: Record<string, number>, formula: string}} Parts */
+/**
+ * @typedef {object} Parts They and the signals sum to the score.
+ * @property {number} dense
+ * @property {number} sparse
+ * @property {Record<string, number>} signals
+ * @property {Record<string, number>} terms
+ * @property {Record<string, string>} negated
+ * @property {string} formula
+ */
 /** @typedef {{row: number, score: number, dense: number | null, sparse: number | null, parts: Parts | null}} Ranked */
-/** @typedef {{cosines: Float64Array | null, sparse: SparseResult | null}} Question */
+/**
+ * @typedef {object} Question
+ * @property {Float64Array | null} cosines
+ * @property {SparseResult | null} sparse BM25; null in a dense search.
+ * @property {SparseResult | null} asserted The same where the question has a preference.
+ */
 /** @typedef {Required<Options> & {mode: Mode, fetchK: number, depth: number, pool: number, weight: number}} Plan */
 
 const MODES = ["hybrid", "dense", "sparse"];
 const FUSIONS = ["weighted", "rrf"];
+const ASSERTIONS = ["prefer", "only", "any"];
 
 /**
  * Check the options of a search.
@@ -38,11 +53,12 @@ const FUSIONS = ["weighted", "rrf"];
  */
 export function makePlan(options, natural) {
   const { topK = 10, offset = 0, alpha = null, fusion = "weighted", minScore = null, diversity = null } = options;
-  const { groupBy = null, explain = false } = options;
+  const { groupBy = null, assertion = "prefer", explain = false } = options;
   const fetchK = options.fetchK ?? 100;
   let mode = options.mode ?? natural;
   checkChoice("mode", mode, MODES);
   checkChoice("fusion", fusion, FUSIONS);
+  checkChoice("assertion", assertion, ASSERTIONS);
   checkInt("topK", topK, 1);
   checkInt("offset", offset, 0);
   checkInt("fetchK", fetchK, 1);
@@ -57,7 +73,8 @@ export function makePlan(options, natural) {
   const depth = topK + offset;
   const pool = diversity === null ? depth : Math.max(depth, fetchK);
   const weight = alpha ?? DEFAULT_ALPHA;
-  return { mode, topK, offset, alpha, fusion, fetchK, minScore, diversity, groupBy, explain, depth, pool, weight };
+  const ways = { mode, alpha, weight, fusion, assertion, explain };
+  return { ...ways, topK, offset, depth, pool, fetchK, minScore, diversity, groupBy };
 }
 
 /**
@@ -69,31 +86,12 @@ export function makePlan(options, natural) {
  * @returns {Ranked[]}
  */
 export function rank(plan, rows, candidates, question) {
-  if (plan.groupBy === null) return answer(plan, rows, candidates, question);
-  for (let topK = 4 * plan.depth; ; topK *= 4) {
-    const deeper = {
-      ...plan,
-      topK,
-      offset: 0,
-      depth: topK,
-      pool: plan.diversity === null ? topK : Math.max(topK, plan.fetchK),
-    };
-    const found = answer(deeper, rows, candidates, question);
-    const firsts = new Map();
-    for (const hit of found) {
-      const group = groupOf(rows, plan.groupBy, hit.row);
-      if (!firsts.has(group)) firsts.set(group, hit);
-    }
-    if (firsts.size >= plan.depth || found.length < topK) return [...firsts.values()].slice(plan.offset, plan.depth);
-  }
-}
-
-/** @type {(plan: Plan, rows: Rows, candidates: Candidates, question: Question) => Ranked[]} */
-function answer(plan, rows, candidates, question) {
-  let pool = scored(plan, candidates, question);
   const { minScore, diversity, offset, depth } = plan;
-  const { cosines, sparse } = question;
+  const { cosines, sparse, asserted } = question;
   const { dense } = rows;
+  const { ranked, partsOf } = pooled(plan, rows, candidates, question);
+  let pool = ranked;
+  if (plan.assertion === "only" && asserted) pool = pool.filter(({ row }) => !asserted.contradicted[row]);
   if (minScore !== null) pool = pool.filter(({ score }) => score >= minScore);
   if (diversity !== null && pool.length) {
     if (!dense) {
@@ -101,84 +99,170 @@ function answer(plan, rows, candidates, question) {
     }
     pool = mmr(pool, (row) => dense.vector(row), depth, diversity);
   }
-  const halves = plan.explain && plan.fusion === "rrf" && cosines ? halvesOf(plan, candidates, question) : [];
-  return pool.slice(offset, depth).map(({ row, score }) => {
-    const hit = { row, score, dense: cosines ? cosines[row] : null, sparse: sparse ? sparse.scores[row] : null };
-    return { ...hit, parts: plan.explain ? partsOf(plan, hit, sparse, halves) : null };
-  });
+  return pool.slice(offset, depth).map(({ row, score }) => ({
+    row,
+    score,
+    dense: cosines ? cosines[row] : null,
+    sparse: sparse ? sparse.scores[row] : null,
+    parts: plan.explain ? explained(question, row, partsOf(row)) : null,
+  }));
 }
 
-/** @type {(plan: Plan, candidates: Candidates, question: Question) => import("./rank.js").Scored[]} */
-function scored(plan, candidates, question) {
+/** @typedef {{dense?: number, sparse?: number, assertion?: number, formula: string}} Named */
+/** @typedef {import("./rank.js").Scored[]} Ranking Best first. */
+/** @typedef {{row: number, score: number, group: unknown}} Member */
+
+/**
+ * The best rows, and what each one's score is the sum of.
+ * @type {(plan: Plan, rows: Rows, candidates: Candidates, question: Question) =>
+ *   {ranked: Ranking, partsOf: (row: number) => Named}}
+ */
+function pooled(plan, rows, candidates, question) {
   const { cosines, sparse } = question;
-  const { weight, pool, mode } = plan;
-  if (mode === "sparse" || !cosines) return topSparse(candidates, sparse, pool);
-  if (mode === "dense") return best(allowedRows(candidates), (row) => cosines[row], pool);
-  if (plan.fusion === "rrf") {
-    const scores = rrf(halvesOf(plan, candidates, question), rrfWeights(plan));
-    return best(
-      [...scores.keys()].sort((a, b) => a - b),
-      (row) => /** @type {number} */ (scores.get(row)),
-      pool,
-    );
+  const { pool, groupBy } = plan;
+  const reach = groupBy === null ? pool : Infinity; // the best rows of a group are not known beforehand
+  const firsts = (/** @type {Ranking} */ ranking, k = pool) => firstOfEachGroup(plan, rows, ranking, k);
+  if (plan.mode === "sparse" || !cosines) {
+    let lost = demotion(plan, question, sparse?.bound ?? 0);
+    // Where every row denies what is asked, there is nothing to come after, and to find nothing would hide that.
+    if (!sparseRanking(candidates, sparse, lost, 1).length) lost = () => 0;
+    const formula = (/** @type {number} */ row) => `bm25 ${(sparse?.scores[row] ?? 0).toFixed(6)}`;
+    return {
+      ranked: firsts(sparseRanking(candidates, sparse, lost, reach)),
+      partsOf: (row) => ({ sparse: sparse?.scores[row], assertion: lost(row), formula: formula(row) }),
+    };
   }
-  const { scores, bound } = sparse ?? { scores: null, bound: 0 };
-  const score = (/** @type {number} */ row) =>
-    weight * cosines[row] + (scores && bound ? ((1 - weight) * scores[row]) / bound : 0);
-  return best(allowedRows(candidates), score, pool);
-}
-
-/** @type {(candidates: Candidates, sparse: SparseResult | null, k: number) => import("./rank.js").Scored[]} */
-function topSparse({ allowed }, sparse, k) {
-  return sparse
-    ? best(
-        sparse.rows.filter((row) => allowed[row]),
-        (row) => sparse.scores[row],
-        k,
-      )
-    : [];
+  if (plan.mode === "hybrid" && plan.fusion === "rrf") return fused(plan, candidates, question, firsts);
+  const lost = demotion(plan, question, 1);
+  const weight = plan.mode === "dense" ? 1 : plan.weight;
+  const words = plan.mode === "hybrid" && sparse?.bound ? (1 - weight) / sparse.bound : 0;
+  const sparseOf = (/** @type {number} */ row) => (words && sparse ? words * sparse.scores[row] : 0);
+  return {
+    ranked: firsts(denseRanking(candidates, (row) => weight * cosines[row] + sparseOf(row) + lost(row), reach)),
+    partsOf: (row) => ({
+      dense: weight * cosines[row],
+      sparse: sparseOf(row),
+      assertion: lost(row),
+      formula: weighed(plan, cosines[row], sparse, row),
+    }),
+  };
 }
 
 /**
- * The two rankings that RRF fuses.
- * @type {(plan: Plan, candidates: Candidates, question: Question) => number[][]}
+ * Ranks of both halves, fused; where there are groups, a half ranks groups, and the better of a group's two best rows
+ * stands for it.
+ * @type {(plan: Plan, candidates: Candidates, question: Question, firsts: (ranking: Ranking, k: number) => Member[]) =>
+ *   {ranked: Ranking, partsOf: (row: number) => Named}}
  */
-function halvesOf({ fetchK }, candidates, { cosines, sparse }) {
-  const dense = cosines ? best(allowedRows(candidates), (row) => cosines[row], fetchK) : [];
-  return [dense, topSparse(candidates, sparse, fetchK)].map((half) => half.map(({ row }) => row));
+function fused(plan, candidates, question, firsts) {
+  const cosines = /** @type {Float64Array} */ (question.cosines);
+  const reach = plan.groupBy === null ? plan.fetchK : Infinity;
+  const { sparse } = question;
+  const [far, near] = [demotion(plan, question, sparse?.bound ?? 0), demotion(plan, question, 1)];
+  const halves = [
+    firsts(
+      denseRanking(candidates, (row) => cosines[row] + near(row), reach),
+      plan.fetchK,
+    ),
+    firsts(sparseRanking(candidates, sparse, far, reach), plan.fetchK),
+  ];
+  const weights = plan.alpha === null ? [1, 1] : [plan.alpha, 1 - plan.alpha];
+  /** @type {Map<unknown, {row: number, places: number[], gives: number[]}>} */
+  const fusedOf = new Map();
+  halves.forEach((half, which) =>
+    half.forEach(({ row, group }, at) => {
+      const gain = weights[which] / (RRF_K + 1 + at);
+      const known = fusedOf.get(group) ?? { row, places: [0, 0], gives: [0, 0] };
+      if (which === 1 && gain > known.gives[0]) known.row = row;
+      known.places[which] = at + 1;
+      known.gives[which] = gain;
+      fusedOf.set(group, known);
+    }),
+  );
+  const found = new Map([...fusedOf.values()].map((each) => [each.row, each]));
+  const score = (/** @type {number} */ row) => {
+    const [dense, words] = /** @type {{gives: number[]}} */ (found.get(row)).gives;
+    return dense + words;
+  };
+  return {
+    ranked: best(
+      [...found.keys()].sort((a, b) => a - b),
+      score,
+      plan.pool,
+    ),
+    partsOf: (row) => {
+      const { places, gives } = /** @type {{places: number[], gives: number[]}} */ (found.get(row));
+      const [a, b] = places.map((place) => place || "None");
+      return { dense: gives[0], sparse: gives[1], formula: `rrf of dense rank ${a} and sparse rank ${b}, k ${RRF_K}` };
+    },
+  };
 }
 
-/** @param {Plan} plan */
-const rrfWeights = ({ alpha }) => (alpha === null ? [1, 1] : [alpha, 1 - alpha]);
+/**
+ * What a row loses that denies what is asked: the length of the scale, so that it comes after the others.
+ * @type {(plan: Plan, question: Question, full: number) => (row: number) => number}
+ */
+function demotion({ assertion }, { asserted }, full) {
+  if (!asserted) return () => 0;
+  const loss = assertion === "only" ? -3 * full : -full;
+  return (row) => (asserted.contradicted[row] ? loss : 0);
+}
+
+/** @type {(candidates: Candidates, score: (row: number) => number, k: number) => Ranking} */
+const denseRanking = (candidates, score, k) => best(allowedRows(candidates), score, k);
+
+/** @type {(candidates: Candidates, sparse: SparseResult | null, lost: (row: number) => number, k: number) => Ranking} */
+function sparseRanking({ allowed }, sparse, lost, k) {
+  if (!sparse) return [];
+  const score = (/** @type {number} */ row) => sparse.scores[row] + lost(row);
+  return best(
+    sparse.rows.filter((row) => allowed[row] && score(row) > 0),
+    score,
+    k,
+  );
+}
+
+/** @type {(plan: Plan, rows: Rows, ranking: Ranking, k: number) => Member[]} */
+function firstOfEachGroup({ groupBy }, rows, ranking, k) {
+  if (groupBy === null) return ranking.slice(0, k).map((each) => ({ ...each, group: each.row }));
+  const firsts = new Map();
+  for (const each of ranking) {
+    const group = groupOf(rows, groupBy, each.row);
+    if (!firsts.has(group)) firsts.set(group, { ...each, group });
+    if (firsts.size === k) break;
+  }
+  return [...firsts.values()];
+}
+
+/** @type {(plan: Plan, cosine: number, sparse: SparseResult | null, row: number) => string} */
+function weighed({ mode, weight }, cosine, sparse, row) {
+  if (mode === "dense") return `cosine ${cosine.toFixed(6)}`;
+  const [alpha, rest] = [weight, 1 - weight].map((value) => Number(value.toPrecision(6)));
+  const words = `${rest} * bm25 ${(sparse?.scores[row] ?? 0).toFixed(6)} / bound ${(sparse?.bound ?? 0).toFixed(6)}`;
+  return `${alpha} * cosine ${cosine.toFixed(6)} + ${words}`;
+}
+
+/** @type {(question: Question, row: number, named: Named) => Parts} */
+function explained({ sparse, asserted }, row, { dense = 0, sparse: words = 0, assertion = 0, formula }) {
+  const negated = asserted?.negations(row) ?? {};
+  if (assertion) formula += ` - assertion ${Math.abs(assertion).toFixed(6)}`;
+  if (asserted?.contradicted[row])
+    formula += ` (${Object.entries(negated)
+      .map((each) => each.join(" "))
+      .join(", ")})`;
+  return {
+    dense,
+    sparse: words,
+    signals: assertion ? { assertion } : {},
+    terms: sparse ? sparse.explain(row) : {},
+    negated,
+    formula,
+  };
+}
 
 /** @param {Candidates} candidates */
 function* allowedRows({ allowed }) {
   for (let row = 0; row < allowed.length; row++) if (allowed[row]) yield row;
-}
-
-/** @type {(plan: Plan, hit: Omit<Ranked, "parts">, sparse: SparseResult | null, halves: number[][]) => Parts} */
-function partsOf(plan, hit, sparse, halves) {
-  const cosine = hit.dense ?? 0;
-  const bm25 = hit.sparse ?? 0;
-  const terms = sparse ? sparse.explain(hit.row) : {};
-  if (plan.mode === "dense") return { dense: hit.score, sparse: 0, terms: {}, formula: `cosine ${cosine.toFixed(6)}` };
-  if (plan.mode === "sparse" || hit.dense === null) {
-    return { dense: 0, sparse: hit.score, terms, formula: `bm25 ${bm25.toFixed(6)}` };
-  }
-  if (plan.fusion === "rrf") {
-    const places = halves.map((half) => half.indexOf(hit.row) + 1);
-    const weights = rrfWeights(plan);
-    const [dense, words] = places.map((place, i) => (place ? weights[i] / (RRF_K + place) : 0));
-    const [a, b] = places.map((place) => place || "None");
-    return { dense, sparse: words, terms, formula: `rrf of dense rank ${a} and sparse rank ${b}, k ${RRF_K}` };
-  }
-  const { weight } = plan;
-  const bound = sparse?.bound ?? 0;
-  const share = bound ? ((1 - weight) * bm25) / bound : 0;
-  const [alpha, rest] = [weight, 1 - weight].map((value) => Number(value.toPrecision(6)));
-  const words = `${rest} * bm25 ${bm25.toFixed(6)} / bound ${bound.toFixed(6)}`;
-  const formula = `${alpha} * cosine ${cosine.toFixed(6)} + ${words}`;
-  return { dense: weight * cosine, sparse: share, terms, formula };
 }
 
 /**

@@ -2,7 +2,7 @@
 import lexicon from "../text/data/lexicon.json" with { type: "json" };
 import { fold } from "./fold.js";
 import { stem } from "./stemmer.js";
-import { splitAtSpace } from "./unicode.js";
+import { DIGITS, splitAtSpace } from "./unicode.js";
 
 const MEMO_SIZE = 1 << 17;
 const MEMO_LENGTH = 48;
@@ -15,12 +15,7 @@ const WORD = "[\\p{L}\\p{N}_]";
 const NUM = `${D}+(?:\\.${D}+)*`;
 const NO_WORD_AFTER = `(?!${W})`;
 const EDGE = `(?:(?<=${WORD})(?!${WORD})|(?<!${WORD})(?=${WORD}))`;
-/** Python's `str.isdigit`: decimal digits and the digits that folding leaves as they are. */
-const DIGIT = new RegExp(
-  `^[${D}\\u1369-\\u1371\\u19da\\u24f5-\\u24fd\\u24ff\\u2776-\\u277e\\u2780-\\u2788\\u278a-\\u2792` +
-    "\\u{10a40}-\\u{10a43}\\u{10e60}-\\u{10e68}\\u{11052}-\\u{1105a}]",
-  "u",
-);
+const DIGIT = new RegExp(`^[${DIGITS}]`, "u");
 
 const CHUNK = new RegExp(
   `(?:${W}|[<>])(?:(?<=[<>])=?${D})?${W}*` +
@@ -84,13 +79,7 @@ export class ClinicalTokenizer {
    * @example new ClinicalTokenizer().tokenize("metformin 500mg b.i.d.") // ["metformin", "500", "mg", "bid"]
    */
   tokenize(text) {
-    let folded = fold(text);
-    if (folded.includes(".")) folded = folded.replace(BARE_DECIMAL, "0.");
-    if (/[<>]/.test(folded)) folded = folded.replace(SPACED_SIGN, "");
-    /** @type {string[]} */
-    const terms = [];
-    for (const word of splitAtSpace(folded)) for (const term of this.termsOf(word)) terms.push(term);
-    return terms;
+    return splitWords(text).flatMap((word) => this.termsOf(word));
   }
 
   /**
@@ -169,6 +158,17 @@ export class ClinicalTokenizer {
     const stems = this.stemming && word.length > 2 && word.length <= STEM_LENGTH && ASCII_LETTERS.test(word);
     return [stems ? stem(word) : word];
   }
+}
+
+/**
+ * Fold text and cut it at its spaces into words, whose terms depend on nothing outside of them.
+ * @param {string} text
+ */
+export function splitWords(text) {
+  let folded = fold(text);
+  if (folded.includes(".")) folded = folded.replace(BARE_DECIMAL, "0.");
+  if (/[<>]/.test(folded)) folded = folded.replace(SPACED_SIGN, "");
+  return splitAtSpace(folded);
 }
 
 /**

@@ -8,6 +8,31 @@ const BLANK = new RegExp(`^[${SPACE}]*$`, "u");
 const ASCII = /^[\0-\x7f]*$/;
 const CHEROKEE = /[\u13a0-\u13fd\uab70-\uabbf]/;
 
+/** Python's `str.isdigit`, inside of a character class: decimal digits, and the digits that stand for themselves. */
+export const DIGITS =
+  "\\p{Nd}\\u00b2\\u00b3\\u00b9\\u1369-\\u1371\\u19da\\u2070\\u2074-\\u2079\\u2080-\\u2089\\u2460-\\u2468\\u2474-\\u247c" +
+  "\\u2488-\\u2490\\u24ea\\u24f5-\\u24fd\\u24ff\\u2776-\\u277e\\u2780-\\u2788\\u278a-\\u2792\\u{10a40}-\\u{10a43}" +
+  "\\u{10e60}-\\u{10e68}\\u{11052}-\\u{1105a}\\u{1f100}-\\u{1f10a}";
+const ALL_DIGITS = new RegExp(`^[${DIGITS}]+$`, "u");
+
+/**
+ * Whether a text is digits, and at least one, as `str.isdigit` says.
+ * @param {string} text
+ */
+export const isDigits = (text) => ALL_DIGITS.test(text);
+
+/**
+ * Whether a text has letters with case, and all of them are small, as `str.islower` says.
+ * @param {string} text
+ */
+export const isLower = (text) => /\p{Lowercase}/u.test(text) && !/[\p{Uppercase}\p{Lt}]/u.test(text);
+
+/**
+ * Whether a text has letters with case, and all of them are capitals, as `str.isupper` says.
+ * @param {string} text
+ */
+export const isUpper = (text) => /\p{Uppercase}/u.test(text) && !/[\p{Lowercase}\p{Lt}]/u.test(text);
+
 /**
  * Whether a text has no character above U+007F.
  * @param {string} text

@@ -1,4 +1,5 @@
 // The verbs on records: add, get, delete, count, facets, search, export, import. As bedside.Collection, with promises.
+import { askedPolarity } from "./assertions.js";
 import { InvalidInputError, ScopeRequired } from "./errors.js";
 import { readLines, toLine } from "./exchange.js";
 import { parseFilter } from "./filters.js";
@@ -135,13 +136,14 @@ export class Records {
     }
     while ((plan.mode !== "sparse" || plan.diversity !== null) && core.lacksVectors) await core.completeVectors();
     const candidates = rows.candidates(scope, node, named);
-    const asked = plan.mode === "sparse" ? null : this.#vector(query, vector);
+    const compared = plan.mode === "sparse" ? null : this.#vector(query, vector);
+    const asked = query === null || plan.assertion === "any" ? new Map() : askedPolarity(query, rows.tokenizer);
+    const hasWords = query !== null && (plan.mode !== "dense" || asked.size > 0);
+    const found = hasWords ? rows.sparse.score(rows.tokenizer.tokenize(query), candidates.visible, asked) : null;
     const ranked = rank(plan, rows, candidates, {
-      cosines: asked && rows.dense ? rows.dense.cosines(asked) : null,
-      sparse:
-        query !== null && plan.mode !== "dense"
-          ? rows.sparse.score(rows.tokenizer.tokenize(query), candidates.visible)
-          : null,
+      cosines: compared && rows.dense ? rows.dense.cosines(compared) : null,
+      sparse: plan.mode === "dense" ? null : found,
+      asserted: asked.size ? found : null,
     });
     return ranked.map(({ row, parts, ...scores }) => {
       const { id, text, metadata } = /** @type {Stored} */ (rows.documents[row]);

@@ -7,7 +7,7 @@ before it until a word or mark that ends it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, compress
+from itertools import compress, pairwise
 from typing import NamedTuple
 
 from bedside.text.assertions.cues import (
@@ -93,9 +93,8 @@ def find_hints(words: Sequence[str], statuses: frozenset[Status]) -> list[int]:
 
 def _find_cues(read: Sequence[Word]) -> Iterator[_Found]:
     free = 0  # a word belongs to one cue at most
-    following = chain((word.bare for word in read[1:]), [""])
-    for at, (word, after) in enumerate(zip(read, following, strict=True)):
-        cues = cues_at(word.bare, after) if at >= free else ()
+    for at, (bare, following) in enumerate(pairwise([*(word.bare for word in read), ""])):
+        cues = cues_at(bare, following) if at >= free else ()
         if cues and (cue := next((cue for cue in cues if _stands(cue, read, at)), None)):
             free = at + len(cue.words)
             yield _Found(cue, at, free)
