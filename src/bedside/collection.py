@@ -21,7 +21,7 @@ import numpy as np
 from bedside.arguments import check_encoder, check_scope_keys, check_selection, check_texts
 from bedside.audit.log import AuditLog
 from bedside.audit.verbs import MOST, Line, recorded
-from bedside.encoding import Encoding, batches_of, reencoded
+from bedside.encoding import Encoding, batches_of, check_keeps_nothing, reencoded
 from bedside.engines import open_engine, write_new
 from bedside.engines.protocol import (
     Answer,
@@ -42,6 +42,7 @@ from bedside.search.explain import explanation
 from bedside.search.options import SearchOptions
 from bedside.search.settings import SparseSettings
 from bedside.support.checks import check_int, check_key, check_number
+from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder, FilterDict, Hit, Matrix, Metadata, Mode, Vector, VectorLike
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Collection:
         read_only: bool = False,
         lock_timeout: float = 60.0,
         audit: AuditLog | None = None,
+        key: KeySource | None = None,
     ) -> Collection:
         """Open the collection in a folder or on a server, creating it if there is none.
 
@@ -104,8 +106,14 @@ class Collection:
             audit: Records who did what for whose records, in a trail that nobody can edit unseen; see
                 :class:`bedside.audit.AuditLog`. What cannot be recorded is not done: without
                 :func:`bedside.audit.acting_as`, every verb raises :class:`ActorRequired`.
+            key: The master key of an encrypted collection; a collection that is created with one is encrypted. It is 32
+                bytes, the *name* of an environment variable (``str``), a key file (``Path``), or a function that asks a
+                key service and returns 32 bytes.
 
         Raises:
+            KeyRequired, WrongKeyError, NotEncryptedError: The collection is encrypted and there is no key or another
+                one, or it is not encrypted and there is one.
+            KeyringError: ``keys.json`` is missing or damaged.
             NotACollectionError: The path holds something else.
             FormatVersionError: It was written in a newer format.
             CorruptLogError: The log is damaged.
@@ -130,7 +138,7 @@ class Collection:
             dimension, written = (known, named) if known and named else (None, None)
             return Facts(sparse=settings, scope_keys=keys, dimension=dimension, encoder=written)
 
-        engine = open_engine(path, facts=new, read_only=read_only, lock_timeout=lock_timeout)
+        engine = open_engine(path, facts=new, read_only=read_only, lock_timeout=lock_timeout, key=key)
         try:
             facts = engine.facts
             if keys and keys != facts.scope_keys:
@@ -139,6 +147,8 @@ class Collection:
                 )
             if sparse is not None and settings != facts.sparse:
                 raise InvalidInputError(f"sparse: the collection was created with {facts.sparse}, got {settings}")
+            if facts.sealed:
+                check_keeps_nothing(encoder)
             return cls(engine, Encoding(encoder, lambda: engine.facts), audit=audit)
         except BaseException:
             engine.close()
@@ -365,6 +375,28 @@ class Collection:
         selection = self._selection(filter, check_selection("erase", ids, filter))
         self._announce(remove=selection)
         return self._engine.erase(selection, self._encoding.forget)
+
+    @recorded()
+    def shred(self) -> EraseReceipt:
+        """Destroy the key of this scope, then erase its records; a verb of a scoped view of an encrypted collection.
+
+        What a backup holds of the scope can be read by nobody from then on, wherever it is, unless an earlier
+        ``keys.json`` was kept with it. Put back, its records raise :class:`ShreddedError` until :meth:`compact`.
+
+        Returns:
+            As :meth:`erase`.
+
+        Raises:
+            ScopeRequired: This is the whole of a divided collection.
+            InvalidInputError: The collection has no scope keys: it has one key, which goes with its folder.
+            NotEncryptedError: There is no key to destroy; :meth:`erase` removes the records.
+            WriteFailedError: The disk refused; where the key was destroyed before, :meth:`compact` does the rest.
+        """
+        chosen = self._selection(None)
+        if not self.scope_keys:
+            raise InvalidInputError("shred: destroys the key of one scope, and this collection has no scope keys")
+        self._announce(remove=chosen)
+        return self._upkept("shred").shred(chosen.scope, self._encoding.forget)  # type: ignore[no-any-return]
 
     def check(self, documents: Iterable[Document | str]) -> list[Record]:
         """Return documents as records of this view's scope; write nothing, and raise what :meth:`add` would."""
@@ -825,6 +857,8 @@ class Collection:
             raise InvalidInputError("encoder: expected what load_encoder returns, got None")
         check_encoder(encoder)
         check_int("batch_size", batch_size, 1)
+        if self._engine.facts.sealed:
+            check_keeps_nothing(encoder)
         self._upkeep("reembed").reembed(
             lambda records: reencoded(records, encoder, batch_size), encoder, lambda: self._encoding.use(encoder)
         )
@@ -834,7 +868,8 @@ class Collection:
         """Write all records, of every scope, into a new collection elsewhere: a backup, or a way to disk or a server.
 
         The copy has the records in their order, vectors bit for bit, scope keys, settings and encoder. It is there
-        wholly or not at all.
+        wholly or not at all. That of an encrypted collection is encrypted with the same key, and has data keys of its
+        own: shred a scope in both.
 
         Args:
             path: A new or empty folder, or the URL of a collection that is not there yet (``postgresql://…``).
@@ -842,6 +877,7 @@ class Collection:
         Raises:
             NotACollectionError: The folder is not empty, or the URL has a collection already.
             InvalidDocumentError: PostgreSQL cannot hold a record.
+            InvalidInputError: The collection is encrypted, and a URL was given: there the copy would be in the clear.
             InvalidInputError: ``path`` is no path that a folder can have.
 
         Example:
@@ -854,6 +890,38 @@ class Collection:
             1
         """
         self._upkeep("copy_to").copy_to(partial(write_new, path))
+
+    @recorded()
+    def encrypt(self, key: KeySource) -> None:
+        """Encrypt a collection: every record is sealed into a new log, atomically, and so is what comes.
+
+        Readers go on until it is done; other processes that have it open are then asked for the key. The old log is
+        deleted, and its blocks stay on the disk until something else is written there.
+
+        Args:
+            key: As in :meth:`open`.
+
+        Raises:
+            InvalidInputError: The key is none, the collection is encrypted, or it lives in memory or on a server.
+            MissingExtraError: ``bedside[crypto]`` is not installed.
+            WriteFailedError: The disk refused; the collection is as before.
+        """
+        check_keeps_nothing(self.encoder)
+        self._upkeep("encrypt").encrypt(key)
+
+    @recorded()
+    def rekey(self, key: KeySource) -> None:
+        """Wrap the data keys by another master key; the log stays as it is.
+
+        Other processes need the new key from their next write on. Whoever has the old key and an old ``keys.json``
+        can still read what they could read before.
+
+        Raises:
+            NotEncryptedError: There is no key to change.
+            InvalidInputError: The key is none.
+            WriteFailedError: The disk refused; the old key holds.
+        """
+        self._upkeep("rekey").rekey(key)
 
     def close(self) -> None:
         """Let go of files and memory; later calls raise :class:`CollectionClosedError`. May be called twice."""
@@ -999,6 +1067,10 @@ class Collection:
     def _upkeep(self, verb: str) -> Any:
         """Return the engine for a verb that looks after all of it."""
         self._check_whole(verb)
+        return self._upkept(verb)
+
+    def _upkept(self, verb: str) -> Any:
+        """Return the engine for a verb that not every engine has."""
         if not hasattr(self._engine, verb):
             raise InvalidInputError(f"{verb}: the engine of this collection has no such verb")
         if self._line is not None:

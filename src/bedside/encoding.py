@@ -11,6 +11,7 @@ from bedside.errors import (
     EncoderMismatch,
     EncoderRequired,
     InvalidDocumentError,
+    InvalidInputError,
     InvalidVectorError,
 )
 from bedside.records import Record, check_one_by_one, check_vectors
@@ -136,6 +137,19 @@ def reencoded(records: Iterator[Record], encoder: Encoder, batch_size: int) -> I
         vectors = check_encoded(encoder.encode_documents([record.text for record in batch]), places, dimension)
         dimension = vectors.shape[1]
         yield Batch([record._replace(vector=v) for record, v in zip(batch, vectors, strict=True)], encoder)
+
+
+def check_keeps_nothing(encoder: Encoder | None) -> None:
+    """Refuse an encoder that keeps vectors of texts for an encrypted collection: what it keeps is in the clear.
+
+    Raises:
+        InvalidInputError: It does.
+    """
+    if getattr(encoder, "cache", None) is not None:
+        raise InvalidInputError(
+            "encoder: it keeps vectors of texts in a cache that is not encrypted, and the collection is: load the "
+            "encoder without a cache"
+        )
 
 
 def check_encoded(vectors: Matrix, places: Sequence[tuple[str, str]], dimension: int | None) -> Matrix:

@@ -24,6 +24,11 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     │   ├── ReadOnlyError (PermissionError)   a write to a collection opened for reading
     │   ├── LockTimeoutError (TimeoutError)   another writer held the lock for too long
     │   ├── BrokenNoteError (ValueError)      passages of a note are missing: it cannot be put together again
+    │   ├── KeyRequired (PermissionError)     the collection is encrypted, and no key was given
+    │   ├── WrongKeyError (PermissionError)   the key given does not open the collection
+    │   ├── NotEncryptedError (ValueError)    a key was given, and the collection is not encrypted
+    │   ├── KeyringError (ValueError)         keys.json is missing, damaged, or older than the log
+    │   ├── ShreddedError (LookupError)       the key that sealed these records was destroyed
     │   ├── DatabaseError (RuntimeError)      a database server refused, cannot be reached, or holds what does not agree
     │   ├── WriteFailedError (OSError)        the disk refused: full, over quota, I/O error; nothing was committed
     │   └── TracesRemainError (RuntimeError)  an erasure removed the records, and a file still holds traces of them
@@ -67,21 +72,26 @@ __all__ = [
     "InvalidInputError",
     "InvalidModelError",
     "InvalidVectorError",
+    "KeyRequired",
+    "KeyringError",
     "LockTimeoutError",
     "MissingExtraError",
     "ModelNotFoundError",
     "NotACollectionError",
+    "NotEncryptedError",
     "ProviderError",
     "ReadOnlyError",
     "ScopeError",
     "ScopeMismatch",
     "ScopeRequired",
+    "ShreddedError",
     "StoreError",
     "TextTooLongError",
     "TracesRemainError",
     "UnknownOptionError",
     "UnreadableFileError",
     "WriteFailedError",
+    "WrongKeyError",
 ]
 
 
@@ -193,6 +203,26 @@ class ReadOnlyError(StoreError, PermissionError):
 
 class LockTimeoutError(StoreError, TimeoutError):
     """Another process held the write lock for longer than the time allowed."""
+
+
+class KeyRequired(StoreError, PermissionError):
+    """The collection is encrypted, and it was opened without a key."""
+
+
+class WrongKeyError(StoreError, PermissionError):
+    """The key does not open this collection; nothing was read or written."""
+
+
+class NotEncryptedError(StoreError, ValueError):
+    """A key was given for a collection that is not encrypted, so that it would not have been used."""
+
+
+class KeyringError(StoreError, ValueError):
+    """The file of wrapped data keys is missing, damaged, or older than the log."""
+
+
+class ShreddedError(StoreError, LookupError):
+    """The data key of these records was destroyed: what the log still holds of them, nobody can read."""
 
 
 class DatabaseError(StoreError, RuntimeError):

@@ -17,7 +17,9 @@ from engines import postgres_server
 from engines.postgres_server import Server
 
 # Another engine is one more function that returns a place not used before at each call, made by a fixture of its name.
-PLACES = ("memory", "disk", "postgres")
+PLACES = ("memory", "disk", "sealed", "postgres")
+KEYS = {"sealed": bytes(range(32))}
+"""The master keys of the engines that have one."""
 
 
 @pytest.fixture
@@ -29,6 +31,11 @@ def memory() -> Callable[[], Any]:
 def disk(tmp_path: Path) -> Callable[[], Any]:
     numbers = itertools.count()
     return lambda: tmp_path / str(next(numbers))
+
+
+@pytest.fixture
+def sealed(disk: Callable[[], Any]) -> Callable[[], Any]:
+    return disk
 
 
 @pytest.fixture(scope="session")
@@ -59,18 +66,24 @@ class Open(Protocol):
 
 
 @pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest) -> Callable[[], Any]:
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of the engine."""
+    return str(request.param)
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, engine: str) -> Callable[[], Any]:
     """Returns another place at each call."""
-    found: Callable[[], Any] = request.getfixturevalue(request.param)
+    found: Callable[[], Any] = request.getfixturevalue(engine)
     return found
 
 
 @pytest.fixture
-def open_(place: Callable[[], Any]) -> Iterator[Open]:
+def open_(place: Callable[[], Any], engine: str) -> Iterator[Open]:
     opened: list[Collection] = []
 
     def new(**options: Any) -> Collection:
-        opened.append(Collection.open(place(), **options))
+        opened.append(Collection.open(place(), key=KEYS.get(engine), **options))
         return opened[-1]
 
     yield new
@@ -79,9 +92,23 @@ def open_(place: Callable[[], Any]) -> Iterator[Open]:
 
 
 @pytest.fixture
-def reopened(place: Callable[[], Any]) -> Callable[..., Collection]:
+def reopened(place: Callable[[], Any], engine: str) -> Callable[..., Collection]:
     """Opens the place of a closed collection again."""
     where = place()
     if where is None:
         pytest.skip("this engine keeps nothing when it is closed")
-    return lambda **options: Collection.open(where, **options)
+    return lambda **options: Collection.open(where, key=KEYS.get(engine), **options)
+
+
+_LONG = (  # two thirds of the time of the suite on the encrypted engine, which has the plain one's index
+    "test_a_view_is_as_a_collection_that_holds_its_scope_alone",
+    "test_a_filter_selects_what_the_predicate_selects_for_every_verb",
+    "test_pages_of_groups_are_the_whole_ranking_with_each_group_once",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.name.startswith(_LONG) and "[sealed" in item.name:
+            item.add_marker(pytest.mark.slow)

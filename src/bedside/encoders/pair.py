@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bedside.encoders.awaitable import AsyncMethods
+from bedside.encoders.cache import VectorCache
 from bedside.errors import EncoderMismatch
 from bedside.types import Encoder, Matrix
 
@@ -62,6 +63,12 @@ class PairedEncoder(AsyncMethods):
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Encode questions with the query encoder: float32 ``[n, d]``; it says what odd texts give."""
         return self.queries.encode_queries(texts)
+
+    @property
+    def cache(self) -> VectorCache | None:
+        """Where one of both keeps vectors of texts; ``None`` where neither does."""
+        kept = (getattr(encoder, "cache", None) for encoder in (self.queries, self.documents))
+        return next((cache for cache in kept if cache is not None), None)
 
     def forget(self, texts: Sequence[str]) -> int:
         """Delete the vectors of these texts from the caches of both and say how many there were."""

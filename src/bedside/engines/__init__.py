@@ -12,9 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
 
-from bedside.engines.protocol import Engine, Facts, RepairReport
+from bedside.engines.protocol import Engine, Facts, RepairReport, VerifyReport
 from bedside.errors import InvalidInputError
 from bedside.records import Record
+from bedside.support.keys import KeySource
 
 Place: TypeAlias = str | os.PathLike[str]
 """A folder or a URL."""
@@ -32,7 +33,7 @@ def open_engine(place: Place | None, **how: Any) -> Engine:
 
     Args:
         place: A folder or a URL; ``None`` is memory.
-        **how: ``facts`` (those of a new collection, made when one is needed), ``read_only`` and ``lock_timeout``.
+        **how: ``facts`` (those of a new collection, made when one is needed), ``read_only``, ``lock_timeout``, ``key``.
 
     Raises:
         BedsideError: Those of :meth:`bedside.Collection.open`.
@@ -40,15 +41,22 @@ def open_engine(place: Place | None, **how: Any) -> Engine:
     return _module(place).open_engine(place, **how)
 
 
-def write_new(place: Place, facts: Facts, records: Iterable[Record]) -> None:
+def write_new(place: Place, facts: Facts, records: Iterable[Record], key: KeySource | None = None) -> None:
     """Create a collection that holds records, with the facts of the one that they come from: all of it or nothing.
 
+    Args:
+        place: A new or empty folder, or the URL of a collection that is not there yet.
+        facts: Those of the original.
+        records: Taken one by one.
+        key: The master key of an encrypted original, whose copy is encrypted too.
+
     Raises:
+        InvalidInputError: The original is encrypted and the engine cannot encrypt.
         NotACollectionError: Something is there already.
         InvalidDocumentError: The engine cannot hold a record.
         WriteFailedError: The disk refused.
     """
-    _module(place).write_new(place, facts.of_a_copy(), records)
+    _module(place).write_new(place, facts.of_a_copy(), records, key)
 
 
 def holds_collection(place: Place) -> bool:
@@ -115,11 +123,15 @@ def below(root: Place, name: str) -> Place | None:
     return _module(root).below(root, name)
 
 
-def repair(place: Place) -> RepairReport:
+def repair(place: Place, *, key: KeySource | None = None) -> RepairReport:
     """Save what is whole of a collection whose log is damaged; no process may have it open.
 
     Every record whose line has a matching checksum is kept, in order, as one transaction of a new log. The damaged log
     is kept beside it: delete it once it is no longer needed, because it holds notes.
+
+    Args:
+        place: The collection's folder.
+        key: Of an encrypted collection.
 
     Returns:
         What was saved, and each line that was lost. A lost ``delete`` brings its record back: look at them.
@@ -127,15 +139,26 @@ def repair(place: Place) -> RepairReport:
     Raises:
         NotACollectionError: There is no readable manifest: put it back from a backup, it says whose records are whose.
         LockTimeoutError: Another process is writing.
+        KeyRequired, WrongKeyError, KeyringError: The key does not fit.
     """
-    return _module(place).repair(place)
+    return _module(place).repair(place, key=key)
+
+
+def verify_without_key(place: Place) -> VerifyReport:
+    """Read every line of an encrypted collection's log and check what needs no key: checksums and chain.
+
+    Raises:
+        CorruptLogError: A line is damaged, missing, doubled or moved.
+        NotACollectionError: There is no collection.
+    """
+    return _module(place).verify_without_key(place)
 
 
 class _EngineModule(Protocol):
     """What the module of an engine offers, beside the engine that it opens."""
 
     def open_engine(self, place: Place | None, **how: Any) -> Engine: ...
-    def write_new(self, place: Place, facts: Facts, records: Iterable[Record]) -> None: ...
+    def write_new(self, place: Place, facts: Facts, records: Iterable[Record], key: KeySource | None) -> None: ...
     def holds_collection(self, place: Place) -> bool: ...
     def read_facts(self, place: Place) -> Facts: ...
     def sizes(self, place: Place) -> dict[str, int]: ...
@@ -143,7 +166,8 @@ class _EngineModule(Protocol):
     def root_of(self, root: Place) -> Place: ...
     def list_collections(self, root: Place) -> list[str]: ...
     def below(self, root: Place, name: str) -> Place | None: ...
-    def repair(self, place: Place) -> RepairReport: ...
+    def repair(self, place: Place, *, key: KeySource | None) -> RepairReport: ...
+    def verify_without_key(self, place: Place) -> VerifyReport: ...
 
 
 def _module(place: Place | None) -> _EngineModule:

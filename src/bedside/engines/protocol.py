@@ -21,6 +21,7 @@ from bedside.remedies import Give, GiveEach
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Pool, Question, Signal
 from bedside.search.rank import Scores
+from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder
 
 
@@ -67,6 +68,7 @@ class Facts:
         dimension: Of its vectors; ``None`` before the first record, 0 for a collection of texts without vectors.
         encoder: ``None`` where vectors were given by hand or by an encoder that cannot name itself.
         id: Of this collection, for caches and receipts; it says nothing about its content.
+        sealed: Whether everything that is written is encrypted.
     """
 
     sparse: Mapping[str, Any]
@@ -74,6 +76,7 @@ class Facts:
     dimension: int | None = None
     encoder: EncoderRecord | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    sealed: bool = False
 
     def of_a_copy(self) -> Facts:
         """Return the facts of another collection with the same records."""
@@ -181,14 +184,14 @@ class VerifyReport:
         file: The log's name.
         bytes: Its size, an unfinished transaction left out.
         lines: Lines in it, each with its checksum.
-        records: Living records.
+        records: Living records; ``None`` where they are encrypted and no key was given.
         unfinished_bytes: What a killed writer left behind the last commit; the next write removes it.
     """
 
     file: str
     bytes: int
     lines: int
-    records: int
+    records: int | None
     unfinished_bytes: int
 
 
@@ -317,8 +320,20 @@ class Upkeep(Protocol):
         """
         ...
 
-    def copy_to(self, write: Callable[[Facts, Iterable[Record]], None]) -> None:
-        """Hand the facts, and all records of every scope in insertion order, to ``write``, as they are now."""
+    def copy_to(self, write: Callable[[Facts, Iterable[Record], KeySource | None], None]) -> None:
+        """Hand the facts, all records of every scope in insertion order, and the key to ``write``, as they are now."""
+        ...
+
+    def encrypt(self, key: KeySource) -> None:
+        """Encrypt everything that is there, atomically, and what comes."""
+        ...
+
+    def rekey(self, key: KeySource) -> None:
+        """Wrap the data keys of an encrypted collection by another master key."""
+        ...
+
+    def shred(self, scope: ScopeKey, forget: Callable[[list[str]], None]) -> EraseReceipt:
+        """Destroy the key of a scope, then erase its records."""
         ...
 
     def undo_creation(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,18 @@ class Checkpoints:
 
     Args:
         folder: The cache's folder; ``None`` in memory, where there are none.
+        key: Returns what seals the files by now; ``None`` of a plain collection.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None, key: Callable[[], bytes | None]) -> None:
+        self._folder, self._key = folder, key
         self.end = Position()
         self._sizes: list[int] = []
         self._rows = self._terms = 0
 
     def of_another_log(self) -> Checkpoints:
         """Return the checkpoints of a log that has none yet."""
-        return Checkpoints(self._folder)
+        return Checkpoints(self._folder, self._key)
 
     def load(self, index: Index, key: Mapping[str, Any], log: Log) -> Position:
         """Fill an empty index with what the files hold of ``log``; return how far that leads.
@@ -35,7 +36,7 @@ class Checkpoints:
         Whoever gets the position of nothing takes a new index: this one may be half filled.
         """
         self.end, self._sizes, self._rows, self._terms = Position(), [], 0, 0
-        while self._folder is not None and (found := read_cache(self._file(key, len(self._sizes)), key)):
+        while self._folder is not None and (found := read_cache(self._file(key, len(self._sizes)), key, self._key())):
             facts, arrays = found
             position = Position(*facts["position"])
             if Position(*facts["from"]) != self.end or not log.ends_at(position):
@@ -55,7 +56,7 @@ class Checkpoints:
         state, arrays = index.since(self._rows, self._terms) if self._sizes else index.to_state()
         facts = {**key, "from": list(astuple(self.end)), "position": list(astuple(position)), "state": state}
         file = self._file(key, len(self._sizes))
-        if write_cache(file, facts, arrays):
+        if write_cache(file, facts, arrays, self._key()):
             self._done(index, position, sum(array.nbytes for array in arrays.values()))
             self._remove_later(key)
 

@@ -14,14 +14,23 @@ from bedside.engines.embedded.erase import found_in, scan, traces_of, without_sh
 from bedside.engines.embedded.index.rows import Index
 from bedside.engines.embedded.log.codec import Change
 from bedside.engines.embedded.log.log import Position, Scan
+from bedside.engines.embedded.salvage import KEPT
 from bedside.engines.embedded.state import State, document
 from bedside.engines.protocol import Answer, Batch, EncoderRecord, EraseReceipt, Facts, Selection, VerifyReport, Written
-from bedside.errors import CorruptLogError, DuplicateIdError, InvalidInputError, InvalidVectorError, TracesRemainError
+from bedside.errors import (
+    CorruptLogError,
+    DuplicateIdError,
+    InvalidInputError,
+    InvalidVectorError,
+    NotEncryptedError,
+    TracesRemainError,
+)
 from bedside.records import Delete, Record, ScopeKey, with_id
 from bedside.remedies import Call, Give
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
 from bedside.search.stages import answer
+from bedside.support.keys import KeySource
 from bedside.text.assertions import asked_polarity
 from bedside.types import Document, Encoder
 
@@ -64,7 +73,7 @@ class EmbeddedEngine(State):
 
     def read(self, selection: Selection, offset: int, limit: int | None, *, vectors: bool) -> Iterator[Document]:
         """Yield documents as they were at the call: by id in the order asked, else in insertion order."""
-        with self.reading() as index:
+        with self.reading(selection.scope) as index:
             rows, log = index.chosen(selection), self._log
         stop = None if limit is None else offset + limit
 
@@ -77,23 +86,24 @@ class EmbeddedEngine(State):
 
     def count(self, selection: Selection) -> int:
         """Count the selected records."""
-        with self.reading() as index:
+        with self.reading(selection.scope) as index:
             return int(np.count_nonzero(index.allowed(selection)))
 
     def facets(self, selection: Selection, key: str) -> list[tuple[Any, int]]:
         """Count the selected records by the values of a metadata key."""
-        with self.reading() as index:
+        with self.reading(selection.scope) as index:
             return list(index.columns.facets(key, index.allowed(selection)))
 
     def scopes(self) -> Iterator[tuple[ScopeKey, int]]:
         """Yield every scope that holds records, and how many it holds."""
         with self.reading() as index:
+            self._log.codec.check_readable(None)
             found = index.scopes()
         return iter(found)
 
     def search(self, selection: Selection, options: SearchOptions, questions: Sequence[Question]) -> list[Answer]:
         """Rank the selected records: candidates and BM25 from one state of the index, the rest beside later writes."""
-        with self.reading(fresh=False) as index:
+        with self.reading(selection.scope, fresh=False) as index:
             candidates, asked = self._asked(index, selection, options, questions)
         return [Answer(question, pool) for question, pool in answer(options, asked, candidates)]
 
@@ -123,22 +133,58 @@ class EmbeddedEngine(State):
     def erase(self, selection: Selection, forget: Callable[[list[str]], None]) -> EraseReceipt:
         """Rewrite the log without the selected records, then look for what is left of them in every file."""
         with self._transaction():
-            living = self._index.names(selection)
-            rows = {row for id in living if (row := self._index.row(selection.scope, id)) is not None}
-            asked = selection.ids or () if selection.node is None else ()
-            versions = list(self._versions(selection.scope, {*living, *asked}))
-            doomed = dict.fromkeys([*living, *(version.id for version in versions)])
-            traces = traces_of(self._log.codec, versions)
-            unique = without_shared(self._log.codec, traces, self._living(rows), self.facts.to_bytes())
-            self._rewrite(self._living(rows))
-            forget([version.text for version in versions])
-            unique -= found_in(unique, self._index.derived())  # made of the survivors alone: such as folded words
-            files, found = scan(self.path, unique) if self.path else ({}, {})
+            self._log.codec.check_readable(None)
+            return self._erased(selection, forget, lambda: None)
+
+    def _erased(
+        self, selection: Selection, forget: Callable[[list[str]], None], before: Callable[[], None]
+    ) -> EraseReceipt:
+        """Erase; ``before`` runs once all is read that is needed, and nothing was written."""
+        living = self._index.names(selection)
+        rows = {row for id in living if (row := self._index.row(selection.scope, id)) is not None}
+        asked = selection.ids or () if selection.node is None else ()
+        versions = list(self._versions(selection.scope, {*living, *asked}))
+        records = [version for version, _ in versions]
+        doomed = dict.fromkeys([*living, *(record.id for record in records)])
+        codec = self._log.codec
+        traces = traces_of(records).union(*(codec.traces(line) for _, line in versions))
+        unique = without_shared(codec, traces, self._living(rows), self.facts.to_bytes())
+        before()
+        self._rewrite(self._living(rows))
+        forget([record.text for record in records])
+        unique -= found_in(unique, self._index.derived())  # made of the survivors alone: such as folded words
+        files, found = scan(self.path, unique) if self.path else ({}, {})
         if found:
             raise TracesRemainError(
                 f"the records were erased from the collection; traces remain in {', '.join(found)}: delete these files"
             )
         return EraseReceipt(tuple(doomed), files, len(unique), len(traces) - len(unique))
+
+    def shred(self, scope: ScopeKey, forget: Callable[[list[str]], None]) -> EraseReceipt:
+        """Destroy the key of a scope, then erase its records."""
+        with self._transaction():
+            if (keyring := self._storage.keyring) is None:
+                raise _not_encrypted("shred: destroys the key of a scope")
+            return self._erased(Selection(scope), forget, lambda: keyring.shred(scope))
+
+    def encrypt(self, key: KeySource) -> None:
+        """Write the living records into a new, encrypted log and make it the current one."""
+        with self._transaction():
+            if self.facts.sealed:
+                raise InvalidInputError("encrypt: the collection is encrypted", remedies=[Call("rekey")])
+            if kept := [] if self.path is None else [file.name for file in self.path.glob(KEPT)]:
+                raise InvalidInputError(
+                    f"encrypt: {kept[0]}, which a repair kept, holds notes in the clear: move or delete it first"
+                )
+            with self._storage.sealing(key):
+                self._rewrite(self._living(), replace(self.facts, sealed=True))
+
+    def rekey(self, key: KeySource) -> None:
+        """Wrap the data keys by another master key; the log stays as it is."""
+        with self._transaction():
+            if not self.facts.sealed:
+                raise _not_encrypted("rekey: there is no key to change")
+            self._storage.rekey(key)
 
     def compact(self) -> None:
         """Write the living records into a new log and make it the current one."""
@@ -150,6 +196,7 @@ class EmbeddedEngine(State):
     ) -> None:
         """Put what ``batches`` makes of all records in place of them, in one step."""
         with self._transaction():
+            self._log.codec.check_readable(None)
             made = batches(self._living())
             first = next(made, Batch(()))
             vector = first.records[0].vector if first.records else None
@@ -157,11 +204,12 @@ class EmbeddedEngine(State):
             changes = chain(first.records, (record for batch in made for record in batch.records))
             self._rewrite(changes, replace(self.facts, dimension=dimension, encoder=EncoderRecord.of(encoder)), then)
 
-    def copy_to(self, write: Callable[[Facts, Iterable[Record]], None]) -> None:
+    def copy_to(self, write: Callable[[Facts, Iterable[Record], KeySource | None], None]) -> None:
         """Hand the living records of every scope to ``write``."""
         with self.reading():
+            self._log.codec.check_readable(None)
             facts, records = self.facts, self._living()
-        write(facts, records)
+        write(facts, records, self._storage.key)
 
     def verify(self) -> VerifyReport:
         """Read the whole log, line by line, and hold the index against one made from it."""
@@ -177,6 +225,7 @@ class EmbeddedEngine(State):
                 fresh[change.scope, change.id] = span
         if fresh != living:
             raise CorruptLogError(log.name, at.line, "the index in memory does not hold the records of the log")
+        log.codec.check_readable(None)
         return VerifyReport(log.name, end.offset, end.line, len(fresh), max(0, size - end.offset))
 
     def _settle(self, batch: Batch, *, decided: bool) -> None:
@@ -205,17 +254,22 @@ class EmbeddedEngine(State):
 
     def _doomed(self, selection: Selection, added: Collection[tuple[ScopeKey, str]]) -> list[Delete]:
         """Return what removes the selected records, but for those that are put anew."""
+        self._log.codec.check_readable(selection.scope)
         names = self._index.names(selection)
         return [Delete(id, selection.scope) for id in names if (selection.scope, id) not in added]
 
-    def _versions(self, scope: ScopeKey, ids: Collection[str]) -> Iterator[Record]:
-        """Yield all that the log holds of some records: as they are, as they were before, and what was deleted."""
+    def _versions(self, scope: ScopeKey, ids: Collection[str]) -> Iterator[tuple[Record, bytes]]:
+        """Yield all that the log holds of some records, and its line: as they are and were, and what was deleted."""
         log, index = self._log, self._index
         living = [row for id in ids if (row := index.row(scope, id)) is not None]
         for row in living + (np.flatnonzero(~index.alive()).tolist() if ids else []):
             record = log.read(index.span(row))
             if record.id in ids and record.scope == scope:
-                yield record
+                yield record, log.line(index.span(row))
+
+
+def _not_encrypted(sentence: str) -> NotEncryptedError:
+    return NotEncryptedError(f"{sentence}, and the collection is not encrypted", remedies=[Call("encrypt", "first")])
 
 
 def _scored(

@@ -11,16 +11,18 @@ import orjson
 from numpy.typing import NDArray
 
 from bedside.engines.embedded.index.dense import unit_rows
-from bedside.engines.embedded.log.codec import HEADER, Codec, commit_line
+from bedside.engines.embedded.log.codec import Codec, commit_of
+from bedside.engines.embedded.log.seal import vector_to_text
 from bedside.records import Record
 from bedside.support.turns import taking_turns
 
 _SHORTEST = 8
 """Bytes of the shortest trace that is looked for: anything shorter occurs by chance."""
 _CHUNK = 1 << 22
+_COMMIT = orjson.dumps(commit_of(0, ""))
 
 
-def traces_of(codec: Codec, records: Iterable[Record]) -> set[bytes]:
+def traces_of(records: Iterable[Record]) -> set[bytes]:
     """Return the byte strings by which stored records could be recognised in a file."""
     found: set[bytes] = set()
     for record in records:
@@ -28,16 +30,16 @@ def traces_of(codec: Codec, records: Iterable[Record]) -> set[bytes]:
             found |= {value.encode(), orjson.dumps(value)[1:-1]}
         if record.vector is not None:
             vector = record.vector
-            found |= {*codec.traces(record), vector.tobytes(), unit_rows(vector[None]).tobytes()}
+            found |= {vector_to_text(vector).encode(), vector.tobytes(), unit_rows(vector[None]).tobytes()}
     return {trace for trace in found if len(trace) >= _SHORTEST}
 
 
 def without_shared(codec: Codec, traces: set[bytes], survivors: Iterable[Record], manifest: bytes) -> set[bytes]:
     """Return the traces that no surviving record holds too, be it in its id or in a key, nor the format itself."""
     finder = _Finder(traces)
-    shared = finder.find(manifest) | finder.find(HEADER) | finder.find(commit_line(0, 0))
+    shared = finder.find(manifest) | finder.find(codec.header) | finder.find(_COMMIT)
     for record in taking_turns(survivors):
-        shared |= finder.find(codec.encode(record)) | (traces & traces_of(codec, [record]))
+        shared |= finder.find(codec.shown(record)) | (traces & traces_of([record]))
     return traces - shared
 
 

@@ -6,8 +6,12 @@ import errno
 import os
 from pathlib import Path
 
+from bedside.engines.embedded.log.codec import Codec
+from bedside.engines.embedded.log.log import DiskFile, Log, Scan
 from bedside.engines.embedded.log.manifest import FORMAT, NAME, Manifest
-from bedside.errors import InvalidInputError, NotACollectionError
+from bedside.engines.embedded.log.sealed import SealedCodec
+from bedside.engines.protocol import VerifyReport
+from bedside.errors import CorruptLogError, InvalidInputError, NotACollectionError
 
 _LOGS = "log-*.jsonl"
 
@@ -52,6 +56,20 @@ def below(root: str | os.PathLike[str], name: str) -> Path | None:
     """Return the folder of a name in a root; ``None`` where it is a symbolic link, which may lead elsewhere."""
     folder = Path(root, name)
     return None if folder.is_symlink() else folder
+
+
+def verify_without_key(place: str | os.PathLike[str]) -> VerifyReport:
+    """Check what needs no key of the log in a folder: checksums and chain."""
+    manifest = read_facts(place)
+    file = DiskFile(Path(place, manifest.log), writable=False)
+    log = Log(file, SealedCodec((), None, manifest.log) if manifest.sealed else Codec(()))
+    try:
+        end = log.verify(Scan()).position
+        if (committed := manifest.committed) and end.offset < committed.offset:
+            raise CorruptLogError(log.name, end.line + 1, "the log ends before what its manifest says was committed")
+        return VerifyReport(log.name, end.offset, end.line, None, log.size() - end.offset)
+    finally:
+        log.close()
 
 
 def list_collections(root: str | os.PathLike[str]) -> list[str]:

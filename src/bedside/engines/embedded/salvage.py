@@ -20,9 +20,13 @@ from bedside.engines.protocol import Loss, RepairReport
 from bedside.errors import CorruptLogError, NotACollectionError
 from bedside.records import Record
 from bedside.support.files import refusals
+from bedside.support.keys import KeySource
+
+KEPT = "damaged-*"
+"""The names of damaged logs that a repair kept."""
 
 
-def repair(path: str | os.PathLike[str]) -> RepairReport:
+def repair(path: str | os.PathLike[str], *, key: KeySource | None = None) -> RepairReport:
     """Save what is whole of a collection whose log is damaged; no process may have it open.
 
     Every record whose line has a matching checksum is kept, in order, as one transaction of a new log. The damaged log
@@ -31,6 +35,7 @@ def repair(path: str | os.PathLike[str]) -> RepairReport:
 
     Args:
         path: The collection's folder.
+        key: Of an encrypted collection.
 
     Returns:
         What was saved, and each line that was lost. A lost ``delete`` brings its record back: look at them.
@@ -38,11 +43,12 @@ def repair(path: str | os.PathLike[str]) -> RepairReport:
     Raises:
         NotACollectionError: There is no readable manifest: put it back from a backup, it says whose records are whose.
         LockTimeoutError: Another process is writing.
+        KeyRequired, WrongKeyError, KeyringError: The key does not fit.
     """
     folder = Path(path)
     if not (folder / NAME).is_file():
         raise NotACollectionError(f"{folder} holds no {NAME}, so there is no collection to repair")
-    storage = DiskStorage(folder, read_only=False, lock_timeout=60.0)
+    storage = DiskStorage(folder, read_only=False, lock_timeout=60.0, key=key)
     try:
         with storage.writing():
             storage.refresh()

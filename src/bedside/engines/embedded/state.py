@@ -26,7 +26,7 @@ from bedside.engines.embedded.log.log import Log, Position, Scan, Span
 from bedside.engines.embedded.log.manifest import Manifest
 from bedside.engines.embedded.log.storage import Storage
 from bedside.errors import BedsideError, CollectionClosedError, CorruptLogError
-from bedside.records import Delete, Record
+from bedside.records import Delete, Record, ScopeKey
 from bedside.remedies import Call
 from bedside.support.fork import in_each_process
 from bedside.text.assertions import RULES_VERSION
@@ -53,7 +53,7 @@ class State:
         self._appending = False
         self._catching_up: threading.Thread | None = None
         self._failed: BaseException | None = None
-        self._checkpoints = Checkpoints(storage.cache)
+        self._checkpoints = Checkpoints(storage.cache, storage.cache_key)
         in_each_process(self._make_locks)
         with self._state:
             self._start(storage.log)
@@ -98,10 +98,11 @@ class State:
                 self._storage.close()
 
     @contextmanager
-    def reading(self, *, fresh: bool = True) -> Iterator[Index]:
+    def reading(self, scope: ScopeKey | None = None, *, fresh: bool = True) -> Iterator[Index]:
         """Yield the index; nothing changes meanwhile.
 
         Args:
+            scope: Whose records will be read; refused where a shredded key left some that nobody can read.
             fresh: Wait until it holds everything that was committed by anyone. Otherwise what another process wrote in
                 bulk a moment ago may still be on its way, so that no search waits for it.
         """
@@ -113,6 +114,8 @@ class State:
                 self._check_open()
                 self._refresh(beside=not fresh)
                 if self._catching_up is None or not fresh:
+                    if scope is not None:
+                        self._log.codec.check_readable(scope)
                     yield self._index
                     return
 
@@ -333,8 +336,11 @@ class State:
     def _save_cache(self) -> None:
         """Write what was derived since the last checkpoint.
 
-        The writers' lock is held, so that it cannot bring back what an erasure just removed; searches go on.
+        The writers' lock is held, so that it cannot bring back what an erasure just removed; searches go on. Where a
+        shredded key left lines that nobody can read, nothing is: the next to open the log must meet them too.
         """
+        if self._log.codec.lacks_keys:
+            return
         self._checkpoints.write(self._index, self._cache_key(self.facts, self._index), self._position)
 
     @staticmethod

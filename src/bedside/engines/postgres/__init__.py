@@ -18,31 +18,45 @@ if TYPE_CHECKING:
     from bedside.engines.postgres.engine import PostgresEngine
 
 __all__ = ["below", "holds_collection", "list_collections", "open_engine", "read_facts", "repair", "root_of", "shown"]
-__all__ += ["sizes", "write_new"]
+__all__ += ["sizes", "verify_without_key", "write_new"]
 
 _Place: TypeAlias = "str | os.PathLike[str]"
 
 
 def open_engine(
-    place: str | os.PathLike[str] | None, *, facts: Callable[[], Facts], read_only: bool, lock_timeout: float
+    place: str | os.PathLike[str] | None,
+    *,
+    facts: Callable[[], Facts],
+    read_only: bool,
+    lock_timeout: float,
+    key: object = None,
 ) -> PostgresEngine:
     """Open the collection that a URL names, creating it where there is none.
 
     Raises:
-        InvalidInputError: It is no URL of PostgreSQL.
+        InvalidInputError: It is no URL of PostgreSQL, or a ``key`` was given.
         MissingExtraError: ``bedside[postgres]`` is not installed.
         NotACollectionError: The schema holds something else, or nothing while ``read_only``.
         FormatVersionError: It was made in a newer format, or its postings by another release.
         DatabaseError: The server cannot be reached, refuses, or lacks pgvector.
     """
+    if key is not None:
+        raise InvalidInputError(
+            "key: Bedside encrypts folders only; on PostgreSQL use the encryption of the server and its disks"
+        )
     with needs("postgres"):
         from bedside.engines.postgres.opening import opened
 
     return opened(str(place), facts, read_only=read_only, lock_timeout=lock_timeout)
 
 
-def write_new(place: _Place, facts: Facts, records: Iterable[Record]) -> None:
+def write_new(place: _Place, facts: Facts, records: Iterable[Record], key: object = None) -> None:
     """Create a collection that holds ``records`` in a schema that is not there or is empty, as one transaction."""
+    if key is not None:
+        raise InvalidInputError(
+            "copy_to: the collection is encrypted, and a copy on PostgreSQL would be in the clear; export and import "
+            "it where that is meant"
+        )
     with needs("postgres"):
         from bedside.engines.postgres.opening import filled
 
@@ -108,7 +122,12 @@ def list_collections(root: _Place) -> list[str]:
     return listed(str(root))
 
 
-def repair(place: _Place) -> NoReturn:
+def verify_without_key(place: _Place) -> NoReturn:
+    """Refuse: nothing is encrypted."""
+    raise InvalidInputError(f"{shown(place)}: nothing is encrypted on PostgreSQL; `verify` reads everything")
+
+
+def repair(place: _Place, *, key: object = None) -> NoReturn:  # noqa: ARG001 # one signature
     """Refuse: there is no log."""
     raise InvalidInputError(
         f"{shown(place)}: there is no log to repair on PostgreSQL; `verify` finds what is wrong, and a backup of the "

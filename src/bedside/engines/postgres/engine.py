@@ -166,14 +166,14 @@ class PostgresEngine:
             )
             then()
 
-    def copy_to(self, write: Callable[[Facts, Iterable[Record]], None]) -> None:
+    def copy_to(self, write: Callable[[Facts, Iterable[Record], None], None]) -> None:
         """Hand the records of every scope to ``write``, all of one state."""
         self._check_open()
         with self._database.snapshot() as connection:
             known = reading.facts(connection)
             rows = [row for (row,) in connection.execute("select row from doc order by row")]
             found = reading.records(connection, None, rows, known.dimension)
-            write(known, (record_of(text, known.scope_keys, vector) for text, vector in found))
+            write(known, (record_of(text, known.scope_keys, vector) for text, vector in found), None)
 
     def undo_creation(self) -> None:
         """Close, and where opening this created the collection and it is still empty, leave nothing of it."""

@@ -5,6 +5,9 @@
 read before it, or is damaged, is passed over, and so are those behind it. Layout of a file: eight bytes of magic, the
 length of the header (little-endian int64), the header as one sealed JSON line, then the arrays, each at a multiple of
 64 bytes and named by the header with type, shape, offset and CRC-32. Arrays are views of a memory map.
+
+The cache of an encrypted collection has the same parts, each sealed: the header, then every array in pieces of 4 MiB.
+It is opened in memory, so its arrays are no views of a file.
 """
 
 from __future__ import annotations
@@ -14,52 +17,52 @@ import logging
 import mmap
 import zlib
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from bedside.engines.embedded.log.keyring import NONCE, TAG, aes_gcm, open_into, opened_with, sealed_with
 from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
 from bedside.errors import WriteFailedError
 from bedside.support.files import make_private_folder, refusals, replace_file
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 SUFFIX = ".bin"
 _MAGIC = b"BEDSIDE\x01"
+_SEALED_MAGIC = b"BEDSIDE\x02"
 _ALIGN = 64
+_PIECE = 4 * 2**20
 _log = logging.getLogger(__name__)
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def write_cache(file: Path, facts: Mapping[str, Any], arrays: Arrays) -> bool:
-    """Write ``facts`` (JSON) and ``arrays``; where the disk refuses, log it, go on without a cache and say False."""
-    table, offset = {}, 0
-    for name, array in arrays.items():
-        data = np.ascontiguousarray(array)
-        table[name] = [data.dtype.str, data.shape, offset, zlib.crc32(data.data)]
-        offset = _aligned(offset + data.nbytes)
-    header = seal({"facts": facts, "arrays": table})
+def write_cache(file: Path, facts: Mapping[str, Any], arrays: Arrays, key: bytes | None = None) -> bool:
+    """Write ``facts`` (JSON) and ``arrays``; where the disk refuses, log it, go on without a cache and say False.
 
-    def chunks() -> Iterator[bytes | memoryview]:
-        start = _aligned(16 + len(header))
-        yield (_MAGIC + len(header).to_bytes(8, "little") + header).ljust(start, b"\0")
-        for array in arrays.values():
-            data = np.ascontiguousarray(array)
-            yield data.data.cast("B") if data.size else b""
-            yield b"\0" * (_aligned(data.nbytes) - data.nbytes)
-
+    Args:
+        file: Is replaced.
+        facts: What a reader compares.
+        arrays: By name.
+        key: Seals all of it.
+    """
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     try:
         make_private_folder(file.parent)
-        replace_file(file, chunks())
+        replace_file(file, _plain(facts, whole) if key is None else _sealed(facts, whole, aes_gcm(key)))
     except (WriteFailedError, OSError) as error:
         _log.warning("the cache was not written, the next open replays the log: %s", error)
         return False
     return True
 
 
-def read_cache(path: Path, facts: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays] | None:
+def read_cache(path: Path, facts: Mapping[str, Any], key: bytes | None = None) -> tuple[dict[str, Any], Arrays] | None:
     """Return the cache's facts and arrays if it holds all of ``facts`` and is whole, else None."""
     try:
         with path.open("rb") as file:
@@ -67,10 +70,22 @@ def read_cache(path: Path, facts: Mapping[str, Any]) -> tuple[dict[str, Any], Ar
     except (OSError, ValueError):
         return None
     try:
-        return _read(whole, facts)
+        return _read(whole, facts) if key is None else _opened(whole, facts, aes_gcm(key))
     except (BrokenSealError, orjson.JSONDecodeError, KeyError, ValueError, TypeError) as error:
         _log.info("the cache is passed over: %s", error)
         return None
+
+
+def _plain(facts: Mapping[str, Any], arrays: Arrays) -> Iterator[bytes | memoryview]:
+    table, offset = {}, 0
+    for name, array in arrays.items():
+        table[name] = [array.dtype.str, array.shape, offset, zlib.crc32(array.data)]
+        offset = _aligned(offset + array.nbytes)
+    header = seal({"facts": facts, "arrays": table})
+    yield (_MAGIC + len(header).to_bytes(8, "little") + header).ljust(_aligned(16 + len(header)), b"\0")
+    for array in arrays.values():
+        yield array.data.cast("B") if array.size else b""
+        yield b"\0" * (_aligned(array.nbytes) - array.nbytes)
 
 
 def _read(whole: memoryview, facts: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays] | None:
@@ -84,13 +99,51 @@ def _read(whole: memoryview, facts: Mapping[str, Any]) -> tuple[dict[str, Any], 
     arrays: Arrays = {}
     for name, (dtype, shape, offset, checksum) in header["arrays"].items():
         kind = np.dtype(dtype)
-        count = int(np.prod(shape, dtype=np.int64))
-        data = whole[start + offset : start + offset + count * kind.itemsize]
+        size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+        data = whole[start + offset : start + offset + size]
         # 4.9 GB/s here: 60 ms for 100,000 vectors of 768 numbers, paid so that a damaged cache never ranks.
         if zlib.crc32(data) != checksum:
             raise BrokenSealError(f"array {name} does not match its checksum")
         arrays[name] = np.frombuffer(data, kind).reshape(shape)
     return header["facts"], arrays
+
+
+def _sealed(facts: Mapping[str, Any], arrays: Arrays, cipher: AESGCM) -> Iterator[bytes]:
+    """Yield the sealed header, then each array in pieces; every piece is bound to its header and to its place."""
+    table = {name: [array.dtype.str, array.shape] for name, array in arrays.items()}
+    header = sealed_with(cipher, orjson.dumps({"facts": facts, "arrays": table}), _SEALED_MAGIC)
+    yield _SEALED_MAGIC + len(header).to_bytes(8, "little") + header
+    numbers = count()
+    for array in arrays.values():
+        data = array.reshape(-1).view(np.uint8).data
+        for start in range(0, len(data), _PIECE):
+            yield sealed_with(cipher, data[start : start + _PIECE], _place(header, next(numbers)))
+
+
+def _opened(whole: memoryview, facts: Mapping[str, Any], cipher: AESGCM) -> tuple[dict[str, Any], Arrays] | None:
+    """Return what a sealed cache holds, in memory of this process alone."""
+    if whole[:8] != _SEALED_MAGIC:
+        raise BrokenSealError("not a sealed cache of this format")
+    at = 16 + int.from_bytes(whole[8:16], "little")
+    header = bytes(whole[16:at])
+    said = orjson.loads(opened_with(cipher, header, _SEALED_MAGIC))
+    if any(said["facts"].get(key) != value for key, value in facts.items()):
+        return None
+    arrays: Arrays = {}
+    numbers = count()
+    for name, (dtype, shape) in said["arrays"].items():
+        arrays[name] = array = np.empty(shape, np.dtype(dtype))
+        room = array.reshape(-1).view(np.uint8).data
+        for start in range(0, len(room), _PIECE):
+            piece = room[start : start + _PIECE]
+            end = at + NONCE + len(piece) + TAG
+            open_into(cipher, whole[at:end], _place(header, next(numbers)), piece)
+            at = end
+    return said["facts"], arrays
+
+
+def _place(header: bytes, number: int) -> bytes:
+    return header[-TAG:] + number.to_bytes(8, "little")
 
 
 def remove_cache(folder: Path) -> None:

@@ -13,14 +13,16 @@ A vector is base64 of little-endian float32. Keys that a reader does not know ar
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
-from bedside.engines.embedded.log.seal import BrokenSealError, seal, text_to_vector, unseal, vector_to_text
-from bedside.records import Delete, Record
+from bedside.engines.embedded.log.seal import BrokenSealError, check, seal, text_to_vector, unseal, vector_to_text
+from bedside.errors import ShreddedError
+from bedside.records import Delete, Record, ScopeKey
 
 VERSION = 1
 HEADER = seal({"op": "open", "format": "bedside-log", "version": VERSION})
@@ -36,6 +38,10 @@ Change: TypeAlias = Record | Delete
 """What a line of a transaction says."""
 
 
+Chain: TypeAlias = int | str
+"""A running checksum over every byte of a log: a CRC-32, or in an encrypted log the digits of a SHA-256."""
+
+
 class Commit(NamedTuple):
     """The line that closes a transaction: how many lines it has, and the checksum of the log before it, as text."""
 
@@ -45,6 +51,8 @@ class Commit(NamedTuple):
 
 class Codec:
     """Changes as lines, and back, for a collection divided by ``scope_keys``."""
+
+    header = HEADER
 
     def __init__(self, scope_keys: Sequence[str]) -> None:
         self.scope_keys = tuple(scope_keys)
@@ -56,9 +64,9 @@ class Codec:
         vector = {} if change.vector is None else {"vector": vector_to_text(change.vector)}
         return seal({"op": "put", "id": change.id, "text": change.text, "metadata": change.metadata, **vector})
 
-    def decode(self, line: bytes) -> Change:
-        """Return the change of a line whose checksum was compared before."""
-        return self._change(orjson.loads(line))
+    def decode(self, line: bytes, *, vectors: bool = True) -> Change:
+        """Return the change of a line whose checksum was compared before; without ``vectors`` a record has none."""
+        return self._change(orjson.loads(line), vectors=vectors)
 
     def opened(self, line: bytes, *, vectors: bool = True) -> Change:
         """Compare the checksum of a line and return its change; without ``vectors`` a record has none.
@@ -66,8 +74,9 @@ class Codec:
         Raises:
             BrokenSealError: The line is not what was written.
         """
+        check(line)
         try:
-            return self._change(unseal(line), vectors=vectors)
+            return self.decode(line, vectors=vectors)
         except (orjson.JSONDecodeError, KeyError) as error:
             raise BrokenSealError(f"the line holds no record: {type(error).__name__}") from None
 
@@ -78,17 +87,55 @@ class Codec:
         vector = text_to_vector(said["vector"]) if vectors and "vector" in said else None
         return Record(said["id"], said["text"], metadata, tuple(metadata[key] for key in self.scope_keys), vector)
 
-    def traces(self, record: Record) -> Iterator[bytes]:
-        """Yield the forms, beside its text in JSON, in which a line holds a record's vector."""
-        if record.vector is not None:
-            yield vector_to_text(record.vector).encode()
+    def shown(self, record: Record) -> bytes:
+        """Return what the line of a record shows of it to anybody who has the file."""
+        return self.encode(record)
+
+    def traces(self, line: bytes) -> Iterator[bytes]:  # noqa: ARG002 # one signature
+        """Yield what the line of a record could be recognised by, beside what is in the record: nothing."""
+        yield from ()
+
+    # The chain of transactions
+
+    def chained(self, line: bytes, before: Chain) -> Chain:
+        """Return the chain behind a line."""
+        return zlib.crc32(line, int(before))
+
+    def chain_behind(self, commit: Commit, line: bytes) -> Chain:
+        """Return the chain behind the line of a commit, which says what it was before."""
+        return self.chained(line, int(commit.chain, 16))
+
+    def commit(self, records: int, chain: Chain) -> bytes:
+        """Return the line that closes a transaction now."""
+        return seal(commit_of(records, f"{chain:08x}"))
+
+    def closes(self, line: bytes, pending: int, chain: Chain) -> bool:
+        """Tell whether a line closes a transaction of ``pending`` lines.
+
+        Raises:
+            BrokenSealError: It does, and not this one.
+        """
+        if (commit := as_commit(line)) is None:
+            return False
+        if (commit.records, commit.chain) != (pending, chain if isinstance(chain, str) else f"{chain:08x}"):
+            raise BrokenSealError("the transaction does not match its commit line: lines are missing, doubled or moved")
+        return True
+
+    # What a destroyed key leaves unreadable
+
+    @property
+    def lacks_keys(self) -> bool:
+        """Whether this log holds lines that nobody can read any more."""
+        return False
+
+    def check_readable(self, scope: ScopeKey | None) -> None:
+        """Refuse a scope, or with ``None`` the whole, of which this log holds lines that nobody can read any more."""
 
 
-def commit_line(records: int, chain: int, actor: str | None = None) -> bytes:
-    """Return the line that closes a transaction now."""
+def commit_of(records: int, chain: str) -> dict[str, Any]:
+    """Return what a commit line says now."""
     at = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    who = {} if actor is None else {"actor": actor}
-    return seal({"op": "commit", "records": records, "chain": f"{chain:08x}", "at": at, **who})
+    return {"op": "commit", "records": records, "chain": chain, "at": at}
 
 
 def is_change(line: bytes) -> bool:
@@ -144,14 +191,14 @@ def remains_of(codec: Codec, line: bytes) -> Iterator[Remains]:
 def _remains(codec: Codec, line: bytes) -> Remains:
     kind = _OPERATION.match(line)
     operation = kind[1].decode() if kind else "unknown"
-    if line == HEADER:
+    if line == codec.header:
         return Remains(operation, None)
     try:
         if operation == "commit":
             return Remains(operation, None, commit=as_commit(line))
         change = codec.opened(line)
         return Remains(operation, change.id, change)
-    except BrokenSealError:
+    except (BrokenSealError, ShreddedError):
         return Remains(operation, _readable_id(line), is_whole=False)
 
 

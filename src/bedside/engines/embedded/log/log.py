@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +17,15 @@ from typing import NamedTuple
 
 from bedside.engines.embedded.log.codec import (
     COMMIT_ROOM,
-    HEADER,
-    VERSION,
+    Chain,
     Change,
     Codec,
     Commit,
     as_commit,
-    commit_line,
     is_change,
 )
 from bedside.engines.embedded.log.seal import BrokenSealError, check
-from bedside.errors import CollectionClosedError, CorruptLogError
+from bedside.errors import CollectionClosedError, CorruptLogError, ShreddedError
 from bedside.records import Record
 from bedside.support.files import open_private, read_at, refusals
 from bedside.support.fork import fork_barrier, in_each_process
@@ -43,7 +40,7 @@ class Position:
 
     offset: int = 0
     line: int = 0
-    chain: int = 0
+    chain: Chain = 0
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Scan:
     position: Position = Position()
     offset: int = 0
     line: int = 0
-    chain: int = 0
+    chain: Chain = 0
     pending: int = 0
 
     @classmethod
@@ -200,8 +197,12 @@ class Log:
 
     def start(self) -> Position:
         """Write the header line of a new log and return the position after it."""
-        self._file.write(0, [HEADER])
-        return Position(len(HEADER), 1, zlib.crc32(HEADER))
+        self._file.write(0, [self.codec.header])
+        return self._begin()
+
+    def _begin(self) -> Position:
+        header = self.codec.header
+        return Position(len(header), 1, self.codec.chained(header, 0))
 
     def append(self, position: Position, changes: Iterable[Change]) -> tuple[list[Span], Position]:
         """Write ``changes`` as one transaction at ``position`` and return where each lies and the position after.
@@ -223,10 +224,10 @@ class Log:
                 line = self.codec.encode(change)
                 spans.append(Span(offset, len(line)))
                 offset += len(line)
-                chain = zlib.crc32(line, chain)
+                chain = self.codec.chained(line, chain)
                 yield line
-            commit = commit_line(len(spans), chain)
-            after = Position(offset + len(commit), position.line + len(spans) + 1, zlib.crc32(commit, chain))
+            commit = self.codec.commit(len(spans), chain)
+            after = Position(offset + len(commit), position.line + len(spans) + 1, self.codec.chained(commit, chain))
             yield commit
 
         self._file.write(position.offset, lines())
@@ -246,24 +247,37 @@ class Log:
             number += 1
             try:
                 check(line)
-                closes = _closes(line, number, chain, pending)
+                closes = self._heads(line) if number == 1 else self.codec.closes(line, pending, chain)
             except BrokenSealError as error:
                 raise CorruptLogError(self.name, number, str(error)) from None
             offset += len(line)
-            chain = zlib.crc32(line, chain)
+            chain = self.codec.chained(line, chain)
             pending += 1
             if closes:
                 position, pending = Position(offset, number, chain), 0
         return Scan(position, offset, number, chain, pending)
 
     def changes(self, start: Position, end: Position) -> Iterator[tuple[Span, Change]]:
-        """Yield the changes between two positions that :meth:`verify` found, and where they lie."""
+        """Yield the changes between two positions that :meth:`verify` found, and where they lie.
+
+        Lines whose key was shredded are left out; the codec remembers whose they are and refuses these scopes.
+
+        Raises:
+            CorruptLogError: A line was not written with this collection's keys.
+        """
         offset = start.offset
-        for line in taking_turns(self._lines(start.offset, end.offset)):
+        for number, line in enumerate(taking_turns(self._lines(start.offset, end.offset)), start.line + 1):
             span = Span(offset, len(line))
             offset += len(line)
-            if is_change(line):
-                yield span, self.codec.decode(line)
+            if not is_change(line):
+                continue
+            try:
+                change = self.codec.decode(line)
+            except ShreddedError:
+                continue
+            except BrokenSealError as error:
+                raise CorruptLogError(self.name, number, str(error)) from None
+            yield span, change
 
     def lies_at(self, path: Path) -> bool:
         """Tell whether ``path`` is this log's file, and not one that was put in its place."""
@@ -274,10 +288,10 @@ class Log:
         if position.offset > self.size():
             return False
         line = self._end_before(position.offset)
-        if line == HEADER:
-            return position == Position(len(HEADER), 1, zlib.crc32(HEADER))
+        if line == self.codec.header:
+            return position == self._begin()
         commit = _commit_of(line)
-        return commit is not None and zlib.crc32(line, int(commit.chain, 16)) == position.chain
+        return commit is not None and self.codec.chain_behind(commit, line) == position.chain
 
     def commits_at(self, offset: int) -> bool:
         """Tell whether a commit line ends at ``offset``."""
@@ -295,7 +309,7 @@ class Log:
             CorruptLogError: The line is not what was written.
         """
         try:
-            change = self.codec.opened(self._file.read(span.offset, span.length), vectors=vectors)
+            change = self.codec.opened(self.line(span), vectors=vectors)
             if isinstance(change, Record):
                 return change
             raise BrokenSealError("the line holds no record")
@@ -303,9 +317,18 @@ class Log:
             number = 1 + sum(1 for _ in self._lines(0, span.offset))
             raise CorruptLogError(self.name, number, str(error)) from None
 
+    def line(self, span: Span) -> bytes:
+        """Return the line of a record as it was written."""
+        return self._file.read(span.offset, span.length)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _heads(self, line: bytes) -> bool:
+        if line != self.codec.header:
+            raise BrokenSealError("not the first line of such a log of Bedside as its manifest says")
+        return True
 
     def _refuse_damaged_end(self, line: bytes, number: int) -> None:
         """Tell a damaged end from a cut-off one: a cut-off write never has anything after a whole sealed line."""
@@ -334,16 +357,3 @@ def _commit_of(line: bytes) -> Commit | None:
         return as_commit(line)
     except BrokenSealError:
         return None
-
-
-def _closes(line: bytes, number: int, chain: int, pending: int) -> bool:
-    """Tell whether ``line`` ends a transaction; raise :class:`BrokenSealError` where it does not fit the rest."""
-    if number == 1:
-        if line != HEADER:
-            raise BrokenSealError(f"not the first line of a Bedside log of version {VERSION}")
-        return True
-    if (commit := as_commit(line)) is None:
-        return False
-    if (commit.records, commit.chain) != (pending, f"{chain:08x}"):
-        raise BrokenSealError("the transaction does not match its commit line: lines are missing, doubled or moved")
-    return True

@@ -7,13 +7,15 @@ from dataclasses import asdict, astuple, dataclass, fields, replace
 
 import orjson
 
+from bedside.engines.embedded.log.keyring import Keyring
 from bedside.engines.embedded.log.log import Position
 from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
 from bedside.engines.protocol import EncoderRecord, Facts
 from bedside.errors import FormatVersionError, NotACollectionError
 
 FORMAT = "bedside-collection"
-VERSION = 1
+VERSION, SEALED_VERSION = 1, 2
+"""Of a plain collection, and of an encrypted one: what cannot read that must not try."""
 NAME = "manifest.json"
 
 
@@ -43,10 +45,12 @@ class Manifest(Facts):
         """Return the name of the log that follows the current one."""
         return log_name(int(self.log.removeprefix("log-").removesuffix(".jsonl")) + 1)
 
-    def to_bytes(self) -> bytes:
-        """Return the content of the file."""
+    def to_bytes(self, keyring: Keyring | None = None) -> bytes:
+        """Return the content of the file, signed where the collection is encrypted."""
         known = {**asdict(self), "committed": None if self.committed is None else astuple(self.committed)}
-        return seal({"format": FORMAT, "version": VERSION, **known})
+        del known["sealed"]
+        said = {"format": FORMAT, "version": SEALED_VERSION if self.sealed else VERSION, **known}
+        return seal(said if keyring is None else keyring.signed(said, NAME))
 
     @classmethod
     def from_bytes(cls, content: bytes, where: str) -> Manifest:
@@ -62,8 +66,10 @@ class Manifest(Facts):
             data = None
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise NotACollectionError(f"{where} is not the manifest of a Bedside collection, or it is damaged")
-        if (version := data.get("version", VERSION)) != VERSION:
-            raise FormatVersionError(f"{where} has format version {version}; this release reads version {VERSION}")
+        if (version := data.get("version", VERSION)) not in (VERSION, SEALED_VERSION):
+            raise FormatVersionError(
+                f"{where} has format version {version}; this release reads versions {VERSION} and {SEALED_VERSION}"
+            )
         try:
             unseal(content)
         except BrokenSealError as error:
@@ -76,8 +82,21 @@ class Manifest(Facts):
             dimension=data["dimension"],
             encoder=None if encoder is None else EncoderRecord(**encoder),
             id=data["id"],
+            sealed=version == SEALED_VERSION,
             committed=None if committed is None else Position(*committed),
         )
+
+
+def check_signature(content: bytes, where: str, keyring: Keyring) -> None:
+    """Refuse the content of a manifest that was written without the key.
+
+    Raises:
+        NotACollectionError: It was.
+    """
+    try:
+        keyring.check_signed(unseal(content), NAME)
+    except BrokenSealError as error:
+        raise NotACollectionError(f"{where} was changed: {error}") from None
 
 
 def new_id() -> str:

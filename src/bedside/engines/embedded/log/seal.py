@@ -27,7 +27,11 @@ class BrokenSealError(ValueError):
 
 def seal(record: Mapping[str, Any]) -> bytes:
     """Return ``record`` as one line of JSON, ended by its checksum and a line feed."""
-    body = orjson.dumps(record)[:-1]
+    return sealed(orjson.dumps(record)[:-1])
+
+
+def sealed(body: bytes) -> bytes:
+    """Return JSON that lacks its closing brace as :func:`seal` ends it."""
     return b'%b%b%08x"}\n' % (body, _KEY, zlib.crc32(body))
 
 

@@ -14,21 +14,28 @@ from typing import Protocol
 
 from bedside.engines.embedded.log.cache import cache_files
 from bedside.engines.embedded.log.codec import Change, Codec
+from bedside.engines.embedded.log.keyring import KEYS_NAME, Keyring, aes_gcm, holds_no_key
 from bedside.engines.embedded.log.log import DiskFile, Log, MemoryFile, Position
-from bedside.engines.embedded.log.manifest import NAME, Manifest
+from bedside.engines.embedded.log.manifest import NAME, Manifest, check_signature
+from bedside.engines.embedded.log.sealed import SealedCodec
 from bedside.errors import (
     CollectionClosedError,
+    InvalidInputError,
+    KeyRequired,
     LockTimeoutError,
     NotACollectionError,
+    NotEncryptedError,
     ReadOnlyError,
     StoreError,
     WriteFailedError,
 )
-from bedside.remedies import Give
+from bedside.remedies import Call, Give
 from bedside.support.files import FILE_MODE, make_private_folder, refusals, replace_file, sync_folder
+from bedside.support.keys import KeySource, load_key
 
 LOCK_NAME = "write.lock"
 CACHE_NAME = "cache"
+NOT_IN_MEMORY = "key: a collection in memory has nothing at rest to encrypt; give it a folder"
 
 
 class Storage(Protocol):
@@ -38,6 +45,20 @@ class Storage(Protocol):
     cache: Path | None
     manifest: Manifest
     log: Log
+    keyring: Keyring | None
+    key: KeySource | None
+
+    def cache_key(self) -> bytes | None:
+        """Return what seals the cache by now; ``None`` of a plain collection."""
+        ...
+
+    def sealing(self, key: KeySource) -> AbstractContextManager[None]:
+        """Make keys for a plain collection: what is prepared in this block is encrypted."""
+        ...
+
+    def rekey(self, key: KeySource) -> None:
+        """Wrap the data keys of an encrypted collection by another master key."""
+        ...
 
     def writing(self, timeout: float | None = None) -> AbstractContextManager[None]:
         """Hold the write lock; only then may anything below be called that writes."""
@@ -77,11 +98,25 @@ class MemoryStorage:
 
     path: Path | None = None
     cache: Path | None = None
+    keyring: Keyring | None = None
+    key: KeySource | None = None
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
         self._codec = Codec(manifest.scope_keys)
         self.log = Log(MemoryFile(), self._codec)
+
+    def cache_key(self) -> bytes | None:
+        """There is no cache."""
+        return None
+
+    def sealing(self, key: KeySource) -> AbstractContextManager[None]:  # noqa: ARG002 # one signature
+        """Refuse: memory is not encrypted."""
+        raise InvalidInputError(NOT_IN_MEMORY)
+
+    def rekey(self, key: KeySource) -> None:  # noqa: ARG002 # one signature
+        """Refuse: memory is not encrypted."""
+        raise InvalidInputError(NOT_IN_MEMORY)
 
     def writing(self, timeout: float | None = None) -> AbstractContextManager[None]:  # noqa: ARG002 # one signature
         """Nobody else can write: the collection's own lock is enough."""
@@ -116,7 +151,7 @@ class MemoryStorage:
 class DiskStorage:
     """A folder: ``manifest.json``, the log it names, ``write.lock``, and ``cache/``, which anybody may delete."""
 
-    def __init__(self, path: Path, *, read_only: bool, lock_timeout: float) -> None:
+    def __init__(self, path: Path, *, read_only: bool, lock_timeout: float, key: KeySource | None = None) -> None:
         self.path: Path | None = path
         self.cache: Path | None = path / CACHE_NAME
         self._folder = path
@@ -126,12 +161,20 @@ class DiskStorage:
         self._seen: tuple[int, ...] = ()
         self._id = ""
         self._created: list[Path] | None = None  # folders that were made for the collection, if it was made here
+        self.key = key
+        self.keyring: Keyring | None = None
         self._load()
         self.log = self._open_log()
 
     @classmethod
     def open(
-        cls, path: Path, new: Callable[[], Manifest], *, read_only: bool = False, lock_timeout: float = 60.0
+        cls,
+        path: Path,
+        new: Callable[[], Manifest],
+        *,
+        read_only: bool = False,
+        lock_timeout: float = 60.0,
+        key: KeySource | None = None,
     ) -> DiskStorage:
         """Open the collection in ``path``; if there is none, create it with the manifest that ``new`` makes.
 
@@ -140,6 +183,7 @@ class DiskStorage:
             LockTimeoutError: Another process was creating it for longer than ``lock_timeout`` seconds.
             ReadOnlyError: This user may not write to it.
             WriteFailedError: The disk refused to create it.
+            KeyRequired, WrongKeyError, NotEncryptedError, KeyringError: The key does not fit it.
         """
         if path.exists() and not path.is_dir():
             raise NotACollectionError(f"{path} is a file; a Bedside collection is a folder")
@@ -150,14 +194,16 @@ class DiskStorage:
                     f"{path} holds no Bedside collection, and opening it for reading creates none"
                 )
             missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-            created = missing if cls._create(path, new, lock_timeout) else None
-        storage = cls(path, read_only=read_only, lock_timeout=lock_timeout)
+            created = missing if cls._create(path, new, lock_timeout, key) else None
+        storage = cls(path, read_only=read_only, lock_timeout=lock_timeout, key=key)
         storage._created = created
         return storage
 
     @classmethod
-    def write_new(cls, path: Path, manifest: Manifest, changes: Iterable[Change]) -> None:
+    def write_new(cls, path: Path, manifest: Manifest, changes: Iterable[Change], key: KeySource | None = None) -> None:
         """Create a collection that holds ``changes`` in ``path``; it becomes a collection once all are written.
+
+        With a ``key`` it is encrypted, with data keys of its own.
 
         Raises:
             NotACollectionError: ``path`` is not a new or empty folder.
@@ -166,16 +212,20 @@ class DiskStorage:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise NotACollectionError(f"{path} is not empty; a copy needs a new or empty folder")
         try:
-            cls._create(path, lambda: manifest, 0, changes)
+            cls._create(path, lambda: manifest, 0, key, changes)
         except BaseException:
             if not (path / NAME).exists():
-                for name in (manifest.log, LOCK_NAME):
+                for name in (manifest.log, LOCK_NAME, *([KEYS_NAME] if key is not None else [])):
                     (path / name).unlink(missing_ok=True)
             raise
 
     @staticmethod
     def _create(
-        path: Path, new: Callable[[], Manifest], lock_timeout: float, changes: Iterable[Change] | None = None
+        path: Path,
+        new: Callable[[], Manifest],
+        lock_timeout: float,
+        key: KeySource | None,
+        changes: Iterable[Change] | None = None,
     ) -> bool:
         """Create a collection; returns False where another process has just done so."""
         foreign = [p.name for p in path.iterdir() if not _is_ours_and_empty(p)] if path.exists() else []
@@ -183,6 +233,8 @@ class DiskStorage:
             raise NotACollectionError(
                 f"{path} has no {NAME} but holds {foreign[0]!r}: give an empty or new folder, or repair the collection"
             )
+        if key is not None:
+            aes_gcm(load_key(key))  # before there is anything to take back
         refused = partial(refusals, str(path), "no collection was created")
         with refused():
             make_private_folder(path)
@@ -191,15 +243,17 @@ class DiskStorage:
                 if changes is not None:
                     raise NotACollectionError(f"{path}: another process has just created a collection here")
                 return False
-            manifest = new()
+            manifest = replace(new(), sealed=key is not None)
+            keyring = None if key is None else Keyring.create(path / KEYS_NAME, manifest.id, key)
             with refused():
-                log = Log(DiskFile(path / manifest.log, writable=True, create=True), Codec(manifest.scope_keys))
+                file = DiskFile(path / manifest.log, writable=True, create=True)
+            log = Log(file, _codec(manifest, keyring, manifest.log))
             end, committed = log.start(), None
             if changes is not None:
                 committed = log.append(end, changes)[1]
             log.close()
             with refused():
-                replace_file(path / NAME, [replace(manifest, committed=committed).to_bytes()])
+                replace_file(path / NAME, [replace(manifest, committed=committed).to_bytes(keyring)])
         return True
 
     @contextmanager
@@ -228,7 +282,7 @@ class DiskStorage:
 
     def save(self, manifest: Manifest) -> None:
         """Replace the manifest atomically."""
-        replace_file(self._manifest_path, [manifest.to_bytes()])
+        replace_file(self._manifest_path, [manifest.to_bytes(self.keyring)])
         self.manifest = manifest
         self._seen = _signature(self._manifest_path)
 
@@ -236,7 +290,8 @@ class DiskStorage:
         """Put ``changes`` into a new log as one transaction; nothing refers to it yet."""
         name = self.manifest.next_log()
         with refusals(name, "nothing was changed"):
-            log = Log(DiskFile(self._folder / name, writable=True, create=True), Codec(self.manifest.scope_keys))
+            file = DiskFile(self._folder / name, writable=True, create=True)
+        log = Log(file, _codec(self.manifest, self.keyring, name))
         end = log.append(Position(), changes)[1]
         with refusals(name, "nothing was changed"):
             sync_folder(self._folder)
@@ -260,7 +315,7 @@ class DiskStorage:
             return
         with contextlib.suppress(LockTimeoutError, CollectionClosedError), self.writing(timeout=0):
             files = list(self._folder.iterdir())
-            if all(file.name == NAME or _is_ours_and_empty(file) for file in files):
+            if all(file.name in (NAME, KEYS_NAME) or _is_ours_and_empty(file) for file in files):
                 for file in sorted(
                     files, key=lambda file: file.name != NAME
                 ):  # without its manifest it is not a collection
@@ -272,23 +327,68 @@ class DiskStorage:
 
     def _load(self) -> None:
         seen = _signature(self._manifest_path)
-        found = self._read_manifest()
+        found, content = self._read_manifest()
         if found.id != (self._id or found.id):
             raise CollectionClosedError(
                 f"{self._folder} holds another collection than when it was opened: close this one and open it again"
             )
+        self.keyring = self._keys_of(found, content)
         self.manifest, self._id, self._seen = found, found.id, seen
 
-    def _read_manifest(self) -> Manifest:
+    def _read_manifest(self) -> tuple[Manifest, bytes]:
         path = self._manifest_path
-        return Manifest.from_bytes(path.read_bytes(), str(path))
+        content = path.read_bytes()
+        return Manifest.from_bytes(content, str(path)), content
+
+    def _keys_of(self, manifest: Manifest, content: bytes) -> Keyring | None:
+        """Return the keys of a collection, read again where they changed; refuse a key that does not fit."""
+        if not manifest.sealed:
+            if self.key is not None:
+                raise NotEncryptedError(
+                    f"key: {self._folder} is not encrypted, so the key would not be used",
+                    remedies=[Call("encrypt", "without a key given to open it")],
+                )
+            return None
+        if self.key is None:
+            raise KeyRequired(f"{self._folder} is encrypted", remedies=[Give("key")])
+        if self.keyring is None:
+            keyring = Keyring.open(self._folder / KEYS_NAME, manifest.id, self.key)
+        else:
+            keyring = self.keyring
+            keyring.refresh()
+        check_signature(content, str(self._manifest_path), keyring)
+        return keyring
+
+    def cache_key(self) -> bytes | None:
+        """Return what seals the cache by now; ``None`` of a plain collection."""
+        return None if self.keyring is None else self.keyring.cache_key
+
+    @contextmanager
+    def sealing(self, key: KeySource) -> Iterator[None]:
+        """Make keys for a plain collection: what is prepared in this block is encrypted."""
+        self.keyring = Keyring.create(self._folder / KEYS_NAME, self.manifest.id, key)
+        try:
+            yield
+        except BaseException:
+            if not self.manifest.sealed:
+                self.keyring = None
+                (self._folder / KEYS_NAME).unlink(missing_ok=True)
+            raise
+        self.key = key
+
+    def rekey(self, key: KeySource) -> None:
+        """Wrap the data keys by another master key. The caller holds the write lock."""
+        if self.keyring is not None:
+            self.keyring.rekey(key)
+            self.key = key
 
     def _open_log(self) -> Log:
         """Open the log that the manifest names; a compaction between reading one and opening the other is followed."""
         while True:
             name = self.manifest.log
             try:
-                return Log(DiskFile(self._folder / name, writable=not self._read_only), Codec(self.manifest.scope_keys))
+                file = DiskFile(self._folder / name, writable=not self._read_only)
+                return Log(file, _codec(self.manifest, self.keyring, name))
             except FileNotFoundError:
                 self._load()
                 if self.manifest.log == name:
@@ -300,12 +400,16 @@ class DiskStorage:
 
     def remove_strays(self) -> None:
         """Delete logs that are not the current one, and what a killed writer left. The caller holds the write lock."""
-        current = self._read_manifest().log  # as it is on the disk: another process may have switched to another log
+        current = self._read_manifest()[0].log  # as it is on the disk: another process may have switched to another log
         caches = cache_files(self._folder / CACHE_NAME, without=current)
         for stray in [*self._folder.glob("log-*.jsonl"), *self._folder.rglob("*.new"), *caches]:
             if stray.name != current:
                 with contextlib.suppress(PermissionError):  # Windows: a reader still has it open
                     stray.unlink(missing_ok=True)
+
+
+def _codec(manifest: Manifest, keyring: Keyring | None, log: str) -> Codec:
+    return Codec(manifest.scope_keys) if keyring is None else SealedCodec(manifest.scope_keys, keyring, log)
 
 
 @contextmanager
@@ -346,6 +450,8 @@ def _signature(path: Path) -> tuple[int, ...]:
 
 def _is_ours_and_empty(path: Path) -> bool:
     """Tell whether a file in a folder without manifest is what a killed creation left: never a log with records."""
-    if path.name in (LOCK_NAME, NAME + ".new"):
+    if path.name in (LOCK_NAME, NAME + ".new", KEYS_NAME + ".new"):
         return True
+    if path.name == KEYS_NAME:
+        return holds_no_key(path)
     return path.name == "log-000001.jsonl" and path.stat().st_size < 200  # its header line alone has 75 bytes

@@ -1,0 +1,310 @@
+"""``keys.json``: the data keys of an encrypted collection, one for each scope, each wrapped by the master key.
+
+::
+
+    {"format":"bedside-keys","version":1,"collection":"…","root":"…","cache":"…",
+     "keys":{"5f0c…":"…"},"shredded":{"91ab…":"…"},"mac":"…","crc":"…"}
+
+A data key stands under a random name and is wrapped together with its scope, so that the file shows neither. Of
+``root`` the keys are derived that sign commits and manifest. ``cache`` seals the cache; it is made anew when a scope is
+shredded, so that no copy of an earlier cache can be read. Of a shredded key the name stays, with an HMAC of its scope,
+so that whoever asks for that scope is told. The file is replaced atomically.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
+from bedside.errors import KeyringError, ShreddedError, WrongKeyError
+from bedside.records import ScopeKey
+from bedside.remedies import Call, Give
+from bedside.support.extras import needs
+from bedside.support.files import replace_file
+from bedside.support.keys import KEY_BYTES, KeySource, derived, hmac_hex, load_key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+FORMAT, VERSION = "bedside-keys", 1
+KEYS_NAME = "keys.json"
+NONCE = 12
+"""Bytes of a nonce: random, so a key may seal 2**32 times."""
+TAG = 16
+"""Bytes of what tells that a ciphertext is whole."""
+_PAD = 64  # a scope's length shows in steps of so many bytes
+
+
+def aes_gcm(key: bytes) -> AESGCM:
+    """Return AES-256-GCM with a key of 32 bytes.
+
+    Raises:
+        MissingExtraError: ``bedside[crypto]`` is not installed.
+    """
+    with needs("crypto"):
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    return AESGCM(key)
+
+
+def sealed_with(cipher: AESGCM, content: bytes | memoryview, context: bytes) -> bytes:
+    """Return ``content`` sealed: nonce, ciphertext, tag. It opens in the same context only."""
+    nonce = os.urandom(NONCE)
+    return nonce + cipher.encrypt(nonce, content, context)
+
+
+def opened_with(cipher: AESGCM, content: bytes, context: bytes) -> bytes:
+    """Return what :func:`sealed_with` sealed.
+
+    Raises:
+        BrokenSealError: It was sealed with another key or in another context, or was changed.
+    """
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        return cipher.decrypt(content[:NONCE], content[NONCE:], context)
+    except (InvalidTag, ValueError):
+        raise BrokenSealError("it does not open with its key") from None
+
+
+def open_into(cipher: AESGCM, content: memoryview, context: bytes, room: memoryview) -> None:
+    """Open what :func:`sealed_with` sealed into memory that is there already.
+
+    Raises:
+        BrokenSealError: It was sealed with another key or in another context, or was changed.
+    """
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        cipher.decrypt_into(content[:NONCE], content[NONCE:], context, room)
+    except (InvalidTag, ValueError):
+        raise BrokenSealError("it does not open with its key") from None
+
+
+class Keyring:
+    """The keys of one collection. Whoever calls a verb that writes holds the collection's write lock.
+
+    Args:
+        path: The file.
+        collection: The collection's id, which every key is bound to.
+        source: Of the master key.
+    """
+
+    def __init__(self, path: Path, collection: str, source: KeySource) -> None:
+        self._path, self._collection, self.source = path, collection, source
+        self._master = load_key(source)
+        self._seen: tuple[int, ...] = ()
+        self._unsaved = False
+        self._root = self.cache_key = b""
+        self._keys: dict[str, tuple[ScopeKey, bytes]] = {}
+        self._names: dict[ScopeKey, str] = {}
+        self._ciphers: dict[str, AESGCM] = {}
+        self.shredded: dict[str, str] = {}
+
+    @classmethod
+    def create(cls, path: Path, collection: str, source: KeySource) -> Keyring:
+        """Write the file of a new collection, without any data key."""
+        ring = cls(path, collection, source)
+        ring._root, ring.cache_key = os.urandom(KEY_BYTES), os.urandom(KEY_BYTES)
+        ring._save()
+        return ring
+
+    @classmethod
+    def open(cls, path: Path, collection: str, source: KeySource) -> Keyring:
+        """Read the file.
+
+        Raises:
+            KeyringError: It is missing, damaged or of another collection.
+            WrongKeyError: The master key does not open it.
+        """
+        ring = cls(path, collection, source)
+        ring._load()
+        return ring
+
+    def refresh(self) -> None:
+        """Read the file again where another process replaced it; what was not saved is forgotten."""
+        if _signature(self._path) != self._seen or self._unsaved:
+            self._load()
+
+    # Data keys
+
+    def of_scope(self, scope: ScopeKey) -> tuple[str, AESGCM]:
+        """Return the name and the key that seal the records of a scope; a new one where there is none."""
+        name = self._names.get(scope)
+        if name is None:
+            name = os.urandom(8).hex()
+            self._keys[name], self._names[scope] = (scope, os.urandom(KEY_BYTES)), name
+            self._unsaved = True
+        return name, self._cipher(name)
+
+    def named(self, name: str) -> AESGCM:
+        """Return the key of a line.
+
+        Raises:
+            ShreddedError: It was destroyed.
+            KeyringError: It is not in the file.
+        """
+        if name not in self._keys and name not in self.shredded:
+            self._load()  # another process has added a scope
+        if name in self.shredded:
+            raise shredded_error()
+        if name not in self._keys:
+            raise KeyringError(
+                f"{self._path} lacks a key that the log names: it is older than the log; put back the one of its time"
+            )
+        return self._cipher(name)
+
+    def save(self) -> None:
+        """Write the keys that were added since; they are on the disk before the commit of what they seal."""
+        if self._unsaved:
+            self._save()
+
+    def shred(self, scope: ScopeKey) -> None:
+        """Destroy the key of a scope, and the key of every cache that was made until now."""
+        self.refresh()
+        name = self._names.pop(scope, None)
+        if name is not None:
+            del self._keys[name]
+            self._ciphers.pop(name, None)
+            self.shredded = {**self.shredded, name: self.pseudonym(scope)}
+        self.cache_key = os.urandom(KEY_BYTES)
+        self._save()
+
+    def rekey(self, source: KeySource) -> None:
+        """Wrap every key by another master key."""
+        self.refresh()
+        self._master, self.source = load_key(source, "new_key"), source
+        self._save()
+
+    # What is derived of the root
+
+    def pseudonym(self, scope: ScopeKey) -> str:
+        """Return what stands for a scope where it must not be told."""
+        return hmac_hex(derived(self._root, "scopes"), orjson.dumps(scope))
+
+    def signed(self, said: Mapping[str, Any], context: str) -> dict[str, Any]:
+        """Return an object with its HMAC, which holds in the same context of the same collection only."""
+        return {**said, "mac": self._mac(said, context)}
+
+    def check_signed(self, said: Mapping[str, Any], context: str) -> None:
+        """Raise :class:`BrokenSealError` unless an object is what :meth:`signed` returned."""
+        rest = {key: value for key, value in said.items() if key != "mac"}
+        if not hmac.compare_digest(str(said.get("mac", "")), self._mac(rest, context)):
+            raise BrokenSealError("it was not written with the key of this collection")
+
+    def _mac(self, said: Mapping[str, Any], context: str) -> str:
+        key = derived(self._root, "transactions")
+        return hmac_hex(key, self._collection.encode(), context.encode(), orjson.dumps(said))
+
+    def _cipher(self, name: str) -> AESGCM:
+        if (found := self._ciphers.get(name)) is None:
+            found = self._ciphers[name] = aes_gcm(self._keys[name][1])
+        return found
+
+    # The file
+
+    def _save(self) -> None:
+        wrapping = aes_gcm(derived(self._master, "wrapping"))
+
+        def wrapped(name: str, content: bytes) -> str:
+            return b64encode(sealed_with(wrapping, content, self._context(name))).decode()
+
+        keys = {name: wrapped(name, key + _padded(orjson.dumps(scope))) for name, (scope, key) in self._keys.items()}
+        said = {
+            "format": FORMAT,
+            "version": VERSION,
+            "collection": self._collection,
+            "root": wrapped("root", self._root),
+            "cache": wrapped("cache", self.cache_key),
+            "keys": keys,
+            "shredded": self.shredded,
+        }
+        replace_file(self._path, [seal(self.signed(said, KEYS_NAME))])
+        self._seen, self._unsaved = _signature(self._path), False
+
+    def _load(self) -> None:
+        seen, said = _signature(self._path), self._read()
+        root = self._unlocked(said["root"])
+        wrapping = aes_gcm(derived(self._master, "wrapping"))
+
+        def unwrapped(name: str, text: str) -> bytes:
+            return opened_with(wrapping, b64decode(text), self._context(name))
+
+        before, self._root = self._root, root
+        try:
+            self.check_signed(said, KEYS_NAME)
+            cache_key = unwrapped("cache", said["cache"])
+            opened = {name: unwrapped(name, text) for name, text in said["keys"].items()}
+        except (BrokenSealError, ValueError) as error:
+            self._root = before
+            raise KeyringError(f"{self._path} is damaged: {error}") from None
+        keys = {name: (tuple(orjson.loads(key[KEY_BYTES:])), key[:KEY_BYTES]) for name, key in opened.items()}
+        self.cache_key, self._keys, self.shredded = cache_key, keys, said["shredded"]
+        self._names = {scope: name for name, (scope, _) in keys.items()}
+        self._ciphers, self._seen, self._unsaved = {}, seen, False
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            said = unseal(self._path.read_bytes())
+        except FileNotFoundError:
+            raise KeyringError(f"{self._path} is missing: put it back from where it is kept") from None
+        except (BrokenSealError, orjson.JSONDecodeError, KeyError) as error:
+            raise KeyringError(f"{self._path} is damaged: {error}") from None
+        if (said.get("format"), said.get("version")) != (FORMAT, VERSION):
+            raise KeyringError(f"{self._path} is no file of keys that this release reads")
+        if said["collection"] != self._collection:
+            raise KeyringError(f"{self._path} holds the keys of another collection")
+        return said
+
+    def _unlocked(self, text: str) -> bytes:
+        """Return the root key; where the master key does not open it, its source may have another one by now."""
+        for attempt in (0, 1):
+            wrapping = aes_gcm(derived(self._master, "wrapping"))
+            try:
+                return opened_with(wrapping, b64decode(text), self._context("root"))
+            except (BrokenSealError, ValueError):
+                if attempt or (master := load_key(self.source)) == self._master:
+                    break
+                self._master = master
+        raise WrongKeyError(
+            f"the key does not open {self._path.parent}; nothing was changed",
+            remedies=[Give("key", note="that it was created or last rekeyed with")],
+        )
+
+    def _context(self, name: str) -> bytes:
+        return f"{self._collection}/{name}".encode()
+
+
+def shredded_error() -> ShreddedError:
+    """Return what is raised for records whose key was destroyed."""
+    return ShreddedError(
+        "the key of these records was shredded, and what the log holds of them cannot be read",
+        remedies=[Call("compact", "to remove what nobody can read")],
+    )
+
+
+def holds_no_key(path: Path) -> bool:
+    """Tell whether a file of keys has never had a data key, as one that a killed creation left."""
+    try:
+        said = unseal(path.read_bytes())
+        return not said["keys"] and not said["shredded"]
+    except (OSError, BrokenSealError, orjson.JSONDecodeError, KeyError):
+        return False
+
+
+def _padded(text: bytes) -> bytes:
+    return text.ljust(-(-len(text) // _PAD) * _PAD)
+
+
+def _signature(path: Path) -> tuple[int, ...]:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return ()
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
