@@ -27,6 +27,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("types",),
     ("support",),
     ("filters", "text"),
+    ("skipping",),
     ("records",),
     ("search",),
     ("engines.protocol",),

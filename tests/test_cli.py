@@ -101,6 +101,33 @@ def test_a_wrong_line_is_named_and_earlier_transactions_stay(tmp_path, line, mes
     assert bedside("count", tmp_path / "c") == "1000\n"
 
 
+def test_documents_that_cannot_be_stored_are_skipped_where_that_is_asked_and_told_with_line_id_and_reason(tmp_path):
+    lines = [{"text": f"note {i}", "id": str(i)} for i in range(1_001)]
+    lines[3]["text"], lines[1_000]["text"] = " ", ""
+    file = tmp_path / "in.jsonl"
+    file.write_text("\n" + json_lines(lines))
+
+    def skipping(*arguments):
+        words = [sys.executable, "-m", "bedside.cli", *map(str, arguments), "--on-bad-document", "skip"]
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+
+    for command, first, last in (("add", "line 5", "line 1002"), ("import", "record 4", "record 1001")):
+        assert "text" in bedside(command, tmp_path / command, file, code=1)
+        done = skipping(command, tmp_path / command, file)
+        assert done.returncode == 0
+        assert done.stdout == "999 documents added, 2 skipped\n"
+        assert [line.partition(";")[0] for line in done.stderr.splitlines()] == [
+            f"skipped {first} (id '3'): text: empty",
+            f"skipped {last} (id '1000'): text: empty",
+        ]
+        assert bedside("count", tmp_path / command) == "999\n"
+        said = json.loads(skipping(command, tmp_path / f"{command} json", file, "--json").stdout)
+        assert said["added"] == 999
+        place, number = last.split()
+        assert said["skipped"][1] | {"reason": ""} == {place: int(number), "id": "1000", "reason": ""}
+    assert "not JSON" in bedside("add", tmp_path / "c", "-", "--on-bad-document", "skip", stdin="{\n", code=1)
+
+
 def test_search_prints_what_the_collection_finds(ward):
     with Collection.open(ward, read_only=True) as notes:
         expected = notes.search("chest pain", mode="sparse", top_k=2)

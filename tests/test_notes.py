@@ -166,9 +166,14 @@ def test_a_note_of_nothing_but_white_space_is_refused(notes, text):
     ids=["text", "no id", "vector", "reserved key", "no JSON", "no mapping"],
 )
 def test_what_is_no_note_is_refused_by_name_and_nothing_is_stored(notes, note):
-    with pytest.raises(InvalidDocumentError):
+    with pytest.raises(InvalidDocumentError, match=r"^documents\[1\]"):
         notes.add_notes([Document("PLAN: Walk.", id="b"), note])
     assert len(notes) == 0
+    skipped = []
+    fine = [Document("PLAN: Walk.", id="b"), Document("PLAN: Rest.", id="c")]
+    changes = notes.add_notes([fine[0], note, fine[1]], on_bad_document="skip", skipped=skipped)
+    assert changes == {"b": "added", "c": "added"}
+    assert [(each.index, each.id) for each in skipped] == [(1, getattr(note, "id", None))]
 
 
 @pytest.mark.parametrize("given", ["PLAN: Rest.", Document("PLAN: Rest.", id="a"), None, 5])
@@ -188,9 +193,11 @@ def test_passages_fit_what_the_encoder_says_it_reads_whatever_kind_of_integer_th
     assert all(estimate_tokens([passage.text])[0] <= 20 for passage in notes.get(filter={}))
 
 
-def test_one_id_twice_in_a_call_is_refused(notes):
+def test_one_id_twice_in_a_call_is_refused_but_for_equal_notes_which_are_one(notes):
     with pytest.raises(DuplicateIdError):
         notes.add_notes([Document("PLAN: Walk.", id="b"), Document("PLAN: Rest.", id="b")])
+    assert notes.add_notes([Document("PLAN: Walk.", id="b")] * 2) == {"b": "added"}
+    assert notes.get_note("b").text == "PLAN: Walk."
 
 
 def test_a_note_of_a_megabyte_comes_back_whole(meaning):

@@ -36,11 +36,12 @@ from bedside.engines.protocol import (
 from bedside.errors import AuditError, InvalidDocumentError, InvalidInputError, ScopeMismatch, ScopeRequired
 from bedside.filters.parse import parse
 from bedside.filters.validity import moment
-from bedside.records import Record, ScopeKey, check_documents, check_scope, check_vectors, with_id
+from bedside.records import Checker, Record, Rule, ScopeKey, check_scope, check_vectors, with_id
 from bedside.remedies import Give
 from bedside.search.explain import explanation
 from bedside.search.options import SearchOptions
 from bedside.search.settings import SparseSettings
+from bedside.skipping import OnBadDocument, Skipped, skipping
 from bedside.support.checks import check_int, check_key, check_number
 from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder, FilterDict, Hit, Matrix, Metadata, Mode, Vector, VectorLike
@@ -246,22 +247,35 @@ class Collection:
     # Writing
 
     @recorded()
-    def add(self, documents: Iterable[Document | str]) -> list[str]:
+    def add(
+        self,
+        documents: Iterable[Document | str],
+        *,
+        on_bad_document: OnBadDocument = "raise",
+        skipped: list[Skipped] | None = None,
+    ) -> list[str]:
         """Add documents, replacing those whose id is already there, as one transaction.
 
         Everything is checked, then encoded, then written; on any error nothing has changed. When the call returns,
         the records are on the disk.
 
         Args:
-            documents: Documents or bare texts; any iterable, read once. A text without a vector is encoded.
+            documents: Documents or bare texts; any iterable, read once. A text without a vector is encoded. Where one
+                is given twice with one id, it is stored once.
+            on_bad_document: ``"raise"`` refuses the call because of one document that cannot be stored by itself: no
+                text, a lone surrogate, metadata that is no JSON, an id that is no text, a vector that is not finite.
+                ``"skip"`` leaves such ones out. What is wrong with the call (an id for two documents, another scope,
+                no encoder, another dimension) is an error either way.
+            skipped: A list, to which each document that was left out is added with the reason. Without it, a warning
+                counts them.
 
         Returns:
-            The ids, in the order given; a document without one gets a random one.
+            The ids of what was not skipped, in the order given; a document without one gets a random one.
 
         Raises:
             InvalidDocumentError: Id, text or metadata cannot be stored.
             InvalidVectorError: Wrong dimension, not finite, or zero.
-            DuplicateIdError: The same id twice in this call.
+            DuplicateIdError: The same id twice in this call, for documents that are not equal.
             ScopeRequired, ScopeMismatch: A record lacks a scope key, or names another scope than this view.
             EncoderRequired: A text without a vector, and no encoder.
             WriteFailedError: The disk refused.
@@ -270,24 +284,43 @@ class Collection:
             >>> notes = Collection.open()
             >>> notes.add([Document("Denies chest pain.", {"section": "ROS"}, id="n1", vector=[0.6, 0.8])])
             ['n1']
+            >>> left_out = []
+            >>> notes.add([Document(" ", id="n2")], on_bad_document="skip", skipped=left_out)
+            []
+            >>> left_out[0].index, left_out[0].id, left_out[0].reason.partition(";")[0]
+            (0, 'n2', 'text: empty')
         """
-        records = self.check(documents)
-        if records:
-            self._write(records)
-        return [record.id for record in records]
+        with skipping(on_bad_document, skipped) as left_out:
+            checked = self._checker(left_out)(documents)
+            if checked.records:
+                self._write(checked.records)
+            return checked.ids
 
     @recorded()
-    def add_batches(self, batches: Iterable[Sequence[Document | str]]) -> int:
-        """Add batch after batch of documents as one transaction; returns how many documents there were.
+    def add_batches(
+        self,
+        batches: Iterable[Sequence[Document | str]],
+        *,
+        on_bad_document: OnBadDocument = "raise",
+        skipped: list[Skipped] | None = None,
+    ) -> int:
+        """Add batch after batch of documents as one transaction; returns how many records were stored.
 
         Memory holds one batch, the ids, and what the index takes. The batches become visible together. Other writers
         wait from the first batch to the last, searches do not. On any error the collection is as before.
 
+        Args:
+            batches: Lists of documents; any iterable, read once.
+            on_bad_document: As for :meth:`add`.
+            skipped: As for :meth:`add`; ``index`` counts through all batches.
+
         Raises:
             BedsideError: As :meth:`add`; ``documents[i]`` is counted within the batch.
         """
-        checked = (self.check(batch) for batch in batches)
-        return self._engine.write(batches_of(self._announced(checked), self._encoding)).added
+        with skipping(on_bad_document, skipped) as left_out:
+            check = self._checker(left_out)
+            checked = (check(batch).records for batch in batches)
+            return self._engine.write(batches_of(self._announced(checked), self._encoding)).added
 
     @recorded()
     def replace(
@@ -309,9 +342,9 @@ class Collection:
             BedsideError: As :meth:`add`; nothing was removed.
         """
         chosen = self._selection(filter, check_selection("replace", ids, filter))
-        records = self.check(documents)
-        self._write(records, chosen)
-        return [record.id for record in records]
+        checked = self._checker()(documents)
+        self._write(checked.records, chosen)
+        return checked.ids
 
     @recorded()
     def update(self, ids: Sequence[str], change: Callable[[Document], Document | None]) -> int:
@@ -334,7 +367,7 @@ class Collection:
                 raise with_id(
                     InvalidDocumentError("update: the document that change returns must keep its id"), document.id
                 )
-            return self.check([new])[0]
+            return self._checker()([new]).records[0]
 
         return self._engine.update(selection, changed)
 
@@ -398,9 +431,25 @@ class Collection:
         self._announce(remove=chosen)
         return self._upkept("shred").shred(chosen.scope, self._encoding.forget)  # type: ignore[no-any-return]
 
-    def check(self, documents: Iterable[Document | str]) -> list[Record]:
-        """Return documents as records of this view's scope; write nothing, and raise what :meth:`add` would."""
-        return check_documents(documents, self.scope_keys, self._bound)
+    def check(
+        self,
+        documents: Iterable[Document | str],
+        *,
+        on_bad_document: OnBadDocument = "raise",
+        skipped: list[Skipped] | None = None,
+        rule: Rule | None = None,
+    ) -> list[Record]:
+        """Check documents as :meth:`add` does, and write nothing; raises what :meth:`add` would.
+
+        Args:
+            documents: As for :meth:`add`.
+            on_bad_document: As for :meth:`add`.
+            skipped: As for :meth:`add`.
+            rule: What else must hold of a document; it is given the document and its place, and raises
+                :class:`InvalidDocumentError`.
+        """
+        with skipping(on_bad_document, skipped) as left_out:
+            return self._checker(left_out, rule)(documents).records
 
     # Reading
 
@@ -664,7 +713,14 @@ class Collection:
         return self.add_notes([Document(text, metadata or {}, id)], splitter=splitter)[id]
 
     @recorded()
-    def add_notes(self, notes: Iterable[Document], *, splitter: NoteSplitter | None = None) -> dict[str, NoteChange]:
+    def add_notes(
+        self,
+        notes: Iterable[Document],
+        *,
+        splitter: NoteSplitter | None = None,
+        on_bad_document: OnBadDocument = "raise",
+        skipped: list[Skipped] | None = None,
+    ) -> dict[str, NoteChange]:
         """Split notes into passages and add these, replacing notes whose ids are already there, as one transaction.
 
         A note with the text, metadata and splitter that it had is left as it is, and nothing of it is encoded. What
@@ -675,19 +731,22 @@ class Collection:
             notes: Documents with an id and without a vector; any iterable, read once.
             splitter: How they are cut; ``None`` makes passages of up to 256 of the encoder's own tokens that go by
                 section and sentence and overlap by 32.
+            on_bad_document: ``"raise"`` refuses all notes because of one that cannot be stored, ``"skip"`` leaves it
+                out; see :meth:`add`.
+            skipped: A list, to which each note that was left out is added with the reason.
 
         Returns:
-            ``"added"``, ``"replaced"`` or ``"unchanged"`` for each id.
+            ``"added"``, ``"replaced"`` or ``"unchanged"`` for each id that was not skipped.
 
         Raises:
             InvalidDocumentError: A note has no id, no text but white space, a vector, or a passage's metadata key; or
                 a record that is no passage has an id that a passage needs.
-            DuplicateIdError: The same id twice in this call.
+            DuplicateIdError: The same id twice in this call, for notes that are not equal.
             ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
         from bedside.notes.notes import add_notes  # what is built on the verbs
 
-        return add_notes(self, notes, splitter)
+        return add_notes(self, notes, splitter, on_bad_document=on_bad_document, skipped=skipped)
 
     @recorded()
     def get_note(self, id: str) -> Document | None:
@@ -794,7 +853,15 @@ class Collection:
         )
 
     @recorded()
-    def import_from(self, path: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> int:
+    def import_from(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        on_bad_document: OnBadDocument = "raise",
+        skipped: list[Skipped] | None = None,
+        **options: Any,
+    ) -> int:
         """Add the records of a file or of another program's store, as one transaction; returns how many.
 
         Records are read, checked, encoded and written 1,000 at a time, and become visible together: whatever goes wrong
@@ -804,6 +871,8 @@ class Collection:
         Args:
             path: The file or folder.
             format: A name of :data:`bedside.formats.FORMATS`; ``None`` goes by the content.
+            on_bad_document: As for :meth:`add`. A file that is damaged is an error either way.
+            skipped: As for :meth:`add`; ``index`` is the record's number in the file, from 0.
             **options: Those of the store's reader, such as ``text_key=`` or ``allow_pickle=``.
 
         Raises:
@@ -816,7 +885,7 @@ class Collection:
         """
         from bedside.formats.exchange import import_records
 
-        return import_records(self, path, format=format, **options)
+        return import_records(self, path, format=format, on_bad_document=on_bad_document, skipped=skipped, **options)
 
     # Looking after the whole collection
 
@@ -1017,6 +1086,10 @@ class Collection:
             found = {record.scope for record in records} if self._bound is None and self.scope_keys else ()
             scopes = (dict(zip(self.scope_keys, scope, strict=True)) for scope in found)
             self._line.tells("count", len(records), (record.id for record in records), scopes)
+
+    def _checker(self, skipped: list[Skipped] | None = None, rule: Rule | None = None) -> Checker:
+        """Return what turns the documents of one call into records, in the view's scope where there is one."""
+        return Checker(self.scope_keys, self._bound, skipped, rule)
 
     def _write(self, records: list[Record], remove: Selection | None = None) -> None:
         """Encode and write, in place of what ``remove`` selects."""

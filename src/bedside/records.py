@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
+import orjson
 
 from bedside.errors import (
     BedsideError,
@@ -17,12 +19,15 @@ from bedside.errors import (
     ScopeMismatch,
     ScopeRequired,
 )
+from bedside.skipping import Skipped
 from bedside.types import Document, Matrix, Metadata, Vector, VectorLike
 
 MAX_DEPTH = 64
 """Levels of lists and objects in metadata: far more than notes need, far fewer than a JSON parser allows."""
 ScopeKey: TypeAlias = tuple[str | int, ...]
 """The values of a collection's scope keys, in their order; ``()`` in a collection without scope keys."""
+Rule: TypeAlias = "Callable[[Any, str], None]"
+"""A further check of a document, given it and its place."""
 _INT64 = 2**63
 _E = TypeVar("_E", bound=BedsideError)
 
@@ -37,6 +42,13 @@ class Record(NamedTuple):
     vector: Vector | None
 
 
+class Checked(NamedTuple):
+    """Documents that were checked: their records, equal ones once, and the ids of all, in the order given."""
+
+    records: list[Record]
+    ids: list[str]
+
+
 class Delete(NamedTuple):
     """A record that is to be removed, or was."""
 
@@ -44,46 +56,108 @@ class Delete(NamedTuple):
     scope: ScopeKey
 
 
-def check_documents(
-    documents: Iterable[Document | str], scope_keys: Sequence[str], scope: ScopeKey | None
-) -> list[Record]:
-    """Return ``documents`` as records.
+class Checker:
+    """Checks the documents of one call, batch after batch, and turns them into records.
 
     Args:
-        documents: Documents, or bare texts.
         scope_keys: Of the collection.
         scope: Of the view they are added through: it is filled in, and another one refused. ``None``: no view.
-
-    Raises:
-        InvalidDocumentError: Wrong type, id, text or metadata.
-        InvalidVectorError: A vector is not finite, zero, or not one-dimensional.
-        DuplicateIdError: The same id twice within a scope.
-        ScopeRequired: A record lacks a scope key.
-        ScopeMismatch: A record says another scope than the view.
+        skipped: Takes the bad documents, which are left out then; ``None``: a bad one is an error.
+        rule: What else must hold of a document; it is given the document and its place, and raises.
     """
+
+    def __init__(
+        self,
+        scope_keys: Sequence[str],
+        scope: ScopeKey | None,
+        skipped: list[Skipped] | None = None,
+        rule: Rule | None = None,
+    ) -> None:
+        self._scope_keys, self._scope = scope_keys, scope
+        self._skipped = skipped
+        self._rule = rule
+        self._seen: dict[tuple[ScopeKey, str], bytes] = {}
+        self._before = 0
+
+    def __call__(self, documents: Iterable[Document | str]) -> Checked:
+        """Return documents, or bare texts, as records; equal ones that are given twice are one.
+
+        Raises:
+            InvalidDocumentError: Wrong type, id, text or metadata.
+            InvalidVectorError: A vector is not finite, zero, or not one-dimensional.
+            DuplicateIdError: The same id twice within a scope, for what is not equal.
+            ScopeRequired: A record lacks a scope key.
+            ScopeMismatch: A record says another scope than the view.
+        """
+        given = _listed(documents)
+        checked: dict[int, Record] = {}
+        for i, document in enumerate(given):
+            try:
+                if self._rule is not None:
+                    self._rule(document, f"documents[{i}]")
+                checked[i] = _check_document(document, f"documents[{i}]", self._scope_keys, self._scope)
+            except BedsideError as error:
+                self._refuse(error, i, getattr(document, "id", None))
+        self._add_vectors(given, checked)
+        records = [record for i, record in checked.items() if self._is_new(record, i)]
+        self._before += len(given)
+        return Checked(records, [record.id for record in checked.values()])
+
+    def _refuse(self, error: BedsideError, i: int, id: object) -> None:
+        """Raise, or skip the document. What names another scope is no bad document: the call is wrong."""
+        if self._skipped is None or not isinstance(error, InvalidDocumentError | InvalidVectorError):
+            raise with_id(error, id) from None
+        reason = str(error).removeprefix(f"documents[{i}]").lstrip(".: ")
+        self._skipped.append(Skipped(self._before + i, id if isinstance(id, str) and id else None, reason))
+
+    def _add_vectors(self, given: Sequence[Document | str], checked: dict[int, Record]) -> None:
+        """Check all vectors at once, which is several times faster, and one by one only where one is wrong."""
+        vectors = {
+            i: document.vector
+            for i in checked
+            if isinstance(document := given[i], Document) and document.vector is not None
+        }
+        try:
+            right = check_vectors(list(vectors.values()), "documents") if vectors else ()
+            for i, vector in zip(vectors, right, strict=True):
+                checked[i] = checked[i]._replace(vector=vector)
+        except InvalidVectorError:
+            for i, vector in vectors.items():
+                try:
+                    checked[i] = checked[i]._replace(vector=check_vector(vector, f"documents[{i}].vector"))
+                except InvalidVectorError as error:
+                    self._refuse(error, i, checked.pop(i).id)
+
+    def _is_new(self, record: Record, i: int) -> bool:
+        """Tell whether this is the first of its id; a later one must be equal."""
+        name, digest = (record.scope, record.id), _digest(record)
+        if name not in self._seen:
+            self._seen[name] = digest
+            return True
+        if self._seen[name] == digest:
+            return False
+        sentence = f"documents[{i}].id: given twice in one call, for what is not equal; ids must differ within a scope"
+        raise with_id(DuplicateIdError(sentence), record.id)
+
+
+def _listed(documents: object) -> list[Document | str]:
     if isinstance(documents, str | Document | Mapping):
         raise InvalidDocumentError(
             "documents: expected an iterable of Document or str, got one of them; wrap it in [ ]"
         )
     if not isinstance(documents, Iterable):
         raise InvalidDocumentError(f"documents: expected an iterable of Document or str, got {_kind(documents)}")
-    given = list(documents)
-    records = []
-    for i, document in enumerate(given):
-        try:
-            records.append(_check_document(document, f"documents[{i}]", scope_keys, scope))
-        except BedsideError as error:
-            raise with_id(error, getattr(document, "id", None)) from None
-    vectors = {i: d.vector for i, d in enumerate(given) if isinstance(d, Document) and d.vector is not None}
-    for i, vector in _check_each(vectors, records).items():
-        records[i] = records[i]._replace(vector=vector)
-    seen: set[tuple[ScopeKey, str]] = set()
-    for i, record in enumerate(records):
-        if (record.scope, record.id) in seen:
-            sentence = f"documents[{i}].id: given twice in one call; ids must differ within a scope"
-            raise with_id(DuplicateIdError(sentence), record.id)
-        seen.add((record.scope, record.id))
-    return records
+    return list(documents)
+
+
+def _digest(record: Record) -> bytes:
+    """Return what two records share only where text, metadata and vector are equal."""
+    vector = b"" if record.vector is None else record.vector.tobytes()
+    parts = (record.text.encode(), orjson.dumps(record.metadata, option=orjson.OPT_SORT_KEYS), vector)
+    made = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        made.update(len(part).to_bytes(8, "little") + part)
+    return made.digest()
 
 
 def with_id(error: _E, id: object) -> _E:
@@ -165,15 +239,6 @@ def _check_document(document: Document | str, where: str, scope_keys: Sequence[s
         scope=_scope_of(metadata, scope_keys, f"{where}.metadata"),
         vector=None,
     )
-
-
-def _check_each(vectors: Mapping[int, VectorLike], records: Sequence[Record]) -> dict[int, Vector]:
-    """Check all vectors at once, which is several times faster; name the first wrong one only when there is one."""
-    try:
-        return dict(zip(vectors, check_vectors(list(vectors.values()), "documents"), strict=True)) if vectors else {}
-    except InvalidVectorError:
-        places = {i: (f"documents[{i}].vector", records[i].id) for i in vectors}
-        return dict(zip(vectors, check_one_by_one(vectors.values(), places.values()), strict=True))
 
 
 def check_one_by_one(

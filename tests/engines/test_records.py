@@ -19,6 +19,7 @@ from bedside.engines.embedded.log.storage import MemoryStorage
 from bedside.engines.protocol import Batch, Selection, Written
 from bedside.errors import (
     BedsideError,
+    BedsideWarning,
     CollectionClosedError,
     DuplicateIdError,
     EncoderRequired,
@@ -26,8 +27,11 @@ from bedside.errors import (
     InvalidDocumentError,
     InvalidInputError,
     InvalidVectorError,
+    ScopeMismatch,
+    ScopeRequired,
 )
 from bedside.search.settings import SparseSettings
+from bedside.skipping import Skipped
 from engines.conftest import Open
 from engines.reference import everything
 from filters.predicate import filters, matches, records
@@ -287,8 +291,69 @@ def test_an_error_about_a_document_names_its_place_and_its_id(open_, options, ba
     with pytest.raises(BedsideError, match=r"^documents\[1\]\S* \(id 'mine'\): "):
         notes.add_batches([fine[:1], [fine[1], bad]])
     with pytest.raises(DuplicateIdError, match=r"^documents\[1\]\.id \(id 'a'\): "):
-        notes.add_batches([fine[:1], [fine[1], fine[0]]])
+        notes.add_batches([fine[:1], [fine[1], Document("other", {"ward": "W"}, "a", [1, 2])]])
     assert len(notes) == 0
+
+
+UNSTORABLE = [
+    (Document(" \n", {}, "mine"), "text: empty; a document without a vector needs text to be found by"),
+    (Document("\ud800", {}, "mine", [1, 2]), "text: holds a lone surrogate, which UTF-8 cannot carry"),
+    (
+        Document("t", {"k": [math.nan]}, "mine", [1, 2]),
+        "metadata.k[0]: a float must be finite: JSON has no NaN and no infinity",
+    ),
+    (Document("t", {}, "mine", [0, 0]), "vector: a zero vector has no direction and cannot be searched by cosine"),
+    (Document("t", {}, 7, [1, 2]), "id: expected a non-empty str, got int"),
+]
+
+
+@pytest.mark.parametrize(("bad", "reason"), UNSTORABLE)
+def test_a_bad_document_is_left_out_where_that_is_asked_and_named_with_its_place_and_the_reason(
+    open_, bad, reason
+) -> None:
+    notes, fine = open_(), [Document("t", {}, id, [1, 2]) for id in "abc"]
+    skipped: list[Skipped] = []
+    assert notes.add([fine[0], bad, fine[1]], on_bad_document="skip", skipped=skipped) == ["a", "b"]
+    assert notes.add_batches([fine[:1], [fine[2], bad]], on_bad_document="skip", skipped=skipped) == 2
+    named = "mine" if bad.id == "mine" else None
+    assert skipped == [Skipped(1, named, reason), Skipped(2, named, reason)]
+    assert sorted(ids(notes.get(filter={}))) == ["a", "b", "c"]
+    assert notes.add([bad], on_bad_document="skip", skipped=[]) == []
+    with pytest.warns(BedsideWarning, match=r"^1 documents were skipped: documents\[0\]"):
+        notes.add([bad], on_bad_document="skip")
+
+
+def test_what_is_wrong_with_the_call_is_an_error_also_where_bad_documents_are_skipped(open_) -> None:
+    notes = open_(scope_keys=["ward"])
+    fine, other = Document("t", {"ward": "W"}, "a", [1, 2]), Document("u", {"ward": "W"}, "a", [1, 2])
+    for wrong, error in [
+        ([fine, Document("t", {"ward": "V"}, "b", [1, 2])], ScopeMismatch),
+        ([fine, Document("t", {}, "b", [1, 2, 3])], InvalidVectorError),
+        ([fine, Document("t", {}, "b")], EncoderRequired),
+        ([fine, other], DuplicateIdError),
+    ]:
+        with pytest.raises(error):
+            notes.scoped(ward="W").add(wrong, on_bad_document="skip")
+    with pytest.raises(ScopeRequired):
+        notes.add([fine, Document("t", {}, "b", [1, 2])], on_bad_document="skip")
+    with pytest.raises(InvalidInputError, match="on_bad_document: expected one of"):
+        notes.add([fine], on_bad_document="ignore")  # type: ignore[arg-type]
+    assert len(notes) == 0
+
+
+def test_equal_documents_of_one_id_are_one_and_both_are_told_by_their_id(open_) -> None:
+    notes = open_()
+    one, same = Document("t", {"n": 1, "m": [2]}, "a", [1, 2]), Document("t", {"m": [2], "n": 1}, "a", [1.0, 2.0])
+    assert notes.add([one, Document("u", {}, "b", [1, 2]), same]) == ["a", "b", "a"]
+    assert notes.add_batches([[one], [same, one]]) == 1
+    assert len(notes) == 2
+    for other in (
+        Document("t.", one.metadata, "a", [1, 2]),
+        Document("t", {"n": True, "m": [2]}, "a", [1, 2]),
+        Document("t", one.metadata, "a", [1, 2.5]),
+    ):
+        with pytest.raises(DuplicateIdError, match=r"^documents\[1\]\.id \(id 'a'\): given twice"):
+            notes.add([one, other])
 
 
 def test_erase_names_what_it_erased_and_leaves_the_rest(notes) -> None:

@@ -295,7 +295,7 @@ def test_a_file_that_is_refused_leaves_no_empty_collection(tmp_path):
         ([*(GOOD % i for i in range(1000)), '{"id": "z", "text": "x"}'], {}, EncoderRequired),
         ([GOOD % 1, '{"id": "z", "text": "x"}'], {}, EncoderRequired),
         ([GOOD % 1], {"patient": "A"}, ScopeMismatch),
-        ([GOOD % 1, GOOD % 1], {}, DuplicateIdError),
+        ([GOOD % 1, GOOD.replace('"x"', '"y"') % 1], {}, DuplicateIdError),
         ([GOOD % 1, '{"id": "2", "text": "x", "vector": [1]}'], {}, InvalidVectorError),
     ],
 )
@@ -321,7 +321,7 @@ def test_a_failed_filling_removes_only_what_it_made_itself(tmp_path):
     def fail(path, with_it=lambda notes: None):
         with pytest.raises(DuplicateIdError), Collection.filling(path, scope_keys=["patient"]) as notes:
             with_it(notes)
-            notes.scoped(patient="A").add([Document("x", {}, "1", [1, 2])] * 2)
+            notes.scoped(patient="A").add([Document(text, {}, "1", [1, 2]) for text in "xy"])
         assert notes._engine.closed
 
     made = tmp_path / "a" / "b"

@@ -227,7 +227,7 @@ def test_embeddings_may_be_given(embedding: DeterministicFakeEmbedding) -> None:
 @pytest.mark.parametrize(
     ("documents", "error"),
     [
-        ([Document("ok", id="x"), Document("ok", id="x")], DuplicateIdError),
+        ([Document("ok", id="x"), Document("other", id="x")], DuplicateIdError),
         ([Document("ok"), Document("  ")], InvalidDocumentError),
         ([Document("ok"), Document("bad", metadata={"a": {1, 2}})], InvalidDocumentError),
         ([Document("ok"), Document("bad", metadata={"a": float("nan")})], InvalidDocumentError),

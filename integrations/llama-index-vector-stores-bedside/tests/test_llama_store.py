@@ -73,7 +73,7 @@ class TestWriting:
     ) -> None:
         good = make_node("good", "Chest pain.")
         for bad, error in [
-            ([good, good], DuplicateIdError),
+            ([good, make_node("good", "Knee pain.")], DuplicateIdError),
             ([good, TextNode(text="x", embedding=[1.0])], InvalidVectorError),
             ([good, TextNode(text="x", embedding=[0.0] * 64)], InvalidVectorError),
             ([good, TextNode(text="x", embedding=[float("nan")] * 64)], InvalidVectorError),

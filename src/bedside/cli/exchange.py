@@ -13,12 +13,14 @@ from bedside.cli.options import (
     Filter,
     Json,
     Model,
+    OnBadDocument,
     Scope,
     load,
     parse_filter,
     parse_scope,
     reading,
     say,
+    say_added,
     scoped,
 )
 from bedside.collection import Collection
@@ -27,6 +29,7 @@ from bedside.engines import holds_collection, read_facts, shown
 from bedside.errors import NotACollectionError, ScopeRequired
 from bedside.formats.exchange import estimate_characters
 from bedside.formats.web.write import estimate_size
+from bedside.skipping import Skipped
 
 _FORMAT_OUT = "json, jsonl, csv, parquet, arrow, numpy, vectra, langchain or web; by default the suffix tells."
 
@@ -118,16 +121,18 @@ def import_(
         list[str] | None, typer.Option("--scope-key", help="A scope key of a new collection; may be repeated.")
     ] = None,
     encoder: Model = None,
+    on_bad_document: OnBadDocument = "raise",
     json: Json = False,
 ) -> None:
     """Add the documents of a file as one transaction, all or none; creates the collection if there is none."""
     options: dict[str, Any] = {} if text_key is None else {"text_key": text_key}
     file.stat()
     values = parse_scope(scope)
+    skipped: list[Skipped] = []
     with Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection:
         records = collection.scoped(**values) if values else collection
-        added = records.import_from(file, format=format, **options)
-    say(f"{added} documents added", {"added": added}, json=json)
+        added = records.import_from(file, format=format, on_bad_document=on_bad_document, skipped=skipped, **options)
+    say_added(added, skipped, "record", [each.index + 1 for each in skipped], json=json)
 
 
 COMMANDS = {"init": init, "export": export, "import": import_}

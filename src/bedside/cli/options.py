@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 import typer
@@ -12,11 +12,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
+from bedside.cli.lines import one_line
 from bedside.collection import Collection
 from bedside.encoders.presets import STATIC
 from bedside.engines import holds_collection, read_facts, shown
 from bedside.errors import NotACollectionError
 from bedside.formats.fields import exact_numbers
+from bedside.skipping import Skipped
 from bedside.types import Document, Encoder
 
 CollectionPath = Annotated[
@@ -31,6 +33,10 @@ Scope = Annotated[
 Model = Annotated[
     str | None,
     typer.Option("--encoder", metavar="MODEL", help=f"Hub id or folder of the text encoder, or {STATIC}."),
+]
+OnBadDocument = Annotated[
+    Literal["raise", "skip"],
+    typer.Option(help="raise: one document that cannot be stored refuses them all. skip: the others are stored."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
 SHOWN = 300
@@ -129,6 +135,24 @@ def say(sentence: str, facts: Mapping[str, Any], *, json: bool) -> None:
         print_json(facts)
     else:
         typer.echo(sentence)
+
+
+def say_added(added: int, skipped: Sequence[Skipped], place: str, numbers: Sequence[int], *, json: bool) -> None:
+    """Print how many documents were added, and on standard error which were not, and why.
+
+    Args:
+        added: How many.
+        skipped: What was left out.
+        place: What the numbers count: lines, records.
+        numbers: Where each of ``skipped`` stands in the file.
+        json: Whether programs read it.
+    """
+    facts = [{place: n, "id": each.id, "reason": each.reason} for n, each in zip(numbers, skipped, strict=True)]
+    for fact in facts:
+        id = "" if fact["id"] is None else f" (id {fact['id']!r})"
+        typer.echo(one_line(f"skipped {place} {fact[place]}{id}: {fact['reason']}"), err=True)
+    more = f", {len(facts)} skipped" if facts else ""
+    say(f"{added} documents added{more}", {"added": added, **({"skipped": facts} if facts else {})}, json=json)
 
 
 def print_rows(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

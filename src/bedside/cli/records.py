@@ -19,6 +19,7 @@ from bedside.cli.options import (
     Ids,
     Json,
     Model,
+    OnBadDocument,
     Scope,
     as_json,
     asking,
@@ -28,6 +29,7 @@ from bedside.cli.options import (
     print_rows,
     reading,
     say,
+    say_added,
     scoped,
     selection,
     writing,
@@ -36,6 +38,7 @@ from bedside.cli.search_options import arguments, with_search_options
 from bedside.collection import Collection
 from bedside.engines import read_facts, sizes
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
+from bedside.skipping import Skipped
 from bedside.support.progress import progress
 from bedside.types import Document, Hit
 
@@ -52,6 +55,7 @@ def add(
     scope_key: Annotated[
         list[str] | None, typer.Option("--scope-key", help="A scope key of a new collection; may be repeated.")
     ] = None,
+    on_bad_document: OnBadDocument = "raise",
     json: Json = False,
 ) -> None:
     """Add documents from JSON Lines with text, metadata, id and vector; creates the collection if there is none.
@@ -59,6 +63,8 @@ def add(
     Each 1,000 lines are one transaction. An error names its line; transactions before it stay.
     """
     added = 0
+    skipped: list[Skipped] = []
+    lines: list[int] = []
     with (
         Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection,
         progress(None, "add", "document") as advance,
@@ -66,15 +72,18 @@ def add(
         first = chain([file.readline().removeprefix(BOM_UTF8)], file)  # Windows' editors write the mark
         numbered = ((number, line) for number, line in enumerate(first, 1) if line.strip())
         while batch := list(islice(numbered, BATCH)):
+            left_out: list[Skipped] = []
             try:
-                done = len(collection.add(_documents(batch)))
+                done = len(collection.add(_documents(batch), on_bad_document=on_bad_document, skipped=left_out))
             except (InvalidInputError, ScopeError) as error:
                 raise type(error)(
                     f"{_at_line(str(error), batch)} ({added} documents of earlier lines were added)"
                 ) from None
             added += done
+            skipped += left_out
+            lines += [batch[each.index][0] for each in left_out]
             advance(done)
-    say(f"{added} documents added", {"added": added}, json=json)
+    say_added(added, skipped, "line", lines, json=json)
 
 
 @with_search_options()

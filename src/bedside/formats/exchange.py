@@ -16,6 +16,7 @@ from bedside.errors import BedsideError, EncoderRequired, InvalidInputError, Sco
 from bedside.formats.registry import detect_format, format_to_write, named_format
 from bedside.formats.web.write import Origin
 from bedside.remedies import Give
+from bedside.skipping import OnBadDocument, Skipped
 from bedside.support.files import FILE_MODE, FOLDER_MODE, refusals, sync_folder
 from bedside.support.progress import progress
 from bedside.types import Document, FilterDict
@@ -90,13 +91,19 @@ def estimate_characters(records: Collection, filter: FilterDict | None, *, all_s
 
 
 def import_records(
-    records: Collection, path: str | os.PathLike[str], *, format: str | None = None, **options: Any
+    records: Collection,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    on_bad_document: OnBadDocument = "raise",
+    skipped: list[Skipped] | None = None,
+    **options: Any,
 ) -> int:
     """Read a file or a foreign store into a collection; see :meth:`bedside.Collection.import_from`."""
     source = Path(path)
     batches = _Batches(read_records(source, format, **options), source.name)
     try:
-        return records.add_batches(batches)
+        return records.add_batches(batches, on_bad_document=on_bad_document, skipped=skipped)
     except (InvalidInputError, ScopeError, EncoderRequired) as error:
         if isinstance(error, UnreadableFileError) or not str(error).startswith("documents"):
             raise

@@ -29,6 +29,7 @@ from bedside.errors import BrokenNoteError, InvalidDocumentError, InvalidInputEr
 from bedside.notes.render import NoteHit
 from bedside.records import Record, check_id
 from bedside.search.options import SearchArguments, SearchOptions
+from bedside.skipping import OnBadDocument, Skipped
 from bedside.text.split import NoteSplitter
 from bedside.types import Document, Explanation, FilterDict, Hit, Vector
 
@@ -70,6 +71,8 @@ def add_notes(
     notes: Iterable[Document],
     splitter: NoteSplitter | None = None,
     *,
+    on_bad_document: OnBadDocument = "raise",
+    skipped: list[Skipped] | None = None,
     instead_of: Iterable[str] = (),
 ) -> dict[str, NoteChange]:
     """Add notes or replace those that changed, in one transaction; see :meth:`bedside.Collection.add_notes`.
@@ -78,6 +81,8 @@ def add_notes(
         records: A collection or a scope of one.
         notes: Documents with ids.
         splitter: How they are cut.
+        on_bad_document: Whether a bad note is an error or left out.
+        skipped: Takes what was left out.
         instead_of: Notes that are deleted in the same transaction, unless they are among ``notes``.
     """
     splitter = default_splitter(records) if splitter is None else splitter
@@ -85,7 +90,7 @@ def add_notes(
         raise InvalidInputError(f"splitter: expected a NoteSplitter, got {type(splitter).__name__}")
     if isinstance(notes, str | Document) or not isinstance(notes, Iterable):
         raise InvalidDocumentError(f"notes: expected an iterable of Document, got {type(notes).__name__}")
-    checked = records.check([_checked(note, i) for i, note in enumerate(notes)])
+    checked = records.check(notes, on_bad_document=on_bad_document, skipped=skipped, rule=_check_note)
     stored = _passages(records, [record.id for record in checked])
     wanted = {record.id: _hash(record.text, splitter) for record in checked}
     changes = {record.id: _change(record, wanted[record.id], stored.get(record.id)) for record in checked}
@@ -186,15 +191,14 @@ def _explained(hit: Hit, asked: SearchOptions) -> Explanation | None:
     return hit.explanation and replace(hit.explanation, filter=asked.filter)
 
 
-def _checked(note: Document, index: int) -> Document:
-    where = f"notes[{index}]"
+def _check_note(note: object, where: str) -> None:
     if not isinstance(note, Document):
         raise InvalidDocumentError(f"{where}: expected a Document, got {type(note).__name__}")
     if note.id is None or note.vector is not None:
         raise InvalidDocumentError(f"{where}: a note needs an id and takes no vector; its passages are encoded")
-    if reserved := [key for key in _OWN if key in (note.metadata or ())]:
+    about: Any = note.metadata
+    if isinstance(about, Mapping) and (reserved := [key for key in _OWN if key in about]):
         raise InvalidDocumentError(f"{where}.metadata.{reserved[0]}: is what a passage says of itself; rename the key")
-    return note
 
 
 def _split(record: Record, hash: str, splitter: NoteSplitter) -> list[Document]:
