@@ -174,7 +174,11 @@ def test_facets_count_each_scalar_once_a_record_with_the_most_frequent_first(ope
     assert notes.facets("none") == []
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=60,
+    report_multiple_bugs=False,  # a group of failures is no AssertionError, see the test of the suite itself
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(metadatas=records.flatmap(lambda one: records.map(lambda other: [one, other, {}])), filter=filters)
 def test_a_filter_selects_what_the_predicate_selects_for_every_verb(open_, metadatas, filter) -> None:
     notes = open_()
