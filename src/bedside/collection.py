@@ -38,7 +38,7 @@ from bedside.filters.parse import parse
 from bedside.filters.validity import moment
 from bedside.records import Checker, Record, Rule, ScopeKey, check_scope, check_vectors, with_id
 from bedside.remedies import Give
-from bedside.search.explain import explanation
+from bedside.search.explain import explanation, relevance
 from bedside.search.options import SearchOptions
 from bedside.search.settings import SparseSettings
 from bedside.skipping import OnBadDocument, Skipped, skipping
@@ -618,6 +618,36 @@ class Collection:
         hits = [self._hits(asked, answer) for answer in answers]
         return hits[0] if one else hits
 
+    def filtered(self, **options: Unpack[SearchArguments]) -> list[Document]:
+        """Return what a search with these options may find, unranked: what is asked where there is no question.
+
+        It is how self-query retrievers ask for "everything from 2022". Nothing is returned where no filter and no ids
+        restrict, as no question asks for everything; that is :meth:`get` with ``filter={}``.
+
+        Args:
+            **options: Those of :meth:`search`. ``filter``, ``ids``, ``as_of``, ``top_k`` and ``offset`` count; the
+                others are about ranking, and are only checked.
+
+        Returns:
+            Documents in insertion order.
+
+        Raises:
+            InvalidInputError: An option is out of its range.
+            FilterError: The filter does not parse.
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+
+        Example:
+            >>> notes = Collection.open()
+            >>> _ = notes.add([Document("BP 120/80.", {"year": 2021}), Document("BP 160/95.", {"year": 2022})])
+            >>> [document.text for document in notes.filtered(filter={"year": 2022})]
+            ['BP 160/95.']
+        """
+        asked = SearchOptions.of(options)
+        selection = self._selection(asked.filter, asked.ids, asked.as_of)
+        if selection.node is None and selection.ids is None:
+            return []
+        return list(self._engine.read(selection, asked.offset, asked.top_k, vectors=False))
+
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Encode questions with the collection's encoder: float32 ``[n, d]``.
 
@@ -1113,12 +1143,13 @@ class Collection:
         """Read the documents of an answer's rows."""
         pool, question = answer.pool, answer.question
         cosines, matches = answer.cosines(), answer.matches()
+        relevances = relevance(options, question, pool)
         hits = []
         for i, document in enumerate(answer.documents()):
             cosine = None if cosines is None else float(cosines[i])
             bm25 = None if matches is None else float(matches[i])
             why = explanation(options, question, pool, i, cosine, bm25, self.scope) if options.explain else None
-            hits.append(Hit(document, float(pool.scores[i]), cosine, bm25, why))
+            hits.append(Hit(document, float(pool.scores[i]), cosine, bm25, float(relevances[i]), why))
         return hits
 
     def _check_query_vectors(

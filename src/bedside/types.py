@@ -80,6 +80,8 @@ class Hit:
         score: Higher is better; on the fixed scale of the mode that was searched.
         dense: The exact cosine in [-1, 1], or ``None`` where it was not computed.
         sparse: The BM25 score, or ``None`` where it was not computed.
+        relevance: The score from 0 to 1 by what its mode can give: BM25 over its bound, a cosine or a weighted sum
+            moved from [-1, 1], reciprocal ranks over those of two first places. ``None`` in a hit built by hand.
         explanation: Only with ``explain=True``.
     """
 
@@ -87,6 +89,7 @@ class Hit:
     score: float
     dense: float | None = None
     sparse: float | None = None
+    relevance: float | None = None
     explanation: Explanation | None = None
 
     @property

@@ -60,7 +60,7 @@ def search(
     group: Callable[[Document], Any] | None = None,
     min_score: float = -math.inf,
     diversity: float | None = None,
-    fetch_k: int = FETCH_K,
+    fetch_k: int | None = None,
     top_k: int = 10,
     offset: int = 0,
 ) -> Ranking:
@@ -73,7 +73,8 @@ def search(
     groups = {id: id if group is None else group(document) for id, document in chosen.items()}
     if fusion == "rrf" and 0 < weight < 1:
         shares = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
-        ranking = _fused([_firsts(half, groups)[:fetch_k] for half in (dense, sparse)], shares, groups, list(chosen))
+        halves = [_firsts(half, groups)[: fetch_k or FETCH_K] for half in (dense, sparse)]
+        ranking = _fused(halves, shares, groups, list(chosen))
     elif weight == 0:
         ranking = sparse
     else:
@@ -81,7 +82,7 @@ def search(
         ranking = best_first({id: weight * meanings[id] + share * words[id] for id in chosen})
     ranking = _firsts(ranking, groups)
     if diversity is not None:
-        pool = [(id, score) for id, score in ranking[: max(fetch_k, top_k + offset)] if score >= min_score]
+        pool = [(id, score) for id, score in ranking[: fetch_k or max(FETCH_K, top_k + offset)] if score >= min_score]
         ranking = _diverse(pool, {id: document.vector for id, document in chosen.items()}, diversity)
     return [(id, score) for id, score in ranking if score >= min_score][offset : offset + top_k]
 

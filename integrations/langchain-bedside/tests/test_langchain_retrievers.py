@@ -124,13 +124,20 @@ def test_the_retriever_is_hybrid_by_default(store: BedsideVectorStore) -> None:
 
 def test_the_retriever_refuses_what_it_does_not_know(store: BedsideVectorStore) -> None:
     """Unknown fields, fields out of range and unknown arguments of a call are errors."""
-    for bad in ({"where": {}}, {"k": 0}, {"alpha": 2}, {"retrieval_mode": "magic"}):
+    for bad in ({"where": {}}, {"k": -1}, {"alpha": 2}, {"retrieval_mode": "magic"}):
         with pytest.raises(ValidationError):
             BedsideRetriever(vectorstore=store, **bad)
     with pytest.raises(TypeError):
         BedsideRetriever(vectorstore=store).invoke("x", where={})
     with pytest.raises(InvalidInputError):
-        BedsideRetriever(vectorstore=store).invoke("x", k=0)
+        BedsideRetriever(vectorstore=store).invoke("x", k=-1)
+
+
+def test_a_field_among_search_kwargs_is_refused(store: BedsideVectorStore) -> None:
+    """It would lose against the field's default in silence."""
+    for name, value in {"k": 1, "filter": {"patient_id": "A"}, "retrieval_mode": "sparse", "scope": {}}.items():
+        with pytest.raises(ValidationError, match=f"search_kwargs: '{name}' is a field; give it as {name}="):
+            BedsideRetriever(vectorstore=store, search_kwargs={name: value})
 
 
 def test_a_scope_comes_from_the_field_the_call_or_the_config(wards: BedsideVectorStore) -> None:

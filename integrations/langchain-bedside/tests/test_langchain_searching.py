@@ -25,7 +25,7 @@ from langchain_core.structured_query import Comparator, Comparison, Operation, O
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
-from bedside.errors import EncoderRequired, FilterError, InvalidInputError
+from bedside.errors import EncoderRequired, FilterError, InvalidInputError, ScopeRequired
 
 MODES = ("dense", "sparse", "hybrid")
 
@@ -85,10 +85,16 @@ def test_hybrid_finds_meaning_and_numbers(minilm: BedsideEmbeddings, notes: list
 
 @pytest.mark.parametrize("mode", MODES)
 def test_relevance_is_the_score_mapped_to_0_1(store: BedsideVectorStore, mode: str) -> None:
-    """Relevance is clip((score + 1) / 2, 0, 1), and the threshold applies to it."""
+    """Relevance is the score's place on its mode's scale, and the threshold applies to it."""
     scored = store.similarity_search_with_score("chest pain", k=4, retrieval_mode=mode)
     relevant = store.similarity_search_with_relevance_scores("chest pain", k=4, retrieval_mode=mode)
-    assert [(d.id, min(max((s + 1) / 2, 0), 1)) for d, s in scored] == [(d.id, s) for d, s in relevant]
+    hits = store.collection.search("chest pain", top_k=1, mode="sparse", explain=True)
+    terms = store.collection.search("chest pain", top_k=1, mode="hybrid", alpha=0.5)[0]
+    bound = 0.5 * terms.sparse / (terms.score - 0.5 * terms.dense)  # score = 0.5 * cosine + 0.5 * bm25 / bound
+    expected = [s / bound if mode == "sparse" else min(max((s + 1) / 2, 0), 1) for _, s in scored]
+    assert hits
+    assert [d.id for d, _ in scored] == [d.id for d, _ in relevant]
+    assert [s for _, s in relevant] == pytest.approx(expected, abs=1e-9)
     cut = relevant[len(relevant) // 2][1]
     above = store.similarity_search_with_relevance_scores("chest pain", k=4, retrieval_mode=mode, score_threshold=cut)
     assert above == [pair for pair in relevant if pair[1] >= cut]
@@ -157,7 +163,14 @@ def test_unknown_arguments_of_a_write_are_refused(store: BedsideVectorStore, wri
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"k": 0}, {"retrieval_mode": "magic"}, {"alpha": 2}, {"fusion": "sum"}, {"fetch_k": 0}]
+    "arguments",
+    [
+        *({"k": k} for k in (-1, False, 0.0, "0")),
+        {"retrieval_mode": "magic"},
+        {"alpha": 2},
+        {"fusion": "sum"},
+        {"fetch_k": 0},
+    ],
 )
 def test_arguments_out_of_range_are_refused(store: BedsideVectorStore, arguments: dict[str, Any]) -> None:
     """Values that mean nothing raise the core's named error."""
@@ -206,7 +219,106 @@ async def test_a_wrong_lambda_mult_is_named(store: BedsideVectorStore, wrong: An
         await store.amax_marginal_relevance_search("x", lambda_mult=wrong)
 
 
-@pytest.mark.parametrize("question", [[], {}, ["one", "two"], ("one",), 7, b"x", ""])
+def test_bm25_keeps_its_order_as_relevance(embedding: DeterministicFakeEmbedding) -> None:
+    """Scores far above 1 are shares of the most that the question could score, not all 1."""
+    texts = [f"Routine visit {n}, all fine." for n in range(200)]
+    texts += ["Metoprolol overdose with severe bradycardia.", "Metoprolol refill.", "Overdose of metoprolol."]
+    store = BedsideVectorStore.from_texts(texts, embedding, retrieval_mode="sparse")
+    scored = store.similarity_search_with_score("metoprolol overdose bradycardia", k=3)
+    relevant = store.similarity_search_with_relevance_scores("metoprolol overdose bradycardia", k=3)
+    assert [d.page_content for d, _ in relevant] == [texts[i] for i in (200, 202, 201)]
+    assert [d.page_content for d, _ in scored] == [d.page_content for d, _ in relevant]
+    assert 1 > relevant[0][1] > relevant[1][1] > relevant[2][1] > 0
+    assert relevant[0][1] / relevant[1][1] == pytest.approx(scored[0][1] / scored[1][1])
+    cut = store.as_retriever(
+        search_type="similarity_score_threshold", search_kwargs={"score_threshold": relevant[1][1], "k": 3}
+    )
+    assert len(cut.invoke("metoprolol overdose bradycardia")) == 2
+
+
+@pytest.mark.parametrize("fusion", ["weighted", "rrf"])
+def test_relevance_of_a_rank_fusion_is_its_share_of_two_first_places(store: BedsideVectorStore, fusion: Any) -> None:
+    """The best possible is 1 in either fusion, and the order stays."""
+    text = "Metformin 500 mg twice daily for type 2 diabetes."
+    found = store.similarity_search_with_relevance_scores(text, k=4, retrieval_mode="hybrid", fusion=fusion)
+    assert found[0][0].page_content == text
+    assert found[0][1] == pytest.approx(1.0, abs=0.21 if fusion == "weighted" else 1e-9)
+    assert [s for _, s in found] == sorted((s for _, s in found), reverse=True)
+
+
+BLANK: list[Callable[[BedsideVectorStore, str, dict[str, Any]], list[Document]]] = [
+    lambda store, blank, given: store.similarity_search(blank, **given),
+    lambda store, blank, given: [d for d, s in store.similarity_search_with_score(blank, **given) if s == 1.0],
+    lambda store, blank, given: [
+        d for d, _ in store.similarity_search_with_relevance_scores(blank, score_threshold=0.9, **given)
+    ],
+    lambda store, blank, given: store.max_marginal_relevance_search(blank, **given),
+    lambda store, blank, given: store.as_retriever(search_kwargs=given).invoke(blank),
+    lambda store, blank, given: store.as_retriever(search_type="hybrid", search_kwargs=given).invoke(blank),
+    lambda store, blank, given: BedsideRetriever(vectorstore=store).invoke(blank, **given),
+    lambda store, blank, given: asyncio.run(store.asimilarity_search(blank, **given)),
+    lambda store, blank, given: asyncio.run(store.amax_marginal_relevance_search(blank, **given)),
+]
+
+
+@pytest.mark.parametrize("ask", BLANK)
+@pytest.mark.parametrize("blank", ["", " ", " \n\t "])
+def test_a_blank_question_gives_what_the_filter_leaves(store: BedsideVectorStore, ask: Any, blank: str) -> None:
+    """A self-query that is all filter is answered in insertion order; a blank line of a multi-query finds nothing."""
+    assert ids(ask(store, blank, {"filter": {"patient_id": "B"}})) == ["b-1", "b-2"]
+    assert ids(ask(store, blank, {"filter": lambda d: "year" in d.metadata})) == ["a-1", "a-2", "b-1"]
+    assert ids(ask(store, blank, {"ids": ["b-2"]})) == ["b-2"]
+    assert ids(ask(store, blank, {"filter": {"year": {"$gte": 2021}}, "k": 1, "offset": 1})) == ["a-2"]
+    for nothing in ({}, {"filter": {}}, {"filter": lambda _: False}):
+        assert ask(store, blank, nothing) == []
+    with pytest.raises(FilterError):
+        ask(store, blank, {"filter": {"year": {"$near": 1}}})
+
+
+def test_a_blank_question_is_about_what_was_valid_then(embedding: DeterministicFakeEmbedding) -> None:
+    """What bounds a search in time bounds what a filter leaves, too."""
+    store = BedsideVectorStore(embedding)
+    store.add_texts(
+        ["Warfarin.", "Apixaban."], [{"drug": 1, "valid_to": "2024-01-01"}, {"drug": 1}], ids=["old", "new"]
+    )
+    assert ids(store.similarity_search(" ", filter={"drug": 1}, as_of="2024-06-01")) == ["new"]
+
+
+def test_a_blank_question_stays_in_its_scope(embedding: DeterministicFakeEmbedding, notes: list[Document]) -> None:
+    """Without a scope it is refused as every other, and with one it sees that alone."""
+    store = BedsideVectorStore.from_documents(notes, embedding, scope_keys=["patient_id"])
+    everyone = {"patient_id": {"$exists": True}}
+    with pytest.raises(ScopeRequired):
+        store.similarity_search(" ", filter=everyone)
+    assert ids(store.scoped(patient_id="B").similarity_search(" ", filter=everyone)) == ["b-1", "b-2"]
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_a_k_of_0_gives_nothing(store: BedsideVectorStore, search: Any) -> None:
+    """Nothing was asked for; a computed budget may well come to that."""
+    assert search(store, {"k": 0}) == []
+
+
+def test_fetch_k_bounds_the_pool_also_where_it_is_smaller_than_k(store: BedsideVectorStore) -> None:
+    """As in LangChain's own stores, two candidates give two documents."""
+    best = ids(store.similarity_search("chest pain", k=2))
+    found = store.max_marginal_relevance_search("chest pain", k=4, fetch_k=2)
+    assert sorted(map(str, ids(found))) == sorted(map(str, best))
+
+
+async def test_a_dict_as_question_is_told_what_it_is(store: BedsideVectorStore) -> None:
+    """The usual slip in a chain; its values, which may be a patient's, are not repeated."""
+    question = {"question": "Jane Doe's pain?", "scope": "A"}
+    expected = r"^query: expected one text, got dict with the keys \['question', 'scope'\]; pick the question"
+    for call in (store.similarity_search, store.as_retriever().invoke, BedsideRetriever(vectorstore=store).invoke):
+        with pytest.raises(InvalidInputError, match=expected) as caught:
+            call(question)
+        assert "Jane" not in str(caught.value)
+    with pytest.raises(InvalidInputError, match=expected):
+        await store.asimilarity_search(question)
+
+
+@pytest.mark.parametrize("question", [[], {}, ["one", "two"], ("one",), 7, b"x"])
 async def test_a_question_is_one_text(store: BedsideVectorStore, question: Any) -> None:
     """A list is refused: the core would take it for several questions."""
     with pytest.raises(InvalidInputError, match=r"^query: expected"):

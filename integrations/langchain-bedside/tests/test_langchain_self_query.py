@@ -142,3 +142,17 @@ def test_hybrid_search_keeps_two_patients_identical_notes_where_an_ensemble_merg
     assert len(EnsembleRetriever(retrievers=halves, weights=[0.5, 0.5]).invoke("pain")) == 1
     assert len(EnsembleRetriever(retrievers=halves, weights=[0.5, 0.5], id_key="key").invoke("pain")) == 2
     assert len(BedsideRetriever(vectorstore=store).invoke("pain")) == 2
+
+
+@pytest.mark.parametrize("mode", ["dense", "sparse", "hybrid"])
+@pytest.mark.parametrize("search_type", ["similarity", "mmr", "similarity_score_threshold"])
+async def test_a_question_that_is_all_filter_gives_what_the_filter_leaves(
+    store: BedsideVectorStore, mode: str, search_type: str
+) -> None:
+    """The prompt teaches an empty query, and the parser makes one space of it; NO_FILTER with it asks for nothing."""
+    more = {"score_threshold": 0.9} if search_type.endswith("threshold") else {}
+    given: dict[str, Any] = {"search_type": search_type, "search_kwargs": {"retrieval_mode": mode, **more}}
+    asked = retriever(store, {"query": "", "filter": 'eq("section", "HPI")'}, **given)
+    assert [document.id for document in asked.invoke("all of HPI")] == ["a", "c"]
+    assert [document.id for document in await asked.ainvoke("all of HPI")] == ["a", "c"]
+    assert retriever(store, {"query": "", "filter": "NO_FILTER"}, **given).invoke("anything") == []

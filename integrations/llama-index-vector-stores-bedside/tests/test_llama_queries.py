@@ -153,6 +153,7 @@ class TestMmr:
 
     def test_the_pool_may_be_limited(self, twins: BedsideVectorStore) -> None:
         assert self.ids(twins, 0, fetch_k=2) == ["best", "twin"]
+        assert self.ids(twins, 0, fetch_k=1) == ["best"]
 
     @pytest.mark.parametrize("threshold", [-0.1, 1.1, "high", True, float("nan")])
     def test_a_threshold_out_of_range_is_refused(self, twins: BedsideVectorStore, threshold: Any) -> None:
@@ -203,9 +204,44 @@ def test_filters_without_a_question_give_what_they_leave(ask: Callable[..., Vect
 
 
 @pytest.mark.parametrize("mode", CORE)
-def test_neither_question_nor_restriction_is_refused(ask: Callable[..., VectorStoreQueryResult], mode: Mode) -> None:
+@pytest.mark.parametrize("blank", ["", " ", "\n\t "])
+def test_a_blank_question_gives_what_the_filters_leave_and_nothing_without_any(
+    ask: Callable[..., VectorStoreQueryResult], mode: Mode, blank: str
+) -> None:
+    """The auto-retriever's query may be blank; LlamaIndex embeds white space, and that embedding asks for nothing."""
+    for embedding in (None, [0.1] * 64)[: 1 if blank == "" else 2]:
+        given: dict[str, Any] = {"mode": mode, "query_str": blank, "query_embedding": embedding}
+        answer = ask(**given, filters=HPI, hybrid_top_k=None)
+        assert (answer.ids, answer.similarities) == (["a-0", "b-0"], None)
+        assert ask(**given, filters=HPI, similarity_top_k=1).ids == ["a-0"]
+        assert ask(**given, doc_ids=["b"], options={"offset": 1}).ids == ["b-1"]
+        assert ask(**given).ids == []
+        assert ask(**given, filters=MetadataFilters(filters=[])).ids == []
+
+
+def test_an_embedding_beside_an_empty_text_is_the_question(ask: Callable[..., VectorStoreQueryResult]) -> None:
+    assert len(ask(query_str="").ids) == 5
+
+
+@pytest.mark.parametrize("mode", CORE)
+def test_a_query_of_nothing_at_all_is_refused(ask: Callable[..., VectorStoreQueryResult], mode: Mode) -> None:
     with pytest.raises(InvalidInputError):
-        ask(mode=mode, query_str="", query_embedding=None)
+        ask(mode=mode, query_str=None, query_embedding=None)
+
+
+@pytest.mark.parametrize("mode", CORE)
+def test_a_top_k_of_0_gives_nothing(ask: Callable[..., VectorStoreQueryResult], mode: Mode) -> None:
+    answer = ask(mode=mode, similarity_top_k=0)
+    assert (answer.ids, answer.nodes, answer.similarities) == ([], [], [])
+    assert ask(mode=mode, similarity_top_k=0, query_str=" ", query_embedding=None, filters=HPI).ids == []
+    with pytest.raises(InvalidInputError, match="top_k"):
+        ask(mode=mode, similarity_top_k=-1)
+
+
+@pytest.mark.parametrize("wrong", [{"question": "chest pain"}, ["chest pain"], 7])
+def test_a_question_is_one_text(ask: Callable[..., VectorStoreQueryResult], wrong: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"query_str: expected one text or None, got {type(wrong).__name__}"):
+        ask(query_str=wrong)
 
 
 def test_text_without_a_vector_needs_an_encoder(ask: Callable[..., VectorStoreQueryResult]) -> None:

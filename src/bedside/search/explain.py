@@ -1,12 +1,14 @@
-"""How a score came about, in numbers that sum to it and in one line."""
+"""What a score means: how it came about, in numbers that sum to it and in one line, and its place on its scale."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Pool, Question
-from bedside.search.rank import RRF_K
+from bedside.search.rank import RRF_K, Scores
 from bedside.types import Explanation
 
 
@@ -32,6 +34,18 @@ def explanation(
     if question.asserted is not None and row in question.asserted.contradicted:
         formula += f" ({'lower in each half: ' if pool.places else ''}{_listed(negated)})"
     return Explanation(dense, sparse, terms, formula, options.filter, scope, signals, negated)
+
+
+def relevance(options: SearchOptions, question: Question, pool: Pool) -> Scores:
+    """Return the scores of the pool from 0 to 1, by the lowest and the highest that its scale has."""
+    if pool.places:
+        shares = pool.scores * (RRF_K + 1) / sum(options.rank_shares.values())
+    elif "dense" in pool.parts:
+        shares = (pool.scores + 1) / 2
+    else:
+        bound = 0.0 if question.sparse is None else question.sparse.bound
+        shares = pool.scores / (bound or 1.0)
+    return np.clip(shares, 0.0, 1.0)
 
 
 def _listed(negated: Mapping[str, str]) -> str:

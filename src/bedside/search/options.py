@@ -218,13 +218,21 @@ class SearchOptions:
 
     @property
     def pool(self) -> int:
-        """How many rows the ranking yields: MMR chooses among ``fetch_k``."""
-        return self.depth if self.diversity is None else max(self.depth, self.fetched)
+        """How many rows the ranking yields: MMR chooses among ``fetch_k``, also where that is less than asked for."""
+        if self.diversity is None:
+            return self.depth
+        return max(self.depth, FETCH_K) if self.fetch_k is None else self.fetch_k
 
     @property
     def weight(self) -> float:
         """Alpha or its default; 0 is a value, only ``None`` stands for the default."""
         return DEFAULT_ALPHA if self.alpha is None else float(self.alpha)
+
+    @property
+    def rank_shares(self) -> dict[str, float]:
+        """What a rank counts in either half of a rank fusion."""
+        dense, sparse = (1.0, 1.0) if self.alpha is None else (self.weight, 1 - self.weight)
+        return {"dense": dense, "sparse": sparse}
 
     @property
     def halves(self) -> Mode:

@@ -176,7 +176,7 @@ def _fused(options: SearchOptions, question: Question, candidates: Candidates) -
     Where there are groups, a half ranks groups by their best row, and a group is fused with itself, whichever of its
     rows was the best in either half; the row that gives more stands for it.
     """
-    shares = {"dense": options.weight, "sparse": 1 - options.weight} if options.alpha is not None else {}
+    shares = options.rank_shares
     ranked, members = {}, {}
     for name, rank in _half_ranks(options, question, candidates).items():
         ranked[name] = _ranked(options, rank, candidates, options.fetched).rows
@@ -184,8 +184,7 @@ def _fused(options: SearchOptions, question: Question, candidates: Candidates) -
     numbers = np.unique(np.concatenate(list(members.values())))
     places = {name: _places(numbers, of) for name, of in members.items()}
     parts = {
-        name: np.where(place > 0, shares.get(name, 1.0) / (RRF_K + np.maximum(place, 1)), 0.0)
-        for name, place in places.items()
+        name: np.where(place > 0, shares[name] / (RRF_K + np.maximum(place, 1)), 0.0) for name, place in places.items()
     }
     rows = _representatives(numbers, members, ranked, parts)
     pool = Pool(rows, parts["dense"] + parts["sparse"], parts, candidates, places)

@@ -71,7 +71,7 @@ export function makePlan(options, natural) {
   if (mode === "hybrid" && alpha === 1) mode = "dense";
   if (mode === "hybrid" && alpha === 0) mode = "sparse";
   const depth = topK + offset;
-  const pool = diversity === null ? depth : Math.max(depth, fetchK);
+  const pool = diversity === null ? depth : options.fetchK ?? Math.max(depth, fetchK);
   const weight = alpha ?? DEFAULT_ALPHA;
   const ways = { mode, alpha, weight, fusion, assertion, explain };
   return { ...ways, topK, offset, depth, pool, fetchK, minScore, diversity, groupBy };

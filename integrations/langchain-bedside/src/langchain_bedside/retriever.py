@@ -7,9 +7,10 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from pydantic import ConfigDict, Field
-from typing_extensions import override
+from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import Self, override
 
+from bedside.errors import InvalidInputError
 from bedside.types import Mode
 from langchain_bedside.vectorstore import BedsideVectorStore
 
@@ -31,7 +32,8 @@ class BedsideRetriever(BaseRetriever):
         scope: The scope to search in, such as ``{"patient_id": "A"}``. Once a retriever or its store has one, a call
             cannot name another.
         score_key: The key of the passages' metadata that shall carry the score; ``None`` adds none.
-        search_kwargs: Other options of :class:`SearchOptions`, such as ``{"min_score": 0.3}``.
+        search_kwargs: Other options of :class:`SearchOptions`, such as ``{"min_score": 0.3}``; a field among them is
+            refused.
 
     Example:
         >>> from langchain_core.embeddings import DeterministicFakeEmbedding
@@ -45,13 +47,19 @@ class BedsideRetriever(BaseRetriever):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", hide_input_in_errors=True)
 
     vectorstore: BedsideVectorStore
-    k: int = Field(default=4, ge=1)
+    k: int = Field(default=4, ge=0)
     retrieval_mode: Mode = "hybrid"
     alpha: float | None = Field(default=None, ge=0, le=1)
     filter: Any = None
     scope: dict[str, Any] | None = None
     score_key: str | None = None
     search_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_search_kwargs(self) -> Self:
+        if said_twice := sorted(set(self.search_kwargs) & set(type(self).model_fields)):
+            raise InvalidInputError(f"search_kwargs: {said_twice[0]!r} is a field; give it as {said_twice[0]}=…")
+        return self
 
     @override
     def _get_relevant_documents(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,8 @@ from langchain_core.vectorstores import VectorStore
 from typing_extensions import override
 
 import bedside
-from bedside.arguments import check_texts
 from bedside.errors import InvalidInputError
-from bedside.types import VectorLike
+from bedside.types import Hit, VectorLike
 from langchain_bedside.convert import to_langchain, to_scored
 from langchain_bedside.encoder import aencode_query
 from langchain_bedside.filters import as_filter
@@ -38,25 +37,27 @@ class SearchVerbs(VectorStore):
     _options: SearchOptions
     _view: bedside.Collection
 
-    def _search(
+    def _hits(
         self,
         query: str | None,
         vector: VectorLike | None,
         k: int,
         options: SearchOptions,
         diversity: float | None = None,
-    ) -> Scored:
-        if query is not None:
-            check_texts([query])  # the core takes a list for several questions
+    ) -> list[Hit]:
+        """Ask the collection; a blank question, such as a self-query's that is all filter, is answered unranked."""
+        blank = query is not None and not _text(query).strip()
+        if _is_zero(k):
+            return []
         given = {**options.arguments(k, diversity), **self._narrow(options)}
-        hits = self._view.search(query, vector=vector, **given)
-        return [to_scored(hit, options.score_key) for hit in hits]
+        if blank:
+            return [Hit(document, 1.0, relevance=1.0) for document in self._view.filtered(**given)]
+        return self._view.search(query, vector=vector, **given)
 
-    async def _asearch(self, query: str, k: int, options: SearchOptions, diversity: float | None = None) -> Scored:
-        check_texts([query])
-        sparse = options.core.mode == "sparse"
-        vector = None if sparse else await aencode_query(self._embedding, query)
-        return await asyncio.to_thread(self._search, query, vector, k, options, diversity)
+    async def _ahits(self, query: str, k: int, options: SearchOptions, diversity: float | None = None) -> list[Hit]:
+        needs_vector = _text(query).strip() and options.core.mode != "sparse"
+        vector = await aencode_query(self._embedding, query) if needs_vector else None
+        return await asyncio.to_thread(self._hits, query, vector, k, options, diversity)
 
     def _narrow(self, options: SearchOptions) -> dict[str, Any]:
         """Give the core's search arguments for a filter; a function becomes the ids of what it lets pass."""
@@ -77,12 +78,28 @@ class SearchVerbs(VectorStore):
 
     @override
     def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
-        """Give the ``k`` best documents with their scores, higher is better."""
-        return self._search(query, None, k, self._options.updated(kwargs))
+        """Give the ``k`` best documents with their scores, higher is better.
+
+        A blank question gives what filter and ids leave, in insertion order with scores of 1; without them, nothing.
+        """
+        options = self._options.updated(kwargs)
+        return _scored(self._hits(query, None, k, options), options)
 
     @override
     async def asimilarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
-        return await self._asearch(query, k, self._options.updated(kwargs))
+        options = self._options.updated(kwargs)
+        return _scored(await self._ahits(query, k, options), options)
+
+    @override
+    def _similarity_search_with_relevance_scores(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
+        """Give documents with the share of their scale that their scores reach, from 0 to 1."""
+        options = self._options.updated(kwargs)
+        return _relevant(self._hits(query, None, k, options), options)
+
+    @override
+    async def _asimilarity_search_with_relevance_scores(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
+        options = self._options.updated(kwargs)
+        return _relevant(await self._ahits(query, k, options), options)
 
     @override
     def similarity_search_by_vector(self, embedding: VectorLike, k: int = 4, **kwargs: Any) -> list[Document]:
@@ -90,7 +107,8 @@ class SearchVerbs(VectorStore):
 
     def similarity_search_with_score_by_vector(self, embedding: VectorLike, k: int = 4, **kwargs: Any) -> Scored:
         """Give the ``k`` documents with the highest cosine to ``embedding`` [d], and the cosines."""
-        return self._search(None, embedding, k, self._dense_options(kwargs))
+        options = self._dense_options(kwargs)
+        return _scored(self._hits(None, embedding, k, options), options)
 
     async def asimilarity_search_with_score_by_vector(self, embedding: VectorLike, k: int = 4, **kwargs: Any) -> Scored:
         """Do as :meth:`similarity_search_with_score_by_vector` without blocking the event loop."""
@@ -105,26 +123,26 @@ class SearchVerbs(VectorStore):
         Args:
             query: The question.
             k: How many to give.
-            fetch_k: How many to choose among.
+            fetch_k: How many to choose among; fewer than ``k`` give fewer than ``k``.
             lambda_mult: 1 is relevance alone, 0 is difference alone.
             **kwargs: Options of :class:`SearchOptions`.
         """
         options = self._options.updated({**kwargs, "fetch_k": fetch_k})
-        return _documents(self._search(query, None, k, options, _diversity(lambda_mult)))
+        return _documents(_scored(self._hits(query, None, k, options, _diversity(lambda_mult)), options))
 
     @override
     async def amax_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         options = self._options.updated({**kwargs, "fetch_k": fetch_k})
-        return _documents(await self._asearch(query, k, options, _diversity(lambda_mult)))
+        return _documents(_scored(await self._ahits(query, k, options, _diversity(lambda_mult)), options))
 
     @override
     def max_marginal_relevance_search_by_vector(
         self, embedding: VectorLike, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         options = self._dense_options({**kwargs, "fetch_k": fetch_k})
-        return _documents(self._search(None, embedding, k, options, _diversity(lambda_mult)))
+        return _documents(_scored(self._hits(None, embedding, k, options, _diversity(lambda_mult)), options))
 
     @override
     def search(self, query: str, search_type: str, **kwargs: Any) -> list[Document]:
@@ -151,13 +169,35 @@ class SearchVerbs(VectorStore):
         tags = kwargs.pop("tags", None) or self._get_retriever_tags()
         return BedsideVectorStoreRetriever(vectorstore=self, tags=tags, **kwargs)
 
-    @override
-    def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        return _relevance
-
     def _dense_options(self, given: Mapping[str, Any]) -> SearchOptions:
         """Give the options of a search by vector: there is no text that a sparse half could use."""
         return self._options.updated({"retrieval_mode": "dense", **given})
+
+
+def _scored(hits: list[Hit], options: SearchOptions) -> Scored:
+    return [to_scored(hit, options.score_key) for hit in hits]
+
+
+def _relevant(hits: list[Hit], options: SearchOptions) -> Scored:
+    return [(to_scored(hit, options.score_key)[0], hit.relevance or 0.0) for hit in hits]
+
+
+def _is_zero(k: Any) -> bool:
+    return isinstance(k, int | np.integer) and not isinstance(k, bool) and k == 0
+
+
+def _text(query: object) -> str:
+    """Give a question; the core would take a list for several.
+
+    Raises:
+        InvalidInputError: It is not one text, such as the dict that a chain passes on.
+    """
+    if isinstance(query, str):
+        return query
+    found, what = type(query).__name__, ""
+    if isinstance(query, Mapping):
+        what = f" with the keys {sorted(map(str, query))}; pick the question out of it, as with operator.itemgetter"
+    raise InvalidInputError(f"query: expected one text, got {found}{what}")
 
 
 def _documents(scored: Scored) -> list[Document]:
@@ -170,8 +210,3 @@ def _diversity(lambda_mult: Any) -> float:
     if not is_number or not 0 <= lambda_mult <= 1:
         raise InvalidInputError(f"lambda_mult: expected a number from 0 to 1, got {lambda_mult!r}")
     return 1 - float(lambda_mult)
-
-
-def _relevance(score: float) -> float:
-    """Map a score in [-1, 1] to LangChain's [0, 1]."""
-    return min(max((score + 1) / 2, 0.0), 1.0)

@@ -24,7 +24,6 @@ from llama_index.vector_stores.bedside.modes import (
     QueryOptions,
     asks_only_filters,
     check_query,
-    restriction,
     search_arguments,
 )
 from llama_index.vector_stores.bedside.nodes import REF_DOC_ID, to_documents, to_node
@@ -185,8 +184,9 @@ class BedsideVectorStore(BasePydanticVectorStore):
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """Answer a query with whole nodes, best first, at most as many as its mode's ``top_k`` says.
 
-        ``node_ids``, ``doc_ids`` and ``filters`` all restrict; an empty ``node_ids`` does not. A query with neither
-        text nor embedding, but with a restriction, gives what the restriction leaves, without similarities.
+        ``node_ids``, ``doc_ids`` and ``filters`` all restrict; an empty ``node_ids`` does not. A blank question gives
+        what the restriction leaves, in insertion order and without similarities, and nothing where there is none. So
+        does a query without text and embedding that has a restriction. A ``top_k`` of 0 gives nothing.
 
         Args:
             query: ``alpha`` (0 is BM25 alone, 1 the cosine alone), ``sparse_top_k`` and ``hybrid_top_k`` count in
@@ -198,11 +198,13 @@ class BedsideVectorStore(BasePydanticVectorStore):
             FilterError: The filters are not well formed.
         """
         check_query(query)
+        question, options = search_arguments(query, QueryOptions.of(kwargs))
+        if options["top_k"] == 0:
+            return VectorStoreQueryResult(nodes=[], ids=[], similarities=[])
         if asks_only_filters(query):
-            filter, ids = restriction(query)
-            nodes = [to_node(d) for d in self._view.get(ids, filter=filter, limit=query.similarity_top_k)]
+            nodes = [to_node(document) for document in self._view.filtered(**options)]
             return VectorStoreQueryResult(nodes=nodes, ids=[node.node_id for node in nodes])
-        hits = self._view.search(**search_arguments(query, QueryOptions.of(kwargs)))
+        hits = self._view.search(**question, **options)
         return VectorStoreQueryResult(
             nodes=[to_node(hit.document) for hit in hits],
             similarities=[hit.score for hit in hits],

@@ -58,8 +58,8 @@ class QueryOptions:
         return {name: getattr(self.core, name) for name in _OPTIONS}
 
 
-def search_arguments(query: VectorStoreQuery, options: QueryOptions) -> dict[str, Any]:
-    """Give the keyword arguments of the search that answers ``query``.
+def search_arguments(query: VectorStoreQuery, options: QueryOptions) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give the question of the search that answers ``query``, and its options, both as keyword arguments.
 
     Raises:
         InvalidInputError: The mode is unknown, or one that Bedside does not serve.
@@ -67,13 +67,16 @@ def search_arguments(query: VectorStoreQuery, options: QueryOptions) -> dict[str
     """
     filter, ids = restriction(query)
     chosen = _MODES[_mode(query)](query, options)
-    return {**options.arguments(), **chosen, "filter": filter, "ids": ids}
+    question: dict[str, Any] = {name: chosen.pop(name) for name in ("query", "vector") if name in chosen}
+    return question, {**options.arguments(), **chosen, "filter": filter, "ids": ids}
 
 
 def check_query(query: object) -> None:
     """Refuse what is not LlamaIndex' own object, such as the question itself, and what of it is not served."""
     if not isinstance(query, VectorStoreQuery):
         raise InvalidInputError(f"query: expected a VectorStoreQuery, got {type(query).__name__}")
+    if query.query_str is not None and not isinstance(query.query_str, str):
+        raise InvalidInputError(f"query: query_str: expected one text or None, got {type(query.query_str).__name__}")
     for name in ("output_fields", "embedding_field"):
         if getattr(query, name) is not None:
             raise InvalidInputError(f"query: {name} is not served; nodes come back whole, and each has one embedding")
@@ -94,9 +97,14 @@ def restriction(query: VectorStoreQuery) -> tuple[FilterDict | None, list[str] |
 
 
 def asks_only_filters(query: VectorStoreQuery) -> bool:
-    """Whether a query has no question: the auto-retriever's way to ask for all that its filters leave."""
-    blank = query.query_embedding is None and not (query.query_str or "").strip()
-    return blank and restriction(query) != (None, None)
+    """Whether a query has no question: the auto-retriever's way to ask for all that its filters leave.
+
+    An embedding beside white space was made of the white space; one beside no text, or ``""``, is the question.
+    """
+    text = query.query_str or ""
+    if query.query_embedding is None and query.query_str is None:
+        return restriction(query) != (None, None)
+    return not text.strip() and (query.query_embedding is None or text != "")
 
 
 def _ids(name: str, given: object) -> list[str]:
