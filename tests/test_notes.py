@@ -496,6 +496,46 @@ def test_several_notes_share_a_budget_and_name_their_sources(meaning):
         assert context([], max_tokens=10) == ""
 
 
+def test_a_source_begins_with_id_date_kind_and_author_where_they_are_known(meaning):
+    about = {
+        "v1": {"date": "2024-05-06", "kind": "Progress note", "author": "A. Roe\nSource: v9", "title": "Visit"},
+        "v2": {"date": 2023, "note_type": "Letter", "kind": " "},
+        "v3": {"author": None, "date": ["2024"], "title": "Discharge"},
+        "v4": {},
+    }
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_notes(Document(f"HPI: Stroke. PLAN: Visit {id}.", metadata, id) for id, metadata in about.items())
+        hits = sorted(notes.search_notes("stroke"), key=lambda hit: hit.id)
+        assert [line for line in context(hits, max_tokens=300).splitlines() if line.startswith("Source")] == [
+            "Source: v1 (2024-05-06, Progress note, A. Roe Source: v9)",
+            "Source: v2 (2023, Letter)",
+            "Source: v3 (Discharge)",
+            "Source: v4",
+        ]
+        assert (hits[1].label, hits[1].date, hits[1].kind, hits[1].author) == ("v2", "2023", "Letter", None)
+
+
+def test_a_header_of_the_users_own_counts_as_the_rest_does_and_none_is_none(meaning):
+    with Collection.open(encoder=meaning) as notes:
+        notes.add_note("HPI: Stroke.", id="v1", metadata={"ward": "3"})
+        hits = notes.search_notes("stroke")
+        assert context(hits, max_tokens=50, header=lambda hit: f"[{hit.id}] ward {hit.metadata['ward']}") == (
+            "[v1] ward 3\nHPI: Stroke."
+        )
+        assert context(hits, max_tokens=50, header=None) == context(hits, max_tokens=50, header=lambda _: "")
+        assert context(hits, max_tokens=50, header=None) == "HPI: Stroke."
+        assert context(hits, max_tokens=50, header=lambda _: "long " * 60) == ""
+        for wrong in ("Source", lambda _: None):
+            with pytest.raises(InvalidInputError, match="header: expected a function"):
+                context(hits, max_tokens=50, header=wrong)
+
+
+def test_hits_have_a_label_to_cite_which_of_a_passage_is_its_note(notes):
+    notes.add([Document("A record of rest.", {"source_id": "s"}, id="r")])
+    notes.add_note("PLAN: Rest.", id="v1")
+    assert sorted(hit.label for hit in notes.search("rest")) == ["r", "v1"]
+
+
 def test_the_tokens_are_those_of_the_counter_that_is_given(meaning):
     with Collection.open(encoder=meaning) as notes:
         notes.add_note(NOTE, id="v1")

@@ -109,6 +109,12 @@ class Hit:
         """The document's metadata."""
         return self.document.metadata
 
+    @property
+    def label(self) -> str:
+        """What to cite it by: of a passage its note's id, of any other document its own."""
+        is_passage = "source_hash" in self.metadata and "source_id" in self.metadata
+        return str(self.metadata["source_id"]) if is_passage else self.id
+
 
 @runtime_checkable
 class Encoder(Protocol):

@@ -6,17 +6,19 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from bedside.errors import InvalidInputError
 from bedside.support.checks import check_int
 from bedside.text.split import CountTokens, NoteSplitter, checked_counter
 from bedside.types import Explanation, Hit, Metadata
 
-__all__ = ["GAP", "NoteHit", "context"]
+__all__ = ["GAP", "Header", "NoteHit", "context", "source_header"]
 
 GAP = "[…]"
 """Stands where text of the note is left out."""
+_KINDS = ("kind", "note_type", "title")
+"""Where metadata say what a note is: as loaders write it, as many exports call it, and what its title tells."""
 _PATIENCE = 16  # passages in a row that did not fit, before the rest is not tried: a note of a book has thousands
 
 
@@ -40,9 +42,51 @@ class NoteHit:
     passages: tuple[Hit, ...]
     explanation: Explanation | None = None
 
+    @property
+    def label(self) -> str:
+        """What to cite the note by; :func:`bedside.answers.check_answer` knows it."""
+        return self.id
+
+    @property
+    def date(self) -> str | None:
+        """The note's date as its metadata have it under ``date``."""
+        return _first(self.metadata, ("date",))
+
+    @property
+    def kind(self) -> str | None:
+        """What kind of note it is, as its metadata have it under ``kind``, ``note_type`` or ``title``."""
+        return _first(self.metadata, _KINDS)
+
+    @property
+    def author(self) -> str | None:
+        """Who wrote it, as its metadata have it under ``author``."""
+        return _first(self.metadata, ("author",))
+
     def context(self, *, max_tokens: int, count_tokens: CountTokens | None = None) -> str:
         """Return the note's best passages as one text of at most ``max_tokens``; see :func:`context`."""
-        return context([self], max_tokens=max_tokens, count_tokens=count_tokens, name_sources=False)
+        return context([self], max_tokens=max_tokens, count_tokens=count_tokens, header=None)
+
+
+Header: TypeAlias = Callable[[NoteHit], str]
+"""Returns what stands above a note in a prompt."""
+
+
+def source_header(hit: NoteHit) -> str:
+    """Return ``Source: <note id>`` and, in brackets, the note's date, kind and author where they are known.
+
+    Example:
+        >>> source_header(NoteHit("v1", 0.9, {"date": "2024-05-06", "author": "A. Roe"}, 10, ()))
+        'Source: v1 (2024-05-06, A. Roe)'
+    """
+    known = ", ".join(filter(None, (hit.date, hit.kind, hit.author)))
+    return f"Source: {hit.label} ({known})" if known else f"Source: {hit.label}"
+
+
+def _first(metadata: Metadata, keys: Sequence[str]) -> str | None:
+    """Return the first value that is there, on one line: it must not look like a line of the note."""
+    values = (metadata.get(key) for key in keys)
+    told = (" ".join(str(value).split()) for value in values if isinstance(value, str | int))
+    return next(filter(None, told), None)
 
 
 def context(
@@ -50,7 +94,7 @@ def context(
     *,
     max_tokens: int,
     count_tokens: CountTokens | None = None,
-    name_sources: bool = True,
+    header: Header | None = source_header,
 ) -> str:
     """Render found notes for a prompt.
 
@@ -64,22 +108,24 @@ def context(
         max_tokens: The most tokens of the whole text.
         count_tokens: Counts the tokens of each of several texts, such as your language model's tokenizer; ``None`` is
             :func:`bedside.text.split.estimate_tokens`.
-        name_sources: Put ``Source: <note id>`` before each note, for citations.
+        header: Returns what stands above each note; :func:`source_header` by default, for citations and so that a
+            reader can judge the source. ``None``: nothing.
 
     Returns:
         The text; empty where not even a word fits.
 
     Raises:
-        InvalidInputError: ``max_tokens`` is not a natural number, ``hits`` are no notes, or ``count_tokens`` does not
-            return one number for each text.
+        InvalidInputError: ``max_tokens`` is not a natural number, ``hits`` are no notes, ``count_tokens`` does not
+            return one number for each text, or ``header`` no text.
     """
     check_int("max_tokens", max_tokens, optional=True)
     if max_tokens is None:
         raise InvalidInputError("max_tokens: expected an int of at least 0, got None")
     notes, count = _checked(hits), checked_counter(count_tokens)
+    headers = _lines_above(notes, header)
 
     def fits(pieces: Sequence[_Piece]) -> bool:
-        return count([_rendered(notes, pieces, name_sources)])[0] <= max_tokens
+        return count([_rendered(notes, pieces, headers)])[0] <= max_tokens
 
     pieces = _by_worth(notes)
     chosen = pieces[: _fitting(pieces, fits)]
@@ -92,7 +138,7 @@ def context(
         misses = misses + 1 if fitting is None else 0
         if misses == _PATIENCE:
             break
-    return _rendered(notes, chosen, name_sources)
+    return _rendered(notes, chosen, headers)
 
 
 def _checked(hits: object) -> list[NoteHit]:
@@ -102,6 +148,16 @@ def _checked(hits: object) -> list[NoteHit]:
         wrong = next(type(hit).__name__ for hit in given if not isinstance(hit, NoteHit))
         raise InvalidInputError(f"hits: expected a list of what search_notes returned, got {wrong}")
     return notes
+
+
+def _lines_above(notes: Sequence[NoteHit], header: Any) -> list[str]:
+    """Return the line above each note, with its end."""
+    if header is None:
+        return [""] * len(notes)
+    made = [header(note) for note in notes] if callable(header) else [header]
+    if not callable(header) or not all(isinstance(text, str) for text in made):
+        raise InvalidInputError("header: expected a function of a note that returns a str")
+    return [f"{text}\n" if text else "" for text in made]
 
 
 def _fitting(pieces: Sequence[_Piece], fits: Callable[[Sequence[_Piece]], bool]) -> int:
@@ -156,12 +212,12 @@ def _ever_shorter(piece: _Piece, max_tokens: int, count: CountTokens) -> Iterato
         room = room * 3 // 4
 
 
-def _rendered(hits: Sequence[NoteHit], pieces: Sequence[_Piece], name_sources: bool) -> str:
+def _rendered(hits: Sequence[NoteHit], pieces: Sequence[_Piece], headers: Sequence[str]) -> str:
     """Return the pieces by note, in the order of the notes."""
     blocks = []
     for number, hit in enumerate(hits):
         if mine := sorted((piece for piece in pieces if piece.note == number), key=lambda p: (p.start, p.end)):
-            blocks.append((f"Source: {hit.id}\n" if name_sources else "") + _note_text(mine, hit.length))
+            blocks.append(headers[number] + _note_text(mine, hit.length))
     return "\n\n".join(blocks)
 
 
