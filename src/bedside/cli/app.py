@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +11,9 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from bedside import __version__
-from bedside.cli import evaluate, exchange, maps, migrating, models, records, serving, tune, upkeep, watch
+from bedside.cli import auditing, evaluate, exchange, maps, migrating, models, records, serving, tune, upkeep, watch
 from bedside.cli.lines import without_password
+from bedside.cli.recording import KEY_VARIABLE, recording
 from bedside.cli.words import spoken
 
 
@@ -40,17 +42,33 @@ for _group in GROUPS:
     for _name, _command in _group.COMMANDS.items():
         app.command(_name)(spoken(_command, COMMANDS))
 app.add_typer(tune.app, name="tune")
+app.add_typer(auditing.app, name="audit")
 
 
 @app.callback(invoke_without_command=True)
 def bedside(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    audit: Annotated[
+        Path | None,
+        typer.Option(metavar="TRAIL", envvar="BEDSIDE_AUDIT", help="Leave a line of each verb in this audit trail."),
+    ] = None,
+    audit_key_file: Annotated[
+        Path | None, typer.Option(envvar="BEDSIDE_AUDIT_KEY_FILE", help=f"Its key; else {KEY_VARIABLE} holds it.")
+    ] = None,
+    actor: Annotated[
+        str | None, typer.Option(envvar="BEDSIDE_ACTOR", help="Who acts, for the audit trail; else your login.")
+    ] = None,
+    purpose: Annotated[
+        str | None, typer.Option(envvar="BEDSIDE_PURPOSE", help="What for, for the audit trail.")
+    ] = None,
 ) -> None:
     """Work with Bedside collections and models."""
     warnings.showwarning = _one_line
     if version:
         typer.echo(__version__)
         raise typer.Exit
+    context.with_resource(recording(audit, audit_key_file, actor, purpose))
 
 
 def _one_line(

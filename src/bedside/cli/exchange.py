@@ -23,6 +23,7 @@ from bedside.cli.options import (
     say_added,
     scoped,
 )
+from bedside.cli.recording import trail
 from bedside.collection import Collection
 from bedside.encoders.presets import STATIC
 from bedside.engines import holds_collection, read_facts, shown
@@ -45,7 +46,7 @@ def init(
     """Create an empty collection; an error where there is one already."""
     if holds_collection(path):
         raise NotACollectionError(f"{shown(path)} already holds a collection")
-    with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or ()):
+    with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or (), audit=trail()):
         say(f"created {shown(path)}", {"created": shown(path)}, json=json)
 
 
@@ -129,7 +130,7 @@ def import_(
     file.stat()
     values = parse_scope(scope)
     skipped: list[Skipped] = []
-    with Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection:
+    with Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or (), audit=trail()) as collection:
         records = collection.scoped(**values) if values else collection
         added = records.import_from(file, format=format, on_bad_document=on_bad_document, skipped=skipped, **options)
     say_added(added, skipped, "record", [each.index + 1 for each in skipped], json=json)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from bedside.cli.lines import one_line
+from bedside.cli.recording import trail
 from bedside.collection import Collection
 from bedside.encoders.presets import STATIC
 from bedside.engines import holds_collection, read_facts, shown
@@ -98,19 +99,19 @@ def load(model: str | None, path: str | None = None) -> Encoder | None:
 def reading(path: str) -> Collection:
     """Open a collection that is there, without writing to it."""
     _check_there(path)
-    return Collection.open(path, read_only=True)
+    return Collection.open(path, read_only=True, audit=trail())
 
 
 def asking(path: str, model: str | None) -> Collection:
     """Open a collection that is there, without writing to it, for questions in words."""
     _check_there(path)
-    return Collection.open(path, encoder=load(model, path), read_only=True)
+    return Collection.open(path, encoder=load(model, path), read_only=True, audit=trail())
 
 
 def writing(path: str) -> Collection:
     """Open a collection that is there: a mistyped path must not become a new one."""
     _check_there(path)
-    return Collection.open(path)
+    return Collection.open(path, audit=trail())
 
 
 def _check_there(path: str) -> None:

@@ -34,6 +34,7 @@ from bedside.cli.options import (
     selection,
     writing,
 )
+from bedside.cli.recording import trail
 from bedside.cli.search_options import arguments, with_search_options
 from bedside.collection import Collection
 from bedside.engines import read_facts, sizes
@@ -66,7 +67,7 @@ def add(
     skipped: list[Skipped] = []
     lines: list[int] = []
     with (
-        Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or ()) as collection,
+        Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or (), audit=trail()) as collection,
         progress(None, "add", "document") as advance,
     ):
         first = chain([file.readline().removeprefix(BOM_UTF8)], file)  # Windows' editors write the mark

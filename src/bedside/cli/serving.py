@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from bedside.cli.options import Model, Scope, load, parse_scope
+from bedside.cli.recording import trail
 from bedside.engines import shown
 from bedside.support.extras import needs
 
@@ -45,7 +46,7 @@ def serve(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     known = tokens_of(tokens)
     limits = Limits(body=max_body, seconds=max_seconds)
-    service = Service(root, encoder=load(encoder), limits=limits, read_only=read_only)
+    service = Service(root, encoder=load(encoder), limits=limits, read_only=read_only, audit=trail())
 
     def ready(address: str) -> None:
         typer.echo(f"serving {shown(root)} at {address}")
@@ -71,7 +72,7 @@ def mcp(
     seen = None if collection is None else frozenset(collection)
     access = Access("mcp", seen, parse_scope(scope), read_only=not allow_writes)
     limits = Limits(seconds=max_seconds)
-    service = Service(root, encoder=load(encoder), limits=limits, read_only=not allow_writes)
+    service = Service(root, encoder=load(encoder), limits=limits, read_only=not allow_writes, audit=trail())
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the default waits for a thread that reads standard input
     create_server(service, access).run("stdio")
 

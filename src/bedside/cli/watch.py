@@ -13,6 +13,7 @@ import typer
 
 from bedside.cli.lines import one_line
 from bedside.cli.options import CollectionPath, Json, Model, Scope, load, parse_scope, print_json
+from bedside.cli.recording import trail
 from bedside.collection import Collection
 from bedside.errors import DuplicateIdError, InvalidDocumentError, ScopeMismatch, UnreadableFileError
 from bedside.notes.sync import SyncReport, sync
@@ -135,7 +136,7 @@ COMMANDS = {"add-notes": add_notes, "watch": watch}
 
 
 def _opened(path: str, encoder: str | None, scope: list[str] | None) -> Collection:
-    return Collection.open(path, encoder=load(encoder, path), scope_keys=list(parse_scope(scope)))
+    return Collection.open(path, encoder=load(encoder, path), scope_keys=list(parse_scope(scope)), audit=trail())
 
 
 def _view(collection: Collection, scope: list[str] | None) -> Collection:

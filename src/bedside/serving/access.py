@@ -30,12 +30,14 @@ class Access:
         scope: Values that are part of every one of its scopes, and that it cannot choose otherwise. A collection that
             is not divided by these keys is closed to it.
         read_only: Whether it may only read.
+        purpose: What it acts for in this request, for an audit trail.
     """
 
     name: str = "local"
     collections: frozenset[str] | None = None
     scope: Mapping[str, str | int] = field(default_factory=dict)
     read_only: bool = False
+    purpose: str | None = None
 
     def sees(self, collection: str) -> bool:
         """Whether it may know of a collection."""

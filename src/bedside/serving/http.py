@@ -4,11 +4,11 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Path, Request, Response
+from fastapi import Depends, FastAPI, Header, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 # The first class that an error is an instance of decides.
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.ScopeMismatch, 403),
+    (errors.ActorRequired, 403),
+    (errors.AuditError, 503),
     (errors.ReadOnlyError, 403),
     (errors.NotACollectionError, 404),
     (errors.EncoderMismatch, 409),
@@ -45,7 +47,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": models.Problem, "description": "No token, or an unknown one."},
     403: {
         "model": models.Problem,
-        "description": "The token is bound to another scope or read-only, or a page's origin is another.",
+        "description": "The token is bound to another scope or read-only, a page's origin is another, or an audit "
+        "trail needs to know what the request is for.",
     },
     404: {"model": models.Problem, "description": "There is no such collection."},
     408: {"model": models.Problem, "description": "The body was not there in time."},
@@ -58,7 +61,10 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"model": models.Problem, "description": "The body is not as the schema says."},
     500: {"model": models.Problem, "description": "The server failed."},
     502: {"model": models.Problem, "description": "The encoder's own server failed."},
-    503: {"model": models.Problem, "description": "Too many requests at once, or another process writes."},
+    503: {
+        "model": models.Problem,
+        "description": "Too many requests at once, another process writes, or nothing can be recorded.",
+    },
     504: {"model": models.Problem, "description": "No answer in time."},
     507: {"model": models.Problem, "description": "The disk did not take the documents; none was added."},
 }
@@ -66,6 +72,10 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 Name = Annotated[
     str,
     Path(description="The collection's name.", examples=["ward"], json_schema_extra={"pattern": NAME_PATTERN}),
+]
+
+Purpose = Annotated[
+    str | None, Header(alias="Bedside-Purpose", description="What the request is for, where an audit trail is kept.")
 ]
 
 
@@ -110,12 +120,16 @@ def _identify(tokens: Sequence[Token], presented: str) -> Access | None:
 def _caller(bearer: HTTPBearer | None) -> Callable[..., Access]:
     """Return the dependency that hands over what the guard found out; ``bearer`` tells the schema that it is needed."""
 
-    def open_to_all(request: Request) -> Access:
+    def open_to_all(request: Request, purpose: Purpose = None) -> Access:
         access: Access = request.state.access
-        return access
+        return replace(access, purpose=purpose)
 
-    def with_token(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Access:
-        return open_to_all(request)
+    def with_token(
+        request: Request,
+        _: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+        purpose: Purpose = None,
+    ) -> Access:
+        return open_to_all(request, purpose)
 
     return open_to_all if bearer is None else with_token
 
@@ -210,7 +224,7 @@ def _add_handlers(app: FastAPI) -> None:
 
     async def failed(request: Request, error: Exception) -> Response:
         status = next(status for kind, status in STATUS if isinstance(error, kind))
-        with speaking(in_json(_fields(request))):
+        with speaking(in_json(_fields(request), acting="the header Bedside-Purpose")):
             return _problem(status, type(error).__name__, str(error))
 
     for kind, _ in STATUS:

@@ -1,6 +1,7 @@
 """The Model Context Protocol server: a chatbot's tools for searching notes and citing them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial, wraps
 from inspect import signature
@@ -13,6 +14,8 @@ from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from bedside import __version__
+from bedside.audit import Acting, acting, acting_as
+from bedside.audit.acting import LONGEST
 from bedside.errors import BedsideError
 from bedside.remedies import in_json, speaking
 from bedside.serving import models
@@ -35,6 +38,9 @@ Scope = Annotated[dict[str, str | int] | None, Field(description='A value for ea
 FILTER = 'Conditions on metadata: {"section": "HPI", "year": {"$gte": 2020}}; $and, $or, $not, $in, $nin.'
 Filter = Annotated[dict[str, Any] | None, Field(description=FILTER)]
 Ids = Annotated[list[str] | None, Field(description="Ids of documents.")]
+_CONTEXT = "context"
+"""The argument by which the library hands over the session; it is none of the tool's."""
+_LONGEST_CLIENT = 60
 _NOT_FOR_CHATBOTS = ("alpha", "fusion", "fetch_k", "explain")
 """Options that a chatbot does not get: it cannot measure which value is better, and it cites texts, not arithmetic."""
 _SEARCH = {name: option for name, option in OFFERED.items() if name not in _NOT_FOR_CHATBOTS} | {
@@ -68,7 +74,9 @@ def create_server(service: Service, access: Access) -> MCPServer:
 
 def _tool(pool: Pool, verb: Callable[..., Any], annotations: ToolAnnotations) -> Tool:
     """Return a verb as a tool that refuses unknown arguments: a misspelt filter must not be an absent one."""
-    tool = Tool.from_function(_off_the_loop(pool, verb), name=verb.__name__, annotations=annotations)
+    tool = Tool.from_function(
+        _off_the_loop(pool, verb), name=verb.__name__, context_kwarg=_CONTEXT, annotations=annotations
+    )
     arguments = tool.fn_metadata.arg_model
     arguments.model_config["extra"] = "forbid"
     arguments.model_rebuild(force=True)
@@ -147,12 +155,13 @@ class Tools:
 def _off_the_loop(pool: Pool, tool: Callable[P, R]) -> Callable[P, Any]:
     """Run a tool in a thread; what Bedside refuses is told to the chatbot, anything else is not."""
     shown = signature(tool)
-    words = in_json(shown.parameters)
+    words = in_json(shown.parameters, acting="--purpose to the command that starts this server")
 
     @wraps(tool)
     async def called(*arguments: P.args, **named: P.kwargs) -> R:
         try:
-            return await pool.run(partial(tool, *arguments, **named))
+            with _in_the_name_of(named.pop(_CONTEXT)):
+                return await pool.run(partial(tool, *arguments, **named))
         except (BedsideError, TooBusyError, TooSlowError) as error:
             with speaking(words):
                 raise ToolError(f"{type(error).__name__}: {error}") from None
@@ -161,3 +170,14 @@ def _off_the_loop(pool: Pool, tool: Callable[P, R]) -> Callable[P, Any]:
 
     vars(called)["__signature__"] = shown  # that of a method, without self
     return called
+
+
+@contextmanager
+def _in_the_name_of(context: Any) -> Iterator[None]:
+    """Have an audit trail name whoever started the server, and the chatbot that asks through it."""
+    client = context.session.client_params
+    name = "" if client is None else "".join(filter(str.isprintable, client.client_info.name))[:_LONGEST_CLIENT]
+    known = acting() or Acting("mcp")
+    actor = f"{known.actor[: LONGEST - _LONGEST_CLIENT - 3]} ({name})" if name.strip() else known.actor
+    with acting_as(actor, purpose=known.purpose):
+        yield

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
+from bedside.audit import acting_as
 from bedside.serving.access import Access
 from bedside.serving.service import Limits, Service
 
@@ -47,7 +49,8 @@ class Pool:
         if self._unfinished >= self.limits.running + self.limits.waiting:
             raise TooBusyError("too many requests at once; try again later")
         self._unfinished += 1
-        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        # Threads know nothing of who acts in the task that waits for them, unless they are told.
+        future = asyncio.get_running_loop().run_in_executor(self._threads, partial(copy_context().run, work))
         future.add_done_callback(self._finished)
         return future
 
@@ -98,7 +101,8 @@ class Doors:
         """
         if self._service.must_open(access, name):
             await self._pool.wait(self._opening.get(name) or self._open(name))
-        return await self._pool.run(partial(verb, access, name, *arguments, **options))
+        with acting_as(access.name, purpose=access.purpose):
+            return await self._pool.run(partial(verb, access, name, *arguments, **options))
 
     def _open(self, name: str) -> asyncio.Future[None]:
         future = self._opening[name] = self._pool.start(partial(self._service.open, name))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
+from bedside.audit import AuditLog
 from bedside.collection import Collection
 from bedside.engines import Place, below, holds_collection, list_collections, root_of
 from bedside.engines.protocol import EraseReceipt, VerifyReport
@@ -84,6 +85,7 @@ class Service:
         encoder: Encodes texts for every collection that was written with it, and for new ones.
         limits: See :class:`Limits`.
         read_only: Whether nobody may write.
+        audit: Records each verb under the name of its caller's access.
 
     Raises:
         InvalidInputError: ``root`` is itself a collection.
@@ -91,12 +93,19 @@ class Service:
     """
 
     def __init__(
-        self, root: Place, *, encoder: Encoder | None = None, limits: Limits | None = None, read_only: bool = False
+        self,
+        root: Place,
+        *,
+        encoder: Encoder | None = None,
+        limits: Limits | None = None,
+        read_only: bool = False,
+        audit: AuditLog | None = None,
     ) -> None:
         self.root = root_of(root)
         self.encoder = encoder
         self.limits = limits or Limits()
         self.read_only = read_only
+        self.audit = audit
         self._opened: dict[str, Collection] = {}
         in_each_process(self._make_locks)
 
@@ -264,10 +273,11 @@ class Service:
 
     def _open(self, place: Place, scope_keys: Sequence[str]) -> Collection:
         """Open with the encoder where it fits, without one where the collection was written with another."""
+        how: dict[str, Any] = {"scope_keys": scope_keys, "read_only": self.read_only, "audit": self.audit}
         try:
-            return Collection.open(place, encoder=self.encoder, scope_keys=scope_keys, read_only=self.read_only)
+            return Collection.open(place, encoder=self.encoder, **how)
         except EncoderMismatch:
-            return Collection.open(place, scope_keys=scope_keys, read_only=self.read_only)
+            return Collection.open(place, **how)
 
 
 def is_name(name: str) -> bool:

@@ -12,6 +12,7 @@ from typing_extensions import Self, override
 
 from bedside.errors import InvalidInputError
 from bedside.types import Mode
+from langchain_bedside.acting import acting_as_configured
 from langchain_bedside.vectorstore import BedsideVectorStore
 
 __all__ = ["BedsideRetriever"]
@@ -65,14 +66,17 @@ class BedsideRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        return self._store(kwargs.pop("scope", None)).similarity_search(query, **self._arguments(kwargs))
+        store = self._store(kwargs.pop("scope", None))
+        with acting_as_configured(run_manager.metadata):
+            return store.similarity_search(query, **self._arguments(kwargs))
 
     @override
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         store = self._store(kwargs.pop("scope", None))
-        return await store.asimilarity_search(query, **self._arguments(kwargs))
+        with acting_as_configured(run_manager.metadata):
+            return await store.asimilarity_search(query, **self._arguments(kwargs))
 
     def _store(self, scope: dict[str, Any] | None) -> BedsideVectorStore:
         store = self.vectorstore

@@ -11,6 +11,7 @@ from langchain_core.vectorstores import VectorStoreRetriever
 from pydantic import ConfigDict, model_validator
 from typing_extensions import override
 
+from langchain_bedside.acting import acting_as_configured
 from langchain_bedside.options import UnknownSearchArgumentError
 
 __all__ = ["BedsideVectorStoreRetriever"]
@@ -41,10 +42,12 @@ class BedsideVectorStoreRetriever(VectorStoreRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        return self.vectorstore.search(query, self.search_type, **(self.search_kwargs | kwargs))
+        with acting_as_configured(run_manager.metadata):
+            return self.vectorstore.search(query, self.search_type, **(self.search_kwargs | kwargs))
 
     @override
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        return await self.vectorstore.asearch(query, self.search_type, **(self.search_kwargs | kwargs))
+        with acting_as_configured(run_manager.metadata):
+            return await self.vectorstore.asearch(query, self.search_type, **(self.search_kwargs | kwargs))

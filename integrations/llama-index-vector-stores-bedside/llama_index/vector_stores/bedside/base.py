@@ -19,6 +19,7 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQuery,
     VectorStoreQueryResult,
 )
+from llama_index.vector_stores.bedside.acting import as_tagged
 from llama_index.vector_stores.bedside.filters import to_filter
 from llama_index.vector_stores.bedside.modes import (
     QueryOptions,
@@ -134,6 +135,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
         self._collection.close()
 
     @override
+    @as_tagged
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
         """Add or replace nodes in one transaction and give their ids, in order.
 
@@ -148,6 +150,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
         return self._view.add(to_documents(nodes))
 
     @override
+    @as_tagged
     def get_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
         """Give nodes with their embeddings: by ids in the order asked (missing ones skipped), by filters, or both.
 
@@ -157,12 +160,14 @@ class BedsideVectorStore(BasePydanticVectorStore):
         return [to_node(found) for found in self._view.get(node_ids, filter=chosen, include_vectors=True)]
 
     @override
+    @as_tagged
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete the nodes of one document: those whose ``SOURCE`` it is, and itself where it was added as a node."""
         check_known("delete", delete_kwargs, ())
         self._view.delete(filter={REF_DOC_ID: {"$in": [ref_doc_id]}})
 
     @override
+    @as_tagged
     def delete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
     ) -> None:
@@ -176,11 +181,13 @@ class BedsideVectorStore(BasePydanticVectorStore):
         self._view.delete(node_ids, filter=to_filter(filters))
 
     @override
+    @as_tagged
     def clear(self) -> None:
         """Delete every node that this store sees."""
         self._view.delete(filter={})
 
     @override
+    @as_tagged
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """Answer a query with whole nodes, best first, at most as many as its mode's ``top_k`` says.
 
@@ -212,6 +219,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
         )
 
     @override
+    @as_tagged
     def persist(self, persist_path: str, fs: Any = None) -> None:
         """Make a file that :meth:`from_persist_path` opens: a pointer to the collection's folder or its URL.
 
