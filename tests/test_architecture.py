@@ -45,6 +45,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("notes.sync",),
     ("clusters", "duplicates", "maps", "watching", "maintenance"),
     ("formats",),
+    ("bulk",),
     ("evaluation",),
     ("tuning",),
     ("serving",),

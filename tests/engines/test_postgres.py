@@ -647,7 +647,10 @@ def test_the_code_of_its_page_runs(url: str, postgres: Callable[[], str], tmp_pa
     page = (Path(__file__).parents[2] / "docs" / "postgres.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     code = "\n".join(blocks)
-    for name, place in (("ward_again", postgres()), ("ward", url)):
+    for number in (1, 2):
+        note = {"id": f"n{number}", "text": "No fever.", "metadata": {"patient_id": "A"}}
+        (tmp_path / f"notes-{number}.jsonl").write_text(json.dumps(note) + "\n")
+    for name, place in (("ward_again", postgres()), ("ward_in_bulk", postgres()), ("ward", url)):
         code = code.replace(f"postgresql://nurse@db.hospital/notes?collection={name}", place)
     assert url in code
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)

@@ -11,7 +11,20 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from bedside import __version__
-from bedside.cli import auditing, evaluate, exchange, maps, migrating, models, records, serving, tune, upkeep, watch
+from bedside.cli import (
+    auditing,
+    bulk,
+    evaluate,
+    exchange,
+    maps,
+    migrating,
+    models,
+    records,
+    serving,
+    tune,
+    upkeep,
+    watch,
+)
 from bedside.cli.lines import without_password
 from bedside.cli.recording import KEY_VARIABLE, recording
 from bedside.cli.words import spoken
@@ -36,7 +49,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # their tracebacks show local variables, and those hold notes
 )
-GROUPS = (records, exchange, upkeep, models, maps, evaluate, serving, migrating, watch)
+GROUPS = (records, exchange, bulk, upkeep, models, maps, evaluate, serving, migrating, watch)
 COMMANDS = {name for group in GROUPS for name in group.COMMANDS}
 for _group in GROUPS:
     for _name, _command in _group.COMMANDS.items():

@@ -80,20 +80,26 @@ def selection(ids: list[str] | None, filter: str | None) -> tuple[list[str] | No
     return ids or None, parse_filter(filter)
 
 
-def load(model: str | None, path: str | None = None) -> Encoder | None:
-    """Load the encoder that was asked for, if any; else the static one where the collection at ``path`` has it.
+def model_of(model: str | None, path: str | None = None) -> str | None:
+    """Return the encoder that was asked for, if any; else the static one where the collection at ``path`` has it.
 
     No other is loaded by the name that a collection has for it: the name of somebody else's collection must neither
     fetch a model nor send a question to a server.
     """
     if model is None and path is not None and holds_collection(path):
         written = read_facts(path).encoder
-        model = STATIC if written is not None and written.name == STATIC else None
-    if model is None:
+        return STATIC if written is not None and written.name == STATIC else None
+    return model
+
+
+def load(model: str | None, path: str | None = None) -> Encoder | None:
+    """Load the encoder that :func:`model_of` names, if any."""
+    chosen = model_of(model, path)
+    if chosen is None:
         return None
     from bedside.encoders import load_encoder  # most commands need none
 
-    return load_encoder(model)
+    return load_encoder(chosen)
 
 
 def reading(path: str) -> Collection:

@@ -31,7 +31,7 @@ from bedside.records import Record, check_id
 from bedside.search.options import SearchArguments, SearchOptions
 from bedside.skipping import OnBadDocument, Skipped
 from bedside.text.split import NoteSplitter
-from bedside.types import Document, Explanation, FilterDict, Hit, Vector
+from bedside.types import Document, Encoder, Explanation, FilterDict, Hit, Vector
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -56,11 +56,15 @@ _IS_PASSAGE: FilterDict = {"source_hash": {"$exists": True}}
 
 
 def default_splitter(records: Collection) -> NoteSplitter:
-    """Return the splitter that notes are cut with: 256 tokens, or what the encoder reads at once, where that is less.
+    """Return the splitter that a collection's notes are cut with: :func:`splitter_for` its encoder."""
+    return splitter_for(records.encoder)
+
+
+def splitter_for(encoder: Encoder | None) -> NoteSplitter:
+    """Return a splitter of 256 tokens, or of what the encoder reads at once, where that is less.
 
     Tokens are the encoder's own where it has a ``count_tokens``.
     """
-    encoder = records.encoder
     longest = getattr(encoder, "max_length", None)
     tokens = min(MAX_TOKENS, int(longest)) if isinstance(longest, Integral) else MAX_TOKENS
     return NoteSplitter(tokens, count_tokens=getattr(encoder, "count_tokens", None))
@@ -90,16 +94,16 @@ def add_notes(
         raise InvalidInputError(f"splitter: expected a NoteSplitter, got {type(splitter).__name__}")
     if isinstance(notes, str | Document) or not isinstance(notes, Iterable):
         raise InvalidDocumentError(f"notes: expected an iterable of Document, got {type(notes).__name__}")
-    checked = records.check(notes, on_bad_document=on_bad_document, skipped=skipped, rule=_check_note)
+    checked = records.check(notes, on_bad_document=on_bad_document, skipped=skipped, rule=check_note)
     stored = _passages(records, [record.id for record in checked])
     wanted = {record.id: _hash(record.text, splitter) for record in checked}
     changes = {record.id: _change(record, wanted[record.id], stored.get(record.id)) for record in checked}
     changed = [record for record in checked if changes[record.id] != "unchanged"]
     gone = set(instead_of) - changes.keys()
     if changed or gone:
-        pieces = [piece for record in changed for piece in _split(record, wanted[record.id], splitter)]
+        pieces = [piece for record in changed for piece in passages_of(record, splitter)]
         _check_free(records, pieces)
-        records.replace(pieces, filter=_of([*(record.id for record in changed), *gone]))
+        records.replace(pieces, filter=passages_filter([*(record.id for record in changed), *gone]))
     return changes
 
 
@@ -119,7 +123,7 @@ def get_note(records: Collection, id: str) -> Document | None:
 
 def delete_note(records: Collection, id: str) -> bool:
     """Delete a note; says whether there was one. See :meth:`bedside.Collection.delete_note`."""
-    return records.delete(filter=_of([check_id(id, "id")])) > 0
+    return records.delete(filter=passages_filter([check_id(id, "id")])) > 0
 
 
 def search_notes(
@@ -139,7 +143,7 @@ def search_notes(
     mode = asked.mode or records.natural_mode([query])
     if vector is None and mode != "sparse":
         vector = records.encode_queries([query])[0]
-    among = _IS_PASSAGE if asked.ids is None else _of(asked.ids)
+    among = _IS_PASSAGE if asked.ids is None else passages_filter(asked.ids)
     as_notes: SearchArguments = {
         **options,
         "mode": mode,
@@ -152,7 +156,9 @@ def search_notes(
     ranked = {str(hit.metadata["source_id"]): hit for hit in found}
     if not ranked:
         return []
-    passages = _scored(records, query, vector, replace(asked, mode=mode, filter=_and(_of(list(ranked)), asked.filter)))
+    passages = _scored(
+        records, query, vector, replace(asked, mode=mode, filter=_and(passages_filter(list(ranked)), asked.filter))
+    )
     whole = _passages(records, list(ranked)) if asked.filter else passages
     return [
         NoteHit(
@@ -191,7 +197,12 @@ def _explained(hit: Hit, asked: SearchOptions) -> Explanation | None:
     return hit.explanation and replace(hit.explanation, filter=asked.filter)
 
 
-def _check_note(note: object, where: str) -> None:
+def check_note(note: object, where: str) -> None:
+    """Refuse what cannot be added as a note, beside what no document may be.
+
+    Raises:
+        InvalidDocumentError: It has no id, a vector, or a key that a passage needs for itself; names ``where``.
+    """
     if not isinstance(note, Document):
         raise InvalidDocumentError(f"{where}: expected a Document, got {type(note).__name__}")
     if note.id is None or note.vector is not None:
@@ -201,7 +212,9 @@ def _check_note(note: object, where: str) -> None:
         raise InvalidDocumentError(f"{where}.metadata.{reserved[0]}: is what a passage says of itself; rename the key")
 
 
-def _split(record: Record, hash: str, splitter: NoteSplitter) -> list[Document]:
+def passages_of(record: Record, splitter: NoteSplitter) -> list[Document]:
+    """Return the passages of a note as documents, to be added."""
+    hash = _hash(record.text, splitter)
     return [
         Document(
             passage.text,
@@ -246,7 +259,7 @@ def _check_free(records: Collection, pieces: Sequence[Document]) -> None:
 
 def _passages(records: Collection, ids: Sequence[str]) -> dict[str, list[Document]]:
     """Return the passages of some notes, by note, in their order."""
-    documents = records.get(filter=_of(ids)) if ids else []
+    documents = records.get(filter=passages_filter(ids)) if ids else []
     documents.sort(key=lambda document: (document.metadata["source_id"], document.metadata["start"]))
     return {
         id: list(group) for id, group in groupby(documents, key=lambda document: str(document.metadata["source_id"]))
@@ -257,7 +270,8 @@ def _is_passage(document: Document) -> bool:
     return "source_id" in document.metadata and "source_hash" in document.metadata
 
 
-def _of(ids: Sequence[str]) -> FilterDict:
+def passages_filter(ids: Sequence[str]) -> FilterDict:
+    """Return the filter that selects the passages of some notes."""
     return {"$and": [{"source_id": {"$in": list(ids)}}, _IS_PASSAGE]}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from operator import index
 from typing import Any, NamedTuple, TypeAlias
@@ -156,19 +157,20 @@ def checked_counter(count_tokens: CountTokens | None) -> Callable[[list[str]], l
     if not callable(chosen):
         raise InvalidInputError(f"count_tokens: expected a function, got {type(chosen).__name__}")
 
-    def count(texts: list[str]) -> list[int]:
-        given = chosen(texts)
-        try:
-            counts = [index(number) for number in given]
-        except TypeError:
-            raise InvalidInputError(
-                "count_tokens: expected a function from a list of texts to a list of as many ints"
-            ) from None
-        if len(counts) != len(texts):
-            raise InvalidInputError(f"count_tokens: expected {len(texts)} counts for as many texts, got {len(counts)}")
-        return counts
+    return partial(_checked_counts, chosen)  # not a closure: a splitter can be sent to another process
 
-    return count
+
+def _checked_counts(count_tokens: CountTokens, texts: list[str]) -> list[int]:
+    given = count_tokens(texts)
+    try:
+        counts = [index(number) for number in given]
+    except TypeError:
+        raise InvalidInputError(
+            "count_tokens: expected a function from a list of texts to a list of as many ints"
+        ) from None
+    if len(counts) != len(texts):
+        raise InvalidInputError(f"count_tokens: expected {len(texts)} counts for as many texts, got {len(counts)}")
+    return counts
 
 
 class _Piece(NamedTuple):

@@ -26,7 +26,8 @@ _IDLE = 60.0
 _ATTEMPTS = 5
 _LONGEST_WAIT = 2**31 - 1
 _LOST = ("08", "57P01", "57P02", "57P03")
-_REPEATED = ("40001", "40P01")
+_REPEATED = ("40001", "40P01", "23505")
+"""Not serialisable, a deadlock, and an id that a bulk load has just committed: such a load locks its scopes last."""
 _FULL = ("53", "54")
 _T = TypeVar("_T")
 

@@ -28,9 +28,9 @@ _JSONB = b"\x01"
 """The version of jsonb's binary form, which is followed by its text."""
 
 
-def copy_into(connection: Connection[Any], table: str, parts: Iterable[bytes]) -> None:
-    """Copy rows, in as many parts as one likes, into a table of :data:`COLUMNS`."""
-    statement = f"copy {table} ({COLUMNS[table]}) from stdin with (format binary)"
+def copy_into(connection: Connection[Any], table: str, parts: Iterable[bytes], *, into: str | None = None) -> None:
+    """Copy rows of a table of :data:`COLUMNS`, in as many parts as one likes, into it or into one like it."""
+    statement = f"copy {into or table} ({COLUMNS[table]}) from stdin with (format binary)"
     with connection.cursor().copy(statement.encode()) as copy:
         for part in chain([HEAD], parts, [TAIL]):
             copy.write(part)

@@ -9,7 +9,9 @@ from typing import Any, NoReturn, TypeVar
 
 from psycopg import Connection
 
+from bedside.engines.bulk import BulkLoading
 from bedside.engines.postgres import reading, upkeep, writing
+from bedside.engines.postgres.bulk import PostgresBulkLoading
 from bedside.engines.postgres.connection import Database
 from bedside.engines.postgres.rows import record_of, scope_of, sid_of
 from bedside.engines.protocol import (
@@ -165,6 +167,10 @@ class PostgresEngine:
                 again=False,
             )
             then()
+
+    def bulk_loading(self) -> BulkLoading:
+        """Return what loads this collection in bulk, by the facts of now."""
+        return PostgresBulkLoading(self._database, self.facts, self._tokenizer)
 
     def copy_to(self, write: Callable[[Facts, Iterable[Record], None], None]) -> None:
         """Hand the records of every scope to ``write``, all of one state."""

@@ -3,8 +3,9 @@
 ``doc`` holds the records: ``record`` is their JSON, from which they come back exactly; ``fields`` the flat metadata
 that filters read. Vectors stand apart: beside the record a scan took 414 ms and not 57 (100,000 of 384 dimensions).
 ``post`` holds the postings of BM25 under a hash of scope and term, so that nothing is shared between scopes: how often
-a record of ``dl`` terms holds the term (``tf``), and how many of these occurrences are ``negated``. The server keeps no
-statistics of what records hold: they would outlive an erasure.
+a record of ``dl`` terms holds the term (``tf``), and how many of these occurrences are ``negated``. ``loaded`` is the
+ledger of what was loaded in bulk: hashes of files and counts. The server keeps no statistics of what records hold: they
+would outlive an erasure.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ alter table vec alter v set statistics 0, alter raw set statistics 0;
 alter table scope alter key set statistics 0;
 create table post (key bigint not null, row bigint not null, sid bigint not null, tf int not null, dl int not null,
     negated int not null);
+create table loaded (shard text primary key, first bigint not null, documents bigint,
+    refused bigint not null default 0);
 """
 _INDEXES = {
     "doc_fields": "doc using gin (fields jsonb_path_ops) with (fastupdate = off)",
@@ -61,6 +64,17 @@ def add_indexes(connection: Connection[Any]) -> None:
     """Make the indexes that are missing."""
     for name, on in _INDEXES.items():
         connection.execute(f"create index if not exists {name} on {on}".encode())
+
+
+def drop_indexes(connection: Connection[Any]) -> None:
+    """Drop what :func:`add_indexes` makes, where the role may."""
+    owned = connection.execute(
+        "select relname from pg_class where relname = any(%s) and relnamespace = current_schema()::regnamespace"
+        " and pg_has_role(relowner, 'usage')",
+        (list(_INDEXES),),
+    ).fetchall()
+    for (name,) in owned:
+        connection.execute(sql.SQL("drop index {}").format(sql.Identifier(name)))
 
 
 def exists(connection: Connection[Any], schema: str) -> bool | None:

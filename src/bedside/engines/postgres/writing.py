@@ -44,8 +44,8 @@ def write(
     if remove is not None:
         scopes.add(remove.scope)
     known, decided = _locked_facts(connection, first, alone=listed is None)
-    _lock_scopes(connection, scopes)
-    known = _settled(connection, known, first, decided=decided)
+    lock_scopes(connection, scopes)
+    known = settled(connection, known, first, decided=decided)
     seen = {(record.scope, record.id) for record in first.records}
     removed = 0 if remove is None else _removed(connection, remove, {id for scope, id in seen if scope == remove.scope})
     added = put(connection, tokenizer, first.records)
@@ -57,8 +57,8 @@ def write(
                 raise with_id(DuplicateIdError(sentence), record.id)
             seen.add((record.scope, record.id))
         if listed is None:
-            _lock_scopes(connection, {record.scope for record in batch.records})
-        known = _settled(connection, known, batch, decided=True)
+            lock_scopes(connection, {record.scope for record in batch.records})
+        known = settled(connection, known, batch, decided=True)
         added += put(connection, tokenizer, batch.records)
     return Written(added, removed)
 
@@ -69,14 +69,14 @@ def fill(connection: Connection[Any], tokenizer: ClinicalTokenizer, records: Ite
     while part := list(islice(source, _PART)):
         for record in part:
             check_storable(record, "record")
-        _lock_scopes(connection, {record.scope for record in part})
+        lock_scopes(connection, {record.scope for record in part})
         put(connection, tokenizer, part)
 
 
 def lock(connection: Connection[Any], scope: ScopeKey) -> None:
     """Keep other writers from a scope."""
     connection.execute("select from about for share")
-    _lock_scopes(connection, {scope})
+    lock_scopes(connection, {scope})
 
 
 def lock_all(connection: Connection[Any]) -> None:
@@ -112,20 +112,21 @@ def _locked_facts(connection: Connection[Any], first: Batch, *, alone: bool) -> 
     if not alone:
         connection.execute("savepoint unlocked")
         connection.execute("select from about for share")
-        known, decided = reading.facts(connection), _holds_records(connection)
+        known, decided = reading.facts(connection), holds_records(connection)
         if not first.records or (decided and known.with_vectors(first, decided=True) == known):
             return known, decided
         connection.execute("rollback to savepoint unlocked")
     connection.execute("select from about for update")
-    return reading.facts(connection), _holds_records(connection)
+    return reading.facts(connection), holds_records(connection)
 
 
-def _holds_records(connection: Connection[Any]) -> bool:
+def holds_records(connection: Connection[Any]) -> bool:
+    """Say whether there is a record, in any scope."""
     found = connection.execute("select exists (select from scope where n > 0)").fetchone()
     return bool(found and found[0])
 
 
-def _settled(connection: Connection[Any], known: Facts, batch: Batch, *, decided: bool) -> Facts:
+def settled(connection: Connection[Any], known: Facts, batch: Batch, *, decided: bool) -> Facts:
     """Hold a batch against the facts, or let it decide them."""
     if not batch.records:
         return known
@@ -135,7 +136,7 @@ def _settled(connection: Connection[Any], known: Facts, batch: Batch, *, decided
     return facts
 
 
-def _lock_scopes(connection: Connection[Any], scopes: Iterable[ScopeKey]) -> None:
+def lock_scopes(connection: Connection[Any], scopes: Iterable[ScopeKey]) -> None:
     """Make scopes that are not there and lock them, in the order of their numbers.
 
     Raises:
