@@ -42,6 +42,7 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     ├── AuditError
     │   ├── ActorRequired (PermissionError)   nobody, or no purpose, is named for what an audit trail must record
     │   └── BrokenTrailError (ValueError)     a line of an audit trail was edited, removed, moved or cut off
+    ├── RoleRequired (PermissionError)        a served verb was asked with a token whose role does not allow it
     └── MissingExtraError (ImportError)       an optional dependency is not installed, or an old one
 """
 
@@ -81,6 +82,7 @@ __all__ = [
     "NotEncryptedError",
     "ProviderError",
     "ReadOnlyError",
+    "RoleRequired",
     "ScopeError",
     "ScopeMismatch",
     "ScopeRequired",
@@ -195,6 +197,10 @@ class CorruptLogError(StoreError, ValueError):
 
 class CollectionClosedError(StoreError, RuntimeError):
     """The collection was closed."""
+
+
+class RoleRequired(BedsideError, PermissionError):
+    """A served verb was asked with a token whose role does not allow it."""
 
 
 class ReadOnlyError(StoreError, PermissionError):

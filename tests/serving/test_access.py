@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bedside import Document
-from bedside.errors import BedsideError, InvalidInputError, ReadOnlyError, ScopeMismatch
-from bedside.serving import Access, Service, load_tokens
-from bedside.serving.access import access_of
+from bedside.errors import BedsideError, InvalidInputError, ReadOnlyError, RoleRequired, ScopeMismatch
+from bedside.serving import Access, Service, Token, load_tokens
+from bedside.serving import access as access_module
+from bedside.serving.access import TokenFile, access_of
 from bedside.serving.run import is_loopback, tokens_of
 
 IDS = st.lists(st.sampled_from(["A1", "B1", "new"]), max_size=3, unique=True)
@@ -117,9 +119,13 @@ def test_a_service_that_is_read_only_writes_nothing_whoever_asks(root):
         ("[", "not JSON"),
         ("[]", "at least one token"),
         ('[{"name": "a", "token": "short"}]', "at least 16"),
-        ('[{"name": "a", "token": "%s", "read_onyl": true}]' % ("x" * 16), "no other keys"),
-        ('[{"name": "a", "token": "%s", "read_only": 1}]' % ("x" * 16), "read_only is missing or of a wrong"),
-        ('[{"name": "a", "token": "%s", "scope": {"patient_id": null}}]' % ("x" * 16), "scope is missing or of a"),
+        ('[{"name": "a", "token": "%s", "read_onyl": true}]' % ("x" * 16), "read_onyl: Extra inputs"),
+        ('[{"name": "a", "token": "%s", "read_only": 1}]' % ("x" * 16), "read_only: Input should be a valid boolean"),
+        ('[{"name": "a", "token": "%s", "scope": {"patient_id": null}}]' % ("x" * 16), "scope.patient_id"),
+        ('[{"name": "a", "token": "%s", "role": "owner"}]' % ("x" * 16), "role: Input should be 'read', 'write' or"),
+        ('[{"name": "a", "token": "%s", "role": "write", "read_only": true}]' % ("x" * 16), "contradict"),
+        ('[{"name": "a", "token": "%s", "expires": "2027-01-31"}]' % ("x" * 16), "expires"),
+        ('[{"name": "a", "token": "%s", "scope": {"patient_id": ""}}]' % ("x" * 16), "a value is empty"),
         (json.dumps([{"name": name, "token": "x" * 16} for name in "ab"]), "the same token twice"),
     ],
 )
@@ -132,10 +138,50 @@ def test_a_token_file_that_is_not_right_is_refused_without_repeating_a_token(tok
 
 def test_a_token_is_known_whole_or_not_at_all_and_is_not_kept_in_clear(tokens):
     known = load_tokens(tokens)
-    assert access_of("r" * 32, known) == Access("reader", read_only=True)
+    assert access_of("r" * 32, known) == Access("reader", role="read")
     for wrong in ("", "r" * 31, "r" * 33, "R" * 32, "r" * 31 + "é"):
         assert access_of(wrong, known) is None
     assert all(letter * 32 not in repr(known) for letter in "erwa")
+
+
+def test_a_role_opens_what_is_below_it_and_nothing_above(root):
+    service = Service(root)
+    document = Document("x", id="x", vector=[1.0] * 256)
+    for role, may_write, may_create in (("read", False, False), ("write", True, False), ("admin", True, True)):
+        access = Access(role, role=role)
+        assert service.count(access, "guidelines", {}, None) >= 2
+        for allowed, call in (
+            (may_write, lambda access=access: service.add(access, "guidelines", {}, [document])),
+            (may_create, lambda access=access: service.create(access, "new", [])),
+        ):
+            if allowed:
+                call()
+            else:
+                with pytest.raises(ReadOnlyError if role == "read" else RoleRequired):
+                    call()
+    service.close()
+
+
+def test_an_expired_token_opens_nothing():
+    def token(moment):
+        return Token.of("t" * 32, Access("visit"), datetime.fromisoformat(moment))
+
+    assert access_of("t" * 32, [token("2999-01-01T00:00:00+00:00")]) == Access("visit")
+    assert access_of("t" * 32, [token("2020-01-01T00:00:00+00:00")]) is None
+
+
+def test_a_token_file_that_changes_is_read_again_and_one_that_is_damaged_keeps_what_it_said(
+    tokens, monkeypatch, caplog
+):
+    monkeypatch.setattr(access_module, "RELOAD_SECONDS", 0.0)
+    identify = TokenFile(tokens)
+    assert identify("r" * 32) == Access("reader", role="read")
+    tokens.write_text(json.dumps([{"name": "new", "token": "n" * 32}]))
+    assert (identify("r" * 32), identify("n" * 32)) == (None, Access("new"))
+    tokens.write_text('[{"name": "new", "token": "%s"' % ("n" * 32))
+    assert identify("n" * 32) == Access("new")
+    assert "the tokens that were known before still hold" in caplog.text
+    assert "n" * 32 not in caplog.text
 
 
 def test_one_token_may_come_from_the_environment_and_opens_everything(monkeypatch):
@@ -143,7 +189,7 @@ def test_one_token_may_come_from_the_environment_and_opens_everything(monkeypatc
     known = tokens_of(None)
     access = access_of("k" * 32, known)
     assert access is not None
-    assert (access.collections, access.scope, access.read_only) == (None, {}, False)
+    assert (access.collections, access.scope, access.role) == (None, {}, "admin")
     monkeypatch.delenv("BEDSIDE_TOKEN")
     assert tokens_of(None) == []
 

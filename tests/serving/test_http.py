@@ -256,7 +256,7 @@ def test_work_that_takes_too_long_is_left_and_others_are_served_meanwhile(root):
 
 
 async def test_more_requests_than_may_wait_are_turned_away_and_the_next_is_served(root):
-    with closing(Service(root, limits=Limits(running=1, waiting=0))) as service:
+    with closing(Service(root, limits=Limits(writing=1, writes_waiting=0))) as service:
         transport = httpx.ASGITransport(create_app(service))
         async with httpx.AsyncClient(
             transport=transport, base_url="http://127.0.0.1/v1/collections/guidelines"
@@ -264,7 +264,7 @@ async def test_more_requests_than_may_wait_are_turned_away_and_the_next_is_serve
             with FileLock(root / "guidelines" / "write.lock"):
                 begun = asyncio.create_task(client.post("/add", json={"documents": [LATE]}))
                 await asyncio.sleep(0.2)
-                problem(await client.post("/count", json={}), 503, "TooBusyError")
+                problem(await client.post("/add", json={"documents": [LATE]}), 503, "TooBusyError")
             assert (await begun).json() == {"ids": ["late"]}
             assert (await client.post("/count", json={})).json() == {"count": 3}
 
@@ -455,7 +455,7 @@ def test_the_schema_names_every_operation_for_generated_clients(root):
         schema = client.get("/openapi.json").json()
     operations = [operation for path in schema["paths"].values() for operation in path.values()]
     names = {operation["operationId"] for operation in operations}
-    assert names == {"health", "list_collections", "create_collection", "stats", "verify", "add", "get", "search",
-                     "count", "facets", "delete", "erase"}  # fmt: skip
+    assert names == {"health", "ready", "metrics", "list_collections", "create_collection", "stats", "verify", "add",
+                     "get", "search", "count", "facets", "delete", "erase"}  # fmt: skip
     assert all(operation.get("description") for operation in operations)
     assert json.dumps(schema).count('"title": "Problem"') == 1

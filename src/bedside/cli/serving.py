@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import signal
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,6 +16,7 @@ from bedside.support.extras import needs
 Root = Annotated[
     str, typer.Argument(metavar="ROOT", help="A folder of collections, or the URL of a database with them.")
 ]
+LogFormat = Literal["text", "json"]
 Seconds = Annotated[float, typer.Option("--max-seconds", min=0.1, help="Until a request is answered with an error.")]
 
 
@@ -32,18 +31,23 @@ def serve(
         list[str] | None,
         typer.Option("--allow-host", help="Another name of the server; needs tokens; may be repeated."),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option("--allow-origin", help="Origin of a web page that may ask (CORS); may be repeated."),
+    ] = None,
     encoder: Model = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Nobody may write.")] = False,
+    log_format: Annotated[LogFormat, typer.Option("--log-format", help="Of the lines on standard error.")] = "text",
     max_seconds: Seconds = 60.0,
     max_body: Annotated[int, typer.Option(min=1, help="Bytes of a request's body at most.")] = 32 * 2**20,
 ) -> None:
     """Serve the collections of a folder or a database over HTTP; the schema is at /openapi.json."""
-    from bedside.serving import Limits, Service
-
     with needs("serve"):
+        from bedside.serving import Limits, Service
+        from bedside.serving.logs import set_up
         from bedside.serving.run import serve as run
         from bedside.serving.run import tokens_of
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    set_up(log_format)
     known = tokens_of(tokens)
     limits = Limits(body=max_body, seconds=max_seconds)
     service = Service(root, encoder=load(encoder), limits=limits, read_only=read_only, audit=trail())
@@ -51,7 +55,15 @@ def serve(
     def ready(address: str) -> None:
         typer.echo(f"serving {shown(root)} at {address}")
 
-    run(service, host=host, port=port, tokens=known, allow_hosts=allow_host or (), ready=ready)
+    run(
+        service,
+        host=host,
+        port=port,
+        tokens=known,
+        allow_hosts=allow_host or (),
+        allow_origins=allow_origin or (),
+        ready=ready,
+    )
 
 
 def mcp(
@@ -65,12 +77,11 @@ def mcp(
     max_seconds: Seconds = 60.0,
 ) -> None:
     """Serve the collections of a folder or a database to a chatbot, over MCP on standard input and output."""
-    from bedside.serving import Access, Limits, Service
-
     with needs("mcp"):
+        from bedside.serving import Access, Limits, Service
         from bedside.serving.mcp import create_server
     seen = None if collection is None else frozenset(collection)
-    access = Access("mcp", seen, parse_scope(scope), read_only=not allow_writes)
+    access = Access("mcp", seen, parse_scope(scope), role="write" if allow_writes else "read")
     limits = Limits(seconds=max_seconds)
     service = Service(root, encoder=load(encoder), limits=limits, read_only=not allow_writes, audit=trail())
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the default waits for a thread that reads standard input

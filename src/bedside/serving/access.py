@@ -1,23 +1,33 @@
-"""Who may do what: bearer tokens, each with the collections, scope and verbs that it opens."""
+"""Who may do what: bearer tokens, each with the role, collections and scope that it opens, and until when."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
-from bedside.errors import InvalidInputError, ReadOnlyError, ScopeMismatch
+from bedside.errors import InvalidInputError, ReadOnlyError, RoleRequired, ScopeMismatch
+
+log = logging.getLogger(__name__)
 
 SHORTEST = 16
 """Characters of a token at least: 16 random ones of base 64 are 96 bits."""
-_FIELDS = {"name", "token", "collections", "scope", "read_only"}
+RELOAD_SECONDS = 1.0
+"""How long a changed token file may go unseen."""
+
+Role: TypeAlias = Literal["read", "write", "admin"]
+"""``read`` searches and reads, ``write`` also adds and deletes, ``admin`` also looks after whole collections."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +39,40 @@ class Access:
         collections: The only ones it sees; ``None``: all.
         scope: Values that are part of every one of its scopes, and that it cannot choose otherwise. A collection that
             is not divided by these keys is closed to it.
-        read_only: Whether it may only read.
+        role: What kind of verbs it may call.
         purpose: What it acts for in this request, for an audit trail.
     """
 
     name: str = "local"
     collections: frozenset[str] | None = None
     scope: Mapping[str, str | int] = field(default_factory=dict)
-    read_only: bool = False
+    role: Role = "admin"
     purpose: str | None = None
 
     def sees(self, collection: str) -> bool:
         """Whether it may know of a collection."""
         return self.collections is None or collection in self.collections
 
+    @property
+    def writes(self) -> bool:
+        """Whether it may change anything."""
+        return self.role != "read"
+
     def check_writing(self) -> None:
         """Raise :class:`ReadOnlyError` unless it may write."""
-        if self.read_only:
+        if not self.writes:
             raise ReadOnlyError("this access is read-only")
+
+    def check_whole(self, verb: str) -> None:
+        """Raise unless it may look after whole collections: with the role for it, and bound to no scope.
+
+        Raises:
+            RoleRequired: Its role is another.
+            ScopeMismatch: It is bound to a scope.
+        """
+        if self.role != "admin":
+            raise RoleRequired(f"{verb}: needs an access whose role is admin; this one's is {self.role}")
+        self.check_unbound(verb)
 
     def check_unbound(self, verb: str) -> None:
         """Raise :class:`ScopeMismatch` where it is bound to a scope and ``verb`` is about a whole collection."""
@@ -69,13 +95,14 @@ class Access:
 
 @dataclass(frozen=True)
 class Token:
-    """A bearer token, of which only the SHA-256 is kept, and what it opens."""
+    """A bearer token, of which only the SHA-256 is kept, what it opens, and until when."""
 
     digest: bytes
     access: Access
+    expires: datetime | None = None
 
     @classmethod
-    def of(cls, secret: str, access: Access) -> Token:
+    def of(cls, secret: str, access: Access, expires: datetime | None = None) -> Token:
         """Keep the digest of a secret.
 
         Raises:
@@ -86,24 +113,97 @@ class Token:
                 f"token of {access.name!r}: expected at least {SHORTEST} printable ASCII characters; "
                 "make one with: openssl rand -base64 32"
             )
-        return cls(hashlib.sha256(secret.encode()).digest(), access)
+        return cls(hashlib.sha256(secret.encode()).digest(), access, expires)
 
 
 def access_of(presented: str, tokens: Sequence[Token]) -> Access | None:
-    """Return what a presented secret opens; every token is compared, each in constant time."""
+    """Return what a presented secret opens now; every token is compared, each in constant time."""
     digest = hashlib.sha256(presented.encode()).digest()
     found = None
     for token in tokens:
         if hmac.compare_digest(digest, token.digest):
-            found = token.access
-    return found
+            found = token
+    if found is None or (found.expires is not None and found.expires <= datetime.now(timezone.utc)):
+        return None
+    return found.access
+
+
+class TokenFile:
+    """A file of tokens that is read again when it changes, so that a token is given or taken without a restart.
+
+    Args:
+        path: The file, see :func:`load_tokens`.
+
+    Raises:
+        InvalidInputError: As :func:`load_tokens`. A file that becomes wrong later is said in the log, and what it held
+            before goes on to hold.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tokens = load_tokens(path)
+        self._seen = self._version()
+        self._next = time.monotonic() + RELOAD_SECONDS
+
+    def __call__(self, presented: str) -> Access | None:
+        """Return what a presented secret opens now."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + RELOAD_SECONDS
+            self._reload()
+        return access_of(presented, self._tokens)
+
+    def _reload(self) -> None:
+        version = self._version()
+        if version == self._seen:
+            return
+        self._seen = version
+        try:
+            self._tokens = load_tokens(self._path)
+            log.info("the tokens of %s were read again: %d", self._path.name, len(self._tokens))
+        except (InvalidInputError, OSError) as error:
+            said = str(error) if isinstance(error, InvalidInputError) else f"{self._path.name}: cannot be read"
+            log.error("%s; the tokens that were known before still hold", said)  # noqa: TRY400 - no traceback
+
+    def _version(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class _Entry(BaseModel):
+    """A token as the file has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: StrictStr = Field(min_length=1)
+    token: StrictStr
+    collections: list[StrictStr] | None = None
+    scope: dict[str, StrictStr | StrictInt] = Field(default_factory=dict)
+    role: Role | None = None
+    read_only: StrictBool = False
+    expires: AwareDatetime | None = None
+
+    def to_token(self) -> Token:
+        """Return the token; raises :class:`InvalidInputError` for one that says two things."""
+        if self.read_only and self.role not in (None, "read"):
+            raise InvalidInputError(
+                f"token of {self.name!r}: read_only and the role {self.role} contradict one another"
+            )
+        if "" in self.scope.values():
+            raise InvalidInputError(f"token of {self.name!r}: scope: a value is empty")
+        role = "read" if self.read_only else self.role or "admin"
+        collections = None if self.collections is None else frozenset(self.collections)
+        return Token.of(self.token, Access(self.name, collections, self.scope, role), self.expires)
 
 
 def load_tokens(path: Path) -> list[Token]:
     """Read a file of tokens.
 
-    The file is JSON: ``[{"name": "ward 3", "token": "…", "collections": ["ward"], "scope": {"patient_id": "A"},
-    "read_only": true}]``; all but name and token may be left out.
+    The file is JSON: ``[{"name": "ward 3", "token": "…", "role": "read", "collections": ["ward"],
+    "scope": {"patient_id": "A"}, "expires": "2027-01-31T00:00:00Z"}]``; all but name and token may be left out. Without
+    a role it is ``admin``; ``"read_only": true`` is another way to say ``read``.
 
     Raises:
         InvalidInputError: The file is readable by others than its owner, or not as described. No message holds a token.
@@ -123,26 +223,11 @@ def load_tokens(path: Path) -> list[Token]:
 
 
 def _token(entry: Any, where: str) -> Token:
-    if not isinstance(entry, dict) or not set(entry) <= _FIELDS:
-        raise InvalidInputError(f"{where}: expected an object with no other keys than {', '.join(sorted(_FIELDS))}")
-    known = {"collections": None, "scope": {}, "read_only": False, **entry}
-    right: dict[str, Callable[[Any], bool]] = {
-        "name": lambda value: isinstance(value, str) and value != "",
-        "token": lambda value: isinstance(value, str),
-        "collections": lambda value: value is None or _is_texts(value),
-        "scope": lambda value: isinstance(value, dict) and all(map(_is_scope_value, value.values())),
-        "read_only": lambda value: isinstance(value, bool),
-    }
-    for key, holds in right.items():
-        if not holds(known.get(key)):
-            raise InvalidInputError(f"{where}: {key} is missing or of a wrong type")
-    collections = None if known["collections"] is None else frozenset(known["collections"])
-    return Token.of(known["token"], Access(known["name"], collections, known["scope"], known["read_only"]))
-
-
-def _is_scope_value(value: object) -> bool:
-    return type(value) in (str, int) and value != ""
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    try:
+        return _Entry.model_validate(entry).to_token()
+    except ValidationError as error:
+        # Without the input, which pydantic would repeat: it may be a token.
+        said = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in error.errors())
+        raise InvalidInputError(f"{where}: {said}; allowed are {', '.join(_Entry.model_fields)}") from None
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{where}: {error}") from None

@@ -15,8 +15,10 @@ T = TypeVar("T")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-OPEN = frozenset({"/health", "/openapi.json"})
+OPEN = frozenset({"/health", "/ready", "/openapi.json"})
 """Paths that need no token."""
+RETRY_AFTER = "1"
+"""Seconds after which one that was turned away may try again."""
 # A body that needs no room: the searches never wait for large ones, and as many as may be inside take 17 MB.
 _SMALL = 1 << 16
 _DIGITS = 20  # more than any length that this server could ever take has
@@ -55,6 +57,7 @@ class Guard:
     Args:
         app: What comes after.
         hosts: Names by which the server may be addressed, without ports; ``None``: any.
+        origins: Origins of other web pages that may ask, such as ``https://notes.hospital.example``.
         identify: Returns what a bearer token opens, the empty one included, or ``None`` where it is unknown. The
             answer is put into the request's state as ``access``.
         limits: Of a body's bytes, whether or not it says how long it is, of the bytes of all bodies that are in memory
@@ -62,15 +65,21 @@ class Guard:
     """
 
     def __init__(
-        self, app: App, *, hosts: Collection[str] | None, identify: Callable[[str], Access | None], limits: Limits
+        self,
+        app: App,
+        *,
+        hosts: Collection[str] | None,
+        origins: Collection[str] = (),
+        identify: Callable[[str], Access | None],
+        limits: Limits,
     ) -> None:
         self.app = app
-        self.hosts = hosts
+        self.hosts, self.origins = hosts, frozenset(origins)
         self.identify = identify
         self.body = limits.body
         self._room = _Room(max(limits.bodies, limits.body))
         self.seconds = limits.seconds
-        self.most = limits.running + limits.waiting
+        self.most = limits.running + limits.waiting + limits.writing + limits.writes_waiting
         self._inside = 0
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -107,11 +116,13 @@ class Guard:
         host = headers.get("host", "")
         if self.hosts is not None and without_port(host) not in self.hosts:
             raise _RefusedError(421, "HostNotAllowed", "the Host header names another machine than this server's")
-        if "origin" in headers and headers["origin"].partition("://")[2] != host:
+        origin = headers.get("origin", "")
+        if origin and origin.partition("://")[2] != host and origin not in self.origins:
             raise _RefusedError(403, "OriginNotAllowed", "requests from web pages of another origin are refused")
         scheme, _, token = headers.get("authorization", "").partition(" ")
         access = self.identify(token.strip() if scheme.lower() == "bearer" else "")
-        if access is None and scope["path"] not in OPEN:
+        preflight = scope["method"] == "OPTIONS" and origin in self.origins
+        if access is None and scope["path"] not in OPEN and not preflight:
             raise _RefusedError(401, "TokenRequired", "give a known token: Authorization: Bearer …")
         scope.setdefault("state", {})["access"] = access
         length = headers.get("content-length", "0")
@@ -163,5 +174,7 @@ async def _refuse(send: Send, status: int, title: str, detail: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if status == 503:
+        headers.append((b"retry-after", RETRY_AFTER.encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

@@ -1,7 +1,9 @@
 """The HTTP server: the verbs as JSON over FastAPI, with the schema that clients are generated from."""
 
 import logging
+import re
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
@@ -10,15 +12,17 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from bedside import __version__, errors
 from bedside.remedies import in_json, speaking
 from bedside.serving import models
 from bedside.serving.access import Access, Token, access_of
-from bedside.serving.guard import Guard
+from bedside.serving.guard import RETRY_AFTER, Guard
+from bedside.serving.metrics import CONTENT_TYPE, Metrics
 from bedside.serving.pool import Doors, Pool, TooBusyError, TooSlowError
 from bedside.serving.service import NAME_PATTERN, Service, is_name
 
@@ -30,6 +34,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.ActorRequired, 403),
     (errors.AuditError, 503),
     (errors.ReadOnlyError, 403),
+    (errors.RoleRequired, 403),
     (errors.NotACollectionError, 404),
     (errors.EncoderMismatch, 409),
     (errors.InvalidInputError, 400),
@@ -47,8 +52,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": models.Problem, "description": "No token, or an unknown one."},
     403: {
         "model": models.Problem,
-        "description": "The token is bound to another scope or read-only, a page's origin is another, or an audit "
-        "trail needs to know what the request is for.",
+        "description": "Another scope or role than the token's, another origin than the server's, or an audit trail "
+        "needs to know what the request is for.",
     },
     404: {"model": models.Problem, "description": "There is no such collection."},
     408: {"model": models.Problem, "description": "The body was not there in time."},
@@ -79,20 +84,32 @@ Purpose = Annotated[
 ]
 
 
-def create_app(service: Service, *, tokens: Sequence[Token] = (), hosts: Collection[str] | None = None) -> FastAPI:
+# What a caller may call a request, so that its own log and this one can be read together.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+Tokens = Sequence[Token] | Callable[[str], Access | None]
+
+
+def create_app(
+    service: Service, *, tokens: Tokens = (), hosts: Collection[str] | None = None, origins: Collection[str] = ()
+) -> FastAPI:
     """Return the application.
 
     Args:
         service: The collections.
-        tokens: Who may call; without any, everybody who reaches the server may do everything.
+        tokens: Who may call, as tokens or as what returns the access of a presented one, such as a
+            :class:`~bedside.serving.access.TokenFile`; without any, everybody who reaches the server may do everything.
         hosts: Names by which it may be addressed; ``None``: any.
+        origins: Origins of web pages of other servers that may ask it (CORS).
     """
-    pool = Pool(service.limits)
+    limits = service.limits
+    reading = Pool.of(limits)
+    writing = Pool(limits.writing, limits.writes_waiting, limits.seconds)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        pool.close()
+        writing.close()
+        reading.close()
         service.close()
 
     app = FastAPI(
@@ -104,11 +121,31 @@ def create_app(service: Service, *, tokens: Sequence[Token] = (), hosts: Collect
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
     )
-    app.add_middleware(Guard, hosts=hosts, identify=partial(_identify, tokens), limits=service.limits)
-    app.middleware("http")(_logged)
+    metrics = Metrics(
+        {
+            "reads_running": ("Reading requests at work.", lambda: reading.at_work),
+            "reads_waiting": ("Reading requests that wait for a thread.", lambda: reading.queued),
+            "writes_running": ("Writing requests at work.", lambda: writing.at_work),
+            "writes_waiting": ("Writing requests that wait for a thread.", lambda: writing.queued),
+            "collections_open": ("Collections that are open.", lambda: service.opened),
+        }
+    )
+    identify = tokens if callable(tokens) else partial(_identify, tokens)
+    if origins:  # inside of the guard, which knows the same origins
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    app.add_middleware(Guard, hosts=hosts, origins=origins, identify=identify, limits=limits)
+    app.middleware("http")(partial(_logged, metrics))
     _add_handlers(app)
-    bearer = HTTPBearer(auto_error=False, description="A token of the server's token file.") if tokens else None
-    _add_operations(app, service, pool, _caller(bearer))
+    bearer = HTTPBearer(auto_error=False, description="A token of the server's token file, where it has one.")
+    caller = _caller(bearer)
+    _add_server(app, service, reading, metrics, caller)
+    _add_operations(app, service, reading, Doors(reading, writing, service), caller)
     return app
 
 
@@ -117,32 +154,48 @@ def _identify(tokens: Sequence[Token], presented: str) -> Access | None:
     return access_of(presented, tokens) if tokens else Access()
 
 
-def _caller(bearer: HTTPBearer | None) -> Callable[..., Access]:
-    """Return the dependency that hands over what the guard found out; ``bearer`` tells the schema that it is needed."""
+def _caller(bearer: HTTPBearer) -> Callable[..., Access]:
+    """Return the dependency that hands over what the guard found out; ``bearer`` says in the schema how to prove it."""
 
-    def open_to_all(request: Request, purpose: Purpose = None) -> Access:
-        access: Access = request.state.access
-        return replace(access, purpose=purpose)
-
-    def with_token(
+    def caller(
         request: Request,
         _: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
         purpose: Purpose = None,
     ) -> Access:
-        return open_to_all(request, purpose)
+        access: Access = request.state.access
+        return replace(access, purpose=purpose)
 
-    return open_to_all if bearer is None else with_token
+    return caller
 
 
-def _add_operations(app: FastAPI, service: Service, pool: Pool, caller: Callable[..., Access]) -> None:
+def _add_server(app: FastAPI, service: Service, pool: Pool, metrics: Metrics, caller: Callable[..., Access]) -> None:
     Caller = Annotated[Access, Depends(caller)]  # noqa: N806 - a type
-    place = "/v1/collections/{name}"
-    run = Doors(pool, service).run
 
     @app.get("/health", operation_id="health", tags=["server"])
     async def health() -> dict[str, str]:
-        """Say that the server answers, and which release it is."""
+        """Say that the process answers, and which release it is; see `/ready` for what is behind it."""
         return {"status": "ok", "version": __version__}
+
+    @app.get("/ready", operation_id="ready", tags=["server"], responses={503: _PROBLEMS[503]})
+    async def ready() -> Response:
+        """Say whether the folder or database is there and what is open of it answers."""
+        try:
+            await pool.run(service.check_ready)
+        except (errors.BedsideError, OSError, TooSlowError) as error:
+            return _problem(503, "NotReady", f"the collections cannot be reached: {type(error).__name__}")
+        return JSONResponse({"status": "ready", "version": __version__})
+
+    @app.get("/metrics", operation_id="metrics", tags=["server"], response_class=PlainTextResponse)
+    async def counted(access: Caller) -> Response:
+        """Return counts and times of requests, the queues and memory, in Prometheus' text format."""
+        access.check_unbound("metrics")
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors, caller: Callable[..., Access]) -> None:
+    Caller = Annotated[Access, Depends(caller)]  # noqa: N806 - a type
+    place = "/v1/collections/{name}"
+    run, write = doors.read, doors.write
 
     @app.get("/v1/collections", operation_id="list_collections", tags=["collections"])
     async def list_collections(access: Caller) -> models.Collections:
@@ -152,7 +205,7 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, caller: Callable
     @app.put(place, operation_id="create_collection", tags=["collections"])
     async def create(access: Caller, name: Name, body: models.CreateRequest) -> models.StatsModel:
         """Create an empty collection; nothing happens where it is there with the same scope keys."""
-        return _stats(await run(service.create, access, name, body.scope_keys))
+        return _stats(await write(service.create, access, name, body.scope_keys))
 
     @app.get(place, operation_id="stats", tags=["collections"])
     async def stats(access: Caller, name: Name) -> models.StatsModel:
@@ -168,7 +221,7 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, caller: Callable
     async def add(access: Caller, name: Name, body: models.AddRequest) -> models.Ids:
         """Add documents, replacing those with the same id; all or none. When this answers, they are on the disk."""
         documents = [document.to_document() for document in body.documents]
-        return models.Ids(ids=await run(service.add, access, name, body.scope, documents))
+        return models.Ids(ids=await write(service.add, access, name, body.scope, documents))
 
     @app.post(f"{place}/get", operation_id="get", tags=["documents"])
     async def get(access: Caller, name: Name, body: models.GetRequest) -> models.Documents:
@@ -197,12 +250,12 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, caller: Callable
     @app.post(f"{place}/delete", operation_id="delete", tags=["documents"])
     async def delete(access: Caller, name: Name, body: models.Selection) -> models.Count:
         """Delete documents; their bytes stay in the log until it is compacted."""
-        return models.Count(count=await run(service.delete, access, name, body.scope, body.ids, body.filter))
+        return models.Count(count=await write(service.delete, access, name, body.scope, body.ids, body.filter))
 
     @app.post(f"{place}/erase", operation_id="erase", tags=["documents"])
     async def erase(access: Caller, name: Name, body: models.Selection) -> models.Receipt:
         """Delete documents and leave no byte of them in any file of the collection."""
-        return models.Receipt(**asdict(await run(service.erase, access, name, body.scope, body.ids, body.filter)))
+        return models.Receipt(**asdict(await write(service.erase, access, name, body.scope, body.ids, body.filter)))
 
 
 def _stats(stats: Any) -> models.StatsModel:
@@ -239,22 +292,35 @@ def _fields(request: Request) -> Collection[str]:
 
 
 def _problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    if status == 503:
+        headers = {"Retry-After": RETRY_AFTER, **(headers or {})}
     return JSONResponse(models.Problem(title=title, status=status, detail=detail).model_dump(), status, headers)
 
 
-async def _logged(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
+async def _logged(metrics: Metrics, request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
     """Log who asked for what and how it ended: never a body, a query or an id. An unexpected error is answered here."""
     start = time.perf_counter()
+    given = request.headers.get("x-request-id", "")
+    number = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
     try:
         response = await following(request)
     except Exception as error:  # noqa: BLE001 - the outermost place: nothing of it may reach the caller
         kind = type(error).__name__  # without the traceback, whose message may hold text
-        log.error("%s %s failed: %s", request.method, _place(request), kind)  # noqa: TRY400
+        log.error("%s %s failed: %s", request.method, _place(request), kind, extra={"request": number})  # noqa: TRY400
         response = _problem(500, "InternalError", "the server failed; its log names the kind of error")
-    access = getattr(request.state, "access", None)
-    caller = "-" if access is None else access.name
-    took = 1000 * (time.perf_counter() - start)
-    log.info("%s %s %s %d %.1f ms", caller, request.method, _place(request), response.status_code, took)
+    response.headers["X-Request-ID"] = number
+    access, took = getattr(request.state, "access", None), time.perf_counter() - start
+    operation = getattr(request.scope.get("route"), "operation_id", None) or "-"
+    metrics.count(operation, response.status_code, took)
+    line = {
+        "caller": "-" if access is None else access.name,
+        "method": request.method,
+        "path": _place(request),
+        "status": response.status_code,
+        "ms": round(1000 * took, 1),
+        "request": number,
+    }
+    log.info("%s %s %s %d %.1f ms %s", *line.values(), extra={**line, "operation": operation})
     return response
 
 

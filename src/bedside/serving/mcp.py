@@ -57,7 +57,7 @@ def create_server(service: Service, access: Access) -> MCPServer:
         service: The collections.
         access: What the chatbot may do. Without writing rights, tools that write are not offered.
     """
-    tools, pool = Tools(service, access), Pool(service.limits)
+    tools, pool = Tools(service, access), Pool.of(service.limits)
     reading, adding, deleting = (
         ToolAnnotations(read_only_hint=True, open_world_hint=False),
         ToolAnnotations(destructive_hint=False, open_world_hint=False),
@@ -67,7 +67,7 @@ def create_server(service: Service, access: Access) -> MCPServer:
         _tool(pool, verb, reading)
         for verb in (tools.list_collections, tools.stats, tools.search, tools.get, tools.count, tools.facets)
     ]
-    if not (access.read_only or service.read_only):
+    if access.writes and not service.read_only:
         offered += [_tool(pool, tools.add, adding), _tool(pool, tools.delete, deleting)]
     return MCPServer("bedside", title="Bedside", version=__version__, instructions=INSTRUCTIONS, tools=offered)
 

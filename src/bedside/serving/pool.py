@@ -1,4 +1,7 @@
-"""Blocking work off the event loop: so much at once, so many waiting, so long for an answer."""
+"""Blocking work off the event loop: so much at once, so many waiting, so long for an answer.
+
+What encodes and writes has a pool of its own: however much of it waits, searches find their threads free.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,30 @@ class Pool:
     """Worker threads with a bounded queue.
 
     Args:
-        limits: Of threads, queue and time.
+        running: Threads.
+        waiting: How much may wait for them.
+        seconds: Until an answer.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self._threads = ThreadPoolExecutor(limits.running, thread_name_prefix="bedside")
+    def __init__(self, running: int, waiting: int, seconds: float) -> None:
+        self._running, self._most, self._seconds = running, running + waiting, seconds
+        self._threads = ThreadPoolExecutor(running, thread_name_prefix="bedside")
         self._unfinished = 0
+
+    @classmethod
+    def of(cls, limits: Limits) -> Pool:
+        """Return the pool of what reads, or of everything where there is one."""
+        return cls(limits.running, limits.waiting, limits.seconds)
+
+    @property
+    def at_work(self) -> int:
+        """How much is being done."""
+        return min(self._unfinished, self._running)
+
+    @property
+    def queued(self) -> int:
+        """How much waits."""
+        return max(0, self._unfinished - self._running)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run ``work`` in a thread and return what it returns; raises what :meth:`start` and :meth:`wait` raise."""
@@ -46,7 +66,7 @@ class Pool:
         Raises:
             TooBusyError: The queue is full; nothing was begun.
         """
-        if self._unfinished >= self.limits.running + self.limits.waiting:
+        if self._unfinished >= self._most:
             raise TooBusyError("too many requests at once; try again later")
         self._unfinished += 1
         # Threads know nothing of who acts in the task that waits for them, unless they are told.
@@ -61,11 +81,11 @@ class Pool:
             TooSlowError: The limit of time is over.
         """
         try:
-            return await asyncio.wait_for(asyncio.shield(future), self.limits.seconds)
+            return await asyncio.wait_for(asyncio.shield(future), self._seconds)
         except (TimeoutError, asyncio.TimeoutError):
             if future.done():
                 raise  # the work itself said so
-            raise TooSlowError(f"no answer within {self.limits.seconds:g} seconds; the work goes on") from None
+            raise TooSlowError(f"no answer within {self._seconds:g} seconds; the work goes on") from None
 
     def close(self) -> None:
         """Wait for what has begun; what has not is dropped."""
@@ -83,28 +103,36 @@ class Doors:
     Opening a large collection takes seconds, in which its callers would otherwise keep every thread from others.
 
     Args:
-        pool: Where the work is done.
+        reading: Where what reads is done, and opening.
+        writing: Where what encodes documents and writes is done.
         service: Whose verbs are run.
     """
 
-    def __init__(self, pool: Pool, service: Service) -> None:
-        self._pool = pool
+    def __init__(self, reading: Pool, writing: Pool, service: Service) -> None:
+        self._reading, self._writing = reading, writing
         self._service = service
         self._opening: dict[str, asyncio.Future[None]] = {}
 
-    async def run(self, verb: Callable[..., T], access: Access, name: str, *arguments: Any, **options: Any) -> T:
-        """Run a verb of the service on a collection.
+    async def read(self, verb: Callable[..., T], access: Access, name: str, *arguments: Any, **options: Any) -> T:
+        """Run a verb of the service that reads a collection.
 
         Raises:
             TooBusyError: The queue is full; nothing was begun.
             TooSlowError: The limit of time is over, which counts anew for the verb once the collection is open.
         """
+        return await self._run(self._reading, partial(verb, access, name, *arguments, **options), access, name)
+
+    async def write(self, verb: Callable[..., T], access: Access, name: str, *arguments: Any, **options: Any) -> T:
+        """Run a verb of the service that changes a collection; raises as :meth:`read`."""
+        return await self._run(self._writing, partial(verb, access, name, *arguments, **options), access, name)
+
+    async def _run(self, pool: Pool, work: Callable[[], T], access: Access, name: str) -> T:
         if self._service.must_open(access, name):
-            await self._pool.wait(self._opening.get(name) or self._open(name))
+            await self._reading.wait(self._opening.get(name) or self._open(name))
         with acting_as(access.name, purpose=access.purpose):
-            return await self._pool.run(partial(verb, access, name, *arguments, **options))
+            return await pool.run(work)
 
     def _open(self, name: str) -> asyncio.Future[None]:
-        future = self._opening[name] = self._pool.start(partial(self._service.open, name))
+        future = self._opening[name] = self._reading.start(partial(self._service.open, name))
         future.add_done_callback(lambda _: self._opening.pop(name, None))
         return future

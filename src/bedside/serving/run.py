@@ -6,7 +6,7 @@ import errno
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ import uvicorn
 from threadpoolctl import ThreadpoolController
 
 from bedside.errors import InvalidInputError
-from bedside.serving.access import Access, Token, load_tokens
-from bedside.serving.http import create_app
+from bedside.serving.access import Access, Token, TokenFile
+from bedside.serving.http import Tokens, create_app
 from bedside.serving.service import Service
 from bedside.support.processors import processors
 
@@ -24,10 +24,10 @@ TOKEN_VARIABLE = "BEDSIDE_TOKEN"  # noqa: S105 - the name of a variable
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def tokens_of(file: Path | None) -> list[Token]:
+def tokens_of(file: Path | None) -> TokenFile | list[Token]:
     """Return the tokens of a file, or the one of the environment variable ``BEDSIDE_TOKEN``, which opens everything."""
     if file is not None:
-        return load_tokens(file)
+        return TokenFile(file)
     secret = os.environ.get(TOKEN_VARIABLE)
     return [] if secret is None else [Token.of(secret, Access(TOKEN_VARIABLE))]
 
@@ -45,8 +45,9 @@ def serve(
     *,
     host: str,
     port: int,
-    tokens: Sequence[Token],
+    tokens: Tokens,
     allow_hosts: Collection[str] = (),
+    allow_origins: Collection[str] = (),
     ready: Callable[[str], None],
 ) -> None:
     """Serve until SIGINT or SIGTERM; requests that have begun are answered.
@@ -57,6 +58,7 @@ def serve(
         port: 0 takes a free one.
         tokens: Who may call.
         allow_hosts: More names by which the server may be addressed, such as a reverse proxy's.
+        allow_origins: Web pages of other servers that may ask, such as ``https://notes.hospital.example``.
         ready: Is called with the address once it listens.
 
     Raises:
@@ -70,7 +72,7 @@ def serve(
         )
     local = LOOPBACK_NAMES | {host} if is_loopback(host) else frozenset()
     names = local | {name.lower() for name in allow_hosts}
-    app = create_app(service, tokens=tokens, hosts=names or None)
+    app = create_app(service, tokens=tokens, hosts=names or None, origins=allow_origins)
     config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=30)
     with bounded_products(service.limits.running):
         _Server(config, ready).run(sockets=listening(host, port))

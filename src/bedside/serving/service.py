@@ -14,9 +14,9 @@ from weakref import WeakValueDictionary
 
 from bedside.audit import AuditLog
 from bedside.collection import Collection
-from bedside.engines import Place, below, holds_collection, list_collections, root_of
+from bedside.engines import Place, below, holds_collection, list_collections, read_facts, root_of
 from bedside.engines.protocol import EraseReceipt, VerifyReport
-from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionError
+from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionError, ReadOnlyError
 from bedside.search.options import SearchOptions
 from bedside.serving.access import Access
 from bedside.support.fork import in_each_process
@@ -39,8 +39,11 @@ class Limits:
         documents: Documents that one request adds or returns, and ids it names.
         top_k: Hits, skipped ones included.
         seconds: Until a request is answered with an error; work that has begun goes on.
-        running: Requests that work at once.
+        running: Requests that read and work at once.
         waiting: Requests that wait for them; more are turned away.
+        writing: Requests that encode and write and work at once: beside two, a search on two processors waits for its
+            turn and no longer.
+        writes_waiting: Requests that wait for them; more are turned away.
     """
 
     body: int = 32 * 2**20
@@ -50,6 +53,8 @@ class Limits:
     seconds: float = 60.0
     running: int = 8
     waiting: int = 256
+    writing: int = 2
+    writes_waiting: int = 64
 
     def check(self, name: str, value: int, most: int) -> None:
         """Raise :class:`InvalidInputError` where ``value`` is above ``most``."""
@@ -120,7 +125,7 @@ class Service:
     def create(self, access: Access, name: str, scope_keys: Sequence[str]) -> Stats:
         """Create an empty collection, or do nothing where it is there with the same scope keys."""
         self._check_writing(access)
-        access.check_unbound("create")
+        access.check_whole("create")
         collection = self._collection(access, name, scope_keys)
         if tuple(scope_keys) != collection.scope_keys:
             raise InvalidInputError(f"scope_keys: the collection was created with {list(collection.scope_keys)}")
@@ -211,6 +216,26 @@ class Service:
         access.check_unbound("verify")
         return self._collection(access, name).verify()
 
+    def check_ready(self) -> int:
+        """Ask whether the root is there and the place of every open collection answers; returns how many there are.
+
+        Raises:
+            OSError, BedsideError: Something of it does not.
+        """
+        names = list_collections(self.root)
+        with self._lock:
+            opened = list(self._opened)
+        for name in opened:
+            place = below(self.root, name)
+            if name in names and place is not None:  # one that was removed is closed with the next request for it
+                read_facts(place)
+        return len(names)
+
+    @property
+    def opened(self) -> int:
+        """How many collections are open."""
+        return len(self._opened)
+
     def must_open(self, access: Access, name: str) -> bool:
         """Tell whether this is a collection that the caller may see and that no request has opened yet."""
         if name in self._opened or not is_name(name) or not access.sees(name):
@@ -230,7 +255,8 @@ class Service:
             self._opened.clear()
 
     def _check_writing(self, access: Access) -> None:
-        Access(read_only=self.read_only).check_writing()
+        if self.read_only:
+            raise ReadOnlyError("this server is read-only")
         access.check_writing()
 
     def _check_ids(self, ids: Sequence[str] | None) -> None:
