@@ -164,6 +164,14 @@ def test_a_scope_is_required_and_a_number_is_not_its_digits(scoped_ward):
     assert "not a scope key" in bedside("count", scoped_ward, "--scope", "ward=3", code=1)
 
 
+def test_set_alpha_keeps_how_much_vectors_weigh_and_wrong_usage_changes_nothing(ward):
+    assert "0.25" in bedside("set-alpha", ward, "0.25")
+    assert json.loads(bedside("stats", ward, "--json"))["alpha"] == 0.25
+    bedside("set-alpha", ward, "2", code=1)
+    with Collection.open(ward) as notes:
+        assert notes.facts.weight == 0.25
+
+
 def test_control_characters_in_a_note_do_not_reach_the_terminal(tmp_path):
     bedside("add", tmp_path / "c", "-", stdin=json_lines([{"text": "a\x1b[2Jb\nc", "id": "1"}]))
     assert bedside("get", tmp_path / "c", "--id", "1") == "1\ta [2Jb c\n"
@@ -172,7 +180,7 @@ def test_control_characters_in_a_note_do_not_reach_the_terminal(tmp_path):
 def test_stats_names_records_dimension_scope_keys_and_bytes(ward, scoped_ward):
     facts = json.loads(bedside("stats", ward, "--json"))
     assert facts == {
-        "records": 3, "dimension": 3, "encoder": None, "scope_keys": [],
+        "records": 3, "dimension": 3, "encoder": None, "alpha": 0.6, "scope_keys": [],
         "log_bytes": (ward / "log-000001.jsonl").stat().st_size,
     }  # fmt: skip
     assert "patient" in bedside("stats", scoped_ward)

@@ -30,10 +30,10 @@ def found(judged, encoder, alpha=None) -> float:
 
 @pytest.mark.slow
 def test_notes_are_found_with_the_static_encoder_as_well_as_was_measured(judged):
-    """The default alpha gives vectors more than half; a weaker encoder does better with less."""
+    """It brings its own weight along: vectors of more than half would lose 0.02."""
     encoder = load_encoder("bedside/static")
-    assert found(judged, encoder) >= 0.80
-    assert found(judged, encoder, alpha=0.3) >= 0.825
+    assert found(judged, encoder) >= 0.825
+    assert found(judged, encoder, alpha=0.6) >= 0.80
 
 
 @pytest.mark.slow

@@ -32,12 +32,13 @@ from bedside.engines.protocol import (
     Selection,
     VerifyReport,
     Written,
+    own_alpha,
 )
 from bedside.errors import AuditError, InvalidDocumentError, InvalidInputError, ScopeMismatch, ScopeRequired
 from bedside.filters.parse import parse
 from bedside.filters.validity import moment
 from bedside.records import Checker, Record, Rule, ScopeKey, check_scope, check_vectors, with_id
-from bedside.remedies import Give
+from bedside.remedies import Call, Give
 from bedside.search.explain import explanation, relevance
 from bedside.search.options import SearchOptions
 from bedside.search.settings import SparseSettings
@@ -87,6 +88,7 @@ class Collection:
         encoder: Encoder | None = None,
         scope_keys: Sequence[str] = (),
         sparse: SparseSettings | None = None,
+        alpha: float | None = None,
         read_only: bool = False,
         lock_timeout: float = 60.0,
         audit: AuditLog | None = None,
@@ -102,6 +104,9 @@ class Collection:
             scope_keys: Metadata keys that every record must carry and every search must name, such as
                 ``["patient_id"]``. Decided when the collection is created; empty later means "as it was created".
             sparse: Tokenizer and BM25 settings of a new collection; ``None`` later means "as it was created".
+            alpha: Weight of the dense half, 0 to 1, in hybrid searches of a new collection that name none. ``None`` is
+                the encoder's own, where it has one (0.3 of ``bedside/static``), else 0.6; later it means "as it is",
+                and :meth:`set_alpha` changes it.
             read_only: Never write, not even a lock file.
             lock_timeout: Seconds to wait for another process that is writing.
             audit: Records who did what for whose records, in a trail that nobody can edit unseen; see
@@ -120,11 +125,12 @@ class Collection:
             CorruptLogError: The log is damaged.
             EncoderMismatch: It was written with another encoder.
             ScopeMismatch: It was created with other scope keys.
-            InvalidInputError: It was created with other ``sparse`` settings, or an argument is none of the above.
+            InvalidInputError: It has other ``sparse`` settings or another ``alpha``, or an argument is none of these.
         """
         keys = check_scope_keys(scope_keys)
         check_encoder(encoder)
         check_number("lock_timeout", lock_timeout, 0)
+        check_number("alpha", alpha, 0, 1, optional=True)
         if sparse is not None and not isinstance(sparse, SparseSettings):
             raise InvalidInputError(f"sparse: expected SparseSettings, got {type(sparse).__name__}")
         settings = (sparse or SparseSettings()).to_json()
@@ -137,7 +143,8 @@ class Collection:
             known = encoder.dimension if encoder is not None else None
             named = EncoderRecord.of(encoder)
             dimension, written = (known, named) if known and named else (None, None)
-            return Facts(sparse=settings, scope_keys=keys, dimension=dimension, encoder=written)
+            weight = own_alpha(encoder) if alpha is None else float(alpha)
+            return Facts(sparse=settings, scope_keys=keys, dimension=dimension, encoder=written, alpha=weight)
 
         engine = open_engine(path, facts=new, read_only=read_only, lock_timeout=lock_timeout, key=key)
         try:
@@ -150,6 +157,11 @@ class Collection:
                 raise InvalidInputError(f"sparse: the collection was created with {facts.sparse}, got {settings}")
             if facts.sealed:
                 check_keeps_nothing(encoder)
+            if alpha is not None and alpha != facts.weight:
+                raise InvalidInputError(
+                    f"alpha: the weight of this collection is {facts.weight:g}, got {alpha:g}",
+                    remedies=[Give("alpha", note="with each search"), Call("set_alpha", "to change it")],
+                )
             return cls(engine, Encoding(encoder, lambda: engine.facts), audit=audit)
         except BaseException:
             engine.close()
@@ -605,7 +617,7 @@ class Collection:
             raise InvalidInputError(f"vectors: expected one for each of {len(texts)} queries, got {len(given)}")
         if options.get("mode") is None:
             options = {**options, "mode": self.natural_mode(texts, given)}
-        asked = SearchOptions.of(options)
+        asked = SearchOptions.of(options, default_alpha=self.facts.weight)
         selection = self._selection(asked.filter, asked.ids, asked.as_of)
         if not one and not texts and (given is None or not len(given)):
             return []
@@ -942,7 +954,8 @@ class Collection:
     def reembed(self, encoder: Encoder, *, batch_size: int = 1_024) -> None:
         """Encode every text with another encoder and make it the collection's, atomically.
 
-        Readers go on with the old vectors until it is done; writers wait. On any error nothing has changed.
+        Readers go on with the old vectors until it is done; writers wait. On any error nothing has changed. The weight
+        of the dense half becomes the new encoder's own: what :meth:`set_alpha` set was chosen for the old vectors.
 
         Args:
             encoder: The new encoder.
@@ -961,6 +974,29 @@ class Collection:
         self._upkeep("reembed").reembed(
             lambda records: reencoded(records, encoder, batch_size), encoder, lambda: self._encoding.use(encoder)
         )
+
+    @recorded()
+    def set_alpha(self, alpha: float | None) -> None:
+        """Note the weight of the dense half that hybrid searches have which name none.
+
+        :func:`bedside.evaluation.tune_search` finds one for your texts and questions. Vectors and texts stay as they
+        are; scores change, and with them what a ``min_score`` means. Other processes that have the collection open go
+        by it from their second search on.
+
+        Args:
+            alpha: 0 (BM25 alone) to 1 (vectors alone); ``None`` is 0.6.
+
+        Raises:
+            ScopeMismatch: This is a scoped view.
+
+        Example:
+            >>> notes = Collection.open()
+            >>> notes.set_alpha(0.4)
+            >>> notes.facts.weight
+            0.4
+        """
+        check_number("alpha", alpha, 0, 1, optional=True)
+        self._upkeep("set_alpha").set_alpha(None if alpha is None else float(alpha))
 
     @recorded(all_scopes=True)
     def copy_to(self, path: str | os.PathLike[str]) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
+import numpy as np
+
 from bedside.engines.protocol import Batch, Facts
 from bedside.errors import (
+    BedsideWarning,
     EncoderMismatch,
     EncoderRequired,
     InvalidDocumentError,
@@ -19,6 +23,11 @@ from bedside.remedies import Call, Give
 from bedside.search.pool import Question
 from bedside.types import Encoder, Matrix
 
+CROWDED = 0.6
+"""Mean cosine of unrelated texts above which the weight of a hybrid search is worth choosing: a cosine of 0.9 then says
+little, and weighs as if it said much. MiniLM has 0.1 on medical pages, e5 about 0.7, a raw Bio_ClinicalBERT 0.86."""
+_ENOUGH, _SAMPLE = 100, 256  # different texts that a mean is said of, and at most looked at
+_said: set[str] = set()
 _T = TypeVar("_T")
 
 
@@ -52,6 +61,8 @@ class Encoding:
         made = encoder.encode_documents([records[i].text for i in missing])
         places = [(f"documents[{i}]: the encoder's vector", records[i].id) for i in missing]
         vectors = self._checked(encoder, made, places)
+        if self._facts().alpha is None:
+            warn_if_crowded(encoder.name, [records[i].text for i in missing], vectors)
         encoded = dict(zip(missing, vectors, strict=True))
         whole = [record._replace(vector=encoded[i]) if i in encoded else record for i, record in enumerate(records)]
         return Batch(whole, encoder)
@@ -149,6 +160,34 @@ def check_keeps_nothing(encoder: Encoder | None) -> None:
         raise InvalidInputError(
             "encoder: it keeps vectors of texts in a cache that is not encrypted, and the collection is: load the "
             "encoder without a cache"
+        )
+
+
+def warn_if_crowded(name: str, texts: Sequence[str], vectors: Matrix) -> None:
+    """Say, once per encoder and process, that the default weight of a hybrid search may not suit these vectors.
+
+    Args:
+        name: The encoder's.
+        texts: What it encoded; few say nothing, and equal ones count once.
+        vectors: float32 ``[n, d]``.
+
+    Warns:
+        BedsideWarning: On average, two different texts have a cosine above :data:`CROWDED`.
+    """
+    rows = [i for _, i in zip(range(_SAMPLE), {text: i for i, text in enumerate(texts)}.values(), strict=False)]
+    if len(rows) < _ENOUGH or name in _said:
+        return
+    unit = vectors[rows].astype(np.float64)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    mean = (np.square(unit.sum(axis=0)).sum() - len(rows)) / (len(rows) * (len(rows) - 1))
+    if mean > CROWDED:
+        _said.add(name)
+        warnings.warn(
+            f"{name}: different texts have a cosine of {mean:.2f} on average, so the usual weight of vectors in a "
+            "hybrid search may be too high. bedside.evaluation.tune_search (bedside eval --tune) chooses it on judged "
+            "questions, and Collection.set_alpha (bedside set-alpha) keeps it",
+            BedsideWarning,
+            stacklevel=2,
         )
 
 

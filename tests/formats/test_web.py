@@ -148,3 +148,11 @@ def test_the_size_that_is_told_beforehand_is_about_the_pages(tmp_path, encoder, 
     told = estimate_size(characters, encoder=encoder_too)
     assert count == 300
     assert told == pytest.approx((tmp_path / "page.html").stat().st_size, rel=0.25)
+
+
+@pytest.mark.parametrize("alpha", [None, 0.7])
+def test_a_page_ranks_by_the_collections_own_weight(tmp_path, encoder, alpha):
+    with Collection.open(encoder=encoder, alpha=alpha) as notes:
+        notes.add(["Fever."])
+        notes.export(tmp_path / "notes.html")
+    assert about(tmp_path / "notes.html")["settings"]["alpha"] == (alpha or 0.3)

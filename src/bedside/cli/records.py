@@ -238,6 +238,7 @@ def _facts(path: str, records: int) -> dict[str, Any]:
         "records": records,
         "dimension": facts.dimension,
         "encoder": None if facts.encoder is None else facts.encoder.name,
+        "alpha": facts.weight,
         "scope_keys": list(facts.scope_keys),
         **sizes(path),
     }

@@ -53,6 +53,17 @@ def reembed(
     say(f"{records} records encoded with {loaded.name}", {"records": records, "encoder": loaded.name}, json=json)
 
 
+def set_alpha(
+    path: CollectionPath,
+    alpha: Annotated[float, typer.Argument(metavar="ALPHA", help="0: BM25 alone, 1: vectors alone.")],
+    json: Json = False,
+) -> None:
+    """Note the weight of vectors in hybrid searches that name none."""
+    with writing(path) as collection:
+        collection.set_alpha(alpha)
+    say(f"vectors weigh {alpha:g} in hybrid searches", {"alpha": alpha}, json=json)
+
+
 def copy(
     path: CollectionPath,
     target: Annotated[str, typer.Argument(metavar="TARGET", help="A new or empty folder, or a URL.")],
@@ -65,7 +76,9 @@ def copy(
     say(f"{records} records copied to {shown(target)}", {"records": records, "target": shown(target)}, json=json)
 
 
-COMMANDS = {"verify": verify, "repair": repair, "compact": compact, "reembed": reembed, "copy": copy}
+COMMANDS = {
+    "verify": verify, "repair": repair, "compact": compact, "reembed": reembed, "set-alpha": set_alpha, "copy": copy
+}  # fmt: skip
 
 
 def _repaired(report: RepairReport) -> list[str]:

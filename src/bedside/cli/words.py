@@ -48,7 +48,8 @@ def words_of(command: Callable[..., Any], commands: frozenset[str]) -> Words:
         if isinstance(remedy, Act):
             return "give", "bedside --actor NAME --purpose WHY before the command"
         if isinstance(remedy, Call):
-            return ("run", f"bedside {remedy.verb}") if remedy.verb in commands else None
+            verb = remedy.verb.replace("_", "-")
+            return ("run", f"bedside {verb}") if verb in commands else None
         if isinstance(remedy, GiveEach):
             return ("give", f"a {remedy.field} in each line") if command.__name__ in _READ_LINES else None
         option = options.get(remedy.argument)

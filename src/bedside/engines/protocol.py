@@ -18,9 +18,10 @@ from bedside.errors import EncoderMismatch, EncoderRequired, InvalidVectorError
 from bedside.filters.tree import Node
 from bedside.records import Record, ScopeKey, with_id
 from bedside.remedies import Give, GiveEach
-from bedside.search.options import SearchOptions
+from bedside.search.options import DEFAULT_ALPHA, SearchOptions
 from bedside.search.pool import Pool, Question, Signal
 from bedside.search.rank import Scores
+from bedside.support.checks import check_number
 from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder
 
@@ -67,6 +68,7 @@ class Facts:
         scope_keys: Metadata keys that divide the collection, in order.
         dimension: Of its vectors; ``None`` before the first record, 0 for a collection of texts without vectors.
         encoder: ``None`` where vectors were given by hand or by an encoder that cannot name itself.
+        alpha: Weight of the dense half of a hybrid search that names none; ``None`` is 0.6.
         id: Of this collection, for caches and receipts; it says nothing about its content.
         sealed: Whether everything that is written is encrypted.
     """
@@ -75,8 +77,14 @@ class Facts:
     scope_keys: tuple[str, ...] = ()
     dimension: int | None = None
     encoder: EncoderRecord | None = None
+    alpha: float | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     sealed: bool = False
+
+    @property
+    def weight(self) -> float:
+        """The weight of the dense half where a search names none."""
+        return DEFAULT_ALPHA if self.alpha is None else self.alpha
 
     def of_a_copy(self) -> Facts:
         """Return the facts of another collection with the same records."""
@@ -126,7 +134,30 @@ class Facts:
                 )
         if dimension is not None and (encoder is None or self.encoder is not None):
             return self
-        return replace(self, dimension=expected, encoder=self.encoder or (encoder if expected else None))
+        if self.encoder is not None or not expected:
+            return replace(self, dimension=expected)
+        alpha = own_alpha(batch.encoder) if self.alpha is None else self.alpha
+        return replace(self, dimension=expected, encoder=encoder, alpha=alpha)
+
+
+def own_alpha(encoder: Encoder | None) -> float | None:
+    """Return the weight that an encoder was measured to need (its ``alpha``), or None where it does not say."""
+    alpha = getattr(encoder, "alpha", None)
+    check_number("encoder.alpha", alpha, 0, 1, optional=True)
+    return None if alpha is None else float(alpha)
+
+
+def known_facts(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of :class:`Facts` from the JSON that an engine keeps them in; 0.1 wrote no ``alpha``."""
+    encoder = data["encoder"]
+    return {
+        "sparse": data["sparse"],
+        "scope_keys": tuple(data["scope_keys"]),
+        "dimension": data["dimension"],
+        "encoder": None if encoder is None else EncoderRecord(**encoder),
+        "alpha": data.get("alpha"),
+        "id": data["id"],
+    }
 
 
 def _misfit(where: str, expected: int, given: int, *, stored: bool) -> InvalidVectorError | EncoderRequired:
@@ -318,6 +349,10 @@ class Upkeep(Protocol):
 
         ``then`` runs at the moment of the switch, before anyone sees the new vectors.
         """
+        ...
+
+    def set_alpha(self, alpha: float | None) -> None:
+        """Note the weight of the dense half where a search names none."""
         ...
 
     def copy_to(self, write: Callable[[Facts, Iterable[Record], KeySource | None], None]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bedside.collection import Collection, SparseSettings
+from bedside.engines.protocol import own_alpha
 from bedside.errors import InvalidInputError
 from bedside.evaluation.metrics import Judgments, Report, evaluate, search_run
 from bedside.evaluation.significance import Comparison, compare
@@ -24,7 +25,7 @@ _POOL = 100
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """What is chosen: ``alpha`` is an argument of a search, the others are decided when a collection is created."""
+    """What is chosen: ``Collection.set_alpha`` keeps ``alpha``, the others are decided when a collection is created."""
 
     alpha: float = DEFAULT_ALPHA
     k1: float = 1.2
@@ -40,7 +41,8 @@ class SearchTuning:
         settings: The best on the first half.
         metric: What was maximised.
         tried: Settings and their value on the first half, in the order they were tried.
-        comparison: Default settings (first) against the chosen ones (second) on the other half.
+        comparison: Default settings (first; alpha is the encoder's own) against the chosen ones (second), on the other
+            half.
         tuned_on: Query ids of the first half.
         measured_on: Query ids of the other.
     """
@@ -94,7 +96,7 @@ def tune_search(
             f"of {len(ids)} judged queries, both sides need at least one", about=Give("share", share)
         )
     first, other = [ids[i] for i in sorted(order[:cut])], [ids[i] for i in sorted(order[cut:])]
-    default = SearchSettings(alpha=DEFAULT_ALPHA if encoder else 0.0)
+    default = SearchSettings(alpha=_default_alpha(encoder))
     best, tried = replace(default, alpha=0.0), list[tuple[SearchSettings, float]]()
     choices: dict[str, Sequence[Any]] = {"stem": (True, False), "k1": k1s, "b": bs, "alpha": alphas if encoder else ()}
     with _Bench(documents, queries, judgments, encoder, metric) as bench:
@@ -105,6 +107,12 @@ def tune_search(
         chosen = bench.report(best, other)
         comparison = compare(bench.report(default, other), chosen, metric)
     return SearchTuning(best, metric, tuple(tried), comparison, tuple(first), tuple(other))
+
+
+def _default_alpha(encoder: Encoder | None) -> float:
+    if encoder is None:
+        return 0.0
+    return DEFAULT_ALPHA if (alpha := own_alpha(encoder)) is None else alpha
 
 
 class _Bench:

@@ -139,8 +139,8 @@ def search_notes(
     by the note that holds them all. The words that two overlapping passages share count twice.
     """
     check_texts([query])
-    asked = SearchOptions.of(options, notes=True)
-    mode = asked.mode or records.natural_mode([query])
+    asked = SearchOptions.of(options, notes=True, default_alpha=records.facts.weight)
+    mode = replace(asked, mode=asked.mode or records.natural_mode([query])).halves
     if vector is None and mode != "sparse":
         vector = records.encode_queries([query])[0]
     among = _IS_PASSAGE if asked.ids is None else passages_filter(asked.ids)
@@ -182,6 +182,7 @@ def _scored(records: Collection, query: str, vector: Any, asked: SearchOptions) 
         top_k=max(1, records.count(asked.filter)),
         filter=asked.filter,
         mode=asked.mode,
+        alpha=asked.weight,
         as_of=asked.as_of,
         assertion="prefer" if asked.assertion == "only" else asked.assertion,  # of a found note every passage counts
     )

@@ -21,7 +21,8 @@ from bedside.types import Assertion, FilterDict, Fusion, Mode
 FETCH_K = 100
 """Default pool of RRF and MMR: deeper pools changed nDCG@10 by under 0.001 on the development sets."""
 DEFAULT_ALPHA = 0.6
-"""Weight of the dense half: best or level with the best on all four development sets (see ``docs/benchmarks.md``).
+"""Weight of the dense half where neither encoder nor collection has its own: best or level with the best on all four
+development sets with MiniLM (see ``docs/benchmarks.md``).
 
 Of whole notes, 0.4 and 0.6 gave 0.862 and 0.857 nDCG@10 on the development notes, 0.7 gave 0.844 (see
 ``docs/notes.md``)."""
@@ -114,7 +115,11 @@ class SearchOptions:
     alpha: float | None = field(
         default=None,
         metadata=_about(
-            "number", "Weight of the dense half of a hybrid search; 0.6 by default.", least=0, most=1, optional=True
+            "number",
+            "Weight of the dense half of a hybrid search; by default the collection's own, 0.6 unless it has another.",
+            least=0,
+            most=1,
+            optional=True,
         ),
     )
     fusion: Fusion = field(
@@ -180,6 +185,8 @@ class SearchOptions:
             optional=True,
         ),
     )
+    default_alpha: float = DEFAULT_ALPHA
+    """What ``alpha=None`` stands for in the collection that is searched; it is the collection's, and no option."""
 
     def __post_init__(self) -> None:
         for name, option in OPTIONS.items():
@@ -192,19 +199,22 @@ class SearchOptions:
             object.__setattr__(self, "ids", list(self.ids))
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], *, notes: bool = False) -> SearchOptions:
-        """Return the options that keyword arguments name.
+    def of(
+        cls, given: Mapping[str, Any], *, notes: bool = False, default_alpha: float = DEFAULT_ALPHA
+    ) -> SearchOptions:
+        """Return the options that keyword arguments name, for a collection with this weight of its own.
 
         Args:
             given: Keyword arguments.
             notes: Whether whole notes are searched for, which not every option can be used for.
+            default_alpha: What ``alpha=None`` stands for.
 
         Raises:
             UnknownOptionError: A name is no option of such a search; the message lists those that are.
         """
         allowed, verb = (NOTE_OPTIONS, "search_notes") if notes else (OPTIONS, "search")
         check_known(verb, given, allowed)
-        return cls(**given)
+        return cls(**given, default_alpha=default_alpha)
 
     @property
     def depth(self) -> int:
@@ -225,8 +235,8 @@ class SearchOptions:
 
     @property
     def weight(self) -> float:
-        """Alpha or its default; 0 is a value, only ``None`` stands for the default."""
-        return DEFAULT_ALPHA if self.alpha is None else float(self.alpha)
+        """Alpha or the collection's own; 0 is a value, only ``None`` stands for the default."""
+        return self.default_alpha if self.alpha is None else float(self.alpha)
 
     @property
     def rank_shares(self) -> dict[str, float]:
@@ -237,12 +247,13 @@ class SearchOptions:
     @property
     def halves(self) -> Mode:
         """The mode that is searched: a hybrid search with all the weight on one half has no other."""
-        if self.mode == "hybrid" and self.alpha in (0, 1):
-            return "dense" if self.alpha == 1 else "sparse"
+        weight = self.alpha if self.fusion == "rrf" else self.weight  # ranks are fused evenly unless asked otherwise
+        if self.mode == "hybrid" and weight in (0, 1):
+            return "dense" if weight == 1 else "sparse"
         return self.mode or "hybrid"
 
 
-OPTIONS: Mapping[str, Option] = {each.name: each.metadata["option"] for each in fields(SearchOptions)}
+OPTIONS: Mapping[str, Option] = {each.name: each.metadata["option"] for each in fields(SearchOptions) if each.metadata}
 """Every option by name, in the order of :class:`SearchOptions`."""
 NOTE_OPTIONS: Mapping[str, Option] = {name: option for name, option in OPTIONS.items() if option.notes}
 """Those of ``search_notes``: whole notes are grouped by themselves, so it cannot be asked for another grouping."""

@@ -7,6 +7,7 @@ import {
   InvalidVectorError,
 } from "./errors.js";
 import { Rows } from "./index-rows.js";
+import { DEFAULT_ALPHA } from "./rank.js";
 import { keyOfRecord, scopeOf } from "./records.js";
 import { VERSION } from "./store.js";
 
@@ -32,6 +33,8 @@ export class Core {
     this.about = about;
     this.encoder = encoder;
     this.rows = new Rows(settings);
+    /** The weight of the dense half in a hybrid search that names none. */
+    this.alpha = settings.alpha ?? encoder?.alpha ?? DEFAULT_ALPHA;
     this.last = 0;
     /** @type {Map<string, number>} */
     this.places = new Map();

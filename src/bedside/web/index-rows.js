@@ -12,7 +12,7 @@ import { compareStrings } from "./unicode.js";
 /** @typedef {import("./records.js").Stored} Stored */
 /** @typedef {import("./filter-rules.js").Node} Node */
 /** @typedef {{visible: Uint8Array, allowed: Uint8Array}} Candidates The corpus, and what of it may be found. */
-/** @typedef {{k1?: number, b?: number, stem?: boolean, stopWords?: boolean}} Settings */
+/** @typedef {{k1?: number, b?: number, stem?: boolean, stopWords?: boolean, alpha?: number}} Settings */
 
 /** Rows are numbered in the order of insertion and never leave; a record that is replaced gets a new one. */
 export class Rows {

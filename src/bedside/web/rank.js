@@ -5,7 +5,7 @@ import { dot } from "./dense.js";
 
 /** The constant of Cormack, Clarke and Büttcher (SIGIR 2009), where ranks count from 1. */
 export const RRF_K = 60;
-/** Weight of the dense half. */
+/** Weight of the dense half where neither encoder nor collection has its own. */
 export const DEFAULT_ALPHA = 0.6;
 
 /**

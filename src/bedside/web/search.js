@@ -2,7 +2,7 @@
 import { keyOf } from "./filter-rules.js";
 import { InvalidInputError, shown } from "./errors.js";
 import { writeJson } from "./json.js";
-import { DEFAULT_ALPHA, RRF_K, best, mmr } from "./rank.js";
+import { RRF_K, best, mmr } from "./rank.js";
 
 /** @typedef {import("./index-rows.js").Rows} Rows */
 /** @typedef {import("./index-rows.js").Candidates} Candidates */
@@ -12,7 +12,7 @@ import { DEFAULT_ALPHA, RRF_K, best, mmr } from "./rank.js";
  * @typedef {object} Options
  * @property {number} [topK] How many hits at most; 10.
  * @property {Mode | null} [mode] What the question offers, where it is not given.
- * @property {number | null} [alpha] Weight of the dense half in a hybrid search, 0 to 1; 0.6.
+ * @property {number | null} [alpha] Weight of the dense half in a hybrid search, 0 to 1; the collection's own.
  * @property {"weighted" | "rrf"} [fusion] Adds the halves on a fixed scale, or fuses their ranks.
  * @property {number | null} [fetchK] Pool of RRF and MMR; 100.
  * @property {number | null} [minScore] Leave out hits below it.
@@ -48,10 +48,11 @@ const ASSERTIONS = ["prefer", "only", "any"];
  * Check the options of a search.
  * @param {Options} options
  * @param {Mode} natural The mode where none is given.
+ * @param {number} ownAlpha The weight of the dense half where none is given.
  * @returns {Plan}
  * @throws {InvalidInputError} Names the option that is wrong.
  */
-export function makePlan(options, natural) {
+export function makePlan(options, natural, ownAlpha) {
   const { topK = 10, offset = 0, alpha = null, fusion = "weighted", minScore = null, diversity = null } = options;
   const { groupBy = null, assertion = "prefer", explain = false } = options;
   const fetchK = options.fetchK ?? 100;
@@ -68,11 +69,12 @@ export function makePlan(options, natural) {
   if (groupBy !== null && (typeof groupBy !== "string" || !groupBy)) {
     throw new InvalidInputError(`groupBy: expected a metadata key or null, got ${shown(groupBy)}`);
   }
-  if (mode === "hybrid" && alpha === 1) mode = "dense";
-  if (mode === "hybrid" && alpha === 0) mode = "sparse";
+  const weight = alpha ?? ownAlpha;
+  const all = fusion === "rrf" ? alpha : weight; // ranks are fused evenly unless asked otherwise
+  if (mode === "hybrid" && all === 1) mode = "dense";
+  if (mode === "hybrid" && all === 0) mode = "sparse";
   const depth = topK + offset;
   const pool = diversity === null ? depth : options.fetchK ?? Math.max(depth, fetchK);
-  const weight = alpha ?? DEFAULT_ALPHA;
   const ways = { mode, alpha, weight, fusion, assertion, explain };
   return { ...ways, topK, offset, depth, pool, fetchK, minScore, diversity, groupBy };
 }

@@ -125,7 +125,7 @@ export class Records {
     const named = ids === undefined ? null : checkIds(ids);
     await core.refresh();
     const { rows, about } = core;
-    const plan = makePlan(options, this.#naturalMode(query, vector));
+    const plan = makePlan(options, this.#naturalMode(query, vector), core.alpha);
     if (query === null && (!vector || plan.mode !== "dense")) {
       throw new InvalidInputError(`search: mode '${plan.mode}' needs a query, dense alone needs a query or vector`);
     }

@@ -16,7 +16,17 @@ from bedside.engines.embedded.log.codec import Change
 from bedside.engines.embedded.log.log import Position, Scan
 from bedside.engines.embedded.salvage import KEPT
 from bedside.engines.embedded.state import State, document
-from bedside.engines.protocol import Answer, Batch, EncoderRecord, EraseReceipt, Facts, Selection, VerifyReport, Written
+from bedside.engines.protocol import (
+    Answer,
+    Batch,
+    EncoderRecord,
+    EraseReceipt,
+    Facts,
+    Selection,
+    VerifyReport,
+    Written,
+    own_alpha,
+)
 from bedside.errors import (
     CorruptLogError,
     DuplicateIdError,
@@ -202,7 +212,13 @@ class EmbeddedEngine(State):
             vector = first.records[0].vector if first.records else None
             dimension = encoder.dimension if vector is None else len(vector)
             changes = chain(first.records, (record for batch in made for record in batch.records))
-            self._rewrite(changes, replace(self.facts, dimension=dimension, encoder=EncoderRecord.of(encoder)), then)
+            made_by, alpha = EncoderRecord.of(encoder), own_alpha(encoder)
+            self._rewrite(changes, replace(self.facts, dimension=dimension, encoder=made_by, alpha=alpha), then)
+
+    def set_alpha(self, alpha: float | None) -> None:
+        """Note the weight of the dense half where a search names none."""
+        with self._transaction():
+            self._storage.save(replace(self.facts, alpha=alpha))
 
     def copy_to(self, write: Callable[[Facts, Iterable[Record], KeySource | None], None]) -> None:
         """Hand the living records of every scope to ``write``."""

@@ -17,7 +17,6 @@ from bedside.engines.postgres.rows import record_of, scope_of, sid_of
 from bedside.engines.protocol import (
     Answer,
     Batch,
-    EncoderRecord,
     EraseReceipt,
     Facts,
     Selection,
@@ -163,7 +162,7 @@ class PostgresEngine:
         """Put what ``batches`` makes of all records in place of their vectors, as one transaction."""
         with self._switching:
             self._write(
-                lambda connection: upkeep.reembed(connection, batches, EncoderRecord.of(encoder), encoder.dimension),
+                lambda connection: upkeep.reembed(connection, batches, encoder),
                 again=False,
             )
             then()
@@ -171,6 +170,10 @@ class PostgresEngine:
     def bulk_loading(self) -> BulkLoading:
         """Return what loads this collection in bulk, by the facts of now."""
         return PostgresBulkLoading(self._database, self.facts, self._tokenizer)
+
+    def set_alpha(self, alpha: float | None) -> None:
+        """Note the weight of the dense half where a search names none."""
+        self._write(lambda connection: writing.set_alpha(connection, alpha))
 
     def copy_to(self, write: Callable[[Facts, Iterable[Record], None], None]) -> None:
         """Hand the records of every scope to ``write``, all of one state."""

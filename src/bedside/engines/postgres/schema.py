@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from psycopg import Connection, sql
 
-from bedside.engines.protocol import EncoderRecord, Facts
+from bedside.engines.protocol import Facts, known_facts
 from bedside.text.assertions import RULES_VERSION
 from bedside.text.tokenizer import ClinicalTokenizer
 
@@ -128,12 +128,4 @@ def facts_to_json(facts: Facts) -> str:
 
 def facts_of(text: str) -> Facts:
     """Return the facts that ``about`` holds."""
-    data = orjson.loads(text)
-    encoder = data["encoder"]
-    return Facts(
-        sparse=data["sparse"],
-        scope_keys=tuple(data["scope_keys"]),
-        dimension=data["dimension"],
-        encoder=None if encoder is None else EncoderRecord(**encoder),
-        id=data["id"],
-    )
+    return Facts(**known_facts(orjson.loads(text)))

@@ -14,10 +14,11 @@ from bedside.engines.postgres import reading, schema, writing
 from bedside.engines.postgres.connection import Database
 from bedside.engines.postgres.copying import copy_into, vector_rows
 from bedside.engines.postgres.rows import document_of, flat, in_parts, record_of, scope_of, sid_of, term_key, terms_of
-from bedside.engines.protocol import Batch, EncoderRecord, EraseReceipt, Facts, Selection, VerifyReport
+from bedside.engines.protocol import Batch, EncoderRecord, EraseReceipt, Facts, Selection, VerifyReport, own_alpha
 from bedside.errors import DatabaseError, LockTimeoutError, TracesRemainError
 from bedside.records import Record
 from bedside.text.tokenizer import ClinicalTokenizer
+from bedside.types import Encoder
 
 if TYPE_CHECKING:
     from typing_extensions import LiteralString
@@ -180,8 +181,7 @@ def _postings(connection: Connection[Any], rows: list[int]) -> Mapping[int, Mapp
 def reembed(
     connection: Connection[Any],
     batches: Callable[[Iterator[Record]], Iterator[Batch]],
-    encoder: EncoderRecord | None,
-    dimension: int | None,
+    encoder: Encoder,
 ) -> None:
     """Put other vectors in place of all of them; rows, ids and texts stay as they are."""
     writing.lock_all(connection)
@@ -191,7 +191,7 @@ def reembed(
     texts = reading.records(connection, None, rows, None)
     made = batches(record_of(text, known.scope_keys, None) for text, _ in texts)
     connection.execute("delete from vec")
-    at = 0
+    at, dimension = 0, encoder.dimension
     for batch in made:
         part = found[at : at + len(batch.records)]
         at += len(part)
@@ -199,7 +199,8 @@ def reembed(
         copy_into(connection, "vec", [copied])
         vector = batch.records[0].vector if batch.records else None
         dimension = dimension if vector is None else len(vector)
-    writing.decide(connection, replace(known, dimension=dimension, encoder=encoder))
+    made_by, alpha = EncoderRecord.of(encoder), own_alpha(encoder)
+    writing.decide(connection, replace(known, dimension=dimension, encoder=made_by, alpha=alpha))
 
 
 def drop_empty(connection: Connection[Any], name: str) -> None:

@@ -7,6 +7,7 @@ scopes by number. So writers of different scopes do not wait for one another, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -101,6 +102,12 @@ def remove_rows(connection: Connection[Any], rows: Any) -> None:
 def decide(connection: Connection[Any], facts: Facts) -> None:
     """Write the facts; ``about`` is locked."""
     connection.execute("update about set facts = %s", (schema.facts_to_json(facts),))
+
+
+def set_alpha(connection: Connection[Any], alpha: float | None) -> None:
+    """Note the weight of the dense half where a search names none."""
+    connection.execute("select from about for update")
+    decide(connection, replace(reading.facts(connection), alpha=alpha))
 
 
 def _locked_facts(connection: Connection[Any], first: Batch, *, alone: bool) -> tuple[Facts, bool]:

@@ -10,7 +10,7 @@ import orjson
 from bedside.engines.embedded.log.keyring import Keyring
 from bedside.engines.embedded.log.log import Position
 from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
-from bedside.engines.protocol import EncoderRecord, Facts
+from bedside.engines.protocol import Facts, known_facts
 from bedside.errors import FormatVersionError, NotACollectionError
 
 FORMAT = "bedside-collection"
@@ -39,7 +39,7 @@ class Manifest(Facts):
 
     def with_facts(self, facts: Facts) -> Manifest:
         """Return this manifest with other facts."""
-        return replace(self, dimension=facts.dimension, encoder=facts.encoder)
+        return replace(self, dimension=facts.dimension, encoder=facts.encoder, alpha=facts.alpha)
 
     def next_log(self) -> str:
         """Return the name of the log that follows the current one."""
@@ -74,14 +74,10 @@ class Manifest(Facts):
             unseal(content)
         except BrokenSealError as error:
             raise NotACollectionError(f"{where} is damaged: {error}") from None
-        encoder, committed = data["encoder"], data.get("committed")
+        committed = data.get("committed")
         return cls(
+            **known_facts(data),
             log=data["log"],
-            sparse=data["sparse"],
-            scope_keys=tuple(data["scope_keys"]),
-            dimension=data["dimension"],
-            encoder=None if encoder is None else EncoderRecord(**encoder),
-            id=data["id"],
             sealed=version == SEALED_VERSION,
             committed=None if committed is None else Position(*committed),
         )
