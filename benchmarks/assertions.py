@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 from bedside import Collection, Document, Encoder
 from bedside.engines.embedded.index.bm25 import SparseIndex
 from bedside.evaluation import compare, evaluate, load_retrieval_set, search_run
-from bedside.text.assertions import asked_polarity, marked_terms
+from bedside.text.analyzer import Analyzer
+from bedside.text.assertions import asked_polarity
 from bedside.text.tokenizer import ClinicalTokenizer
 from corpora import chunks
 from report import DATA, machine, table, test_sets, today, write_section
@@ -153,14 +154,14 @@ def _cost() -> str:
 
     def plain(_: int) -> None:
         terms = (tokenizer.tokenize(text) for text in texts)
-        SparseIndex().extend((found, bytes(len(found))) for found in terms)
+        SparseIndex().extend((found, bytes(len(found)), len(found)) for found in terms)
 
     def marked(_: int) -> None:
-        SparseIndex().extend(marked_terms(text, tokenizer) for text in texts)
+        SparseIndex().extend(Analyzer(tokenizer).terms(text, {}) for text in texts)
 
     built = interleaved({"plain": plain, "marked": marked}, rounds=5, warm_up=1, budget=60.0)
     index = SparseIndex()
-    index.extend(marked_terms(text, tokenizer) for text in texts)
+    index.extend(Analyzer(tokenizer).terms(text, {}) for text in texts)
     queries = [query for folder in test_sets() for query in load_retrieval_set(folder).queries.values()]
 
     def ask(number: int) -> None:

@@ -24,7 +24,7 @@ import orjson
 from bedside import Collection, Document
 from bedside.engines.embedded.index.bm25 import SparseIndex
 from bedside.search.rank import best
-from bedside.text.assertions import marked_terms
+from bedside.text.analyzer import Analyzer
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import FilterDict
 from corpora import Rows, random_rows, real_rows
@@ -175,7 +175,7 @@ def _bm25_rows(name: str, rounds: int) -> list[list[str]]:
             collection.add(Document(text) for text in texts)
 
         tokenizer, index = ClinicalTokenizer(), SparseIndex()
-        index.extend(marked_terms(text, tokenizer) for text in texts)
+        index.extend(Analyzer(tokenizer).terms(text, {}) for text in texts)
 
         def ranked(i: int) -> None:
             found = index.score(tokenizer.tokenize(queries[i % len(queries)]))

@@ -103,7 +103,7 @@ class Collection:
                 are given by hand, and searches by text alone are sparse.
             scope_keys: Metadata keys that every record must carry and every search must name, such as
                 ``["patient_id"]``. Decided when the collection is created; empty later means "as it was created".
-            sparse: Tokenizer and BM25 settings of a new collection; ``None`` later means "as it was created".
+            sparse: Tokenizer, BM25 and title settings of a new collection; ``None`` later means "as it was created".
             alpha: Weight of the dense half, 0 to 1, in hybrid searches of a new collection that name none. ``None`` is
                 the encoder's own, where it has one (0.3 of ``bedside/static``), else 0.6; later it means "as it is",
                 and :meth:`set_alpha` changes it.
@@ -153,7 +153,7 @@ class Collection:
                 raise ScopeMismatch(
                     f"scope_keys: the collection was created with {list(facts.scope_keys)}, got {list(keys)}"
                 )
-            if sparse is not None and settings != facts.sparse:
+            if sparse is not None and not sparse.fits(facts.sparse):
                 raise InvalidInputError(f"sparse: the collection was created with {facts.sparse}, got {settings}")
             if facts.sealed:
                 check_keeps_nothing(encoder)
@@ -972,7 +972,9 @@ class Collection:
         if self._engine.facts.sealed:
             check_keeps_nothing(encoder)
         self._upkeep("reembed").reembed(
-            lambda records: reencoded(records, encoder, batch_size), encoder, lambda: self._encoding.use(encoder)
+            lambda records: reencoded(records, encoder, batch_size, self.facts.title),
+            encoder,
+            lambda: self._encoding.use(encoder),
         )
 
     @recorded()

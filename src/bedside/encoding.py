@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bedside.engines.protocol import Batch, Facts
 from bedside.errors import (
@@ -21,11 +22,14 @@ from bedside.errors import (
 from bedside.records import Record, check_one_by_one, check_vectors
 from bedside.remedies import Call, Give
 from bedside.search.pool import Question
+from bedside.text.analyzer import title_of
 from bedside.types import Encoder, Matrix
 
 CROWDED = 0.6
 """Mean cosine of unrelated texts above which the weight of a hybrid search is worth choosing: a cosine of 0.9 then says
 little, and weighs as if it said much. MiniLM has 0.1 on medical pages, e5 about 0.7, a raw Bio_ClinicalBERT 0.86."""
+TITLE_SHARE = 0.3
+"""Part of a title in the vector of its document, for an encoder that does not say otherwise."""
 _ENOUGH, _SAMPLE = 100, 256  # different texts that a mean is said of, and at most looked at
 _said: set[str] = set()
 _T = TypeVar("_T")
@@ -58,11 +62,13 @@ class Encoding:
         if encoder is None or not missing:
             return Batch(records, encoder)
         self.check_used()
-        made = encoder.encode_documents([records[i].text for i in missing])
-        places = [(f"documents[{i}]: the encoder's vector", records[i].id) for i in missing]
-        vectors = self._checked(encoder, made, places)
-        if self._facts().alpha is None:
-            warn_if_crowded(encoder.name, [records[i].text for i in missing], vectors)
+        facts = self._facts()  # another process may have re-embedded the collection
+        facts.check_encoder(encoder)
+        lacking = [records[i] for i in missing]
+        places = [f"documents[{i}]" for i in missing]
+        vectors = encode_records(encoder, lacking, places, facts.title, facts.dimension or None)
+        if facts.alpha is None:
+            warn_if_crowded(encoder.name, [record.text for record in lacking], vectors)
         encoded = dict(zip(missing, vectors, strict=True))
         whole = [record._replace(vector=encoded[i]) if i in encoded else record for i, record in enumerate(records)]
         return Batch(whole, encoder)
@@ -82,7 +88,10 @@ class Encoding:
                 remedies=[Give("encoder"), Give("vector"), Give("mode", "sparse", "for BM25 alone")],
             )
         places = [(f"queries[{i}]: the encoder's vector", "") for i in range(len(texts))]
-        return self._checked(encoder, encoder.encode_queries(list(texts)), places)
+        vectors = encoder.encode_queries(list(texts))
+        facts = self._facts()  # another process may have re-embedded the collection
+        facts.check_encoder(encoder)
+        return check_encoded(vectors, places, facts.dimension or None)
 
     def questions(self, texts: Sequence[str], vectors: Matrix | None) -> list[Question]:
         """Return questions of texts, of vectors, or of both."""
@@ -128,14 +137,9 @@ class Encoding:
                 if encoder is self.encoder:
                     return done
 
-    def _checked(self, encoder: Encoder, vectors: Matrix, places: Sequence[tuple[str, str]]) -> Matrix:
-        facts = self._facts()  # another process may have re-embedded the collection
-        facts.check_encoder(encoder)
-        return check_encoded(vectors, places, facts.dimension or None)
 
-
-def reencoded(records: Iterator[Record], encoder: Encoder, batch_size: int) -> Iterator[Batch]:
-    """Yield records with the vectors of another encoder.
+def reencoded(records: Iterator[Record], encoder: Encoder, batch_size: int, title: str | None) -> Iterator[Batch]:
+    """Yield records with the vectors of another encoder; ``title`` is the key of their titles.
 
     Raises:
         InvalidDocumentError: A record has no text.
@@ -144,8 +148,7 @@ def reencoded(records: Iterator[Record], encoder: Encoder, batch_size: int) -> I
     while batch := list(islice(records, batch_size)):
         if empty := [record.id for record in batch if not record.text.strip()]:
             raise InvalidDocumentError(f"record {empty[0]!r}: has a vector but no text, and cannot be encoded anew")
-        places = [("record: the encoder's vector", record.id) for record in batch]
-        vectors = check_encoded(encoder.encode_documents([record.text for record in batch]), places, dimension)
+        vectors = encode_records(encoder, batch, ["record"] * len(batch), title, dimension)
         dimension = vectors.shape[1]
         yield Batch([record._replace(vector=v) for record, v in zip(batch, vectors, strict=True)], encoder)
 
@@ -163,6 +166,48 @@ def check_keeps_nothing(encoder: Encoder | None) -> None:
         )
 
 
+def encode_records(
+    encoder: Encoder, records: Sequence[Record], places: Sequence[str], title: str | None, dimension: int | None
+) -> Matrix:
+    """Encode texts, and titles apart from them: a long text would drown a title that stands at its beginning.
+
+    The vector of a record with a title is ``(1 - share) * text + share * title``, all of length 1. The share is the
+    encoder's ``title_share``, else :data:`TITLE_SHARE`.
+
+    Args:
+        encoder: Each different title is encoded once.
+        records: Their texts are not blank.
+        places: What errors call them, such as ``"documents[0]"``.
+        title: The metadata key that holds titles; ``None``: texts alone.
+        dimension: That of the collection, where it is known.
+
+    Returns:
+        float32 ``[n, d]``; that of a text without a title is the encoder's own, bit for bit.
+    """
+    named = [(f"{place}: the encoder's vector", record.id) for place, record in zip(places, records, strict=True)]
+    vectors = check_encoded(encoder.encode_documents([record.text for record in records]), named, dimension)
+    titles = [title_of(record.metadata, title) for record in records]
+    rows = [i for i, text in enumerate(titles) if text]
+    if not rows:
+        return vectors
+    firsts = {titles[i]: i for i in reversed(rows)}
+    of_titles = [(f"{places[i]}: the encoder's vector of its title", records[i].id) for i in firsts.values()]
+    made = check_encoded(encoder.encode_documents(list(firsts)), of_titles, vectors.shape[1])
+    numbers = {text: number for number, text in enumerate(firsts)}
+    own = getattr(encoder, "title_share", None)
+    share = TITLE_SHARE if own is None else own
+    mixed = (1 - share) * _unit(vectors[rows]) + share * _unit(made[[numbers[titles[i]] for i in rows]])
+    whole = vectors.copy()
+    whole[rows] = _unit(mixed)
+    return whole
+
+
+def _unit(vectors: NDArray[Any]) -> NDArray[np.float64]:
+    """Scale float ``[n, d]`` to length 1."""
+    wide = vectors.astype(np.float64)
+    return np.asarray(wide / np.linalg.norm(wide, axis=1, keepdims=True))
+
+
 def warn_if_crowded(name: str, texts: Sequence[str], vectors: Matrix) -> None:
     """Say, once per encoder and process, that the default weight of a hybrid search may not suit these vectors.
 
@@ -177,9 +222,7 @@ def warn_if_crowded(name: str, texts: Sequence[str], vectors: Matrix) -> None:
     rows = [i for _, i in zip(range(_SAMPLE), {text: i for i, text in enumerate(texts)}.values(), strict=False)]
     if len(rows) < _ENOUGH or name in _said:
         return
-    unit = vectors[rows].astype(np.float64)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    mean = (np.square(unit.sum(axis=0)).sum() - len(rows)) / (len(rows) * (len(rows) - 1))
+    mean = (np.square(_unit(vectors[rows]).sum(axis=0)).sum() - len(rows)) / (len(rows) * (len(rows) - 1))
     if mean > CROWDED:
         _said.add(name)
         warnings.warn(

@@ -24,7 +24,7 @@ QUERY = st.lists(st.sampled_from("abcdefghz"), max_size=6)
 
 def plain(rows):
     """Terms of which none is negated."""
-    return [(row, bytes(len(row))) for row in rows]
+    return [(row, bytes(len(row)), len(row)) for row in rows]
 
 
 def built(rows, **settings) -> SparseIndex:
@@ -175,7 +175,7 @@ def test_counts_beyond_a_byte_are_kept_exactly():
 
 def test_an_iterable_that_raises_adds_no_row():
     def broken():
-        yield ["pain"], bytes(1)
+        yield ["pain"], bytes(1), 1
         raise RuntimeError("the source failed")
 
     index = built([["fever"]])
@@ -229,7 +229,7 @@ MARKED = st.lists(st.lists(st.tuples(st.sampled_from("abcde"), st.booleans()), m
 
 
 def marked(rows):
-    return [([term for term, _ in row], bytes(bit for _, bit in row)) for row in rows]
+    return [([term for term, _ in row], bytes(bit for _, bit in row), len(row)) for row in rows]
 
 
 @given(batches=st.lists(MARKED, min_size=1, max_size=5), cut=st.integers(0, 4))

@@ -230,10 +230,7 @@ _OPERANDS = {
 
 def search_case(judged: RetrievalSet, documents: int, queries: int) -> dict[str, Any]:
     """Answers over a part of a retrieval set with the static encoder, each query asked in one of :data:`WAYS`."""
-    chosen = [
-        Document(document.text, {"n": n % 60, "third": n % 3}, document.id)
-        for n, document in enumerate(judged.documents[:documents])
-    ]
+    chosen = _some_with_titles(judged, documents)
     with Collection.open(encoder=load_encoder("bedside/static")) as collection:
         collection.add(chosen)
         return _asked(collection, chosen, (), list(judged.queries.values())[:queries])
@@ -241,13 +238,22 @@ def search_case(judged: RetrievalSet, documents: int, queries: int) -> dict[str,
 
 def scoped_case(judged: RetrievalSet, documents: int, queries: int) -> dict[str, Any]:
     """The same over a collection of three scopes, after some of its records were replaced and deleted."""
-    chosen = [
-        Document(document.text, {"n": n % 60, "third": n % 3}, document.id)
-        for n, document in enumerate(judged.documents[:documents])
-    ]
+    chosen = _some_with_titles(judged, documents)
     with Collection.open(encoder=load_encoder("bedside/static"), scope_keys=["third"]) as collection:
         collection.add(chosen)
         return _asked(collection, chosen, ("third",), list(judged.queries.values())[:queries])
+
+
+TITLES = (None, "Chest pain", " ", "What is diabetes?", 7, "\u00b5g of HbA1c")
+
+
+def _some_with_titles(judged: RetrievalSet, count: int) -> list[Document]:
+    """Some documents, of which half have a title, be it one that is none."""
+    chosen = []
+    for n, document in enumerate(judged.documents[:count]):
+        title = {"title": TITLES[n // 2 % len(TITLES)]} if n % 2 else {}
+        chosen.append(Document(document.text, {"n": n % 60, "third": n % 3, **title}, document.id))
+    return chosen
 
 
 def _asked(

@@ -112,6 +112,12 @@ class StaticEncoder(AsyncMethods):
         return alpha
 
     @property
+    def title_share(self) -> float | None:
+        """Part of a title in the vector of its document, from ``config.json``; 0.5 of ``bedside/static``."""
+        share: float | None = self.config.get("title_share")
+        return share
+
+    @property
     def fingerprint(self) -> str:
         """Names vectors, vocabulary and settings: two encoders with the same one give the same vectors."""
         if self._fingerprint is None:

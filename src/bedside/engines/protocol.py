@@ -82,6 +82,12 @@ class Facts:
     sealed: bool = False
 
     @property
+    def title(self) -> str | None:
+        """The metadata key that holds titles; ``None`` where titles are not read."""
+        title: str | None = self.sparse.get("title")
+        return title
+
+    @property
     def weight(self) -> float:
         """The weight of the dense half where a search names none."""
         return DEFAULT_ALPHA if self.alpha is None else self.alpha

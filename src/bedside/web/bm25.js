@@ -33,9 +33,10 @@ export class SparseIndex {
    * Append one row.
    * @param {string[]} terms
    * @param {Uint8Array} [negated] 1 for each term that the row negates.
+   * @param {number} [length] How long the row counts as.
    */
-  add(terms, negated = new Uint8Array(terms.length)) {
-    const row = this.lengths.push(terms.length) - 1;
+  add(terms, negated = new Uint8Array(terms.length), length = terms.length) {
+    const row = this.lengths.push(length) - 1;
     terms.forEach((term, i) => {
       const list = this.postings.get(term);
       if (!list) this.postings.set(term, { rows: [row], counts: [1], negated: [negated[i]] });

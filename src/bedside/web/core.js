@@ -1,4 +1,5 @@
 // What the verbs of a collection and of its scopes share: rows in memory, a store behind them, one transaction each.
+import { titleOf } from "./analyzer.js";
 import {
   EncoderMismatch,
   EncoderRequired,
@@ -157,7 +158,13 @@ export class Core {
 
   /** @param {Stored} document */
   vectorOf(document) {
-    return document.vector ?? this.encodeQuery(document.text);
+    if (document.vector) return document.vector;
+    const vector = this.encodeQuery(document.text);
+    const title = titleOf(document.metadata, this.rows.title);
+    if (!title) return vector;
+    const share = /** @type {Encoder} */ (this.encoder).titleShare;
+    const [text, named] = [unit(vector), unit(this.encodeQuery(title))];
+    return Float32Array.from(unit(text.map((value, i) => (1 - share) * value + share * named[i])));
   }
 
   /** @param {string} text */
@@ -166,6 +173,16 @@ export class Core {
       throw new EncoderRequired("a text must be encoded, and the collection is open without an encoder");
     return this.encoder.encode(text);
   }
+}
+
+/**
+ * Scale to length 1.
+ * @param {ArrayLike<number>} vector
+ */
+function unit(vector) {
+  const wide = Float64Array.from(vector);
+  const length = Math.sqrt(wide.reduce((sum, value) => sum + value * value, 0));
+  return wide.map((value) => value / length);
 }
 
 /** Let the page draw and hear keys. */

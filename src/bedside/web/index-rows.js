@@ -1,5 +1,5 @@
 // The living records by row, what is searched in them, and who may be seen: bedside/index/state.py.
-import { markedTerms } from "./assertions.js";
+import { fieldTerms } from "./analyzer.js";
 import { SparseIndex } from "./bm25.js";
 import { DenseIndex } from "./dense.js";
 import { fields, keyOf } from "./filter-rules.js";
@@ -12,12 +12,14 @@ import { compareStrings } from "./unicode.js";
 /** @typedef {import("./records.js").Stored} Stored */
 /** @typedef {import("./filter-rules.js").Node} Node */
 /** @typedef {{visible: Uint8Array, allowed: Uint8Array}} Candidates The corpus, and what of it may be found. */
-/** @typedef {{k1?: number, b?: number, stem?: boolean, stopWords?: boolean, alpha?: number}} Settings */
+/** @typedef {{k1?: number, b?: number, stem?: boolean, stopWords?: boolean, alpha?: number,
+ *   title?: string | null}} Settings `title`: the metadata key of titles; null reads none. */
 
 /** Rows are numbered in the order of insertion and never leave; a record that is replaced gets a new one. */
 export class Rows {
   /** @param {Settings} [settings] */
-  constructor({ k1, b, stem, stopWords } = {}) {
+  constructor({ k1, b, stem, stopWords, title = "title" } = {}) {
+    this.title = title;
     this.tokenizer = new ClinicalTokenizer({ stem, stopWords });
     this.sparse = new SparseIndex(k1, b);
     /** @type {DenseIndex | null} */
@@ -46,8 +48,8 @@ export class Rows {
     if (!document) return;
     this.rows.set(key, this.documents.push(document) - 1);
     this.scopes.push(scope);
-    const { terms, negated } = markedTerms(document.text, this.tokenizer);
-    this.sparse.add(terms, negated);
+    const { terms, negated, length } = fieldTerms(document, this.title, this.tokenizer);
+    this.sparse.add(terms, negated, length);
   }
 
   /**

@@ -12,17 +12,19 @@ export class StaticEncoder {
   /**
    * @param {ArrayBuffer} weights The content of `model.safetensors`.
    * @param {any} tokenizer The content of `tokenizer.json`, parsed.
-   * @param {{name?: string, fingerprint?: string | null, normalize?: boolean, alpha?: number | null}} [about] `alpha`:
-   *   its own weight in a hybrid search; 0.3 is that of bedside/static.
+   * @param {{name?: string, fingerprint?: string | null, normalize?: boolean, alpha?: number | null,
+   *   titleShare?: number}} [about] `alpha`: its own weight in a hybrid search, `titleShare`: the part of a title in the
+   *   vector of its document; 0.3 and 0.5 are those of bedside/static.
    * @throws {EncoderMismatch} The table is of numbers that are not read here.
    */
   constructor(weights, tokenizer, about = {}) {
-    const { name = "bedside/static", fingerprint = null, normalize = true, alpha = 0.3 } = about;
+    const { name = "bedside/static", fingerprint = null, normalize = true, alpha = 0.3, titleShare = 0.5 } = about;
     const tensors = readTensors(weights);
     this.name = name;
     this.fingerprint = fingerprint;
     this.normalize = normalize;
     this.alpha = alpha;
+    this.titleShare = titleShare;
     this.tokenizer = new WordPiece(tokenizer);
     this.table = tensors.embeddings;
     this.factors = tensors.weights?.values;

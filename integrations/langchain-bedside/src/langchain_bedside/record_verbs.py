@@ -15,6 +15,7 @@ from typing_extensions import override
 import bedside
 from bedside.errors import InvalidInputError
 from bedside.support.checks import check_known
+from bedside.text.analyzer import title_of
 from bedside.types import FilterDict, VectorLike
 from langchain_bedside.convert import from_texts, to_core, to_langchain
 from langchain_bedside.encoder import aencode_documents
@@ -57,8 +58,10 @@ class RecordVerbs(VectorStore):
         self, documents: Iterable[Document], *, ids: Iterable[str | None] | None = None, **kwargs: Any
     ) -> list[str]:
         check_known("aadd_documents", kwargs, _PASSED_ON)
-        given = to_core(documents, ids)
-        if (vectors := await aencode_documents(self._embedding, [document.text for document in given])) is not None:
+        given, title = to_core(documents, ids), self._view.facts.title
+        # The collection encodes titles apart from texts, which it does off the event loop.
+        model = None if any(title_of(document.metadata, title) for document in given) else self._embedding
+        if (vectors := await aencode_documents(model, [document.text for document in given])) is not None:
             given = [replace(document, vector=vector) for document, vector in zip(given, vectors, strict=True)]
         return await asyncio.to_thread(self._view.add, given)
 

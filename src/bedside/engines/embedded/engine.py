@@ -41,6 +41,7 @@ from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
 from bedside.search.stages import answer
 from bedside.support.keys import KeySource
+from bedside.text.analyzer import encoded_texts
 from bedside.text.assertions import asked_polarity
 from bedside.types import Document, Encoder
 
@@ -161,7 +162,8 @@ class EmbeddedEngine(State):
         unique = without_shared(codec, traces, self._living(rows), self.facts.to_bytes())
         before()
         self._rewrite(self._living(rows))
-        forget([record.text for record in records])
+        title = self.facts.title
+        forget([text for each in records for text in encoded_texts(each.text, each.metadata, title)])
         unique -= found_in(unique, self._index.derived())  # made of the survivors alone: such as folded words
         files, found = scan(self.path, unique) if self.path else ({}, {})
         if found:

@@ -25,7 +25,7 @@ from bedside.engines.protocol import Batch, Facts, Selection
 from bedside.errors import EncoderMismatch, InvalidDocumentError, InvalidInputError
 from bedside.filters.parse import parse
 from bedside.records import Record, ScopeKey
-from bedside.text.tokenizer import ClinicalTokenizer
+from bedside.text.analyzer import Analyzer
 
 _CHUNK = 1 << 20
 _PART = 1_000
@@ -38,13 +38,13 @@ class PostgresBulkLoading:
     Args:
         database: Its transactions.
         facts: Those that what is loaded is made by.
-        tokenizer: Its tokenizer.
+        analyzer: Makes the terms of its records.
     """
 
-    def __init__(self, database: Database, facts: Facts, tokenizer: ClinicalTokenizer) -> None:
+    def __init__(self, database: Database, facts: Facts, analyzer: Analyzer) -> None:
         self._database = database
         self._facts = facts
-        self._tokenizer = tokenizer
+        self._analyzer = analyzer
 
     def plan(self, sizes: Mapping[str, int], sample: Batch) -> dict[str, Entry]:
         """Enter shards into the ledger, and return what it says of each."""
@@ -79,7 +79,7 @@ class PostgresBulkLoading:
             content = _Content(files, first, None if wholes is None else wholes.key)
             for batch in batches:
                 for records in in_parts(batch.records, _PART):
-                    content.add(records, self._tokenizer)
+                    content.add(records, self._analyzer)
             return self._database.write(lambda c: self._loaded(c, shard, content, len(refused), wholes))
 
     def finish(self) -> None:
@@ -140,12 +140,12 @@ class _Content:
         self._whole = whole
         self._files = files
 
-    def add(self, records: Sequence[Record], tokenizer: ClinicalTokenizer) -> None:
+    def add(self, records: Sequence[Record], analyzer: Analyzer) -> None:
         """Add records."""
         numbers = {record.scope: sid_of(record.scope) for record in records}
         sids = [numbers[record.scope] for record in records]
         rows = np.arange(len(records), dtype=np.int64) + self.first + len(self.ids)
-        part = Part(rows, sids, records, [terms_of(record.text, tokenizer) for record in records])
+        part = Part(rows, sids, records, [terms_of(record, analyzer) for record in records])
         for table, found in part.columns().items():
             self._files[table].write(found)
         self.ids += [record.id for record in records]

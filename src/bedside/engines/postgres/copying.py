@@ -53,8 +53,8 @@ class Part(NamedTuple):
 
     @property
     def lengths(self) -> list[int]:
-        """How many terms each text has."""
-        return [counted.counts.total() for counted in self.terms]
+        """How long each record counts as, in terms."""
+        return [counted.length for counted in self.terms]
 
     def columns(self) -> dict[str, bytes]:
         """Return the rows of every table of :data:`COLUMNS`."""
@@ -73,7 +73,7 @@ class Part(NamedTuple):
 
     def _postings(self) -> bytes:
         """Made as one array: there are some thirty for each record."""
-        counts, negated = zip(*self.terms, strict=True)
+        counts, negated, _ = zip(*self.terms, strict=True)
         sizes = [len(each) for each in counts]
         found = np.empty(sum(sizes), _POSTING)
         found["columns"] = len(_POSTED)

@@ -29,7 +29,7 @@ from bedside.remedies import Call
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
 from bedside.support.fork import in_each_process
-from bedside.text.tokenizer import ClinicalTokenizer
+from bedside.text.analyzer import Analyzer
 from bedside.types import Document, Encoder
 
 _T = TypeVar("_T")
@@ -51,7 +51,7 @@ class PostgresEngine:
         self._known = facts
         self._created = created
         self.place = database.place.again
-        self._tokenizer = ClinicalTokenizer.from_settings(facts.sparse["tokenizer"])
+        self._analyzer = Analyzer.of(facts.sparse)
         self.closed = False
         in_each_process(self._make_locks)
 
@@ -72,7 +72,7 @@ class PostgresEngine:
     def write(self, batches: Iterable[Batch], remove: Selection | None = None) -> Written:
         """Remove what is selected and put all batches, as one transaction."""
         return self._write(
-            lambda connection: writing.write(connection, self._tokenizer, batches, remove),
+            lambda connection: writing.write(connection, self._analyzer, batches, remove),
             again=isinstance(batches, Sequence),
         )
 
@@ -88,7 +88,7 @@ class PostgresEngine:
             writing.check(changed)
             if changed:
                 known.with_vectors(Batch(changed), decided=True)
-            return writing.put(connection, self._tokenizer, changed)
+            return writing.put(connection, self._analyzer, changed)
 
         return self._write(work, again=False)
 
@@ -137,7 +137,9 @@ class PostgresEngine:
     def search(self, selection: Selection, options: SearchOptions, questions: Sequence[Question]) -> list[Answer]:
         """Rank the selected records for each question, all in one state of the database."""
         try:
-            return self._read(lambda c: reading.search(c, self._known, self._tokenizer, selection, options, questions))
+            return self._read(
+                lambda c: reading.search(c, self._known, self._analyzer.tokenizer, selection, options, questions)
+            )
         except (EncoderMismatch, InvalidVectorError):
             with self._switching:  # another thread may be about to hand the asker its new encoder
                 raise
@@ -154,7 +156,7 @@ class PostgresEngine:
 
     def verify(self) -> VerifyReport:
         """Make fields, postings and counters anew from every record and compare them with what is stored."""
-        return self._read(lambda c: upkeep.verify(c, self._database.place.name, self._known, self._tokenizer))
+        return self._read(lambda c: upkeep.verify(c, self._database.place.name, self._known, self._analyzer))
 
     def reembed(
         self, batches: Callable[[Iterator[Record]], Iterator[Batch]], encoder: Encoder, then: Callable[[], None]
@@ -169,7 +171,7 @@ class PostgresEngine:
 
     def bulk_loading(self) -> BulkLoading:
         """Return what loads this collection in bulk, by the facts of now."""
-        return PostgresBulkLoading(self._database, self.facts, self._tokenizer)
+        return PostgresBulkLoading(self._database, self.facts, self._analyzer)
 
     def set_alpha(self, alpha: float | None) -> None:
         """Note the weight of the dense half where a search names none."""

@@ -17,6 +17,7 @@ from bedside.engines.postgres.url import Place, parse
 from bedside.engines.protocol import Facts
 from bedside.errors import BedsideError, DatabaseError, FormatVersionError, NotACollectionError
 from bedside.records import Record
+from bedside.text.analyzer import Analyzer
 from bedside.text.tokenizer import ClinicalTokenizer
 
 _SECONDS = 10
@@ -144,15 +145,15 @@ def _found_or_made(
 def filled(url: str, facts: Facts, records: Iterable[Record]) -> None:
     """Make a collection of records; see :func:`bedside.engines.postgres.write_new`."""
     place = parse(url)
-    tokenizer = ClinicalTokenizer.from_settings(facts.sparse["tokenizer"])
+    analyzer = Analyzer.of(facts.sparse)
     with _connected(place) as connection:
         try:
             extension = _extension(connection, place, read_only=False)
             with connection.transaction():
                 if _locked(connection, place):
                     raise NotACollectionError(f"{place.name} already holds a collection; a copy needs a new place")
-                _make(connection, place, extension, facts, tokenizer)
-                writing.fill(connection, tokenizer, records)
+                _make(connection, place, extension, facts, analyzer.tokenizer)
+                writing.fill(connection, analyzer, records)
                 schema.add_indexes(connection)
         except psycopg.Error as error:
             raise_ours(error, place)

@@ -15,8 +15,7 @@ import orjson
 from bedside.errors import InvalidDocumentError
 from bedside.filters.rules import fields
 from bedside.records import Record, ScopeKey, with_id
-from bedside.text.assertions import marked_terms
-from bedside.text.tokenizer import ClinicalTokenizer
+from bedside.text.analyzer import Analyzer
 from bedside.types import Document, Vector
 
 LONGEST_ID = 2_000
@@ -117,16 +116,17 @@ def sid_of(scope: ScopeKey) -> int:
 
 
 class Terms(NamedTuple):
-    """How often a text holds each term, and how many of these occurrences it negates."""
+    """How often a record holds each term, how many of these occurrences it negates, and how long it counts as."""
 
     counts: Counter[str]
     negated: Counter[str]
+    length: int
 
 
-def terms_of(text: str, tokenizer: ClinicalTokenizer) -> Terms:
-    """Count the terms of a text."""
-    terms, negated = marked_terms(text, tokenizer)
-    return Terms(Counter(terms), Counter(compress(terms, negated)))
+def terms_of(record: Record, analyzer: Analyzer) -> Terms:
+    """Count the terms of a record."""
+    terms, negated, length = analyzer.terms(record.text, record.metadata)
+    return Terms(Counter(terms), Counter(compress(terms, negated)), length)
 
 
 def term_key(sid: int, term: str) -> int:

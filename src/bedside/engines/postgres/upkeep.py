@@ -13,11 +13,21 @@ from psycopg import Connection, sql
 from bedside.engines.postgres import reading, schema, writing
 from bedside.engines.postgres.connection import Database
 from bedside.engines.postgres.copying import copy_into, vector_rows
-from bedside.engines.postgres.rows import document_of, flat, in_parts, record_of, scope_of, sid_of, term_key, terms_of
+from bedside.engines.postgres.rows import (
+    Terms,
+    document_of,
+    flat,
+    in_parts,
+    record_of,
+    scope_of,
+    sid_of,
+    term_key,
+    terms_of,
+)
 from bedside.engines.protocol import Batch, EncoderRecord, EraseReceipt, Facts, Selection, VerifyReport, own_alpha
 from bedside.errors import DatabaseError, LockTimeoutError, TracesRemainError
 from bedside.records import Record
-from bedside.text.tokenizer import ClinicalTokenizer
+from bedside.text.analyzer import Analyzer, encoded_texts
 from bedside.types import Encoder
 
 if TYPE_CHECKING:
@@ -42,7 +52,7 @@ def erase(database: Database, selection: Selection, forget: Callable[[list[str]]
             still see them, a lock was not free in time, or the role does not own the tables.
     """
 
-    def work(connection: Connection[Any]) -> list[tuple[str, str]]:
+    def work(connection: Connection[Any]) -> list[tuple[str, list[str]]]:
         writing.lock(connection, selection.scope)
         sid = sid_of(selection.scope)
         rows = reading.rows_of(connection, sid, selection).tolist()
@@ -50,10 +60,11 @@ def erase(database: Database, selection: Selection, forget: Callable[[list[str]]
         if rows:
             writing.remove_rows(connection, rows)
         connection.execute("delete from scope where sid = %s and n = 0", (sid,))
-        return [(document.id or "", document.text) for document in found]
+        title = reading.facts(connection).title
+        return [(d.id or "", encoded_texts(d.text, d.metadata, title)) for d in found]
 
     removed = database.write(work)
-    forget([text for _, text in removed])
+    forget([text for _, texts in removed for text in texts])
     try:  # also where nothing was removed now: what was deleted before may still lie in the files
         _rewrite(database)
     except (DatabaseError, LockTimeoutError) as error:
@@ -103,7 +114,7 @@ def _each_table(connection: Connection[Any], name: str, statement: LiteralString
         connection.execute(sql.SQL(statement).format(sql.Identifier(name, table)))
 
 
-def verify(connection: Connection[Any], where: str, known: Facts, tokenizer: ClinicalTokenizer) -> VerifyReport:
+def verify(connection: Connection[Any], where: str, known: Facts, analyzer: Analyzer) -> VerifyReport:
     """Hold fields, vectors, postings and counters against the records they were made of.
 
     Raises:
@@ -114,10 +125,10 @@ def verify(connection: Connection[Any], where: str, known: Facts, tokenizer: Cli
     tokens: Counter[int] = Counter()
     postings = 0
     for part in in_parts(rows, reading.PART):
-        for sid, expected in _checked(connection, where, known, tokenizer, part):
+        for sid, expected in _checked(connection, where, known, analyzer, part):
             n[sid] += 1
-            tokens[sid] += expected.total()
-            postings += len(expected)
+            tokens[sid] += expected.length
+            postings += len(expected.counts)
     for sid, key, *counted in connection.execute("select sid, key, n, tokens from scope").fetchall():
         if sid != sid_of(scope_of(key)) or counted != [n.pop(sid, 0), tokens[sid]]:
             raise DatabaseError(f"{where}: the counters of scope {sid} are not those of its records")
@@ -136,8 +147,8 @@ def verify(connection: Connection[Any], where: str, known: Facts, tokenizer: Cli
 
 
 def _checked(
-    connection: Connection[Any], where: str, known: Facts, tokenizer: ClinicalTokenizer, rows: list[int]
-) -> Iterator[tuple[int, Counter[str]]]:
+    connection: Connection[Any], where: str, known: Facts, analyzer: Analyzer, rows: list[int]
+) -> Iterator[tuple[int, Terms]]:
     """Yield scope and terms of records whose derived columns are what they should be."""
     postings = _postings(connection, rows)
     vectors = dict(connection.execute("select row, vector_dims(v) from vec where row = any(%s)", (rows,)).fetchall())
@@ -147,12 +158,12 @@ def _checked(
     expected_fields = []
     for row, sid, id, dl, text in derived:
         record = record_of(text, known.scope_keys, None)
-        terms, negated = terms_of(record.text, tokenizer)
-        keyed = {term_key(sid, term): (sid, tf, terms.total(), negated[term]) for term, tf in terms.items()}
+        terms = terms_of(record, analyzer)
+        keyed = {term_key(sid, t): (sid, tf, terms.length, terms.negated[t]) for t, tf in terms.counts.items()}
         whole = (
             sid == sid_of(record.scope)
             and id == record.id
-            and dl == terms.total()
+            and dl == terms.length
             and postings.get(row, {}) == keyed
             and vectors.get(row) == (known.dimension or None)
         )

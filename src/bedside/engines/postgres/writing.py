@@ -27,14 +27,14 @@ from bedside.engines.postgres.rows import (
 from bedside.engines.protocol import Batch, Facts, Selection, Written
 from bedside.errors import DatabaseError, DuplicateIdError
 from bedside.records import Record, ScopeKey, with_id
-from bedside.text.tokenizer import ClinicalTokenizer
+from bedside.text.analyzer import Analyzer
 
 _PART = 1_000
 """Records written at once, so that a batch of any size takes little memory beside itself."""
 
 
 def write(
-    connection: Connection[Any], tokenizer: ClinicalTokenizer, batches: Iterable[Batch], remove: Selection | None
+    connection: Connection[Any], analyzer: Analyzer, batches: Iterable[Batch], remove: Selection | None
 ) -> Written:
     """Remove what is selected and put all batches."""
     listed = batches if isinstance(batches, Sequence) else None
@@ -49,7 +49,7 @@ def write(
     known = settled(connection, known, first, decided=decided)
     seen = {(record.scope, record.id) for record in first.records}
     removed = 0 if remove is None else _removed(connection, remove, {id for scope, id in seen if scope == remove.scope})
-    added = put(connection, tokenizer, first.records)
+    added = put(connection, analyzer, first.records)
     for batch in given:
         check(batch.records)
         for i, record in enumerate(batch.records):
@@ -60,18 +60,18 @@ def write(
         if listed is None:
             lock_scopes(connection, {record.scope for record in batch.records})
         known = settled(connection, known, batch, decided=True)
-        added += put(connection, tokenizer, batch.records)
+        added += put(connection, analyzer, batch.records)
     return Written(added, removed)
 
 
-def fill(connection: Connection[Any], tokenizer: ClinicalTokenizer, records: Iterable[Record]) -> None:
+def fill(connection: Connection[Any], analyzer: Analyzer, records: Iterable[Record]) -> None:
     """Put records into a collection that nobody else sees yet."""
     source = iter(records)
     while part := list(islice(source, _PART)):
         for record in part:
             check_storable(record, "record")
         lock_scopes(connection, {record.scope for record in part})
-        put(connection, tokenizer, part)
+        put(connection, analyzer, part)
 
 
 def lock(connection: Connection[Any], scope: ScopeKey) -> None:
@@ -190,14 +190,14 @@ def check(records: Sequence[Record]) -> None:
         check_storable(record, f"documents[{i}]")
 
 
-def put(connection: Connection[Any], tokenizer: ClinicalTokenizer, records: Sequence[Record]) -> int:
+def put(connection: Connection[Any], analyzer: Analyzer, records: Sequence[Record]) -> int:
     """Put records into locked scopes in place of those of the same ids; returns how many."""
     for part in in_parts(records, _PART):
-        _put_part(connection, tokenizer, part)
+        _put_part(connection, analyzer, part)
     return len(records)
 
 
-def _put_part(connection: Connection[Any], tokenizer: ClinicalTokenizer, records: Sequence[Record]) -> None:
+def _put_part(connection: Connection[Any], analyzer: Analyzer, records: Sequence[Record]) -> None:
     scopes = {record.scope: sid_of(record.scope) for record in records}
     sids = [scopes[record.scope] for record in records]
     there = connection.execute(
@@ -208,7 +208,7 @@ def _put_part(connection: Connection[Any], tokenizer: ClinicalTokenizer, records
         remove_rows(connection, [row for (row,) in there])
     numbers = connection.execute("select nextval('line') from generate_series(1, %s)", (len(records),)).fetchall()
     rows = np.sort(np.array(numbers, np.int64).ravel())
-    part = Part(rows, sids, records, [terms_of(record.text, tokenizer) for record in records])
+    part = Part(rows, sids, records, [terms_of(record, analyzer) for record in records])
     for table, found in part.columns().items():
         copy_into(connection, table, [found])
     count(connection, sids, part.lengths)

@@ -136,7 +136,7 @@ def _about(origin: Origin, encoder: StaticEncoder | None, title: str) -> dict[st
         "otherEncoder": facts.encoder.name if facts.encoder and facts.encoder.name != STATIC else None,
         "settings": {
             "k1": settings["k1"], "b": settings["b"], "stem": tokenizer["stem"], "stopWords": tokenizer["stop_words"],
-            "alpha": facts.weight,
+            "alpha": facts.weight, "title": facts.title,
         },
         "page": uuid.uuid4().hex,
     }  # fmt: skip

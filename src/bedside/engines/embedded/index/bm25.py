@@ -48,7 +48,7 @@ class SparseIndex:
 
     Example:
         >>> index = SparseIndex()
-        >>> index.extend([(["chest", "pain"], bytes(2)), (["no", "fever"], bytes([0, 1]))])
+        >>> index.extend([(["chest", "pain"], bytes(2), 2), (["no", "fever"], bytes([0, 1]), 2)])
         >>> index.score(["chest"]).rows.tolist()
         [0]
         >>> index.score(["fever"], asked={"fever": "present"}).contradicted.tolist()
@@ -100,24 +100,27 @@ class SparseIndex:
         """How many terms are known."""
         return len(self._terms)
 
-    def extend(self, texts: Iterable[tuple[Sequence[str], bytes | bytearray]]) -> None:
+    def extend(self, records: Iterable[tuple[Sequence[str], bytes | bytearray, int]]) -> None:
         """Append rows.
 
         Costs what is added: new postings go to a small tail, which is sealed when full; sealed segments merge
         geometrically. If the iterable raises, no row is added.
 
         Args:
-            texts: The terms of each row, in row order, and for each term 1 where it is negated, else 0. A row may be
-                empty.
+            records: Of each row, in row order: its terms, for each term 1 where it is negated, else 0, and how long it
+                counts as. A row may be empty.
         """
-        terms, lengths, negated = array("i"), array("i"), bytearray()
+        terms, sizes, lengths, negated = array("i"), array("i"), array("i"), bytearray()
         look_up = self._terms.__getitem__
-        for tokens, marks in texts:
+        for tokens, marks, length in records:
             terms.extend(map(look_up, tokens))
-            lengths.append(len(tokens))
+            sizes.append(len(tokens))
+            lengths.append(length)
             negated += marks
+        self._lengths.extend(np.frombuffer(lengths, np.int32))
+        self._length += sum(lengths)
         marked = np.frombuffer(negated, np.uint8)
-        self._append(np.frombuffer(terms, np.int32), np.frombuffer(lengths, np.int32), marked)
+        self._append(np.frombuffer(terms, np.int32), np.frombuffer(sizes, np.int32), marked)
 
     def score(
         self,
@@ -219,18 +222,17 @@ class SparseIndex:
         for i in range(header["segments"]):
             self._segments.append(Segment(*(np.asarray(arrays[f"{i}.{name}"]) for name in _SEGMENT_ARRAYS)))
 
-    def _append(self, terms: Rows, lengths: Rows, negated: NDArray[np.uint8]) -> None:
-        first = self._first + len(self)
-        rows = np.repeat(np.arange(first, first + len(lengths), dtype=np.int32), lengths)
-        self._lengths.extend(lengths)
-        self._length += len(terms)
+    def _append(self, terms: Rows, sizes: Rows, negated: NDArray[np.uint8]) -> None:
+        """Append the postings of the last rows; ``sizes`` says how many terms each has."""
+        end = self._first + len(self)
+        rows = np.repeat(np.arange(end - len(sizes), end, dtype=np.int32), sizes)
         self._open_segment = None
         if len(self._tail[0]) + len(terms) < _TAIL:
             for tail, values in zip(self._tail, (terms, rows, negated.astype(np.int32)), strict=True):
                 tail.extend(values)
             return
         self._seal_tail()
-        for start, end in _blocks(lengths):
+        for start, end in _blocks(sizes):
             _push(self._segments, build(terms[start:end], rows[start:end], negated[start:end]))
 
     def _seal_tail(self) -> None:
@@ -281,10 +283,10 @@ class _Vocabulary(dict[str, int]):
         return np.frombuffer(json.dumps(list(islice(self, first, None))).encode(), np.uint8)
 
 
-def _blocks(lengths: NDArray[np.int32]) -> Iterable[tuple[int, int]]:
-    """Cut rows of these lengths into runs of about ``_BLOCK`` tokens; no row is cut."""
-    ends = np.cumsum(lengths, dtype=np.int64)
-    start, total = 0, int(lengths.sum(dtype=np.int64))
+def _blocks(sizes: NDArray[np.int32]) -> Iterable[tuple[int, int]]:
+    """Cut rows of so many terms into runs of about ``_BLOCK`` tokens; no row is cut."""
+    ends = np.cumsum(sizes, dtype=np.int64)
+    start, total = 0, int(sizes.sum(dtype=np.int64))
     while start < total:
         end = int(ends[min(int(np.searchsorted(ends, start + _BLOCK)), len(ends) - 1)])
         yield start, end

@@ -28,8 +28,7 @@ from bedside.filters.rules import fields
 from bedside.filters.validity import valid
 from bedside.records import Delete, ScopeKey
 from bedside.support.turns import taking_turns
-from bedside.text.assertions import marked_terms
-from bedside.text.tokenizer import ClinicalTokenizer
+from bedside.text.analyzer import Analyzer
 from bedside.types import Metadata, Vector
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -56,7 +55,8 @@ class Index:
     """Rows, ids by scope, vectors, postings and metadata columns of one log."""
 
     def __init__(self, dimension: int | None, settings: Mapping[str, Any]) -> None:
-        self.tokenizer = ClinicalTokenizer.from_settings(settings["tokenizer"])
+        self.analyzer = Analyzer.of(settings)
+        self.tokenizer = self.analyzer.tokenizer
         self.sparse = SparseIndex(k1=settings["k1"], b=settings["b"])
         self.columns = Columns()
         self.dense: DenseIndex | None = None
@@ -143,7 +143,7 @@ class Index:
         self._offsets.extend(put.span.offset for put in puts)
         self._lengths.extend(put.span.length for put in puts)
         self.columns.extend(put.metadata for put in taking_turns(puts))
-        self.sparse.extend(marked_terms(put.text, self.tokenizer) for put in taking_turns(puts))
+        self.sparse.extend(self.analyzer.terms(put.text, put.metadata) for put in taking_turns(puts))
         if self.dense is not None and puts:
             self.dense.extend(np.stack([put.vector for put in puts if put.vector is not None]))
 
