@@ -41,8 +41,9 @@ LINE_ENDS = {"as they are": "\n", "replaced by a comma": ",", "replaced by a spa
 class Known:
     """An encoder that gives out vectors made before."""
 
-    def __init__(self, encoder: Encoder, texts: list[str], vectors: Matrix) -> None:
+    def __init__(self, encoder: Encoder, texts: list[str], vectors: Any) -> None:
         self.name, self.dimension, self.fingerprint = encoder.name, encoder.dimension, encoder.fingerprint
+        self.alpha, self.title_share = getattr(encoder, "alpha", None), getattr(encoder, "title_share", None)
         self._vectors = dict(zip(texts, vectors, strict=True))
 
     def encode_documents(self, texts: Any) -> Matrix:

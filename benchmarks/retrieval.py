@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from bedside import Collection, Encoder, load_encoder
+from bedside import Collection, Encoder, SparseSettings, load_encoder
+from bedside.engines.protocol import own_alpha
 from bedside.evaluation import METRICS, Report, RetrievalSet, evaluate, load_retrieval_set, search_run
 from bedside.types import Matrix
 from report import RESULTS, machine, table, test_sets, today, versions, write_section
 
 MINILM, STATIC = "MiniLM", "bedside/static"
+TEXT_ALONE = SparseSettings(title=None)  # what titles are worth: benchmarks/ranking.py
 RANKINGS: Mapping[str, Mapping[str, Any]] = {
     "dense": {"mode": "dense"},
     "hybrid (default)": {},
@@ -43,7 +45,7 @@ def main() -> None:
             queries = cached(encoder, "queries", encoder.encode_queries, list(judged.queries.values()))
             rows += [
                 [judged.name, f"{ranking}, {name}", *_figures(report)]
-                for ranking, report in dense_and_hybrid(judged, documents, queries).items()
+                for ranking, report in dense_and_hybrid(judged, documents, queries, own_alpha(encoder)).items()
             ]
         rows += [[judged.name, name, *_figures(report)] for name, report in by_words(judged).items()]
         print(f"{judged.name} is done")
@@ -54,9 +56,11 @@ def main() -> None:
         print(text)
 
 
-def dense_and_hybrid(judged: RetrievalSet, documents: Matrix, queries: Matrix) -> dict[str, Report]:
-    """Return a report for each ranking of one set with the vectors of one encoder."""
-    with Collection.open() as collection:
+def dense_and_hybrid(
+    judged: RetrievalSet, documents: Matrix, queries: Matrix, alpha: float | None = None
+) -> dict[str, Report]:
+    """Return a report for each ranking of one set with the vectors of one encoder, which has this weight of its own."""
+    with Collection.open(sparse=TEXT_ALONE, alpha=alpha) as collection:
         collection.add(replace(d, vector=v) for d, v in zip(judged.documents, documents, strict=True))
         return {
             name: evaluate(search_run(collection, judged.queries, vectors=queries, **options), judged.judgments)
@@ -66,7 +70,7 @@ def dense_and_hybrid(judged: RetrievalSet, documents: Matrix, queries: Matrix) -
 
 def by_words(judged: RetrievalSet) -> dict[str, Report]:
     """Return a report for our BM25, and for bm25s beside it."""
-    with Collection.open() as collection:
+    with Collection.open(sparse=TEXT_ALONE) as collection:
         collection.add(judged.documents)
         ours = evaluate(search_run(collection, judged.queries, mode="sparse"), judged.judgments)
     return {"BM25": ours, "bm25s": evaluate(bm25s_run(judged), judged.judgments)}

@@ -127,7 +127,7 @@ def test_a_folder_in_beir_layout_gives_documents_judged_queries_and_grades(folde
     found = load_retrieval_set(folder)
     assert found.name == folder.name
     assert found.documents == (
-        Document("Chest pain on exertion.", {"source": "A"}, "d1"),
+        Document("Chest pain on exertion.", {"title": "Angina", "source": "A"}, "d1"),
         Document("No fever.", {}, "d2"),
     )
     assert list(found.queries.items()) == [("q2", "fever"), ("q1", "pain")]

@@ -197,7 +197,7 @@ def encode_records(
     own = getattr(encoder, "title_share", None)
     share = TITLE_SHARE if own is None else own
     mixed = (1 - share) * _unit(vectors[rows]) + share * _unit(made[[numbers[titles[i]] for i in rows]])
-    whole = vectors.copy()
+    whole: Matrix = vectors.copy()
     whole[rows] = _unit(mixed)
     return whole
 

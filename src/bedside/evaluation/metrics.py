@@ -80,7 +80,8 @@ def load_retrieval_set(
             (``_id``, ``text``) and the judgments.
         judgments: File in ``folder``, tab-separated with a header line: query id, document id, grade. BEIR's own
             downloads have ``qrels/test.tsv``.
-        with_titles: Put a document's title before its text.
+        with_titles: Put a document's title before its text, instead of under ``title`` in its metadata, where a
+            collection reads it as a field.
 
     Raises:
         InvalidInputError: A file is missing, a line does not parse, an id comes twice, or a judged query has no text;
@@ -243,9 +244,10 @@ def _scores(id: str, ranking: Any) -> dict[str, float]:
 
 
 def _document(record: Mapping[str, Any], *, with_title: bool) -> Document:
-    title = record.get("title", "") if with_title else ""
-    text = f"{title}\n{record['text']}" if title else record["text"]
-    return Document(text, record.get("metadata", {}), record["_id"])
+    title, metadata = record.get("title", ""), record.get("metadata", {})
+    if title and with_title:
+        return Document(f"{title}\n{record['text']}", metadata, record["_id"])
+    return Document(record["text"], {"title": title, **metadata} if title else metadata, record["_id"])
 
 
 def _read_records(file: Path) -> dict[str, dict[str, Any]]:
