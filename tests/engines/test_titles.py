@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bedside import Collection, Document, SparseSettings, load_encoder
-from bedside.encoders.cache import CachedEncoder, VectorCache
 from bedside.errors import InvalidInputError
 from bedside.text.tokenizer import ClinicalTokenizer
 from engines.conftest import Open
@@ -156,9 +155,26 @@ def test_a_vector_is_made_of_text_and_title_encoded_apart(open_: Open, share: fl
     assert [vector.tobytes() for vector in again] == [vector.tobytes() for vector in found]
 
 
-def test_an_erasure_forgets_the_vector_of_the_title_too(open_: Open, tmp_path: Path) -> None:
-    cache = VectorCache(tmp_path / "vectors")
-    notes = open_(encoder=CachedEncoder(load_encoder("bedside/static"), cache))
-    notes.add([Document("Rest and fluids.", {"title": "Case of Mr. Rasmussen"}, "a")])
+class Remembers:
+    """An encoder that keeps something of texts, until it is told to forget them."""
+
+    name, dimension, fingerprint = "remembers", 256, "remembers 1"
+
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
+
+    def encode_documents(self, texts):
+        return load_encoder("bedside/static").encode_documents(texts)
+
+    encode_queries = encode_documents
+
+    def forget(self, texts) -> None:
+        self.forgotten += texts
+
+
+def test_an_erasure_has_the_encoder_forget_the_title_too(open_: Open) -> None:
+    encoder = Remembers()
+    notes = open_(encoder=encoder)
+    notes.add([Document("Rest and fluids.", {"title": "Case of Mr. Rasmussen"}, "a"), Document("Rest.", {}, "b")])
     notes.erase(["a"])
-    assert cache.forget(["Rest and fluids.", "Case of Mr. Rasmussen"]) == 0
+    assert sorted(encoder.forgotten) == ["Case of Mr. Rasmussen", "Rest and fluids."]
