@@ -59,11 +59,17 @@ class Chatbot:
         notes: The store of all patients.
         model: Any LangChain chat model.
         patient_id: The patient whose notes answer.
+
+    Raises:
+        LookupError: There are no notes of this patient, so nothing that could answer.
     """
 
     def __init__(self, notes: BedsideVectorStore, model: BaseChatModel, patient_id: str) -> None:
+        record = notes.scoped(patient_id=patient_id)
+        if not record.count():
+            raise LookupError(f"There are no notes of patient {patient_id}.")
         self.model = model
-        self.retriever = BedsideRetriever(vectorstore=notes.scoped(patient_id=patient_id), k=5)
+        self.retriever = BedsideRetriever(vectorstore=record, k=5)
         self.history: list[BaseMessage] = []
         self.sources: list[Document] = []
         self.problems: list[str] = []
@@ -95,19 +101,32 @@ def label(passage: Document) -> str:
 
 def talk(notes: BedsideVectorStore, model: BaseChatModel, patient_id: str, read: Callable[[str], str] = input) -> None:
     """Talk until an empty line; ``/patient P02`` opens another record and begins a new conversation."""
-    bot = Chatbot(notes, model, patient_id)
-    while message := read(f"\n{patient_id}> ").strip():
+    bot = None
+    message = f"/patient {patient_id}"
+    while message:
         if message.startswith("/patient "):
             patient_id = message.split()[1]
-            bot = Chatbot(notes, model, patient_id)
-            continue
-        for part in bot.ask(message):
-            print(part, end="", flush=True)
-        print()
-        for passage in bot.sources:
-            print(f"  [{label(passage)}] {passage.metadata['date']}, {passage.metadata['note_type']}")
-        for problem in bot.problems:
-            print(f"  Not supported: {problem}")
+            bot = None  # whatever happens, the next question is not answered from the record before
+            try:
+                bot = Chatbot(notes, model, patient_id)
+            except LookupError as error:
+                print(error)
+        elif bot is None:
+            print("Open a record first, with /patient and its number.")
+        else:
+            answer(bot, message)
+        message = read(f"\n{patient_id}> ").strip()
+
+
+def answer(bot: Chatbot, message: str) -> None:
+    """Print the answer as it comes, then its sources, and what they do not support."""
+    for part in bot.ask(message):
+        print(part, end="", flush=True)
+    print()
+    for passage in bot.sources:
+        print(f"  [{label(passage)}] {passage.metadata['date']}, {passage.metadata['note_type']}")
+    for problem in bot.problems:
+        print(f"  Not supported: {problem}")
 
 
 def main() -> None:

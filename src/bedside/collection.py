@@ -34,8 +34,16 @@ from bedside.engines.protocol import (
     Written,
     own_alpha,
 )
-from bedside.errors import AuditError, InvalidDocumentError, InvalidInputError, ScopeMismatch, ScopeRequired
+from bedside.errors import (
+    AuditError,
+    InvalidDocumentError,
+    InvalidInputError,
+    ScopeMismatch,
+    ScopeRequired,
+    UnknownScope,
+)
 from bedside.filters.parse import parse
+from bedside.filters.rules import frequent_first, key_of
 from bedside.filters.validity import moment
 from bedside.records import Checker, Record, Rule, ScopeKey, check_scope, check_vectors, with_id
 from bedside.remedies import Call, Give
@@ -43,7 +51,7 @@ from bedside.search.explain import explanation, relevance
 from bedside.search.options import SearchOptions
 from bedside.search.settings import SparseSettings
 from bedside.skipping import OnBadDocument, Skipped, skipping
-from bedside.support.checks import check_int, check_key, check_number
+from bedside.support.checks import check_flag, check_int, check_key, check_number
 from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder, FilterDict, Hit, Matrix, Metadata, Mode, Vector, VectorLike
 
@@ -199,21 +207,35 @@ class Collection:
         finally:
             collection.close()
 
-    def scoped(self, **scope: str | int) -> Collection:
+    def scoped(self, *, must_exist: bool | str | int = False, **scope: str | int) -> Collection:
         """Return the part of the collection that belongs to one scope, with the same verbs.
 
         Nothing done through it can see, count, rank by, replace or delete a record of another scope.
 
         Args:
+            must_exist: Refuse a scope that holds no document, such as a patient's number that was mistyped; without
+                it, such a scope finds nothing, and the first document may be added to it.
             **scope: A value for every scope key.
 
         Raises:
             ScopeRequired: A scope key is not named.
             ScopeMismatch: A name is no scope key, or a value is not a non-empty str or an int.
+            UnknownScope: It holds no document, and ``must_exist`` is true.
         """
+        check_flag("must_exist", must_exist)  # its type is wider, so that ``**scope`` of a dict passes type checkers
         view = copy.copy(self)
         view._bound = check_scope(scope, self.scope_keys)
+        if must_exist and not self._engine.count(Selection(view._bound)):
+            raise UnknownScope(f"scope: no document has this {' and '.join(self.scope_keys)}")
         return view
+
+    def views(self) -> list[Collection]:
+        """Return every scope that holds documents as a scoped view; of a collection without scope keys, itself.
+
+        Raises:
+            ScopeMismatch: This is a scoped view.
+        """
+        return [self.scoped(**scope) for scope, _ in self.scopes()] if self.scope_keys else [self]
 
     @property
     def scope(self) -> Mapping[str, str | int]:
@@ -505,17 +527,29 @@ class Collection:
         return self._engine.read(self._selection(filter), 0, None, vectors=include_vectors)
 
     @recorded()
-    def count(self, filter: FilterDict | None = None) -> int:
-        """Count the documents that ``filter`` leaves; all of them without one."""
-        return self._engine.count(self._selection(filter))
+    def count(self, filter: FilterDict | None = None, *, all_scopes: bool = False) -> int:
+        """Count the documents that ``filter`` leaves; all of them without one.
+
+        Args:
+            filter: Only documents that satisfy it are counted.
+            all_scopes: Count in every scope of a divided collection, which is never done unasked.
+
+        Raises:
+            ScopeRequired: The collection has scope keys, this is not a scoped view, and ``all_scopes`` is not given.
+            ScopeMismatch: ``all_scopes`` in a scoped view.
+        """
+        if all_scopes:
+            self._check_whole("count with all_scopes")
+        return self._how_many(filter, all_scopes=all_scopes)
 
     @recorded()
-    def facets(self, key: str, *, filter: FilterDict | None = None) -> list[tuple[Any, int]]:
+    def facets(self, key: str, *, filter: FilterDict | None = None, all_scopes: bool = False) -> list[tuple[Any, int]]:
         """Count the documents by the values of a metadata key, the most frequent value first.
 
         Args:
             key: A key, or a dotted path. A list counts once for each of its elements.
             filter: Only documents that satisfy it are counted.
+            all_scopes: As for :meth:`count`.
 
         Returns:
             Pairs of value and count: ``True`` and ``1`` are two values here and would be one key of a dict.
@@ -527,7 +561,14 @@ class Collection:
             [('HPI', 2), ('ROS', 1)]
         """
         check_key("key", key)
-        return self._engine.facets(self._selection(filter), key)
+        if not all_scopes:
+            return self._engine.facets(self._selection(filter), key)
+        self._check_whole("facets with all_scopes")
+        counts: dict[Any, tuple[Any, int]] = {}
+        for view in self.views():
+            for value, count in view.facets(key, filter=filter):
+                counts[key_of(value)] = (value, counts.get(key_of(value), (value, 0))[1] + count)
+        return sorted(counts.values(), key=frequent_first)
 
     @recorded(all_scopes=True)
     def scopes(self) -> list[tuple[dict[str, str | int], int]]:
@@ -547,6 +588,38 @@ class Collection:
         self._check_whole("scopes")
         found = sorted(self._engine.scopes(), key=lambda each: [(isinstance(v, str), v) for v in each[0]])
         return [(dict(zip(self.scope_keys, key, strict=True)), count) for key, count in found]
+
+    @recorded(all_scopes=True)
+    def cohort(self, query: str | None = None, *, filter: FilterDict | None = None) -> list[tuple[dict[str, Any], int]]:
+        """Say which scopes hold documents about something, such as which patients have gout, and how many each holds.
+
+        It is a verb of the whole collection and the only one that asks a question of every scope. It returns scopes and
+        counts, no text. A document counts where it holds every word of the query, as BM25 compares words, and does not
+        deny it (see ``assertion`` of :meth:`search`): "no gout" is no document about gout.
+
+        Args:
+            query: What must be said; ``None`` where the filter alone decides.
+            filter: Only documents that satisfy it count.
+
+        Returns:
+            Scopes with their counts, the highest count first, ties in the order of the scopes' values; those without
+            any are left out.
+
+        Raises:
+            InvalidInputError: Neither ``query`` nor ``filter``, or the collection has no scope keys.
+            ScopeMismatch: This is a scoped view.
+
+        Example:
+            >>> notes = Collection.open(scope_keys=["patient_id"])
+            >>> for patient, text in {"A": "Gout of the left toe.", "B": "No gout.", "C": "Asthma."}.items():
+            ...     _ = notes.add([Document(text, {"patient_id": patient})])
+            >>> notes.cohort("gout")
+            [({'patient_id': 'A'}, 1)]
+        """
+        from bedside.analysis.cohort import cohort
+
+        self._check_whole("cohort")
+        return cohort(self, query, filter=filter)
 
     # Searching
 

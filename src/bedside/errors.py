@@ -15,7 +15,8 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     │   └── FilterError               a filter that does not parse
     ├── ScopeError
     │   ├── ScopeRequired (PermissionError)   a scoped collection used without its scope
-    │   └── ScopeMismatch (PermissionError)   a record or scope that says otherwise than the view it is used through
+    │   ├── ScopeMismatch (PermissionError)   a record or scope that says otherwise than the view it is used through
+    │   └── UnknownScope (LookupError)        a scope that must exist holds no document
     ├── StoreError
     │   ├── NotACollectionError (ValueError)  the path holds something else
     │   ├── FormatVersionError (ValueError)   written by a newer format
@@ -91,6 +92,7 @@ __all__ = [
     "TextTooLongError",
     "TracesRemainError",
     "UnknownOptionError",
+    "UnknownScope",
     "UnreadableFileError",
     "WriteFailedError",
     "WrongKeyError",
@@ -167,6 +169,10 @@ class ScopeRequired(ScopeError, PermissionError):
 
 class ScopeMismatch(ScopeError, PermissionError):
     """A record or a scope contradicts the view it is used through."""
+
+
+class UnknownScope(ScopeError, LookupError):
+    """There is no document in a scope that must exist: nothing was ever added to it, or everything was deleted."""
 
 
 class StoreError(BedsideError):

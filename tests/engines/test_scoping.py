@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bedside import Collection, Document
-from bedside.errors import ScopeMismatch, ScopeRequired
+from bedside.errors import FilterError, InvalidInputError, ScopeMismatch, ScopeRequired, UnknownScope
 from engines.conftest import Open
 from engines.reference import everything
 
@@ -121,6 +121,68 @@ def test_the_whole_lists_its_scopes_and_a_view_does_not(notes: Collection) -> No
     assert len(notes) == 6
     with pytest.raises(ScopeMismatch):
         notes.scoped(ward="W", patient=7).scopes()
+
+
+def test_a_scope_that_must_exist_holds_a_document(notes: Collection) -> None:
+    assert notes.scoped(ward="W", patient=7, must_exist=True).count() == 3
+    for unknown in ({"ward": "W", "patient": "7"}, {"ward": "w", "patient": 7}):
+        with pytest.raises(UnknownScope, match=r"^scope: no document has this ward and patient$"):
+            notes.scoped(**unknown, must_exist=True)
+        assert notes.scoped(**unknown).search("pain", mode="sparse") == []
+    notes.scoped(ward="W", patient=7).delete(filter={})
+    with pytest.raises(LookupError):
+        notes.scoped(ward="W", patient=7, must_exist=True)
+    with pytest.raises(InvalidInputError, match="must_exist"):
+        notes.scoped(ward="W", patient=7, must_exist="yes")
+
+
+def test_counts_and_facets_over_all_scopes_are_sums_and_are_never_the_default(open_: Open) -> None:
+    notes = open_(scope_keys=["patient"])
+    values: list[Any] = ["x", 1, True, 1.0, ["x", "y"], None, "y", 1]
+    for n, value in enumerate(values):
+        notes.scoped(patient="AB"[n % 2]).add([Document(f"t {n}", {"v": value, "n": n}, str(n), [1, n])])
+    assert notes.count(all_scopes=True) == 8
+    assert notes.count({"n": {"$gte": 3}}, all_scopes=True) == 5
+    assert [(str(v), n) for v, n in notes.facets("v", all_scopes=True)] == [
+        *(("1", 3), ("x", 2), ("y", 2), ("None", 1), ("True", 1)),
+    ]
+    assert notes.facets("v", filter={"n": 0}, all_scopes=True) == [("x", 1)]
+    undivided = open_()
+    undivided.add([Document("t", {"v": 1}, "1", [1, 1])])
+    assert (undivided.count(all_scopes=True), undivided.facets("v", all_scopes=True)) == (1, [(1, 1)])
+    for call in (lambda c, **all_: c.count(**all_), lambda c, **all_: c.facets("v", **all_)):
+        with pytest.raises(ScopeRequired):
+            call(notes)
+        with pytest.raises(ScopeMismatch):
+            call(notes.scoped(patient="A"), all_scopes=True)
+
+
+def test_a_cohort_is_the_scopes_whose_documents_hold_every_word_and_do_not_deny_it(open_: Open) -> None:
+    notes = open_(scope_keys=["patient"])
+    texts: dict[str | int, list[str]] = {
+        "A": ["Chest pain at rest.", "No fever.", "Pain of the chest, and fever."],
+        7: ["Denies chest pain.", "Fever."],
+        "B": ["Pain of the knee.", "The chest is clear."],
+        "C": ["Chest pain."],
+    }
+    for patient, own in texts.items():
+        documents = [Document(text, {"n": n, "sure": patient != "C"}, str(n), [1, n]) for n, text in enumerate(own)]
+        notes.scoped(patient=patient).add(documents)
+    assert notes.cohort("chest pain") == [({"patient": "A"}, 2), ({"patient": "C"}, 1)]
+    assert notes.cohort("no chest pain") == [({"patient": 7}, 1)]
+    assert notes.cohort("fever") == [({"patient": 7}, 1), ({"patient": "A"}, 1)]
+    assert notes.cohort("chest pain", filter={"sure": True, "n": 0}) == [({"patient": "A"}, 1)]
+    assert notes.cohort(filter={"n": {"$gte": 1}}) == [({"patient": p}, n) for p, n in (("A", 2), (7, 1), ("B", 1))]
+    assert notes.cohort("gout") == []
+    for wrong, error in [
+        ({}, InvalidInputError), ({"query": " "}, InvalidInputError), ({"filter": {"n": {"$no": 1}}}, FilterError),
+    ]:  # fmt: skip
+        with pytest.raises(error):
+            notes.cohort(**wrong)
+    with pytest.raises(ScopeMismatch):
+        notes.scoped(patient="A").cohort("fever")
+    with pytest.raises(InvalidInputError, match="no scope keys"):
+        open_().cohort("fever")
 
 
 def test_groups_of_a_scope_are_found_among_its_own_records(open_: Open, rng: np.random.Generator) -> None:

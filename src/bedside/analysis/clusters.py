@@ -203,13 +203,16 @@ def cluster_vectors(
     return tried[best], scores[best]
 
 
-def documents_of(records: Collection, filter: FilterDict | None = None) -> tuple[list[Document], Matrix]:
-    """The documents that satisfy a filter, and their vectors ``[n, d]``.
+def documents_of(
+    records: Collection, filter: FilterDict | None = None, *, all_scopes: bool = False
+) -> tuple[list[Document], Matrix]:
+    """The documents that satisfy a filter, of every scope where that is asked, and their vectors ``[n, d]``.
 
     Raises:
         InvalidInputError: They have no vectors.
     """
-    documents = records.get(filter=filter or {}, include_vectors=True)
+    parts = records.views() if all_scopes else [records]
+    documents = [document for part in parts for document in part.get(filter=filter or {}, include_vectors=True)]
     if any(document.vector is None for document in documents):
         raise InvalidInputError("the documents have no vectors", remedies=[Call("reembed", "with an encoder")])
     rows = [np.asarray(document.vector, dtype=np.float32) for document in documents]

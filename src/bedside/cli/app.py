@@ -19,6 +19,7 @@ from bedside.cli import (
     maps,
     migrating,
     models,
+    notes,
     records,
     serving,
     tune,
@@ -49,7 +50,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # their tracebacks show local variables, and those hold notes
 )
-GROUPS = (records, exchange, bulk, upkeep, models, maps, evaluate, serving, migrating, watch)
+GROUPS = (records, notes, exchange, bulk, upkeep, models, maps, evaluate, serving, migrating, watch)
 COMMANDS = {name for group in GROUPS for name in group.COMMANDS}
 for _group in GROUPS:
     for _name, _command in _group.COMMANDS.items():

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bedside.cli.options import (
+    AllScopes,
     CollectionPath,
     Filter,
     Json,
@@ -56,9 +57,7 @@ def export(
     format: Annotated[str | None, typer.Option("--format", help=_FORMAT_OUT)] = None,
     filter: Filter = None,
     scope: Scope = None,
-    all_scopes: Annotated[
-        bool, typer.Option("--all-scopes", help="Every scope of a collection that is divided by scope.")
-    ] = False,
+    all_scopes: AllScopes = False,
     include_vectors: Annotated[
         bool, typer.Option("--include-vectors", help="Write vectors too; texts can be guessed from them.")
     ] = False,

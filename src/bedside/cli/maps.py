@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bedside.cli.options import CollectionPath, Filter, Json, Scope, parse_filter, reading, say, scoped
+from bedside.cli.options import AllScopes, CollectionPath, Filter, Json, Scope, parse_filter, part, reading, say
 
 
 def draw(
@@ -20,6 +20,7 @@ def draw(
     snippets: Annotated[bool, typer.Option("--snippets/--no-snippets", help="Keep the beginning of each text.")] = True,
     filter: Filter = None,
     scope: Scope = None,
+    all_scopes: AllScopes = False,
     json: Json = False,
 ) -> None:
     """Draw the documents as points, near where their vectors are near; the file is made of notes."""
@@ -28,8 +29,10 @@ def draw(
     wanted = parse_filter(filter)
     chosen: Any = method  # the map says which methods there are
     with reading(path) as collection:
-        view = scoped(collection, scope)
-        drawn = map_documents(view, method=chosen, color_by=color_by, filter=wanted, snippets=snippets)
+        view = part(collection, scope, all_scopes=all_scopes)
+        drawn = map_documents(
+            view, method=chosen, color_by=color_by, filter=wanted, all_scopes=all_scopes, snippets=snippets
+        )
     file, documents = str(drawn.save(target)), len(drawn.ids)
     say(f"{file} shows {documents} documents", {"file": file, "documents": documents}, json=json)
 

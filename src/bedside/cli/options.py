@@ -31,6 +31,7 @@ Scope = Annotated[
     list[str] | None,
     typer.Option("--scope", help="KEY=VALUE, or KEY:=NUMBER for a whole number; once for each scope key."),
 ]
+AllScopes = Annotated[bool, typer.Option("--all-scopes", help="Every scope of a collection that is divided by scope.")]
 Model = Annotated[
     str | None,
     typer.Option("--encoder", metavar="MODEL", help=f"Hub id or folder of the text encoder, or {STATIC}."),
@@ -129,6 +130,13 @@ def scoped(collection: Collection, pairs: Sequence[str] | None) -> Collection:
     """Return the part of the collection that ``--scope`` names; all of it where it has no scope keys."""
     scope = parse_scope(pairs)
     return collection.scoped(**scope) if scope else collection
+
+
+def part(collection: Collection, pairs: Sequence[str] | None, *, all_scopes: bool) -> Collection:
+    """Return what a command is about that may be about every scope; wrong usage where it is both."""
+    if all_scopes and pairs:
+        raise typer.BadParameter("give --scope or --all-scopes", param_hint="--all-scopes")
+    return scoped(collection, pairs)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ import typer
 
 from bedside.cli.lines import one_line
 from bedside.cli.options import (
+    AllScopes,
     CollectionPath,
     Filter,
     Ids,
@@ -25,6 +26,7 @@ from bedside.cli.options import (
     asking,
     load,
     parse_filter,
+    part,
     print_json,
     print_rows,
     reading,
@@ -127,11 +129,13 @@ def get(
         print_rows(("id", "text"), ((one_line(str(document.id)), one_line(document.text)) for document in documents))
 
 
-def count(path: CollectionPath, filter: Filter = None, scope: Scope = None, json: Json = False) -> None:
+def count(
+    path: CollectionPath, filter: Filter = None, scope: Scope = None, all_scopes: AllScopes = False, json: Json = False
+) -> None:
     """Print how many documents there are, or how many a filter leaves."""
     wanted = parse_filter(filter)
     with reading(path) as collection:
-        number = scoped(collection, scope).count(wanted)
+        number = part(collection, scope, all_scopes=all_scopes).count(wanted, all_scopes=all_scopes)
     say(str(number), {"count": number}, json=json)
 
 
@@ -141,12 +145,13 @@ def stats(
         str | None, typer.Option(metavar="KEY", help="Count documents by this metadata key instead.")
     ] = None,
     scope: Scope = None,
+    all_scopes: AllScopes = False,
     json: Json = False,
 ) -> None:
     """Print a collection's size, dimension, encoder and scope keys, or the values of a metadata key."""
     with reading(path) as collection:
         if facets is not None:
-            rows = scoped(collection, scope).facets(facets)
+            rows = part(collection, scope, all_scopes=all_scopes).facets(facets, all_scopes=all_scopes)
             names, shown = (facets, "count"), [(orjson.dumps(value).decode(), str(number)) for value, number in rows]
             lines = [{"value": value, "count": number} for value, number in rows]
         else:

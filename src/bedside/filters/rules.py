@@ -231,6 +231,12 @@ def _substring(operand: Scalar) -> Test:
     return Strings(lambda text: operand in text) if isinstance(operand, str) else NOTHING
 
 
+def frequent_first(found: tuple[Any, int]) -> tuple[Any, ...]:
+    """Sort values (or their keys) and counts: the most frequent first; ties by kind and value."""
+    key = key_of(found[0])
+    return -found[1], 0 if isinstance(key, Token) else 2 if isinstance(key, str) else 1, key
+
+
 def words(text: str) -> list[str]:
     """The case-folded runs of letters, digits and underscores that ``$text`` compares."""
     return re.findall(r"\w+", text.casefold())

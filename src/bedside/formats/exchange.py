@@ -135,7 +135,7 @@ def _parts(records: Collection, *, all_scopes: bool) -> list[Collection]:
     """Return what is written, one scope after the other."""
     if not all_scopes or records.scope or not records.scope_keys:
         return [records]
-    return [records.scoped(**scope) for scope, _ in records.scopes()]
+    return records.views()
 
 
 class _Batches:

@@ -68,6 +68,7 @@ def map_documents(
     method: Projection = "pca",
     color_by: str | Clustering | None = None,
     filter: FilterDict | None = None,
+    all_scopes: bool = False,
     snippets: bool = True,
     title: str | None = None,
     seed: int = 0,
@@ -81,6 +82,7 @@ def map_documents(
         color_by: A metadata key (dotted paths reach into objects), or what
             :func:`bedside.analysis.clusters.cluster_documents` returned.
         filter: Only documents that satisfy it.
+        all_scopes: Every scope of a divided collection on one map, which is never done unasked.
         snippets: Keep the first 160 characters of each text for the page. Without it no text is in the files, but ids
             and labels still are.
         title: One line above the map.
@@ -92,7 +94,7 @@ def map_documents(
         MissingExtraError: The method's library is not installed.
         ScopeRequired: The collection has scope keys and this is not a scoped view.
     """
-    documents, vectors = documents_of(records, filter)
+    documents, vectors = documents_of(records, filter, all_scopes=all_scopes)
     if not documents:
         raise InvalidInputError("no document to put on a map")
     labels, colors = label_values(_values(documents, color_by))

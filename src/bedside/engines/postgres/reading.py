@@ -18,7 +18,7 @@ from bedside.engines.postgres.rows import document_of, in_parts, scalar, scope_t
 from bedside.engines.postgres.sql import Clause, all_of, match, resolved, storable
 from bedside.engines.protocol import Answer, Facts, Selection
 from bedside.errors import DatabaseError, InvalidInputError, InvalidVectorError
-from bedside.filters.rules import Token, key_of
+from bedside.filters.rules import frequent_first
 from bedside.filters.validity import named, valid
 from bedside.records import ScopeKey
 from bedside.remedies import Call, Give
@@ -170,12 +170,7 @@ def facets(connection: Connection[Any], sid: int, selection: Selection, key: str
         (key, *where.values),
     )
     counted = [(scalar(text), number) for text, number in found]
-    return sorted(counted, key=_frequent_first)
-
-
-def _frequent_first(found: tuple[Any, int]) -> tuple[Any, ...]:
-    value = key_of(found[0])
-    return -found[1], 0 if isinstance(value, Token) else 2 if isinstance(value, str) else 1, value
+    return sorted(counted, key=frequent_first)
 
 
 def search(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.engines.embedded.index.segments import Postings, Rows, Segment
-from bedside.filters.rules import SCALAR_TOKENS, Key, Rule, Token, fields, key_of
+from bedside.filters.rules import SCALAR_TOKENS, Key, Rule, Token, fields, frequent_first, key_of
 from bedside.filters.tree import Scalar
 
 Mask = NDArray[np.bool_]
@@ -163,7 +163,7 @@ class Columns:
         counts = column.values.counts(visible)
         counts.update(column.elements.counts(visible))
         found = [(key, count) for key, count in counts.items() if count and _is_scalar(key)]
-        return [(_scalar(key), count) for key, count in sorted(found, key=_frequent_first)]
+        return [(_scalar(key), count) for key, count in sorted(found, key=frequent_first)]
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Give everything as a JSON-able dict and arrays, for :meth:`from_state`.
@@ -228,12 +228,6 @@ _ARRAYS = {"keys": np.uint8, "offsets": np.int32, "rows": np.int32}
 def _matches(column: _Column, rule: Rule) -> Iterator[Rows]:
     yield from column.values.find(rule.value)
     yield from column.elements.find(rule.element)
-
-
-def _frequent_first(found: tuple[Key, int]) -> tuple[Any, ...]:
-    key, count = found
-    kind = 0 if isinstance(key, Token) else 2 if isinstance(key, str) else 1
-    return -count, kind, key
 
 
 def _is_scalar(key: Key) -> bool:
