@@ -8,12 +8,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := integrations/langchain-bedside integrations/llama-index-embeddings-bedside integrations/llama-index-vector-stores-bedside
 EDITABLE := -e ".[transformers,onnx,openvino,eval,words,cluster,plot,arrow,loaders,watch,serve,mcp,remote,postgres,tuning,crypto,cli]" $(addprefix -e ,$(PACKAGES))
 
-.PHONY: help demo test test-all test-lowest lint format types bench docs constraints clean
+.PHONY: help demo test test-all test-lowest release lint format types bench docs constraints clean
 
 help:
 	@echo "make demo      ingest the example notes and ask three clinical questions"
 	@echo "make test      the tests that fit in ten minutes;  make test-all: the slow ones too"
 	@echo "make test-lowest   the adapters with the oldest frameworks they support"
+	@echo "make release   the four packages, built, checked, and each run alone in a clean environment"
 	@echo "make lint      ruff;  make format: apply its fixes;  make types: mypy, strict"
 	@echo "make bench     the benchmarks;  make docs: check and build the documentation"
 
@@ -36,6 +37,13 @@ test-all: $(READY)
 
 test-lowest: $(READY)
 	$(BIN)/python -m pytest tests/test_packaging.py -m slow --timeout 3600
+
+# The four packages as they go to an index: built, their metadata checked, each installed alone and run.
+release: $(READY)
+	rm -rf dist
+	for package in . $(PACKAGES); do $(BIN)/python -m build --no-isolation --outdir dist $$package || exit 1; done
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m pytest tests/test_packaging.py -m "slow or not slow" -k "wheel" --timeout 3600
 
 lint: $(READY)
 	$(BIN)/ruff check .

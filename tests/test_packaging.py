@@ -7,11 +7,14 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,39 @@ print(json.dumps({
     "where": [module.__file__ for module in modules], "torch": "torch" in sys.modules,
 }))
 """
+TEN_LINES = {
+    "bedside": """
+from bedside import Collection, Document, load_encoder
+notes = Collection.open("notes.bedside", encoder=load_encoder("bedside/static"), scope_keys=["patient_id"])
+patient = notes.scoped(patient_id="A")
+patient.add([Document("Chest pain on exertion.", {"section": "HPI"}, "a-1"), Document("BP 120/80.", {}, "a-2")])
+print(patient.search("angina", top_k=1, filter={"section": "HPI"})[0].id)
+""",
+    "langchain_bedside": """
+from langchain_bedside import BedsideEmbeddings, BedsideVectorStore
+store = BedsideVectorStore(BedsideEmbeddings(model="bedside/static"), "notes.bedside", scope={"patient_id": "A"})
+store.add_texts(["Chest pain on exertion.", "BP 120/80."], ids=["a-1", "a-2"])
+print(store.as_retriever(search_kwargs={"k": 1}).invoke("angina")[0].id)
+""",
+    "llama_index_embeddings_bedside": """
+from llama_index.core import VectorStoreIndex
+from llama_index.core.schema import TextNode
+from llama_index.embeddings.bedside import BedsideEmbedding
+nodes = [TextNode(text="Chest pain on exertion.", id_="a-1"), TextNode(text="BP 120/80.", id_="a-2")]
+index = VectorStoreIndex(nodes, embed_model=BedsideEmbedding(model_name="bedside/static"))
+print(index.as_retriever(similarity_top_k=1).retrieve("angina")[0].node_id)
+""",
+    "llama_index_vector_stores_bedside": """
+from llama_index.core.schema import TextNode
+from llama_index.core.vector_stores import VectorStoreQuery
+from llama_index.vector_stores.bedside import BedsideVectorStore
+store = BedsideVectorStore("notes.bedside", scope={"patient_id": "A"})
+texts = {"a-1": ("Chest pain on exertion.", [1, 0]), "a-2": ("BP 120/80.", [0, 1])}
+store.add([TextNode(id_=id, text=text, embedding=vector) for id, (text, vector) in texts.items()])
+print(store.query(VectorStoreQuery(query_embedding=[1, 0], similarity_top_k=1)).ids[0])
+""",
+}
+"""What each package's page promises, in a few lines."""
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +130,62 @@ def project(source: Path) -> dict[str, object]:
     return tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
-def test_every_wheel_holds_the_licence(source, tmp_path):
+@pytest.fixture(scope="module", params=SOURCES, ids=lambda source: source.name)
+def wheel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel of one package, opened."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run("-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(request.param), cwd=folder)
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def metadata(wheel: zipfile.ZipFile) -> Message:
+    return message_from_bytes(wheel.read(next(name for name in wheel.namelist() if name.endswith("/METADATA"))))
+
+
+def test_every_wheel_holds_the_licence(wheel):
     """Whoever hands a wheel on must hand the licence on with it (Apache-2.0, section 4a)."""
-    run("-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source), cwd=tmp_path)
-    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        held = next(name for name in wheel.namelist() if name.endswith("licenses/LICENSE"))
-        assert wheel.read(held) == (ROOT / "LICENSE").read_bytes()
+    held = next(name for name in wheel.namelist() if name.endswith("licenses/LICENSE"))
+    assert wheel.read(held) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_a_wheel_has_a_place_on_the_web_and_its_description_no_link_that_leads_nowhere_there(wheel):
+    said = metadata(wheel)
+    assert f"Homepage, https://pypi.org/project/{said['Name']}/" in said.get_all("Project-URL")
+    text = said.get_payload()
+    assert "```" in text
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+    found = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    headings = {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in found}
+    assert {link[1:] for link in links if link.startswith("#")} <= headings
+    if said["Name"] == "bedside":
+        for source in SOURCES[1:]:
+            assert f"](https://pypi.org/project/{source.name}/)" in text
+
+
+def test_an_index_would_take_every_wheel_as_it_is(wheel):
+    assert "PASSED" in run("-m", "twine", "check", "--strict", str(wheel.filename), cwd=ROOT, NO_COLOR="1")
+
+
+def test_the_readmes_table_says_the_releases_that_the_packages_ask_for():
+    """One table says what is supported; the oldest of each is the bound of a package."""
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## What runs where")[1].split("\n\n")[1]
+    core = project(ROOT)["project"]
+    extras = core["optional-dependencies"]
+    declared = [line for source in SOURCES for line in project(source)["project"]["dependencies"]]
+    asked = dict(
+        re.findall(
+            r"^([\w-]+)[^>]*>=([\d.]+)",
+            "\n".join([*declared, *extras["transformers"], *extras["mcp"], *extras["postgres"]]),
+            re.MULTILINE,
+        )
+    )
+    for name in ("torch", "transformers", "sentence-transformers", "langchain-core", "llama-index-core"):
+        assert f"{name} {asked[name]}" in table, name
+    assert f"the MCP SDK {asked['mcp']}" in table
+    assert f"psycopg {asked['psycopg']}" in table
+    pythons = [each.rsplit(" ", 1)[1] for each in core["classifiers"] if "Python :: 3." in each]
+    assert f"Python {pythons[0]} to {pythons[-1]}" in table
 
 
 @pytest.mark.parametrize("source", SOURCES[1:], ids=lambda source: source.name)
@@ -156,6 +241,19 @@ def test_a_wheel_holds_its_package_and_nothing_of_anothers(wheels):
         assert f"{roots[package]}/py.typed" in names
         assert all(name.startswith(f"{roots[package]}/") for name in names), package
         assert not [name for name in names if "test" in name.split("/") or "__pycache__" in name]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("package", TEN_LINES)
+def test_each_wheel_runs_its_ten_lines_alone_in_a_clean_environment(wheels, folder, package):
+    """It brings what it imports, and no torch: an adapter needs nothing but its framework and Bedside."""
+    core = [] if package == "bedside" else [str(wheels["bedside"])]
+    python = environment(folder / "venv", *core, str(wheels[package]))
+    code = f"import sys\n{TEN_LINES[package]}\nprint('torch' in sys.modules)"
+    assert run("-c", code, cwd=folder, python=python).splitlines()[-2:] == ["a-1", "False"]
+    size = sum(file.stat().st_size for file in (folder / "venv").rglob("*") if file.is_file() and not file.is_symlink())
+    assert size < 300e6
 
 
 @pytest.mark.slow
