@@ -73,6 +73,7 @@ bench: $(READY)
 	$(BENCH)/bin/python benchmarks/store.py --output docs/benchmarks.md
 	$(BIN)/python benchmarks/beside.py --output docs/benchmarks.md
 	$(BIN)/python benchmarks/audit.py --output
+	$(BIN)/python benchmarks/encryption.py --output docs/benchmarks.md
 	$(BENCH)/bin/python benchmarks/growth.py --output docs/benchmarks.md --plot docs/growth.svg
 
 docs: $(READY)

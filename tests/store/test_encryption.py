@@ -19,6 +19,7 @@ from bedside import Collection, Document
 from bedside.encoders import CachedEncoder, VectorCache
 from bedside.engines import repair, verify_without_key
 from bedside.engines.embedded import state as live
+from bedside.engines.embedded.log.seal import BrokenSealError
 from bedside.engines.embedded.log.sealed import SealedCodec
 from bedside.errors import (
     CorruptLogError,
@@ -128,13 +129,13 @@ def test_the_scan_finds_all_of_these_in_a_plain_collection(tmp_path: Path) -> No
     assert len(holding(tmp_path / "plain", plain_forms(NOTES[:1]))) == 2
 
 
-def test_a_delete_looks_like_a_put_and_an_envelope_shows_the_name_of_a_key_alone(folder: Path) -> None:
+def test_an_envelope_shows_the_name_of_a_key_and_sizes_alone_be_it_of_a_put_or_a_delete(folder: Path) -> None:
     with Collection.open(folder, key=KEY) as notes:
         notes.scoped(patient_id="Doe-Jane").delete([NOTES[0].id])
     lines = [json.loads(line) for line in (folder / "log-000001.jsonl").read_bytes().splitlines()]
     sealed = [line for line in lines if line["op"] == "sealed"]
     assert len(sealed) == 7
-    assert {frozenset(line) for line in sealed} == {frozenset(("op", "key", "data", "crc"))}
+    assert {frozenset(line) for line in sealed} == {frozenset(("op", "key", "data", "more", "crc"))}
     assert len({line["key"] for line in sealed}) == 2, "one key for each patient"
     assert {frozenset(line) for line in lines if line["op"] == "commit"} == {
         frozenset(("op", "records", "chain", "at", "mac", "crc"))
@@ -306,6 +307,17 @@ def test_lines_of_one_transaction_cannot_be_swapped_nor_moved_to_another_patient
     log.write_bytes(forged(header, [[moved, second, commit], *rest]))
     with pytest.raises(CorruptLogError, match="key"):
         said(folder)
+
+
+def test_a_vector_cannot_be_moved_to_another_record_of_its_patient(folder: Path) -> None:
+    with Collection.open(folder, key=KEY, read_only=True) as notes:
+        log = notes._engine._log
+        one, other = (json.loads(line) for line in (folder / "log-000001.jsonl").read_bytes().splitlines()[1:5:3])
+        assert one["key"] == other["key"]
+        line = json.dumps({**one, "more": other["more"]}, separators=(",", ":")).encode()
+        with pytest.raises(BrokenSealError, match="key"):
+            log.codec.decode(line)
+        assert log.codec.decode(line, vectors=False).id == NOTES[0].id
 
 
 def test_the_end_cannot_be_cut_off_by_changing_the_manifest_too(folder: Path) -> None:

@@ -14,6 +14,7 @@ from bedside import __version__
 from bedside.cli import (
     auditing,
     bulk,
+    encryption,
     evaluate,
     exchange,
     maps,
@@ -26,6 +27,8 @@ from bedside.cli import (
     upkeep,
     watch,
 )
+from bedside.cli.keys import KEY_FILE_VARIABLE, unlocking
+from bedside.cli.keys import KEY_VARIABLE as MASTER_KEY_VARIABLE
 from bedside.cli.lines import without_password
 from bedside.cli.recording import KEY_VARIABLE, recording
 from bedside.cli.words import spoken
@@ -50,7 +53,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # their tracebacks show local variables, and those hold notes
 )
-GROUPS = (records, notes, exchange, bulk, upkeep, models, maps, evaluate, serving, migrating, watch)
+GROUPS = (records, notes, exchange, bulk, upkeep, encryption, models, maps, evaluate, serving, migrating, watch)
 COMMANDS = {name for group in GROUPS for name in group.COMMANDS}
 for _group in GROUPS:
     for _name, _command in _group.COMMANDS.items():
@@ -62,6 +65,13 @@ app.add_typer(auditing.app, name="audit")
 @app.callback(invoke_without_command=True)
 def bedside(
     context: typer.Context,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar=KEY_FILE_VARIABLE,
+            help=f"The key of collections, encrypted then; else {MASTER_KEY_VARIABLE} holds it.",
+        ),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     audit: Annotated[
         Path | None,
@@ -78,6 +88,7 @@ def bedside(
     ] = None,
 ) -> None:
     """Work with Bedside collections and models."""
+    context.with_resource(unlocking(key_file))
     warnings.showwarning = _one_line
     if version:
         typer.echo(__version__)

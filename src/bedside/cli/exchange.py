@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bedside.cli.keys import given_key, needed_key
 from bedside.cli.options import (
     AllScopes,
     CollectionPath,
@@ -16,6 +17,7 @@ from bedside.cli.options import (
     Model,
     OnBadDocument,
     Scope,
+    filling,
     load,
     parse_filter,
     parse_scope,
@@ -42,12 +44,16 @@ def init(
         list[str] | None, typer.Option("--scope-key", help="A key that divides the collection; may be repeated.")
     ] = None,
     encoder: Model = None,
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="An error without a key; with one, it is encrypted anyway.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Create an empty collection; an error where there is one already."""
+    """Create an empty collection, encrypted where a key is given; an error where there is one already."""
+    key = needed_key("init --encrypt") if encrypt else given_key()
     if holds_collection(path):
         raise NotACollectionError(f"{shown(path)} already holds a collection")
-    with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or (), audit=trail()):
+    with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or (), key=key, audit=trail()):
         say(f"created {shown(path)}", {"created": shown(path)}, json=json)
 
 
@@ -83,6 +89,9 @@ def export(
         written = records.export(
             file, format=format, filter=wanted, include_vectors=include_vectors, all_scopes=all_scopes, **options
         )
+        clear = collection.facts.sealed and not encrypt
+    if clear:
+        typer.echo(f"the collection is encrypted, and {file} is in the clear", err=True)
     say(f"{written} documents exported", {"exported": written}, json=json)
 
 
@@ -129,7 +138,7 @@ def import_(
     file.stat()
     values = parse_scope(scope)
     skipped: list[Skipped] = []
-    with Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or (), audit=trail()) as collection:
+    with filling(path, encoder, scope_key or ()) as collection:
         records = collection.scoped(**values) if values else collection
         added = records.import_from(file, format=format, on_bad_document=on_bad_document, skipped=skipped, **options)
     say_added(added, skipped, "record", [each.index + 1 for each in skipped], json=json)

@@ -7,9 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bedside.cli.options import CollectionPath, Json, Model, Scope, load, parse_scope, say
-from bedside.cli.recording import trail
-from bedside.collection import Collection
+from bedside.cli.options import CollectionPath, Json, Model, Scope, filling, parse_scope, say
 from bedside.formats.stores.migration import READERS, store_of
 
 _PART = {"chroma": "collection", "qdrant": "collection", "lancedb": "table", "llama-index": "namespace"}
@@ -53,7 +51,7 @@ def migrate_command(
     options: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
     store_of(source, name, options)
     values = parse_scope(scope)
-    with Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or (), audit=trail()) as collection:
+    with filling(path, encoder, scope_key or ()) as collection:
         records = collection.scoped(**values) if values else collection
         added = records.import_from(source, format=name, **options)
     say(f"{added} documents added", {"added": added}, json=json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -12,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
+from bedside.cli.keys import given_key
 from bedside.cli.lines import one_line
 from bedside.cli.recording import trail
 from bedside.collection import Collection
@@ -20,6 +22,7 @@ from bedside.engines import holds_collection, read_facts, shown
 from bedside.errors import NotACollectionError
 from bedside.formats.fields import exact_numbers
 from bedside.skipping import Skipped
+from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder
 
 CollectionPath = Annotated[
@@ -106,19 +109,29 @@ def load(model: str | None, path: str | None = None) -> Encoder | None:
 def reading(path: str) -> Collection:
     """Open a collection that is there, without writing to it."""
     _check_there(path)
-    return Collection.open(path, read_only=True, audit=trail())
+    return Collection.open(path, read_only=True, key=given_key(), audit=trail())
 
 
 def asking(path: str, model: str | None) -> Collection:
     """Open a collection that is there, without writing to it, for questions in words."""
     _check_there(path)
-    return Collection.open(path, encoder=load(model, path), read_only=True, audit=trail())
+    return Collection.open(path, encoder=load(model, path), read_only=True, key=given_key(), audit=trail())
 
 
 def writing(path: str) -> Collection:
     """Open a collection that is there: a mistyped path must not become a new one."""
+    return opened(path, key=given_key())
+
+
+def opened(path: str, *, key: KeySource | None) -> Collection:
+    """Open a collection that is there with a key other than the command's own."""
     _check_there(path)
-    return Collection.open(path, audit=trail())
+    return Collection.open(path, key=key, audit=trail())
+
+
+def filling(path: str, model: str | None, scope_keys: Sequence[str]) -> AbstractContextManager[Collection]:
+    """Open a collection to fill it, creating it if there is none; see :meth:`bedside.Collection.filling`."""
+    return Collection.filling(path, encoder=load(model, path), scope_keys=scope_keys, key=given_key(), audit=trail())
 
 
 def _check_there(path: str) -> None:

@@ -24,7 +24,7 @@ from bedside.cli.options import (
     Scope,
     as_json,
     asking,
-    load,
+    filling,
     parse_filter,
     part,
     print_json,
@@ -36,9 +36,7 @@ from bedside.cli.options import (
     selection,
     writing,
 )
-from bedside.cli.recording import trail
 from bedside.cli.search_options import arguments, with_search_options
-from bedside.collection import Collection
 from bedside.engines import read_facts, sizes
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
 from bedside.skipping import Skipped
@@ -69,7 +67,7 @@ def add(
     skipped: list[Skipped] = []
     lines: list[int] = []
     with (
-        Collection.filling(path, encoder=load(encoder, path), scope_keys=scope_key or (), audit=trail()) as collection,
+        filling(path, encoder, scope_key or ()) as collection,
         progress(None, "add", "document") as advance,
     ):
         first = chain([file.readline().removeprefix(BOM_UTF8)], file)  # Windows' editors write the mark
@@ -245,6 +243,7 @@ def _facts(path: str, records: int) -> dict[str, Any]:
         "encoder": None if facts.encoder is None else facts.encoder.name,
         "alpha": facts.weight,
         "scope_keys": list(facts.scope_keys),
+        "encrypted": facts.sealed,
         **sizes(path),
     }
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from bedside.cli.keys import given_key
 from bedside.cli.options import Model, Scope, load, parse_scope
 from bedside.cli.recording import trail
 from bedside.engines import shown
@@ -50,7 +51,7 @@ def serve(
     set_up(log_format)
     known = tokens_of(tokens)
     limits = Limits(body=max_body, seconds=max_seconds)
-    service = Service(root, encoder=load(encoder), limits=limits, read_only=read_only, audit=trail())
+    service = Service(root, encoder=load(encoder), limits=limits, read_only=read_only, key=given_key(), audit=trail())
 
     def ready(address: str) -> None:
         typer.echo(f"serving {shown(root)} at {address}")
@@ -83,7 +84,9 @@ def mcp(
     seen = None if collection is None else frozenset(collection)
     access = Access("mcp", seen, parse_scope(scope), role="write" if allow_writes else "read")
     limits = Limits(seconds=max_seconds)
-    service = Service(root, encoder=load(encoder), limits=limits, read_only=not allow_writes, audit=trail())
+    service = Service(
+        root, encoder=load(encoder), limits=limits, read_only=not allow_writes, key=given_key(), audit=trail()
+    )
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the default waits for a thread that reads standard input
     create_server(service, access).run("stdio")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bedside.cli.keys import given_key
 from bedside.cli.lines import one_line
 from bedside.cli.options import CollectionPath, Json, Model, Scope, load, parse_scope, print_json
 from bedside.cli.recording import trail
@@ -136,7 +137,9 @@ COMMANDS = {"add-notes": add_notes, "watch": watch}
 
 
 def _opened(path: str, encoder: str | None, scope: list[str] | None) -> Collection:
-    return Collection.open(path, encoder=load(encoder, path), scope_keys=list(parse_scope(scope)), audit=trail())
+    return Collection.open(
+        path, encoder=load(encoder, path), scope_keys=list(parse_scope(scope)), key=given_key(), audit=trail()
+    )
 
 
 def _view(collection: Collection, scope: list[str] | None) -> Collection:

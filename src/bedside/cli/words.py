@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
+from bedside.cli.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
 from bedside.cli.lines import fail
 from bedside.errors import BedsideError
 from bedside.remedies import Act, Call, Give, GiveEach, Remedy, Words, as_json, speaking
@@ -47,6 +48,8 @@ def words_of(command: Callable[..., Any], commands: frozenset[str]) -> Words:
     def words(remedy: Remedy) -> tuple[str, str] | None:
         if isinstance(remedy, Act):
             return "give", "bedside --actor NAME --purpose WHY before the command"
+        if isinstance(remedy, Give) and remedy.argument == "key":
+            return "give", f"bedside --key-file FILE before the command (or set {KEY_FILE_VARIABLE} or {KEY_VARIABLE})"
         if isinstance(remedy, Call):
             verb = remedy.verb.replace("_", "-")
             return ("run", f"bedside {verb}") if verb in commands else None

@@ -20,6 +20,7 @@ from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionErr
 from bedside.search.options import SearchOptions
 from bedside.serving.access import Access
 from bedside.support.fork import in_each_process
+from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder, FilterDict, Hit
 
 # Device names that Windows takes for something else than a folder, whatever follows their first dot.
@@ -91,6 +92,7 @@ class Service:
         limits: See :class:`Limits`.
         read_only: Whether nobody may write.
         audit: Records each verb under the name of its caller's access.
+        key: The master key of the collections, all of which are then encrypted; see :meth:`bedside.Collection.open`.
 
     Raises:
         InvalidInputError: ``root`` is itself a collection.
@@ -105,12 +107,14 @@ class Service:
         limits: Limits | None = None,
         read_only: bool = False,
         audit: AuditLog | None = None,
+        key: KeySource | None = None,
     ) -> None:
         self.root = root_of(root)
         self.encoder = encoder
         self.limits = limits or Limits()
         self.read_only = read_only
         self.audit = audit
+        self.key = key
         self._opened: dict[str, Collection] = {}
         in_each_process(self._make_locks)
 
@@ -299,7 +303,12 @@ class Service:
 
     def _open(self, place: Place, scope_keys: Sequence[str]) -> Collection:
         """Open with the encoder where it fits, without one where the collection was written with another."""
-        how: dict[str, Any] = {"scope_keys": scope_keys, "read_only": self.read_only, "audit": self.audit}
+        how: dict[str, Any] = {
+            "scope_keys": scope_keys,
+            "read_only": self.read_only,
+            "key": self.key,
+            "audit": self.audit,
+        }
         try:
             return Collection.open(place, encoder=self.encoder, **how)
         except EncoderMismatch:

@@ -14,6 +14,7 @@ from typing_extensions import Self, override
 import bedside
 from bedside.errors import EncoderMismatch, InvalidInputError, ScopeMismatch
 from bedside.support.checks import check_known
+from bedside.support.keys import KeySource
 from bedside.types import Encoder, Fusion, Mode
 from langchain_bedside.convert import from_texts
 from langchain_bedside.encoder import as_encoder
@@ -46,6 +47,8 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         alpha: The default weight of the dense half in hybrid search; ``None`` is the collection's own.
         fusion: How hybrid search joins its halves: ``"weighted"`` or ``"rrf"``.
         collection: An open collection to use instead of ``path``; it stays the caller's to close.
+        key: The master key of an encrypted collection, as :meth:`bedside.Collection.open` takes it: 32 bytes, the name
+            of an environment variable, a ``Path`` to a key file, or a function that returns 32 bytes.
         **options: Other defaults of every search, such as ``min_score=`` or ``filter=``; see :class:`SearchOptions`.
 
     Example:
@@ -68,6 +71,7 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         alpha: float | None = None,
         fusion: Fusion = "weighted",
         collection: bedside.Collection | None = None,
+        key: KeySource | None = None,
         **options: Any,
     ) -> None:
         check_known("BedsideVectorStore", options, OPTION_NAMES)
@@ -80,9 +84,9 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         encoder = as_encoder(embedding) if embedding is not None else None
         if collection is None:
             keys = scope_keys or tuple(self._scope or ())
-            collection = bedside.Collection.open(path, encoder=encoder, scope_keys=keys)
+            collection = bedside.Collection.open(path, encoder=encoder, scope_keys=keys, key=key)
         else:
-            _check_given(collection, encoder, path)
+            _check_given(collection, encoder, path, key)
         self._collection = collection
         self._view = collection.scoped(**self._scope) if self._scope else collection
 
@@ -165,10 +169,17 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         return await cls.afrom_documents(from_texts(texts, metadatas), embedding, **kwargs)
 
 
-def _check_given(collection: bedside.Collection, encoder: Encoder | None, path: str | os.PathLike[str] | None) -> None:
-    """Refuse a path beside an open collection, and a model beside that with which it was opened."""
+def _check_given(
+    collection: bedside.Collection,
+    encoder: Encoder | None,
+    path: str | os.PathLike[str] | None,
+    key: KeySource | None,
+) -> None:
+    """Refuse a path or a key beside an open collection, and a model beside that with which it was opened."""
     if path is not None:
         raise InvalidInputError("path and collection: give the one or the other")
+    if key is not None:
+        raise InvalidInputError("key and collection: the collection was opened with its own key, or without one")
     if encoder is not None and _identity(encoder) != _identity(collection.encoder):
         raise EncoderMismatch(
             "embedding and collection: the collection was opened with another encoder, or with none; open it with "

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 
+from bedside.collection import Collection
 from bedside.errors import BedsideWarning, InvalidInputError
 from bedside.formats.json_lines import objects
 from bedside.tuning.reading import digest
@@ -235,6 +236,10 @@ def _documents(corpus: Corpus) -> list[Document | str]:
     if not isinstance(corpus, (str, os.PathLike)):
         if not isinstance(corpus, Iterable):
             raise InvalidInputError(f"corpus: expected a file, a collection or texts, got {type(corpus).__name__}")
+        if isinstance(corpus, Collection) and corpus.facts.sealed:
+            raise InvalidInputError(
+                "corpus: the collection is encrypted, and what a run writes is not: export what may be in the clear"
+            )
         return list(corpus)
     file = Path(corpus)
     if not file.is_file() or file.suffix != ".jsonl":

@@ -34,6 +34,7 @@ from typing_extensions import Self, override
 from bedside import Collection, Encoder
 from bedside.errors import InvalidInputError, ScopeMismatch
 from bedside.support.checks import check_known
+from bedside.support.keys import KeySource
 
 __all__ = ["BedsideVectorStore"]
 
@@ -62,6 +63,9 @@ class BedsideVectorStore(BasePydanticVectorStore):
             outside of the store, so it may be left out; given, it is written down and another one is refused later.
         read_only: Never write, not even a lock file.
         collection: An open collection to use instead of ``path``; it stays the caller's to close.
+        key: The master key of an encrypted collection, as ``Collection.open`` takes it: 32 bytes, the name of an
+            environment variable, a ``Path`` to a key file, or a function that returns 32 bytes. No dict of the store
+            holds it; :meth:`from_dict` and the ``from_persist`` methods take it as ``key=``.
 
     Example:
         >>> from llama_index.core.schema import TextNode
@@ -90,14 +94,15 @@ class BedsideVectorStore(BasePydanticVectorStore):
         encoder: Encoder | None = None,
         read_only: bool = False,
         collection: Collection | None = None,
+        key: KeySource | None = None,
     ) -> None:
         if scope is not None and not isinstance(scope, Mapping):
             raise InvalidInputError(f"scope: expected a dict such as {{'patient_id': 'A'}}, got {type(scope).__name__}")
         if collection is None:
             keys = scope_keys or tuple(scope or ())
-            collection = Collection.open(path, encoder=encoder, scope_keys=keys, read_only=read_only)
-        elif path is not None or encoder is not None or scope_keys or read_only:
-            raise InvalidInputError("collection: goes with scope= only; it has its path, encoder and scope keys")
+            collection = Collection.open(path, encoder=encoder, scope_keys=keys, read_only=read_only, key=key)
+        elif path is not None or encoder is not None or scope_keys or read_only or key is not None:
+            raise InvalidInputError("collection: goes with scope= only; it has its path, key, encoder and scope keys")
         declared: dict[str, Any] = {
             "path": collection.place,
             "scope": dict(scope) if scope else None,

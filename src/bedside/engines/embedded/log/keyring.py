@@ -17,6 +17,7 @@ import hmac
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,14 @@ def aes_gcm(key: bytes) -> AESGCM:
     return AESGCM(key)
 
 
+@cache
+def _refusals() -> tuple[type[Exception], ...]:
+    """Return what a cipher raises for what it did not seal; an import at each call costs more than opening a line."""
+    from cryptography.exceptions import InvalidTag
+
+    return InvalidTag, ValueError
+
+
 def sealed_with(cipher: AESGCM, content: bytes | memoryview, context: bytes) -> bytes:
     """Return ``content`` sealed: nonce, ciphertext, tag. It opens in the same context only."""
     nonce = os.urandom(NONCE)
@@ -65,11 +74,9 @@ def opened_with(cipher: AESGCM, content: bytes, context: bytes) -> bytes:
     Raises:
         BrokenSealError: It was sealed with another key or in another context, or was changed.
     """
-    from cryptography.exceptions import InvalidTag
-
     try:
         return cipher.decrypt(content[:NONCE], content[NONCE:], context)
-    except (InvalidTag, ValueError):
+    except _refusals():
         raise BrokenSealError("it does not open with its key") from None
 
 
@@ -79,11 +86,9 @@ def open_into(cipher: AESGCM, content: memoryview, context: bytes, room: memoryv
     Raises:
         BrokenSealError: It was sealed with another key or in another context, or was changed.
     """
-    from cryptography.exceptions import InvalidTag
-
     try:
         cipher.decrypt_into(content[:NONCE], content[NONCE:], context, room)
-    except (InvalidTag, ValueError):
+    except _refusals():
         raise BrokenSealError("it does not open with its key") from None
 
 
