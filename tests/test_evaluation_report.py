@@ -15,6 +15,7 @@ import pytest
 from bedside import Collection, Document, load_encoder
 from bedside.errors import BedsideWarning, InvalidInputError
 from bedside.evaluation import METRICS, Summary, compare, evaluate_collection, load_queries, probe
+from bedside.evaluation.probes import _findings
 
 FINDINGS = ["chest pain", "shortness of breath", "abdominal pain", "blurred vision", "leg swelling", "night sweats"]
 NAMES = ["Amber", "Birch", "Cedar", "Daisy", "Elder", "Flora"]
@@ -49,12 +50,33 @@ class Deaf:
     encode_queries = encode_documents
 
 
-def test_an_encoder_that_reads_no_numbers_gets_exactly_half_and_one_that_reads_no_negations_is_put_right():
-    found = {(p.name, p.mode): p for p in probe(NOTES, Deaf(), probes=["numbers", "negation"])}
-    assert found["numbers", "dense"].interval.mean == 0.5 == found["numbers", "dense"].chance
-    assert found["negation", "dense"].interval.mean == 1.0, "the ranking reads what the encoder does not"
-    for name in ("numbers", "negation"):
-        assert found[name, "sparse"].interval.mean > 0.9
+def test_an_encoder_that_reads_no_numbers_gets_exactly_half():
+    found = {p.mode: p for p in probe(NOTES, Deaf(), probes=["numbers"])}
+    assert found["dense"].interval.mean == 0.5 == found["dense"].chance
+    assert found["sparse"].interval.mean > 0.9
+
+
+DENIALS = [
+    "Seen today at home. The patient denies chest pain on exertion since last week.",
+    "There is no evidence of pulmonary embolism on the scan of today.",
+    "Sleeps well without fever, and eats again as before the operation.",
+]
+
+
+def test_findings_are_asked_as_a_clinician_asks_and_the_share_of_opposites_is_told():
+    found = {(p.mode, p.metric): p for p in probe(DENIALS, Deaf(), probes=["negation"])}
+    metrics = ("wrong share@10, X", "wrong share@10, no X", "both found@10, does the patient have X")
+    assert list(found) == [(mode, metric) for mode in ("hybrid", "dense", "sparse") for metric in metrics]
+    assert {p.queries for p in found.values()} == {3}
+    for mode in ("sparse", "hybrid"):
+        assert found[mode, metrics[2]].interval.mean == 1.0, "a question wants both"
+    assert found["sparse", metrics[0]].interval.mean == found["sparse", metrics[1]].interval.mean == 0.0
+
+
+def test_a_finding_is_what_follows_a_negation_up_to_where_the_clause_goes_on():
+    assert [finding.name for finding in _findings(DENIALS)] == ["chest pain", "pulmonary embolism", "fever"]
+    affirmed = [finding.affirmed for finding in _findings(DENIALS)]
+    assert affirmed[0] == "The patient chest pain on exertion since last week."
 
 
 def test_known_items_and_halves_are_found_by_a_search_that_works():
@@ -137,6 +159,10 @@ def test_a_collection_without_vectors_is_searched_by_words_alone_and_a_filter_ho
         evaluate_collection(Collection.open(), QUERIES, JUDGMENTS)
 
 
+PROBED = 3 * (3 + 3)
+"""Three modes of three tests that give one figure each, and of negation, which gives three."""
+
+
 @pytest.fixture
 def summary(ward) -> Summary:
     with Collection.open(ward, encoder=load_encoder("bedside/static"), read_only=True) as notes:
@@ -148,7 +174,7 @@ def test_the_json_report_holds_every_number_and_no_text(summary, tmp_path):
     assert loaded["reports"]["dense"]["nDCG@10"]["mean"] == pytest.approx(summary.reports["dense"]["nDCG@10"])
     assert loaded["per_query"]["dense"]["MRR@10"] == summary.reports["dense"].per_query["MRR@10"]
     assert loaded["comparisons"][0]["p_value"] == summary.comparisons[0][2].p_value
-    assert len(loaded["probes"]["the notes"]) == 12
+    assert len(loaded["probes"]["the notes"]) == PROBED
     assert loaded["choices"]["settings"]["k1"] > 0
     for file in (tmp_path / "r.json", summary.save(tmp_path / "r.html")):
         assert not any(finding in file.read_text() for finding in FINDINGS)
@@ -158,7 +184,7 @@ def test_the_page_is_self_contained_and_escapes_what_it_shows(summary):
     page = summary.to_html()
     assert "A &lt;b&gt;ward&lt;/b&gt;" in page
     assert not re.search(r"<script|https?://|src=|@import|url\(", page)
-    assert page.count("<svg") == len(summary.reports) * len(METRICS) + 12
+    assert page.count("<svg") == len(summary.reports) * len(METRICS) + PROBED
 
 
 def test_another_suffix_is_refused(summary, tmp_path):
@@ -232,12 +258,12 @@ def test_explain_shows_numbers_that_add_up_to_the_score(ward):
     for line in lines:
         assert line["parts"]["dense"] + line["parts"]["sparse"] == pytest.approx(line["score"])
         assert sum(line["terms"].values()) == pytest.approx(line["bm25"] or 0.0)
-        assert line["parts"]["dense"] == pytest.approx(0.6 * line["cosine"])
+        assert line["parts"]["dense"] == pytest.approx(0.3 * line["cosine"])
         assert line["filter"] == {"ward": "B"}
         assert "text" not in line
     table = bedside(*asked)
     assert "1. n0" in table
-    assert re.search(r"formula +0\.6 \* cosine", table)
+    assert re.search(r"formula +0\.3 \* cosine", table)
     assert re.search(r"^  chest +\d", table, re.M)
     assert "rainy" not in table
 

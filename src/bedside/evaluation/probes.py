@@ -5,12 +5,14 @@ known-item    one sentence of a note is the query; the note itself must be found
 split-half    the second half of a note is the query; its first half must be found among those of all notes
 numbers       a sentence and its copy with another number; the query names one of the two numbers, and the sentence that
               has it must score higher
-negation      a sentence and its copy without the negation; the query is a finding with or without the negation, and the
-              sentence that says the same must score higher
+negation      sentences that deny a finding, among copies that affirm it; it is asked for as a clinician asks: alone, as
+              "no …", and as "does the patient have …"
 ============  ==========================================================================================================
 
-A search that reads no numbers or no negations gets 0.5 in the last two: each pair is asked both ways, and equal scores
-count as half.
+A search that reads no numbers gets 0.5 in the third: each pair is asked both ways, and equal scores count as half. Of
+the finding alone and of "no …" the **wrong share** is told: how many of the hits about the finding say the opposite,
+about half where negation is not read, and 0 at best. "Does the patient have …" wants both; told is how often both are
+among the ten.
 """
 
 from __future__ import annotations
@@ -34,7 +36,12 @@ PROBES = ("known-item", "split-half", "numbers", "negation")
 _NUMBER = re.compile(r"(?<![\w./-])\d+(?:\.\d+)?(?![\w/-]|\.\d)")
 _NEGATED = re.compile(rf"\b(?:{'|'.join(sorted(NEGATIONS - {'never', 'nor', 'neither', 'none', 'cannot'}))})\b", re.I)
 _WORD = re.compile(r"\S+")
+_FINDING_ENDS = re.compile(r"[,.;:()/]| (?:or|and|but|with|at|on|in|for|since|today|was|were|is|are|noted) ", re.I)
+_BEFORE_FINDING = re.compile(r"^(?:(?:any|a|an|the|evidence|history|signs?|symptoms?|complaints?|of) )+", re.I)
+_LONGEST_FINDING = 3  # words
+_DEPTH = 10
 _FEWEST_WORDS = 6  # of a sentence that serves as a query: shorter ones stand in many notes
+_ASKED = ("X", "no X", "does the patient have X")
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,8 @@ class Probe:
     Attributes:
         name: One of :data:`PROBES`.
         mode: ``"hybrid"``, ``"dense"`` or ``"sparse"``.
-        metric: ``"MRR@10"``, or ``"pairs right"`` for numbers and negation.
+        metric: ``"MRR@10"``; of numbers ``"pairs right"``; of negation ``"wrong share@10, X"`` and ``"…, no X"``, where
+            less is better, and ``"both found@10, does the patient have X"``.
         interval: Mean and 95 % bootstrap interval.
         queries: How many were asked.
         chance: What a search that sees no difference gets.
@@ -64,6 +72,15 @@ class _Contrast:
 
     texts: tuple[str, str]
     queries: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """A finding, and a sentence that denies it beside its copy that does not."""
+
+    name: str
+    denied: str
+    affirmed: str
 
 
 def probe(
@@ -104,7 +121,7 @@ def probe(
         "known-item": lambda: _known_item(texts, encoder, modes, sample, seed),
         "split-half": lambda: _split_half(texts, encoder, modes, sample, seed),
         "numbers": lambda: _contrasts("numbers", _numbers(texts, seed), encoder, modes, sample, seed),
-        "negation": lambda: _contrasts("negation", _negations(texts), encoder, modes, sample, seed),
+        "negation": lambda: _negation(list(_findings(texts)), encoder, modes, sample, seed),
     }
     return [result for name in probes for result in makers[name]()]
 
@@ -217,15 +234,53 @@ def _another(number: str, rng: np.random.Generator) -> str:
     return f"{value}{point}{part}"
 
 
-def _negations(texts: Sequence[str]) -> Iterator[_Contrast]:
+def _findings(texts: Sequence[str]) -> Iterator[_Finding]:
+    """Findings that the notes deny, by the words after a negation up to where the list or the clause goes on."""
     for text in _all_sentences(texts):
         match = _NEGATED.search(text)
         if match is None:
             continue
-        finding = " ".join(text[match.end() :].split()[:3]).rstrip(".,;:")
+        name = _FINDING_ENDS.split(_BEFORE_FINDING.sub("", f"{text[match.end() :].strip()} "))[0].strip()
         affirmed = " ".join(f"{text[: match.start()]}{text[match.end() :]}".split())
-        if finding and affirmed:
-            yield _Contrast((text, affirmed), (f"{match[0]} {finding}", finding))
+        if name and len(name.split()) <= _LONGEST_FINDING and not _NEGATED.search(affirmed):
+            yield _Finding(name.lower(), text, affirmed)
+
+
+def _negation(
+    findings: Sequence[_Finding], encoder: Encoder | None, modes: Sequence[Mode], sample: int, seed: int
+) -> Iterator[Probe]:
+    """Ask for findings in the ways of :data:`_ASKED`, among all sentences that deny one and their copies."""
+    names = sorted({finding.name for finding in findings})
+    chosen = [names[i] for i in np.random.default_rng(seed).permutation(len(names))[:sample].tolist()]
+    if not chosen:
+        return
+    about = {name: {n for n, finding in enumerate(findings) if finding.name == name} for name in chosen}
+    with Collection.open(encoder=encoder) as collection:
+        collection.add(Document(finding.denied, id=f"denied {n}") for n, finding in enumerate(findings))
+        collection.add(Document(finding.affirmed, id=f"affirmed {n}") for n, finding in enumerate(findings))
+        for mode in modes:
+            for asked in _ASKED:
+                said = [_said(collection, asked.replace("X", name), about[name], mode) for name in chosen]
+                yield from _polarities(asked, mode, said)
+
+
+def _said(collection: Collection, query: str, about: set[int], mode: Mode) -> list[str]:
+    """What the ten best hits say of the finding, those that are about another left out."""
+    found = [hit.id.split() for hit in collection.search(query, top_k=_DEPTH, mode=mode)]
+    return [says for says, number in found if int(number) in about]
+
+
+def _polarities(asked: str, mode: Mode, said: Sequence[Sequence[str]]) -> Iterator[Probe]:
+    """Sum up what was said of each finding: of as many hits as there are right ones, how many are wrong."""
+    if asked not in ("X", "no X"):
+        values = [float({"denied", "affirmed"} <= set(each)) for each in said]
+        yield Probe("negation", mode, f"both found@10, {asked}", confidence_interval(values), len(values), 0.0)
+        return
+    wrong = "denied" if asked == "X" else "affirmed"
+    firsts = [each[: max(1, sum(1 for says in each if says != wrong))] for each in said if each]
+    values = [each.count(wrong) / len(each) for each in firsts]
+    if values:
+        yield Probe("negation", mode, f"wrong share@10, {asked}", confidence_interval(values), len(values), 0.5)
 
 
 def _around(text: str, start: int, end: int) -> str:
