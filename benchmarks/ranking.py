@@ -42,6 +42,7 @@ STEPS = (
     Step("text alone, alpha 0.6", None, own_weight=False, search={}),
     Step("+ the encoder's own weight", None, own_weight=True, search={}),
     Step("+ titles (the default)", "title", own_weight=True, search={}),
+    Step('+ rerank="proximity"', "title", own_weight=True, search={"rerank": "proximity"}),
 )
 
 

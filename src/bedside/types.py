@@ -23,6 +23,19 @@ Fusion: TypeAlias = Literal["weighted", "rrf"]
 Assertion: TypeAlias = Literal["any", "prefer", "only"]
 
 
+class Reranker(Protocol):
+    """A function that scores texts for a question, higher for a better answer."""
+
+    def __call__(self, query: str, texts: Sequence[str], /) -> Sequence[float]:
+        """Return one finite score for each text, in the order given."""
+        ...
+
+
+Rerank: TypeAlias = Literal["proximity"] | Reranker | Any
+"""How the best hits are looked at again: ``"proximity"``, a :class:`Reranker`, or a cross-encoder, an object with
+``predict(pairs)`` (sentence-transformers) or ``score(pairs)`` (LangChain)."""
+
+
 @dataclass(frozen=True)
 class Document:
     """One retrievable passage with its metadata.

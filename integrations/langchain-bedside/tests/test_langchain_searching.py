@@ -19,7 +19,7 @@ from langchain_bedside import (
     BedsideVectorStore,
     UnknownSearchArgumentError,
 )
-from langchain_core.documents import Document
+from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.structured_query import Comparator, Comparison, Operation, Operator, StructuredQuery
 from langchain_core.vectorstores import InMemoryVectorStore
@@ -471,3 +471,29 @@ def test_the_translator_answers_as_a_self_query_retriever_asks() -> None:
     asked = BedsideTranslator().visit_structured_query(StructuredQuery(query="q", filter=later, limit=None))
     assert asked == ("q", {"filter": {"day": {"$gt": date(2024, 1, 31)}}})
     assert BedsideTranslator().visit_structured_query(StructuredQuery(query="q", filter=None)) == ("q", {})
+
+
+class ByLength(BaseDocumentCompressor):
+    """Keeps the two shortest documents, the shortest first."""
+
+    scored: bool = True
+
+    def compress_documents(self, documents: Any, query: str, callbacks: Any = None) -> list[Document]:
+        best = sorted(documents, key=lambda document: len(document.page_content))[:2]
+        for document in best if self.scored else []:
+            document.metadata["relevance_score"] = 1 / len(document.page_content)
+        return best
+
+
+@pytest.mark.parametrize("scored", [True, False])
+def test_a_document_compressor_looks_at_the_hits_again(store: BedsideVectorStore, *, scored: bool) -> None:
+    """``rerank`` takes what LangChain calls a reranker, and what the core takes."""
+    plain = store.similarity_search("chest pain", k=10, assertion="any")
+    found = store.similarity_search("chest pain", k=10, assertion="any", rerank=ByLength(scored=scored))
+    shortest = sorted(plain, key=lambda document: len(document.page_content))[:2]
+    assert [d.id for d in found] == [*(d.id for d in shortest), *(d.id for d in plain if d not in shortest)]
+    near = store.similarity_search_with_score("chest pain", retrieval_mode="hybrid", rerank="proximity")
+    hits = store.collection.search("chest pain", mode="hybrid", top_k=4, rerank="proximity")
+    assert [(d.id, score) for d, score in near] == [(hit.id, hit.score) for hit in hits]
+    with pytest.raises(InvalidInputError, match="rerank"):
+        store.similarity_search("chest pain", rerank="magic")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.schema import TextNode
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.core.vector_stores.simple import SimpleVectorStore
 from llama_index.core.vector_stores.types import (
     MetadataFilter,
@@ -339,3 +340,29 @@ def test_a_store_with_an_encoder_embeds_what_comes_without_a_vector(tmp_path: An
     store = BedsideVectorStore(tmp_path / "notes", encoder=Lengths())
     store.add([TextNode(id_="1", text="Chest pain."), TextNode(id_="2", text="a b c d e f")])
     assert store.query(VectorStoreQuery(query_str="u v w x y z", similarity_top_k=1)).ids == ["2"]
+
+
+class ByLength(BaseNodePostprocessor):
+    """Keeps the two shortest nodes, the shortest first."""
+
+    def _postprocess_nodes(self, nodes: list[NodeWithScore], query_bundle: Any = None) -> list[NodeWithScore]:
+        assert query_bundle.query_str
+        return sorted(nodes, key=lambda each: len(each.node.get_content()))[:2]
+
+
+def test_a_node_postprocessor_looks_at_the_hits_again() -> None:
+    store = BedsideVectorStore()
+    texts = {
+        "long": "Chest pain on exertion.",
+        "short": "Chest pain.",
+        "middle": "No chest pain.",
+        "other": "Cough at night.",
+    }
+    store.add([TextNode(text=text, id_=id, embedding=[1.0, float(i)]) for i, (id, text) in enumerate(texts.items())])
+    query = VectorStoreQuery(query_str="chest pain", query_embedding=[1.0, 0.0], similarity_top_k=4, mode=Mode.HYBRID)
+    assert store.query(query, assertion="any", rerank=ByLength()).ids == ["short", "middle", "long", "other"]
+    near, plain = store.query(query, assertion="any", rerank="proximity"), store.query(query, assertion="any")
+    assert set(near.ids) == set(plain.ids)
+    assert max(near.similarities or []) > max(plain.similarities or [])
+    with pytest.raises(InvalidInputError, match="rerank"):
+        store.query(query, rerank="magic")

@@ -40,6 +40,6 @@ def _annotation(name: str, option: Option) -> Any:
     if option.kind in ("filter", "ids"):
         return Filter if option.kind == "filter" else Ids
     kinds: dict[str, Any] = {"int": int, "number": float, "key": str, "flag": bool, "moment": str}
-    kind = Literal[option.choices] if option.kind == "choice" else kinds[option.kind]
+    kind = Literal[option.choices] if option.kind in ("choice", "rerank") else kinds[option.kind]
     spelled = typer.Option(f"--{name.replace('_', '-')}", help=option.help, min=option.least, max=option.most)
     return Annotated[kind | None if option.optional else kind, spelled]

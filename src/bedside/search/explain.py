@@ -30,7 +30,8 @@ def explanation(
     negations = {} if question.asserted is None else question.asserted.negations(row)
     negated = {term: f"{times} of {count} negated" for term, (times, count) in negations.items()}
     formula = _formula(options, question, pool, at, cosine, bm25)
-    formula += "".join(f" {'-' if value < 0 else '+'} {name} {abs(value):.6f}" for name, value in signals.items())
+    added = {name: value for name, value in signals.items() if name != "rerank"}
+    formula += "".join(f" {'-' if value < 0 else '+'} {name} {abs(value):.6f}" for name, value in added.items())
     if question.asserted is not None and row in question.asserted.contradicted:
         formula += f" ({'lower in each half: ' if pool.places else ''}{_listed(negated)})"
     return Explanation(dense, sparse, terms, formula, options.filter, scope, signals, negated)
@@ -38,7 +39,11 @@ def explanation(
 
 def relevance(options: SearchOptions, question: Question, pool: Pool) -> Scores:
     """Return the scores of the pool from 0 to 1, by the lowest and the highest that its scale has."""
-    if pool.places:
+    if "rerank" in pool.parts:  # a reranker's own: probabilities, or else log-odds
+        given = pool.parts["rerank"]
+        shares = given if ((given >= 0) & (given <= 1)).all() else 1 / (1 + np.exp(-given))
+        shares = np.where(pool.parts["assertion"] < 0, 0.0, shares)
+    elif pool.places:
         shares = pool.scores * (RRF_K + 1) / sum(options.rank_shares.values())
     elif "dense" in pool.parts:
         shares = (pool.scores + 1) / 2
@@ -55,6 +60,8 @@ def _listed(negated: Mapping[str, str]) -> str:
 def _formula(
     options: SearchOptions, question: Question, pool: Pool, at: int, cosine: float | None, bm25: float | None
 ) -> str:
+    if "rerank" in pool.parts:
+        return f"rerank {pool.parts['rerank'][at]:.6f}"
     if pool.places:
         dense, sparse = (int(pool.places[half][at]) or None for half in ("dense", "sparse"))
         return f"rrf of dense rank {dense} and sparse rank {sparse}, k {RRF_K}"

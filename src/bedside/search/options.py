@@ -16,7 +16,7 @@ from bedside.errors import InvalidInputError
 from bedside.filters.validity import moment
 from bedside.records import check_id
 from bedside.support.checks import check_choice, check_flag, check_int, check_key, check_known, check_number
-from bedside.types import Assertion, FilterDict, Fusion, Mode
+from bedside.types import Assertion, FilterDict, Fusion, Mode, Rerank
 
 FETCH_K = 100
 """Default pool of RRF and MMR: deeper pools changed nDCG@10 by under 0.001 on the development sets."""
@@ -27,7 +27,11 @@ development sets with MiniLM (see ``docs/benchmarks.md``).
 Of whole notes, 0.4 and 0.6 gave 0.862 and 0.857 nDCG@10 on the development notes, 0.7 gave 0.844 (see
 ``docs/notes.md``)."""
 
-Kind = Literal["int", "number", "choice", "key", "flag", "ids", "filter", "moment"]
+RERANK_K = 50
+"""Hits that a second look is taken at: most of what it gains, in a few milliseconds."""
+_SCORERS = ("predict", "score")
+
+Kind = Literal["int", "number", "choice", "key", "flag", "ids", "filter", "moment", "rerank"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class Option:
                 check_ids(value)
             case "moment":
                 moment(value, name)
+            case "rerank":
+                check_rerank(name, value, self.choices)
 
 
 def check_ids(ids: Iterable[object]) -> list[str]:
@@ -80,6 +86,18 @@ def check_ids(ids: Iterable[object]) -> list[str]:
     if isinstance(ids, str) or not isinstance(ids, Iterable):
         raise InvalidInputError(f"ids: expected a list of str, got {type(ids).__name__}; wrap one id in [ ]")
     return [check_id(id, f"ids[{i}]") for i, id in enumerate(ids)]
+
+
+def check_rerank(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse what is neither a way to rerank nor a reranker."""
+    if isinstance(value, str):
+        check_choice(name, value, choices)
+    elif isinstance(value, type) or not any(map(callable, (value, *(getattr(value, n, None) for n in _SCORERS)))):
+        allowed = (
+            f"{', '.join(map(repr, choices))}, a function of a question and texts, or an object with predict or score"
+        )
+        found = value.__name__ if isinstance(value, type) else type(value).__name__
+        raise InvalidInputError(f"{name}: expected {allowed}; got {found}")
 
 
 def _about(kind: Kind, help: str, **limits: Any) -> dict[str, Option]:
@@ -129,7 +147,8 @@ class SearchOptions:
         ),
     )
     fetch_k: int | None = field(
-        default=None, metadata=_about("int", "Pool of RRF and MMR; 100 by default.", least=1, optional=True)
+        default=None,
+        metadata=_about("int", "Pool of RRF and MMR, 100 by default, and of rerank, 50.", least=1, optional=True),
     )
     min_score: float | None = field(
         default=None, metadata=_about("number", "Leave out hits below it, on the scale of the mode.", optional=True)
@@ -171,6 +190,16 @@ class SearchOptions:
         metadata=_about(
             "moment",
             "Only what was valid then, by valid_from, valid_to and supersedes: a date, a time in ISO 8601, or now.",
+            optional=True,
+        ),
+    )
+    rerank: Rerank | None = field(
+        default=None,
+        metadata=_about(
+            "rerank",
+            "A second look at the best hits: proximity, for words that stand together as in the question; "
+            "in Python also a reranker.",
+            choices=("proximity",),
             optional=True,
         ),
     )
@@ -228,10 +257,11 @@ class SearchOptions:
 
     @property
     def pool(self) -> int:
-        """How many rows the ranking yields: MMR chooses among ``fetch_k``, also where that is less than asked for."""
-        if self.diversity is None:
+        """How many rows the ranking yields: MMR and a second look choose among ``fetch_k``, also where that is few."""
+        if self.diversity is None and self.rerank is None:
             return self.depth
-        return max(self.depth, FETCH_K) if self.fetch_k is None else self.fetch_k
+        usual = RERANK_K if self.diversity is None else FETCH_K
+        return max(self.depth, usual) if self.fetch_k is None else self.fetch_k
 
     @property
     def weight(self) -> float:
@@ -275,5 +305,6 @@ class SearchArguments(TypedDict, total=False):
     group_by: str | None
     assertion: Assertion
     as_of: date | str | None
+    rerank: Rerank | None
     explain: bool
     as_one: str | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -63,6 +63,7 @@ class SparseResult:
         contradicted: int64 ``[c]``, ascending: the visible rows that say the opposite of what is asked (see
             :mod:`bedside.search.assertion`).
         asked: Which terms are asked about, and in which polarity; empty where nobody minds.
+        weights: What each known term weighs: its idf times its count in the query.
     """
 
     rows: Rows
@@ -71,6 +72,7 @@ class SparseResult:
     matches: Matches = field(repr=False)
     contradicted: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
     asked: Mapping[str, Polarity] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def explain(self, row: int) -> dict[str, float]:
         """Give each query term's part of the score of one row.
@@ -106,6 +108,7 @@ class Question:
         asserted: The same where rows that contradict the text are to rank lower, also in a dense search, which takes
             nothing else from it; the engine fills it in.
         encoder: The encoder that the asker goes by; an engine whose vectors another one made refuses it.
+        tokenize: Cuts texts into the terms that BM25 counts; the engine fills it in.
     """
 
     text: str | None
@@ -113,6 +116,7 @@ class Question:
     sparse: SparseResult | None = None
     asserted: SparseResult | None = None
     encoder: Encoder | None = None
+    tokenize: Callable[[str], list[str]] | None = None
 
 
 class Candidates(Protocol):
@@ -175,3 +179,8 @@ class Pool:
         parts = {name: part[positions] for name, part in self.parts.items()}
         places = {name: place[positions] for name, place in self.places.items()}
         return Pool(self.rows[positions], self.scores[positions], parts, self.candidates, places)
+
+    def plus(self, name: str, values: Scores) -> Pool:
+        """Return the pool with one more part in its scores, in the order of the new scores."""
+        more = Pool(self.rows, self.scores + values, {**self.parts, name: values}, self.candidates, self.places)
+        return more.take(np.lexsort((self.rows, -more.scores)))

@@ -29,6 +29,7 @@ from bedside.search.assertion import demotion, left_out
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Candidates, Pool, Question, Signal, Top
 from bedside.search.rank import RRF_K, Rows, best, mmr
+from bedside.search.rerank import reranked
 
 Rank = Callable[[Candidates, int], Top]
 """Returns the best ``k`` of some candidates."""
@@ -253,6 +254,7 @@ highest score a hybrid or dense search can give, and in a sparse search the high
 
 STAGES: list[Callable[[SearchOptions, Question, Pool], Pool]] = [
     left_out,
+    reranked,
     _above_min_score,
     _diversified,
     _page,

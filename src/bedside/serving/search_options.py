@@ -34,6 +34,6 @@ def described(options: Mapping[str, Option], **defaults: Any) -> dict[str, tuple
 
 
 def _annotation(option: Option) -> Any:
-    kind = Literal[option.choices] if option.kind == "choice" else _TYPES[option.kind]
+    kind = Literal[option.choices] if option.kind in ("choice", "rerank") else _TYPES[option.kind]
     field: Any = Field(description=option.help, ge=option.least, le=option.most)
     return Annotated[kind | None if option.optional else kind, field]

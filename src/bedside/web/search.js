@@ -55,6 +55,9 @@ const ASSERTIONS = ["prefer", "only", "any"];
 export function makePlan(options, natural, ownAlpha) {
   const { topK = 10, offset = 0, alpha = null, fusion = "weighted", minScore = null, diversity = null } = options;
   const { groupBy = null, assertion = "prefer", explain = false } = options;
+  if (/** @type {any} */ (options).rerank != null) {
+    throw new InvalidInputError("rerank: a page does not look at its hits again");
+  }
   const fetchK = options.fetchK ?? 100;
   let mode = options.mode ?? natural;
   checkChoice("mode", mode, MODES);

@@ -12,6 +12,7 @@ from bedside.search.options import SearchOptions as CoreOptions
 from bedside.support.checks import check_choice, check_known
 from bedside.types import Mode
 from langchain_bedside.filters import Filter
+from langchain_bedside.rerank import as_reranker
 
 __all__ = ["OPTION_NAMES", "SearchOptions", "UnknownSearchArgumentError"]
 
@@ -30,7 +31,8 @@ class SearchOptions:
     """What can be said about a search, per store (its constructor) and per call (or in ``search_kwargs``).
 
     Beside ``filter`` and ``score_key`` these are the core's options (``bedside.search.options``): ``retrieval_mode``,
-    ``alpha``, ``fusion``, ``fetch_k``, ``min_score``, ``offset``, ``ids``, ``group_by`` and ``assertion``.
+    ``alpha``, ``fusion``, ``fetch_k``, ``min_score``, ``offset``, ``ids``, ``group_by``, ``assertion`` and
+    ``rerank``, which takes LangChain's document compressors too.
 
     Attributes:
         core: The core's options; of its mode ``"dense"`` is LangChain's default.
@@ -60,6 +62,8 @@ class SearchOptions:
         check_known("search", given, ["k", *OPTION_NAMES])
         own = {name: value for name, value in given.items() if name not in _NAMES}
         core = {_NAMES[name]: value for name, value in given.items() if name in _NAMES}
+        if "rerank" in core:
+            core["rerank"] = as_reranker(core["rerank"])
         try:
             return replace(self, core=replace(self.core, **core), **own)
         except InvalidInputError as error:

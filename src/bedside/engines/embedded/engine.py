@@ -309,4 +309,5 @@ def _scored(
     if is_dense and not asked:
         return question
     found = index.sparse.score(index.tokenizer.tokenize(question.text), corpus, groups, asked)
-    return replace(question, sparse=None if is_dense else found, asserted=found if asked else None)
+    asserted, tokenize = found if asked else None, index.tokenizer.tokenize
+    return replace(question, sparse=None if is_dense else found, asserted=asserted, tokenize=tokenize)

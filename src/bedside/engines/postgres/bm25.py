@@ -98,7 +98,8 @@ def score(
         against = grouped.rows[np.isin(grouped.numbers, against)]
         rows = np.full_like(rows, -1)
     matches = matches._replace(rows=rows)  # type: ignore[arg-type]  # as above
-    return SparseResult(owners, total, added_up(weights), matches, against, asked)
+    by_term = dict(zip(known, weights.tolist(), strict=True))
+    return SparseResult(owners, total, added_up(weights), matches, against, asked, by_term)
 
 
 def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

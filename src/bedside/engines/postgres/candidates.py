@@ -178,20 +178,23 @@ class ServerCandidates:
         return replace(self, excluded=np.union1d(self.excluded, self._grouped.within(groups)))
 
     def documents(self, rows: Sequence[int]) -> list[Document]:
-        """Return rows that were kept, in the order given."""
+        """Return rows in the order given; after the transaction, those that were kept."""
+        self._read(rows)
         return [document_of(self.read[row]) for row in rows]
 
     def keep(self, rows: Rows) -> None:
         """Read what an answer is made of, so that it can be asked for after the transaction."""
-        missing = [row for row in rows.tolist() if row not in self.read]
-        for part in in_parts(missing, _PART):
+        self._read(rows.tolist())
+        if self.has_vectors:
+            self.vectors(rows)
+
+    def _read(self, rows: Sequence[int]) -> None:
+        for part in in_parts([row for row in rows if row not in self.read], _PART):
             for row, record in self.connection.cursor(binary=True).execute(
                 "select row, record from doc where sid = %s and row = any(%s)",
                 (self.sid, Int8s(np.array(part, np.int64))),
             ):
                 self.read[row] = record
-        if self.has_vectors:
-            self.vectors(rows)
 
     @property
     def _grouped(self) -> Groups:

@@ -232,7 +232,8 @@ def _scored(
     if is_dense and not asked:
         return question
     found = score(connection, corpus, tokenizer.tokenize(question.text), grouped, asked)
-    return replace(question, sparse=None if is_dense else found, asserted=found if asked else None)
+    asserted, tokenize = found if asked else None, tokenizer.tokenize
+    return replace(question, sparse=None if is_dense else found, asserted=asserted, tokenize=tokenize)
 
 
 def _check_vector(question: Question, dimension: int | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 from llama_index.vector_stores.bedside.filters import to_filter
 from llama_index.vector_stores.bedside.nodes import REF_DOC_ID
+from llama_index.vector_stores.bedside.rerank import as_reranker
 
 from bedside.errors import InvalidInputError
 from bedside.search.options import OPTIONS, SearchOptions
@@ -30,7 +31,8 @@ class QueryOptions:
 
     Attributes:
         core: The core's options that ``VectorStoreQuery`` has no word for: ``fetch_k`` (the pool of MMR and of rank
-            fusion), ``fusion``, ``min_score``, ``offset``, ``group_by``, ``assertion``; see ``bedside.search.options``.
+            fusion), ``fusion``, ``min_score``, ``offset``, ``group_by``, ``assertion``, ``rerank`` (node
+            postprocessors too); see ``bedside.search.options``.
         mmr_threshold: 1 looks at relevance alone, 0 at difference alone; goes before that of the query.
     """
 
@@ -51,6 +53,8 @@ class QueryOptions:
         """
         check_known("query", given, ["mmr_threshold", *_OPTIONS])
         core = {name: value for name, value in given.items() if name in _OPTIONS}
+        if "rerank" in core:
+            core["rerank"] = as_reranker(core["rerank"])
         return cls(SearchOptions.of(core), given.get("mmr_threshold"))
 
     def arguments(self) -> dict[str, Any]:

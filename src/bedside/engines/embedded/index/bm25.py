@@ -170,7 +170,8 @@ class SparseIndex:
             total, against = np.where(visible, total.take(groups), 0.0), visible & against.take(groups)
             matches = matches._replace(rows=np.full_like(rows, -1))
         found = np.flatnonzero(total > 0)  # on floats flatnonzero is 8 times slower
-        return SparseResult(found, total[found], added_up(weights), matches, np.flatnonzero(against), asked)
+        by_term = dict(zip(known, weights.tolist(), strict=True))
+        return SparseResult(found, total[found], added_up(weights), matches, np.flatnonzero(against), asked, by_term)
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Give the whole index as JSON values and arrays, for a cache.
