@@ -56,15 +56,15 @@ def test_a_command_says_what_it_and_its_options_do_and_stands_in_the_documentati
 
 def test_every_command_is_run_as_a_process_by_a_test():
     sources = [file.read_text(encoding="utf-8") for file in Path(__file__).parent.rglob("*.py")]
-    processes = "\n".join(source for source in sources if "bedside.cli" in source)
+    processes = "\n".join(source for source in sources if "bedside.cli" in source or "command_line import" in source)
     missing = [words for words, _ in commands() if not re.search(rf"[\"'\s]{words[-1]}[\"'\s]", processes)]
     assert not missing
 
 
 def test_the_list_of_commands_names_each_of_them():
-    overview, tuning = bedside("--help"), bedside("tune", "--help")
+    overviews = {place: bedside(*place, "--help") for place in {words[:-1] for words, _ in commands()}}
     for words, _ in commands():
-        assert re.search(rf"\b{words[-1]}\b", overview if len(words) == 1 else tuning)
+        assert re.search(rf"\b{words[-1]}\b", overviews[words[:-1]]), words
 
 
 def test_help_of_a_command_exits_with_0_and_names_its_arguments():
@@ -193,6 +193,9 @@ def test_delete_compact_copy_and_verify_do_what_they_say(ward, tmp_path):
     assert "2 records" in bedside("copy", ward, tmp_path / "backup")
     assert "is whole: 2 records" in bedside("verify", tmp_path / "backup")
     assert "not empty" in bedside("copy", ward, tmp_path / "backup", code=1)
+    assert "--yes" in bedside("drop", ward, code=2)
+    assert "2 records" in bedside("drop", ward, "--yes")
+    assert not ward.exists()
 
 
 def test_erase_asks_for_yes_and_leaves_no_byte(ward):

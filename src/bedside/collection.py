@@ -1133,6 +1133,27 @@ class Collection:
         """
         self._upkeep("rekey").rekey(key)
 
+    @recorded(ahead=True, all_scopes=True)
+    def drop(self) -> None:
+        """Remove the whole collection, every scope of it, and close; in its folder what is not its own stays.
+
+        Bytes are deleted and not overwritten, and backups keep theirs: see :meth:`erase`. Another process that has it
+        open is told with its next call.
+
+        Raises:
+            ScopeMismatch: This is a scoped view.
+            ReadOnlyError: It is open for reading only.
+            WriteFailedError: The disk refused; some files may be there still.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> folder = pathlib.Path(tempfile.mkdtemp()) / "ward"
+            >>> Collection.open(folder).drop()
+            >>> folder.exists()
+            False
+        """
+        self._upkeep("drop").drop()
+
     def close(self) -> None:
         """Let go of files and memory; later calls raise :class:`CollectionClosedError`. May be called twice."""
         self._check_whole("close")

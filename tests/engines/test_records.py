@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from bedside import Collection, Document
+from bedside import Collection, Document, engines
 from bedside.encoding import Encoding
 from bedside.engines.embedded import EmbeddedEngine
 from bedside.engines.embedded.log.manifest import Manifest, log_name
@@ -27,12 +27,13 @@ from bedside.errors import (
     InvalidDocumentError,
     InvalidInputError,
     InvalidVectorError,
+    ReadOnlyError,
     ScopeMismatch,
     ScopeRequired,
 )
 from bedside.search.settings import SparseSettings
 from bedside.skipping import Skipped
-from engines.conftest import Open
+from engines.conftest import KEYS, Open
 from engines.reference import everything
 from filters.predicate import filters, matches, records
 
@@ -467,3 +468,29 @@ def test_an_engine_that_forgets_metadata_fails_by_the_name_of_what_it_lacks(rng)
     assert not fails(
         test_a_collection_that_was_emptied_takes_another_dimension, filled(), lambda c: c.delete(filter={}), [1, 2, 3]
     )
+
+
+def test_a_dropped_collection_is_gone_with_all_scopes_and_its_place_takes_a_new_one(place, engine) -> None:
+    where, key = place(), KEYS.get(engine)
+    notes = Collection.open(where, scope_keys=["patient_id"], key=key)
+    for patient in "AB":
+        notes.scoped(patient_id=patient).add([Document("Chest pain.", vector=[1, 0])])
+    with pytest.raises(ScopeMismatch):
+        notes.scoped(patient_id="A").drop()
+    assert len(notes) == 2
+    notes.drop()
+    with pytest.raises(CollectionClosedError):
+        notes.scopes()
+    if where is not None:
+        assert not engines.holds_collection(where)
+    with Collection.open(where, key=key) as new:
+        assert (new.scope_keys, len(new)) == ((), 0)
+
+
+def test_what_is_not_the_collections_own_stays_in_its_folder_when_it_is_dropped(tmp_path) -> None:
+    notes = Collection.open(tmp_path / "c")
+    (tmp_path / "c" / "readme.txt").write_text("Ward 5")
+    with Collection.open(tmp_path / "c", read_only=True) as reader, pytest.raises(ReadOnlyError):
+        reader.drop()
+    notes.drop()
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["readme.txt"]

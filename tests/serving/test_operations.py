@@ -134,3 +134,60 @@ async def test_searches_are_answered_while_writes_wait_and_beyond_their_queue_wr
         problem(refused, 503, "TooBusyError")
         go_on.set()
         assert {(await task).status_code for task in adds} == {200}
+
+
+ADMIN = {"compact": {}, "reembed": {}, "backup": {}, "import": {"file": "x.jsonl"}, "restore": {"backup": "x"}}
+
+
+def test_who_is_not_an_admin_of_the_whole_looks_after_no_collection(root, tokens):
+    tokens.write_text(
+        json.dumps(
+            [
+                {"name": "write", "token": "w" * 32, "role": "write"},
+                {"name": "patient A", "token": "a" * 32, "scope": {"patient_id": "A"}},
+            ]
+        )
+    )
+    with serving(root, "--tokens", tokens) as client:
+        for letter, title in (("w", "RoleRequired"), ("a", "ScopeMismatch")):
+            for verb, body in ADMIN.items():
+                problem(client.post(f"/v1/collections/ward/{verb}", json=body, headers=bearer(letter)), 403, title)
+            problem(client.delete("/v1/collections/ward", headers=bearer(letter)), 403, title)
+            problem(client.get("/v1/backups", headers=bearer(letter)), 403, title)
+        assert client.get("/v1/collections", headers=bearer("w")).json()["collections"] == ["guidelines", "ward"]
+
+
+def test_an_admin_backs_up_drops_restores_imports_compacts_and_re_embeds(root, tmp_path):
+    backups, imports = tmp_path / "backups", tmp_path / "imports"
+    backups.mkdir()
+    imports.mkdir()
+    (imports / "more.jsonl").write_text('{"id": "new", "text": "Heparin for pulmonary embolism."}\n')
+    options = ("--backups", backups, "--imports", imports, "--encoder", "bedside/static")
+    with serving(root, *options) as client:
+
+        def post(path, body=None):
+            return client.post(f"/v1/collections/{path}", json=body or {})
+
+        name = post("ward/backup").json()["backup"]
+        assert name.startswith("ward-")
+        assert post("guidelines/backup", {"to": "monday"}).json() == {"backup": "monday"}
+        assert client.get("/v1/backups").json() == {"backups": sorted([name, "monday"])}
+        assert client.delete("/v1/collections/ward").status_code == 204
+        problem(client.post(SEARCH, json=ASKED), 404, "NotACollectionError")
+        assert not (root / "ward").exists()
+        problem(post("guidelines/restore", {"backup": name}), 400, "InvalidInputError")
+        problem(post("ward/restore", {"backup": "tuesday"}), 404, "NotACollectionError")
+        assert post("ward/restore", {"backup": name}).json()["documents"] == 2
+        assert [hit["id"] for hit in client.post(SEARCH, json=ASKED).json()["hits"]] == ["A1"]
+        assert post("guidelines/import", {"file": "more.jsonl"}).json() == {"count": 1}
+        assert post("guidelines/compact").json()["documents"] == 3
+        assert post("guidelines/reembed").json()["encoder"] == "bedside/static"
+        (imports / "link.jsonl").symlink_to(tmp_path / "tokens.json")
+        for file in ("../collections/ward", "/etc/passwd", "link.jsonl", "..", ".", "absent.jsonl", ""):
+            assert "folder of imports" in problem(post("guidelines/import", {"file": file}), 400, "InvalidInputError")
+        for copy in ("../x", "a/b", "", ".hidden"):
+            assert post("guidelines/backup", {"to": copy or "-"}).status_code == 400
+            assert post("other/restore", {"backup": copy}).status_code == 400
+    with serving(root) as client:
+        detail = problem(client.post("/v1/collections/ward/backup", json={}), 400, "InvalidInputError")
+        assert "--backups" in detail

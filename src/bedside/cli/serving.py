@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -38,6 +38,12 @@ def serve(
     ] = None,
     encoder: Model = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Nobody may write.")] = False,
+    backups: Annotated[
+        str | None, typer.Option(metavar="PLACE", help="Folder or database for backups, which admins make and restore.")
+    ] = None,
+    imports: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of files that admins may import.")
+    ] = None,
     log_format: Annotated[LogFormat, typer.Option("--log-format", help="Of the lines on standard error.")] = "text",
     max_seconds: Seconds = 60.0,
     max_body: Annotated[int, typer.Option(min=1, help="Bytes of a request's body at most.")] = 32 * 2**20,
@@ -51,7 +57,8 @@ def serve(
     set_up(log_format)
     known = tokens_of(tokens)
     limits = Limits(body=max_body, seconds=max_seconds)
-    service = Service(root, encoder=load(encoder), limits=limits, read_only=read_only, key=given_key(), audit=trail())
+    how: dict[str, Any] = {"key": given_key(), "audit": trail(), "backups": backups, "imports": imports}
+    service = Service(root, encoder=load(encoder), limits=limits, read_only=read_only, **how)
 
     def ready(address: str) -> None:
         typer.echo(f"serving {shown(root)} at {address}")

@@ -45,6 +45,20 @@ def compact(path: CollectionPath, json: Json = False) -> None:
     say(f"{records} records in the new log", {"records": records}, json=json)
 
 
+def drop(
+    path: CollectionPath,
+    yes: Annotated[bool, typer.Option("--yes", help="Really remove it: it cannot be undone.")] = False,
+    json: Json = False,
+) -> None:
+    """Remove a whole collection with all that it holds; only with --yes."""
+    if not yes:
+        raise typer.BadParameter("what was dropped cannot be brought back: confirm it with --yes")
+    with writing(path) as collection:
+        records = len(collection)
+        collection.drop()
+    say(f"{records} records removed with their collection", {"records": records}, json=json)
+
+
 def reembed(
     path: CollectionPath,
     encoder: Annotated[str, typer.Option("--encoder", metavar="MODEL", help="Hub id or folder of the new encoder.")],
@@ -83,7 +97,8 @@ def copy(
 
 
 COMMANDS = {
-    "verify": verify, "repair": repair, "compact": compact, "reembed": reembed, "set-alpha": set_alpha, "copy": copy
+    "verify": verify, "repair": repair, "compact": compact, "drop": drop, "reembed": reembed, "set-alpha": set_alpha,
+    "copy": copy,
 }  # fmt: skip
 
 

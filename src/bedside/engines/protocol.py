@@ -377,6 +377,10 @@ class Upkeep(Protocol):
         """Destroy the key of a scope, then erase its records."""
         ...
 
+    def drop(self) -> None:
+        """Close, and remove the collection with all that it holds."""
+        ...
+
     def undo_creation(self) -> None:
         """Close, and where opening this created the collection and it is still empty, leave nothing of it."""
         ...

@@ -1,19 +1,19 @@
 """The HTTP server: the verbs as JSON over FastAPI, with the schema that clients are generated from."""
 
 import logging
+import math
 import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, FastAPI, Header, Path, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
@@ -23,8 +23,10 @@ from bedside.serving import models
 from bedside.serving.access import Access, Token, access_of
 from bedside.serving.guard import RETRY_AFTER, Guard
 from bedside.serving.metrics import CONTENT_TYPE, Metrics
+from bedside.serving.parameters import Caller, Name
 from bedside.serving.pool import Doors, Pool, TooBusyError, TooSlowError
-from bedside.serving.service import NAME_PATTERN, Service, is_name
+from bedside.serving.service import Service, is_name
+from bedside.serving.tending import add_tending
 
 log = logging.getLogger(__name__)
 
@@ -75,17 +77,6 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     504: {"model": models.Problem, "description": "No answer in time."},
     507: {"model": models.Problem, "description": "The disk did not take the documents; none was added."},
 }
-# The pattern is for the schema's readers: the service decides.
-Name = Annotated[
-    str,
-    Path(description="The collection's name.", examples=["ward"], json_schema_extra={"pattern": NAME_PATTERN}),
-]
-
-Purpose = Annotated[
-    str | None, Header(alias="Bedside-Purpose", description="What the request is for, where an audit trail is kept.")
-]
-
-
 # What a caller may call a request, so that its own log and this one can be read together.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 Tokens = Sequence[Token] | Callable[[str], Access | None]
@@ -106,10 +97,12 @@ def create_app(
     limits = service.limits
     reading = Pool.of(limits)
     writing = Pool(limits.writing, limits.writes_waiting, limits.seconds)
+    tending = Pool(1, limits.writing, math.inf)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        tending.close()
         writing.close()
         reading.close()
         service.close()
@@ -144,10 +137,9 @@ def create_app(
     app.add_middleware(Guard, hosts=hosts, origins=origins, identify=identify, limits=limits)
     app.middleware("http")(partial(_logged, metrics))
     _add_handlers(app)
-    bearer = HTTPBearer(auto_error=False, description="A token of the server's token file, where it has one.")
-    caller = _caller(bearer)
-    _add_server(app, service, reading, metrics, caller)
-    _add_operations(app, service, reading, Doors(reading, writing, service), caller)
+    _add_server(app, service, reading, metrics)
+    _add_operations(app, service, reading, Doors(reading, writing, service))
+    add_tending(app, service, tending)
     return app
 
 
@@ -156,22 +148,7 @@ def _identify(tokens: Sequence[Token], presented: str) -> Access | None:
     return access_of(presented, tokens) if tokens else Access()
 
 
-def _caller(bearer: HTTPBearer) -> Callable[..., Access]:
-    """Return the dependency that hands over what the guard found out; ``bearer`` says in the schema how to prove it."""
-
-    def caller(
-        request: Request,
-        _: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
-        purpose: Purpose = None,
-    ) -> Access:
-        access: Access = request.state.access
-        return replace(access, purpose=purpose)
-
-    return caller
-
-
-def _add_server(app: FastAPI, service: Service, pool: Pool, metrics: Metrics, caller: Callable[..., Access]) -> None:
-    Caller = Annotated[Access, Depends(caller)]  # noqa: N806 - a type
+def _add_server(app: FastAPI, service: Service, pool: Pool, metrics: Metrics) -> None:
 
     @app.get("/health", operation_id="health", tags=["server"])
     async def health() -> dict[str, str]:
@@ -194,8 +171,7 @@ def _add_server(app: FastAPI, service: Service, pool: Pool, metrics: Metrics, ca
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 
-def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors, caller: Callable[..., Access]) -> None:
-    Caller = Annotated[Access, Depends(caller)]  # noqa: N806 - a type
+def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors) -> None:
     place = "/v1/collections/{name}"
     run, write = doors.read, doors.write
 
@@ -207,12 +183,12 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors, ca
     @app.put(place, operation_id="create_collection", tags=["collections"])
     async def create(access: Caller, name: Name, body: models.CreateRequest) -> models.StatsModel:
         """Create an empty collection; nothing happens where it is there with the same scope keys."""
-        return _stats(await write(service.create, access, name, body.scope_keys))
+        return models.StatsModel.of(await write(service.create, access, name, body.scope_keys))
 
     @app.get(place, operation_id="stats", tags=["collections"])
     async def stats(access: Caller, name: Name) -> models.StatsModel:
         """Say what a collection is."""
-        return _stats(await run(service.stats, access, name))
+        return models.StatsModel.of(await run(service.stats, access, name))
 
     @app.post(f"{place}/verify", operation_id="verify", tags=["collections"])
     async def verify(access: Caller, name: Name) -> models.Verified:
@@ -258,10 +234,6 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors, ca
     async def erase(access: Caller, name: Name, body: models.Selection) -> models.Receipt:
         """Delete documents and leave no byte of them in any file of the collection."""
         return models.Receipt(**asdict(await write(service.erase, access, name, body.scope, body.ids, body.filter)))
-
-
-def _stats(stats: Any) -> models.StatsModel:
-    return models.StatsModel(**asdict(stats))
 
 
 def _add_handlers(app: FastAPI) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -56,6 +57,37 @@ class CreateRequest(_Request):
     )
 
 
+class ImportRequest(_Request):
+    """A file to import, all or none."""
+
+    file: StrictStr = Field(description="Its name in the server's folder of imports.", examples=["notes.jsonl"])
+    format: StrictStr | None = Field(None, description="By default what its content shows.")
+
+
+class BackupRequest(_Request):
+    """A copy to make."""
+
+    to: StrictStr | None = Field(None, description="Its name; by default the collection's with the time.")
+
+
+class RestoreRequest(_Request):
+    """A collection to make of a backup."""
+
+    backup: StrictStr = Field(description="The backup's name.", examples=["ward-20260301T020000Z"])
+
+
+class Backup(BaseModel):
+    """A copy that was made."""
+
+    backup: str
+
+
+class Backups(BaseModel):
+    """The copies that there are."""
+
+    backups: list[str]
+
+
 class AddRequest(_Scoped):
     """Documents to add, replacing those with the same id; all or none."""
 
@@ -89,6 +121,8 @@ class _Question(_Scoped):
 
 
 if TYPE_CHECKING:
+    from bedside.serving.service import Stats
+
     SearchRequest: TypeAlias = _Question
 else:
     SearchRequest = create_model(
@@ -122,6 +156,11 @@ class StatsModel(BaseModel):
     dimension: int | None
     scope_keys: list[str]
     encoder: str | None
+
+    @classmethod
+    def of(cls, stats: Stats) -> StatsModel:
+        """Return the wire's figures."""
+        return cls(**asdict(stats))
 
 
 class Ids(BaseModel):

@@ -6,6 +6,7 @@ What encodes and writes has a pool of its own: however much of it waits, searche
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -33,7 +34,7 @@ class Pool:
     Args:
         running: Threads.
         waiting: How much may wait for them.
-        seconds: Until an answer.
+        seconds: Until an answer; infinite for what takes as long as it takes.
     """
 
     def __init__(self, running: int, waiting: int, seconds: float) -> None:
@@ -81,7 +82,7 @@ class Pool:
             TooSlowError: The limit of time is over.
         """
         try:
-            return await asyncio.wait_for(asyncio.shield(future), self._seconds)
+            return await asyncio.wait_for(asyncio.shield(future), None if self._seconds == math.inf else self._seconds)
         except (TimeoutError, asyncio.TimeoutError):
             if future.done():
                 raise  # the work itself said so

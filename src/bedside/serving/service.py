@@ -9,6 +9,8 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -16,7 +18,7 @@ from bedside.audit import AuditLog
 from bedside.collection import Collection
 from bedside.engines import Place, below, holds_collection, list_collections, read_facts, root_of
 from bedside.engines.protocol import EraseReceipt, VerifyReport
-from bedside.errors import EncoderMismatch, InvalidInputError, NotACollectionError, ReadOnlyError
+from bedside.errors import EncoderMismatch, EncoderRequired, InvalidInputError, NotACollectionError, ReadOnlyError
 from bedside.search.options import SearchOptions
 from bedside.serving.access import Access
 from bedside.support.fork import in_each_process
@@ -93,6 +95,8 @@ class Service:
         read_only: Whether nobody may write.
         audit: Records each verb under the name of its caller's access.
         key: The master key of the collections, all of which are then encrypted; see :meth:`bedside.Collection.open`.
+        backups: A folder or database for copies of collections; ``None``: nobody makes or restores any.
+        imports: A folder of files that may be imported; ``None``: nobody imports any.
 
     Raises:
         InvalidInputError: ``root`` is itself a collection.
@@ -108,6 +112,8 @@ class Service:
         read_only: bool = False,
         audit: AuditLog | None = None,
         key: KeySource | None = None,
+        backups: Place | None = None,
+        imports: Path | None = None,
     ) -> None:
         self.root = root_of(root)
         self.encoder = encoder
@@ -115,6 +121,8 @@ class Service:
         self.read_only = read_only
         self.audit = audit
         self.key = key
+        self.backups = None if backups is None else root_of(backups)
+        self.imports = None if imports is None else imports.resolve(strict=True)
         self._opened: dict[str, Collection] = {}
         in_each_process(self._make_locks)
 
@@ -219,6 +227,84 @@ class Service:
         """Read every line of the log."""
         access.check_unbound("verify")
         return self._collection(access, name).verify()
+
+    # Looking after whole collections, for an access whose role is admin
+
+    def drop(self, access: Access, name: str) -> None:
+        """Remove a collection with all that it holds."""
+        self._tended(access, name, "drop")
+        collection = self._collection(access, name)
+        with self._door(name):
+            collection.drop()
+            self._opened.pop(name, None)
+
+    def compact(self, access: Access, name: str) -> Stats:
+        """Give up the room of what was deleted and replaced."""
+        self._tended(access, name, "compact")
+        self._collection(access, name).compact()
+        return self.stats(access, name)
+
+    def reembed(self, access: Access, name: str) -> Stats:
+        """Encode every text with the server's encoder and make it the collection's."""
+        self._tended(access, name, "reembed")
+        if self.encoder is None:
+            raise EncoderRequired("reembed: this server was started without an encoder")
+        self._collection(access, name).reembed(self.encoder)
+        return self.stats(access, name)
+
+    def import_file(self, access: Access, name: str, file: str, format: str | None) -> int:
+        """Add the records of a file in the folder of imports; returns how many."""
+        self._tended(access, name, "import")
+        if self.imports is None:
+            raise InvalidInputError("import: this server was started without a folder of imports (--imports)")
+        path = next((path for path in self.imports.iterdir() if path.name == file and not path.is_symlink()), None)
+        if path is None:
+            raise InvalidInputError("file: expected the name of a file in the server's folder of imports")
+        return self._collection(access, name).import_from(path, format=format)
+
+    def list_backups(self, access: Access) -> list[str]:
+        """Return the names of the backups."""
+        access.check_whole("backups")
+        return [name for name in list_collections(self._copies()) if is_name(name)]
+
+    def back_up(self, access: Access, name: str, to: str | None) -> str:
+        """Copy a collection to the place of backups; returns the copy's name, which says when if it was not given."""
+        access.check_whole("backup")
+        self._place(access, name)
+        made = to or f"{name[:40]}-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}"
+        self._collection(access, name).copy_to(self._copy(made))
+        return made
+
+    def restore(self, access: Access, name: str, source: str) -> Stats:
+        """Make a collection of a backup; there must be none of this name."""
+        place = self._tended(access, name, "restore")
+        copy = self._copy(source)
+        if not holds_collection(copy):
+            raise NotACollectionError(f"there is no backup {source!r}")
+        with self._door(name):
+            if holds_collection(place):
+                raise InvalidInputError(
+                    f"restore: there is a collection {name!r}; drop it first, or choose another name"
+                )
+            with Collection.open(copy, read_only=True, audit=self.audit, key=self.key) as backup:
+                backup.copy_to(place)
+        return self.stats(access, name)
+
+    def _tended(self, access: Access, name: str, verb: str) -> Place:
+        self._check_writing(access)
+        access.check_whole(verb)
+        return self._place(access, name)
+
+    def _copies(self) -> Place:
+        if self.backups is None:
+            raise InvalidInputError("backups: this server was started without a place for them (--backups)")
+        return self.backups
+
+    def _copy(self, name: str) -> Place:
+        place = below(self._copies(), name) if is_name(name) else None
+        if place is None:
+            raise InvalidInputError("backup: expected a name as collections have")
+        return place
 
     def check_ready(self) -> int:
         """Ask whether the root is there and the place of every open collection answers; returns how many there are.

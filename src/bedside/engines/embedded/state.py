@@ -86,6 +86,13 @@ class State:
         self.close()
         self._storage.undo_creation()
 
+    def drop(self) -> None:
+        """Close, and remove the collection with all that it holds."""
+        with self._transaction():
+            pass  # it may be written, and nobody else does
+        self.close()
+        self._storage.drop()
+
     def close(self) -> None:
         """Let go of the files; later calls raise :class:`CollectionClosedError`."""
         with self._writing:

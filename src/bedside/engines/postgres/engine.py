@@ -189,7 +189,13 @@ class PostgresEngine:
     def undo_creation(self) -> None:
         """Close, and where opening this created the collection and it is still empty, leave nothing of it."""
         if self._created and not self.closed:
-            self._database.write(lambda c: upkeep.drop_empty(c, self._database.place.schema))
+            self._database.write(lambda c: upkeep.drop(c, self._database.place.schema, only_empty=True))
+        self.close()
+
+    def drop(self) -> None:
+        """Close, and drop the schema with all that is in it."""
+        self._check_open()
+        self._database.write(lambda c: upkeep.drop(c, self._database.place.schema))
         self.close()
 
     def close(self) -> None:

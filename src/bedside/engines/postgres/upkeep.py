@@ -214,10 +214,10 @@ def reembed(
     writing.decide(connection, replace(known, dimension=dimension, encoder=made_by, alpha=alpha))
 
 
-def drop_empty(connection: Connection[Any], name: str) -> None:
-    """Drop the schema of a collection that holds nothing."""
+def drop(connection: Connection[Any], name: str, *, only_empty: bool = False) -> None:
+    """Drop the schema of a collection, with all that is in it; with ``only_empty`` only where nothing is stored."""
     connection.execute("select pg_advisory_xact_lock(%s)", (schema.lock_number(name),))
     writing.lock_all(connection)
     (held,) = connection.execute("select exists (select from doc)").fetchone() or (True,)
-    if not held:
+    if not (held and only_empty):
         connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -88,6 +89,10 @@ class Storage(Protocol):
         """Let go of files."""
         ...
 
+    def drop(self) -> None:
+        """After :meth:`close`: remove the collection with all that it holds."""
+        ...
+
     def undo_creation(self) -> None:
         """After :meth:`close`: where this object created the collection and it is still empty, leave nothing of it."""
         ...
@@ -145,6 +150,9 @@ class MemoryStorage:
         """Nothing is held open."""
 
     def undo_creation(self) -> None:
+        """There is nothing that stays."""
+
+    def drop(self) -> None:
         """There is nothing that stays."""
 
 
@@ -308,6 +316,24 @@ class DiskStorage:
     def close(self) -> None:
         """Let go of the log."""
         self.log.close()
+
+    def drop(self) -> None:
+        """After :meth:`close`: remove the collection; from the first step on it is one no more. What is not ours stays.
+
+        Raises:
+            LockTimeoutError: Another process has been writing for too long.
+            WriteFailedError: The file system refused.
+        """
+        path = self._folder
+        with refusals(str(path), "files of it may be there still"):
+            with _held(path, self._lock_timeout):
+                for file in (path / NAME, path / KEYS_NAME, *path.glob("log-*.jsonl*")):
+                    file.unlink(missing_ok=True)
+                if (path / CACHE_NAME).exists():
+                    shutil.rmtree(path / CACHE_NAME)
+            (path / LOCK_NAME).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody has put something else into it
+            path.rmdir()
 
     def undo_creation(self) -> None:
         """Remove the collection and the folders made for it, unless it was there, has a record or is being written."""
