@@ -72,6 +72,7 @@ bench: $(READY)
 	HF_HUB_OFFLINE=1 $(BENCH)/bin/python benchmarks/encoding.py --output docs/benchmarks.md
 	$(BENCH)/bin/python benchmarks/store.py --output docs/benchmarks.md
 	$(BIN)/python benchmarks/beside.py --output docs/benchmarks.md
+	$(BIN)/python benchmarks/postgres.py --rows 1000000 --output docs/benchmarks.md
 	$(BIN)/python benchmarks/audit.py --output
 	$(BIN)/python benchmarks/encryption.py --output docs/benchmarks.md
 	$(BENCH)/bin/python benchmarks/growth.py --output docs/benchmarks.md --plot docs/growth.svg

@@ -22,8 +22,8 @@ from bedside.support.progress import progress
 from bedside.text.split import NoteSplitter
 from bedside.types import Encoder
 
-SHARD_BYTES = 16 << 20
-"""Some ten thousand documents of a few hundred words: seconds of work, and little to do again."""
+SHARD_BYTES = 4 << 20
+"""Some thousands of documents: a second of work or more, and little to do again."""
 
 
 def bulk_load(

@@ -13,6 +13,8 @@ import typer
 
 from bedside.cli.lines import one_line
 from bedside.cli.options import Json, Model, model_of, say
+from bedside.cli.recording import trail
+from bedside.errors import InvalidInputError
 from bedside.support.processors import processors
 
 
@@ -31,12 +33,14 @@ def bulk_load(
 ) -> None:
     """Load documents or notes into a collection on PostgreSQL with many workers; creates it if there is none.
 
-    Every 16 MiB of a file are one transaction. What was loaded is not loaded again: after a failure, run it once more.
+    Every 4 MiB of a file are one transaction. What was loaded is not loaded again: after a failure, run it once more.
     Documents that cannot be stored are told on standard error, by file, line and id, and the rest is loaded; then it
     exits with 1.
     """
     from bedside.bulk import bulk_load as load  # most commands load no encoder
 
+    if trail() is not None:
+        raise InvalidInputError("bulk-load leaves no audit trail; load without one, or with import")
     chosen = workers or processors()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, processors() // chosen)))  # of each worker's numeric libraries
     with ProcessPoolExecutor(chosen, mp_context=get_context("spawn")) as executor:
