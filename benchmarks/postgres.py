@@ -32,7 +32,7 @@ from bedside import Collection, Document
 from bedside.bulk import bulk_load
 from bedside.encoders import load_encoder
 from bedside.engines import open_engine
-from bedside.types import Encoder
+from bedside.types import Encoder, Matrix
 from report import DOCS, ROOT, machine, table, today, versions, workplace, write_section
 
 DIMENSION = 384
@@ -51,12 +51,12 @@ class Static:
     name = fingerprint = "static in 384"
     dimension = DIMENSION
 
-    def encode_documents(self, texts: list[str]) -> Any:
+    def encode_documents(self, texts: Sequence[str]) -> Matrix:
         """Encode texts: float32 ``[n, 384]``."""
         found = _static().encode_documents(texts)
         return np.pad(found, ((0, 0), (0, DIMENSION - found.shape[1])))
 
-    def encode_queries(self, texts: list[str]) -> Any:
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Encode questions: float32 ``[n, 384]``."""
         return self.encode_documents(texts)
 

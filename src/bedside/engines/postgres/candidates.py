@@ -215,11 +215,9 @@ def groups_of(connection: Connection[Any], sid: int, key: str) -> Groups:
         .fetchall()
     )
     kinds: dict[Any, int] = {}
-    rows, numbers = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for text, some in found:
-        number = kinds.setdefault(key_of(scalar(text)), len(kinds))
-        rows.append(some)
-        numbers.append(np.full(len(some), number))
+    named = [kinds.setdefault(key_of(scalar(text)), len(kinds)) for text, _ in found]
+    rows = [np.zeros(0, np.int64), *(some for _, some in found)]
+    numbers = [np.repeat(np.array(named, np.int64), [len(some) for _, some in found])]
     scalars = len(kinds)
     # The server has no objects, and takes [1] and [1.0] for one list: only the records can tell.
     for row, record in connection.cursor(binary=True).execute(

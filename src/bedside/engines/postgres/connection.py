@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 import psycopg
 from psycopg import Connection
+from psycopg.sql import SQL
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from bedside.engines.postgres import arrays, schema
@@ -120,7 +121,12 @@ class Database:
         self.place = place
         self.lock_timeout = lock_timeout
         self._read_only = read_only
-        self._path = schema.path_statement(place.schema, extension)
+        path = schema.path_statement(place.schema, extension)
+        # One trip to the server each.
+        self._begin_reading = SQL("begin isolation level repeatable read read only; {}").format(path)
+        self._begin_writing = SQL("begin isolation level read committed read write; {}; {}").format(
+            path, SQL("set local lock_timeout = {}").format(self._milliseconds)
+        )
         self.pool = shared_pool(place.conninfo)
 
     def read(self, work: Callable[[Connection[Any]], _T]) -> _T:
@@ -148,9 +154,8 @@ class Database:
     def snapshot(self) -> Iterator[Connection[Any]]:
         """Lend a connection that sees one state until the block ends."""
         with self._own_errors(), self.pool.connection() as connection:
-            connection.execute("begin isolation level repeatable read read only")
+            connection.execute(self._begin_reading)
             try:
-                connection.execute(self._path)
                 yield connection
             finally:
                 _end(connection, "rollback")
@@ -178,19 +183,16 @@ class Database:
 
     def _reading(self, work: Callable[[Connection[Any]], _T]) -> _T:
         with self.pool.connection() as connection:
-            connection.execute("begin isolation level repeatable read read only")
+            connection.execute(self._begin_reading)
             try:
-                connection.execute(self._path)
                 return work(connection)
             finally:
                 _end(connection, "rollback")
 
     def _writing(self, work: Callable[[Connection[Any]], _T]) -> _T:
         with self.pool.connection() as connection:
-            connection.execute("begin isolation level read committed read write")
+            connection.execute(self._begin_writing)
             try:
-                connection.execute(self._path)
-                connection.execute(f"set local lock_timeout = {self._milliseconds}".encode())
                 done = work(connection)
             except BaseException:
                 _end(connection, "rollback")

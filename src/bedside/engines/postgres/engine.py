@@ -11,6 +11,7 @@ from psycopg import Connection
 
 from bedside.engines.bulk import BulkLoading
 from bedside.engines.postgres import reading, upkeep, writing
+from bedside.engines.postgres.bm25 import Statistics
 from bedside.engines.postgres.bulk import PostgresBulkLoading
 from bedside.engines.postgres.connection import Database
 from bedside.engines.postgres.rows import record_of, scope_of, sid_of
@@ -105,10 +106,11 @@ class PostgresEngine:
         """Yield None once the state is chosen, then documents; a short answer keeps no connection meanwhile."""
         stop = None if limit is None else offset + limit
         with self._database.snapshot() as connection:
-            sid = self._held(connection, selection.scope)
-            rows = [] if sid is None else reading.chosen(connection, sid, selection)[offset:stop]
+            scope = self._of_now(connection, selection.scope)
+            sid = 0 if scope is None else scope.sid
+            rows = [] if scope is None else reading.chosen(connection, sid, selection)[offset:stop]
             dimension = self._known.dimension if vectors else None
-            found = reading.documents(connection, sid or 0, rows, dimension)
+            found = reading.documents(connection, sid, rows, dimension)
             if len(rows) > reading.PART:
                 yield None
                 for document in found:
@@ -136,10 +138,15 @@ class PostgresEngine:
 
     def search(self, selection: Selection, options: SearchOptions, questions: Sequence[Question]) -> list[Answer]:
         """Rank the selected records for each question, all in one state of the database."""
+
+        def work(connection: Connection[Any]) -> list[Answer]:
+            scope = self._of_now(connection, selection.scope)
+            tokenizer = self._analyzer.tokenizer
+            return reading.search(connection, self._known, scope, tokenizer, selection, options, questions)
+
+        self._check_open()
         try:
-            return self._read(
-                lambda c: reading.search(c, self._known, self._analyzer.tokenizer, selection, options, questions)
-            )
+            return self._database.read(work)
         except (EncoderMismatch, InvalidVectorError):
             with self._switching:  # another thread may be about to hand the asker its new encoder
                 raise
@@ -219,16 +226,16 @@ class PostgresEngine:
 
     def _of_scope(self, scope: ScopeKey, nothing: _T, work: Callable[[Connection[Any], int], _T]) -> _T:
         def held(connection: Connection[Any]) -> _T:
-            sid = self._held(connection, scope)
-            return nothing if sid is None else work(connection, sid)
+            found = self._of_now(connection, scope)
+            return nothing if found is None else work(connection, found.sid)
 
-        return self._read(held)
+        self._check_open()
+        return self._database.read(held)
 
-    def _held(self, connection: Connection[Any], scope: ScopeKey) -> int | None:
-        """Return the number of a scope that holds records, or None."""
-        self._known = reading.facts(connection)
-        found = reading.statistics(connection, scope, self._known.sparse)
-        return None if found is None else found.sid
+    def _of_now(self, connection: Connection[Any], scope: ScopeKey) -> Statistics | None:
+        """Take over the facts as they are now, and return what is known of a scope that holds records."""
+        self._known, found = reading.state(connection, scope)
+        return found
 
     def _write(self, work: Callable[[Connection[Any]], _T], *, again: bool = True) -> _T:
         self._check_open()

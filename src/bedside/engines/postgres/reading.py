@@ -35,26 +35,32 @@ from bedside.types import Document, Vector
 _IS_PASSAGE = "(fields ? 'source_hash' and jsonb_typeof(fields -> 'source_id') = 'string')"
 PART = 256
 """Records read at once."""
+_NO_FACTS = "the table `about` is empty: this is not a whole collection"
 
 
 def facts(connection: Connection[Any]) -> Facts:
     """Read the facts."""
     found = connection.execute("select facts from about").fetchone()
     if found is None:
-        raise DatabaseError("the table `about` is empty: this is not a whole collection")
+        raise DatabaseError(_NO_FACTS)
     return schema.facts_of(found[0])
 
 
-def statistics(connection: Connection[Any], scope: ScopeKey, settings: Any) -> Statistics | None:
-    """Return what BM25 knows of a scope, or ``None`` where it holds nothing.
+def state(connection: Connection[Any], scope: ScopeKey) -> tuple[Facts, Statistics | None]:
+    """Return the facts, and what BM25 knows of a scope, or ``None`` where it holds nothing; in one trip to the server.
 
     The scope itself is compared, and not its number alone, so that two of one number never see one another's records.
     """
     sid = sid_of(scope)
     found = connection.execute(
-        "select n, tokens from scope where sid = %s and key = %s and n > 0", (sid, scope_to_json(scope))
+        "select facts, n, tokens from about left join scope on sid = %s and key = %s and n > 0",
+        (sid, scope_to_json(scope)),
     ).fetchone()
-    return None if found is None else Statistics(sid, Corpus(found[0], found[1], settings["k1"], settings["b"]))
+    if found is None:
+        raise DatabaseError(_NO_FACTS)
+    text, n, tokens = found
+    known = schema.facts_of(text)
+    return known, None if n is None else Statistics(sid, Corpus(n, tokens, known.sparse["k1"], known.sparse["b"]))
 
 
 def selected(connection: Connection[Any], sid: int, selection: Selection) -> Clause:
@@ -176,16 +182,16 @@ def facets(connection: Connection[Any], sid: int, selection: Selection, key: str
 def search(
     connection: Connection[Any],
     known: Facts,
+    found: Statistics | None,
     tokenizer: ClinicalTokenizer,
     selection: Selection,
     options: SearchOptions,
     questions: Sequence[Question],
 ) -> list[Answer]:
-    """Rank the selected records for each question, and read what the answers are made of."""
+    """Rank the selected records of a scope for each question, and read what the answers are made of."""
     for question in questions:
         known.check_encoder(question.encoder)
         _check_vector(question, known.dimension)
-    found = statistics(connection, selection.scope, known.sparse)
     corpus = found or Statistics(sid_of(selection.scope), Corpus(0, 0, known.sparse["k1"], known.sparse["b"]))
     if found is not None and selection.as_of is not None:
         corpus = _left(connection, found, selection)
