@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Letters:
-    """Counts letters; with ``flag``, the first process that sees the word KILL is killed, once.
+    """Makes directions of counts of letters; with ``flag``, the first process that sees the word KILL is killed, once.
 
     Attributes:
         flag: A file that says that it has happened.
@@ -27,6 +27,7 @@ class Letters:
         if self.flag is not None and any("KILL" in text for text in texts) and not Path(self.flag).exists():
             Path(self.flag).touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return np.array([[text.count(letter) + 0.1 for letter in "aeio"] for text in texts], np.float32)
+        counts = np.array([[text.count(letter) for letter in "aeio"] for text in texts], np.float32).reshape(-1, 4)
+        return np.cos(counts + np.arange(4, dtype=np.float32))  # all directions, and never zero in each
 
     encode_queries = encode_documents

@@ -115,21 +115,23 @@ class ServerCandidates:
         """Return the server's ``count`` best rows, ascending, and the lowest of their scores there."""
         unit = unit_rows(np.asarray(vector, np.float32)[None])[0]
         found = self.connection.cursor(binary=True).execute(
-            b"select row, s, vector_send(v), raw from (select vec.row, v, raw,"
-            b" %s::float8 * (1 - (v <=> %s::vector)) + coalesce(x.value, 0) as s"
-            b" from vec left join unnest(%s, %s) as x(row, value) on x.row = vec.row"
-            b" where vec.sid = %s and (%s or vec.row = any(%s)) and vec.row <> all(%s)"
-            b" order by s desc, vec.row limit %s) as proposed",
+            # No vector goes through the join and the sort: `offset 0` keeps the inner query by itself.
+            b"select row, s, vector_send(v), raw from (select d.row, d.cosine + coalesce(x.value, 0) as s from"
+            b" (select row, %s::float8 * (1 - (v <=> %s::vector)) as cosine from vec"
+            b" where sid = %s and (%s or row = any(%s)) and row <> all(%s) offset 0) as d"
+            b" left join unnest(%s, %s) as x(row, value) on x.row = d.row"
+            b" order by s desc, d.row limit %s) as proposed join vec using (row) where sid = %s",
             (
                 weight,
                 Float4s(unit),
-                Int8s(signal.rows),
-                Float8s(signal.values),
                 self.sid,
                 self.allowed is None,
                 Int8s(np.zeros(0, np.int64) if self.allowed is None else self.allowed),
                 Int8s(self.excluded),
+                Int8s(signal.rows),
+                Float8s(signal.values),
                 count,
+                self.sid,
             ),
         )
         proposed = found.fetchall()
