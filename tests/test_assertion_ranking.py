@@ -282,7 +282,7 @@ def test_marks_outlive_a_checkpoint_and_other_rules_make_it_stale(tmp_path, monk
         notes.add(written)
         expected = {query: notes.search(query) for query, *_ in PAIRS}
     assert list((tmp_path / "c").rglob("*.cache*")) or list((tmp_path / "c").rglob("cache*"))
-    monkeypatch.setattr("bedside.engines.embedded.index.rows.marked_terms", None)  # nothing is cut anew
+    monkeypatch.setattr("bedside.text.analyzer.marked_terms", None)  # nothing is cut anew
     with Collection.open(tmp_path / "c") as notes:
         assert {query: notes.search(query) for query, *_ in PAIRS} == expected
     monkeypatch.setattr(state, "RULES_VERSION", "other")
