@@ -158,6 +158,17 @@ def compare_assertions(notes: Collection, patient: str, query: str) -> None:
     print()
 
 
+def show_latest(notes: Collection, patient: str, value: str) -> None:
+    """Answer with the newest passage that holds a value, and name the older ones."""
+    hits = notes.scoped(patient_id=patient).search(value, mode="sparse", top_k=10, newest_first=True)
+    latest, *older = [f"{hit.metadata['date']}: {nearest_sentence(hit.text, value)}" for hit in hits]
+    labelled("Question", f"What is the {value} of patient {patient}?")
+    labelled("Latest", latest)
+    for sentence in older:
+        labelled("Before", sentence)
+    print()
+
+
 def ask_guidelines(encoder: Encoder, question: str) -> None:
     """Search the guideline excerpts, which belong to no patient, in a collection of their own, in memory."""
     with Collection.open(encoder=encoder) as guidelines:
@@ -193,7 +204,9 @@ def main() -> None:
             print()
             title("6  A finding that most notes deny")
             compare_assertions(notes, PATIENT, "chest pain")
-    title("7  Guideline excerpts: no patient, so a collection of their own")
+            title("7  The latest value, and those before it")
+            show_latest(notes, PATIENT, "HbA1c")
+    title("8  Guideline excerpts: no patient, so a collection of their own")
     ask_guidelines(encoder, "When is the dose of apixaban reduced?")
 
 

@@ -16,6 +16,7 @@ from bedside import Collection, Document, load_encoder
 from bedside.errors import BedsideWarning, InvalidInputError
 from bedside.evaluation import METRICS, Summary, compare, evaluate_collection, load_queries, probe
 from bedside.evaluation.probes import _findings
+from bedside.search import stages
 
 FINDINGS = ["chest pain", "shortness of breath", "abdominal pain", "blurred vision", "leg swelling", "night sweats"]
 NAMES = ["Amber", "Birch", "Cedar", "Daisy", "Elder", "Flora"]
@@ -159,8 +160,8 @@ def test_a_collection_without_vectors_is_searched_by_words_alone_and_a_filter_ho
         evaluate_collection(Collection.open(), QUERIES, JUDGMENTS)
 
 
-PROBED = 3 * (3 + 3)
-"""Three modes of three tests that give one figure each, and of negation, which gives three."""
+PROBED = 3 * (5 + 3)
+"""Three modes of five tests that give one figure each, and of negation, which gives three."""
 
 
 @pytest.fixture
@@ -273,3 +274,23 @@ def test_compare_of_reports_of_one_collection_is_symmetric(summary):
     there, back = compare(a, b), compare(b, a)
     assert there.difference.mean == pytest.approx(-back.difference.mean)
     assert there.p_value == pytest.approx(back.p_value)
+
+
+def test_the_newest_value_is_the_first_and_what_one_copy_alone_says_is_found():
+    found = probe(NOTES, load_encoder("bedside/static"), probes=["latest", "copies"])
+    assert [(p.name, p.mode) for p in found] == [
+        (name, mode) for name in ("latest", "copies") for mode in ("hybrid", "dense", "sparse")
+    ]
+    assert all(p.interval.mean >= 0.5 for p in found if p.name == "latest")
+    assert all(p.interval.mean > 0.9 for p in found if p.name == "copies" and p.mode == "sparse")
+
+
+def test_the_probe_of_latest_values_sees_a_search_that_goes_by_relevance_alone(monkeypatch):
+    def by_relevance(options, question, candidates, rank):
+        return rank(options, question, candidates)
+
+    monkeypatch.setattr(stages, "latest_first", by_relevance)
+    (blind,) = probe(NOTES, probes=["latest"])
+    monkeypatch.undo()
+    (found,) = probe(NOTES, probes=["latest"])
+    assert blind.interval.mean < found.interval.mean

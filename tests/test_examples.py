@@ -23,7 +23,7 @@ def clinical_notes(monkeypatch):
 
 @pytest.fixture(scope="module")
 def demo_parts():
-    """The demo's output offline, by part: 0 is the ingestion, 1 to 6 are the numbered parts."""
+    """The demo's output offline, by part: 0 is the ingestion, 1 to 8 are the numbered parts."""
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "demo.py")],
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
@@ -123,6 +123,29 @@ def test_a_denial_is_first_by_words_and_meaning_alone_and_not_by_default(demo_pa
     assert "No chest pain" in first[:54]
     assert "No chest pain" not in first[54:]
     assert "assertion 1.0" in demo_parts[6]
+
+
+def test_the_question_for_a_value_is_answered_with_the_latest_and_the_older_ones_are_named(demo_parts):
+    latest, *older = re.findall(r"^(?:Latest|Before) +(\d{4}-\d\d-\d\d): (.*)", demo_parts[7], re.MULTILINE)
+    assert "7.4 %" in latest[1]
+    assert any("8.4 %" in text for _, text in older)
+    assert any("8.2 %" in text for _, text in older)
+    days = [day for day, _ in (latest, *older)]
+    assert days == sorted(days, reverse=True)
+
+
+def test_the_guideline_in_force_on_the_day_is_the_one_that_answers():
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "guideline_versions.py"), "2024-05-01"],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"^as of (\S+): (\S+):", done.stdout, re.MULTILINE) == [
+        ("2018-07-01", "sepsis-2016"), ("2022-01-01", "sepsis-2021"), ("2024-05-01", "sepsis-2024")]  # fmt: skip
+    assert re.findall(r"^version (\S+),", done.stdout, re.MULTILINE) == ["sepsis-2024", "sepsis-2021", "sepsis-2016"]
+    assert "verify finds 0 versions" in done.stdout
 
 
 def test_the_demo_fits_a_narrow_terminal_and_has_no_colours_in_a_pipe(demo_parts):

@@ -49,6 +49,7 @@ from bedside.records import Checker, Record, Rule, ScopeKey, check_scope, check_
 from bedside.remedies import Call, Give
 from bedside.search.explain import explanation, relevance
 from bedside.search.options import SearchOptions
+from bedside.search.pool import Seen
 from bedside.search.settings import SparseSettings
 from bedside.skipping import OnBadDocument, Skipped, skipping
 from bedside.support.checks import check_flag, check_int, check_key, check_number
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
     from bedside.analysis.annotate import Annotator
     from bedside.analysis.duplicates import DuplicateGroup
+    from bedside.notes.history import Version
     from bedside.notes.notes import NoteChange, NoteHit
     from bedside.search.options import SearchArguments
     from bedside.text.split import NoteSplitter
@@ -814,9 +816,17 @@ class Collection:
 
     @recorded()
     def add_note(
-        self, text: str, *, id: str, metadata: Metadata | None = None, splitter: NoteSplitter | None = None
+        self,
+        text: str,
+        *,
+        id: str,
+        metadata: Metadata | None = None,
+        splitter: NoteSplitter | None = None,
+        supersedes: str | Sequence[str] | None = None,
     ) -> NoteChange:
         """Add one note, or replace the one with its id; see :meth:`add_notes`.
+
+        ``supersedes`` is the id, or the ids, of the notes that it replaces in searches with ``as_of``.
 
         Example:
             >>> notes = Collection.open()
@@ -825,7 +835,8 @@ class Collection:
             >>> [(hit.id, hit.passages[0].metadata["section"]) for hit in notes.search_notes("cough")]
             [('visit-1', 'HPI')]
         """
-        return self.add_notes([Document(text, metadata or {}, id)], splitter=splitter)[id]
+        links = None if supersedes is None else {id: supersedes}
+        return self.add_notes([Document(text, metadata or {}, id)], splitter=splitter, supersedes=links)[id]
 
     @recorded()
     def add_notes(
@@ -835,6 +846,7 @@ class Collection:
         splitter: NoteSplitter | None = None,
         on_bad_document: OnBadDocument = "raise",
         skipped: list[Skipped] | None = None,
+        supersedes: Mapping[str, str | Sequence[str]] | None = None,
     ) -> dict[str, NoteChange]:
         """Split notes into passages and add these, replacing notes whose ids are already there, as one transaction.
 
@@ -849,6 +861,8 @@ class Collection:
             on_bad_document: ``"raise"`` refuses all notes because of one that cannot be stored, ``"skip"`` leaves it
                 out; see :meth:`add`.
             skipped: A list, to which each note that was left out is added with the reason.
+            supersedes: By the ids of some of the notes, the id or ids of those that they replace in searches with
+                ``as_of``. It becomes their metadata ``supersedes``, which may be given there as well.
 
         Returns:
             ``"added"``, ``"replaced"`` or ``"unchanged"`` for each id that was not skipped.
@@ -861,7 +875,7 @@ class Collection:
         """
         from bedside.notes.notes import add_notes  # what is built on the verbs
 
-        return add_notes(self, notes, splitter, on_bad_document=on_bad_document, skipped=skipped)
+        return add_notes(self, notes, splitter, on_bad_document=on_bad_document, skipped=skipped, supersedes=supersedes)
 
     @recorded()
     def get_note(self, id: str) -> Document | None:
@@ -873,6 +887,26 @@ class Collection:
         from bedside.notes.notes import get_note
 
         return get_note(self, id)
+
+    @recorded()
+    def history(self, id: str) -> list[Version]:
+        """Return the versions that a note, or a record, is linked with by ``supersedes``, itself among them.
+
+        The newest is the first: none comes before one that supersedes it, and the later ``valid_from`` is before the
+        earlier. An id that is not there has no versions, and of a circle each member is listed once.
+
+        Raises:
+            ScopeRequired: The collection has scope keys and this is not a scoped view.
+
+        Example:
+            >>> notes = Collection.open()
+            >>> _ = notes.add([Document("Fluids 30 ml/kg.", id="v1"), Document("Fluids.", {"supersedes": "v1"}, "v2")])
+            >>> [(version.id, version.superseded_by) for version in notes.history("v1")]
+            [('v2', ()), ('v1', ('v2',))]
+        """
+        from bedside.notes.history import history
+
+        return history(self, id)
 
     @recorded()
     def delete_note(self, id: str) -> bool:
@@ -1016,6 +1050,8 @@ class Collection:
     @recorded()
     def verify(self) -> VerifyReport:
         """Read every line of the log and hold the index against it.
+
+        The report also tells of ``supersedes`` that name nothing or lead in a circle, and of bounds that are no dates.
 
         Raises:
             CorruptLogError: A line is damaged, missing, doubled or moved; ``bedside repair`` salvages the rest.
@@ -1281,7 +1317,8 @@ class Collection:
             cosine = None if cosines is None else float(cosines[i])
             bm25 = None if matches is None else float(matches[i])
             why = explanation(options, question, pool, i, cosine, bm25, self.scope) if options.explain else None
-            hits.append(Hit(document, float(pool.scores[i]), cosine, bm25, float(relevances[i]), why))
+            seen = pool.copies.get(int(pool.rows[i]), Seen())
+            hits.append(Hit(document, float(pool.scores[i]), cosine, bm25, float(relevances[i]), why, *seen))
         return hits
 
     def _check_query_vectors(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -20,6 +20,7 @@ FilterDict: TypeAlias = Mapping[str, Any]
 """The filter language of :mod:`bedside.filters`, as plain dicts and lists."""
 Mode: TypeAlias = Literal["hybrid", "dense", "sparse"]
 Fusion: TypeAlias = Literal["weighted", "rrf"]
+Collapse: TypeAlias = Literal["copies"]
 Assertion: TypeAlias = Literal["any", "prefer", "only"]
 
 
@@ -85,6 +86,21 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A document whose text is nearly that of a better hit, which stands for it.
+
+    Attributes:
+        id: The document's.
+        source: Of the note that it is a passage of, else its metadata ``source``; ``None`` where there is neither.
+        date: As its metadata has it; ``None`` where it has none.
+    """
+
+    id: str
+    source: str | None
+    date: str | None
+
+
+@dataclass(frozen=True)
 class Hit:
     """One search result.
 
@@ -96,6 +112,9 @@ class Hit:
         relevance: The score from 0 to 1 by what its mode can give: BM25 over its bound, a cosine or a weighted sum
             moved from [-1, 1], reciprocal ranks over those of two first places. ``None`` in a hit built by hand.
         explanation: Only with ``explain=True``.
+        copies: With ``collapse="copies"`` what it stands for beside itself, best first.
+        first_seen: The earliest date of it and its copies, as that one's metadata has it.
+        last_seen: The latest.
     """
 
     document: Document
@@ -104,6 +123,15 @@ class Hit:
     sparse: float | None = None
     relevance: float | None = None
     explanation: Explanation | None = None
+    copies: tuple[Copy, ...] = ()
+    first_seen: str | None = None
+    last_seen: str | None = None
+
+    @property
+    def sightings(self) -> dict[str, Any]:
+        """Of what else it stands for, and when that was seen, what there is, as JSON under the attributes' names."""
+        dates = {"first_seen": self.first_seen, "last_seen": self.last_seen} if self.last_seen is not None else {}
+        return ({"copies": [asdict(copy) for copy in self.copies]} if self.copies else {}) | dates
 
     @property
     def id(self) -> str:

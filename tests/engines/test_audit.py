@@ -58,6 +58,7 @@ def test_each_verb_from_outside_is_one_line_and_none_holds_a_word_of_a_record(
         ("add_note", lambda: view.add_note("Chest pressure. Nitroglycerin.", id="visit-9"), {"count": 1}),
         ("get_note", lambda: view.get_note("visit-9"), {"ids": named(audit, "visit-9"), "count": 1}),
         ("search_notes", lambda: view.search_notes("pressure"), {"ids": whole, "count": 1}),
+        ("history", lambda: view.history("visit-9"), {"ids": named(audit, "visit-9"), "count": 1}),
         ("add_notes", lambda: view.add_notes([again]), {"count": 1}),
         ("delete_note", lambda: view.delete_note("visit-9"), {"removed": 1}),
         ("update", lambda: view.update(["visit-1"], lambda old: None), {"asked": named(audit, "visit-1")}),

@@ -222,3 +222,74 @@ def test_a_bound_is_the_beginning_of_its_span_and_a_day_is_asked_about_at_its_en
 def test_what_is_no_moment_is_refused_by_name_and_nothing_is_searched(open_: Open, wrong) -> None:
     with pytest.raises(InvalidInputError, match="as_of: expected a date, a time, or a text such as 2024-05-31"):
         open_().search("guideline", mode="sparse", as_of=wrong)
+
+
+def chain(open_: Open) -> Collection:
+    notes = open_(scope_keys=["ward"])
+    ward = notes.scoped(ward="A")
+    ward.add([Document("Fluids.", {"valid_from": "2012"}, "r1"), Document("x", {"supersedes": "r1"}, "other")])
+    ward.add_note("Fluids for sepsis.", id="n1", supersedes=["r1", "lost"], metadata={"valid_from": "2016"})
+    ward.add_note("Fluids, slowly.", id="n2", supersedes="n1", metadata={"valid_from": "2021", "valid_to": "soon"})
+    notes.scoped(ward="B").add([Document("Fluids.", {"supersedes": "n2"}, "elsewhere")])
+    return notes
+
+
+def test_history_lists_the_versions_of_notes_and_records_the_newest_first(open_: Open) -> None:
+    ward = chain(open_).scoped(ward="A")
+    for id in ("r1", "n1", "n2", "other"):
+        versions = ward.history(id)
+        assert [version.id for version in versions] == ["n2", "n1", "other", "r1"]
+        assert {version.id: version.supersedes for version in versions} == {
+            "n2": ("n1",),
+            "n1": ("r1", "lost"),
+            "other": ("r1",),
+            "r1": (),
+        }
+        assert [set(version.superseded_by) for version in versions] == [set(), {"n2"}, set(), {"n1", "other"}]
+    assert versions[0].metadata == {"ward": "A", "valid_from": "2021", "valid_to": "soon", "supersedes": "n1"}
+    assert ward.history("lost") == ward.history("elsewhere") == []
+
+
+def test_history_lists_each_version_of_a_circle_once(open_: Open) -> None:
+    notes = open_()
+    notes.add([Document("x", {"supersedes": other}, id) for id, other in ("ab", "bc", "ca", "dd")])
+    assert sorted(version.id for version in notes.history("b")) == ["a", "b", "c"]
+    assert [version.superseded_by for version in notes.history("d")] == [("d",)]
+
+
+def test_verify_tells_of_names_that_are_not_there_of_circles_and_of_bounds_and_nothing_fails(open_: Open) -> None:
+    notes = chain(open_)
+    notes.scoped(ward="A").add(
+        [
+            *(Document("x", {"supersedes": other}, id) for id, other in ("ab", "ba", "dd")),
+            Document("x", {"valid_from": "2024-03", "valid_to": "2024-03"}, "never"),
+            Document("x", {"valid_from": None, "valid_to": "", "supersedes": None}, "open"),
+        ]
+    )
+    notes.scoped(ward="A").add([Document("x", {"supersedes": "gone"}, "mended")])
+    notes.scoped(ward="A").add([Document("x", {}, "mended")])
+    found = {(*each.scope, each.id): each.wrong for each in notes.verify().versions}
+    assert found == {
+        ("A", "n1"): "supersedes 'lost', which is not there",
+        ("A", "n2"): "valid_to is no date, and taken for open",
+        ("B", "elsewhere"): "supersedes 'n2', which is not there",
+        ("A", "a"): "supersedes 'b', which leads back to it",
+        ("A", "b"): "supersedes 'a', which leads back to it",
+        ("A", "d"): "supersedes itself",
+        ("A", "never"): "valid_to is not after valid_from, so it is never valid",
+    }
+
+
+def test_what_a_call_says_of_versions_is_checked_before_anything_is_written(open_: Open) -> None:
+    notes = open_()
+    note = Document("Fluids.", {"supersedes": "a"}, "b")
+    for links, said in (
+        ({"nobody": "a"}, "'nobody' is no id of a note of this call"),
+        ({"b": "a"}, "note 'b' says it in its metadata too"),
+        ("a", "got str"),
+    ):
+        with pytest.raises(InvalidInputError, match=said):
+            notes.add_notes([note], supersedes=links)
+    with pytest.raises(ValueError, match="supersedes"):
+        notes.add_note("Fluids.", id="b", supersedes=[1])
+    assert len(notes) == 0

@@ -1,12 +1,11 @@
 """Notes that repeat each other: near-duplicates, and text that was copied forward into longer notes.
 
-A text is the set of its word 5-grams ("shingles", Broder 1997). MinHash signatures (``datasketch``) find candidate
+What sameness is, is said in :mod:`bedside.text.copies`. MinHash signatures (``datasketch``) find candidate
 pairs without comparing every pair; every candidate is then compared exactly, so no reported number is an estimate.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
@@ -16,7 +15,7 @@ import numpy as np
 from bedside.collection import Collection
 from bedside.errors import InvalidInputError
 from bedside.support.extras import needs
-from bedside.text.fold import fold
+from bedside.text.copies import SAME, SIZE, Shingles, jaccard, shingles
 from bedside.types import FilterDict
 
 __all__ = ["DuplicateGroup", "DuplicatePair", "duplicates"]
@@ -28,8 +27,6 @@ _SEED = 1
 _MISS = 1e-3  # how often a pair exactly at the threshold may be missed
 _PARTITIONS = 16  # of lengths, for containment
 _MARGIN = 0.8  # of the threshold: where candidates for containment are looked for; they have no bound for a miss
-_WORD = re.compile(r"[^\W_]+")
-_Shingles: TypeAlias = "frozenset[str]"
 
 
 @dataclass(frozen=True)
@@ -65,9 +62,9 @@ class DuplicateGroup:
 def duplicates(
     records: Collection,
     *,
-    threshold: float = 0.8,
+    threshold: float = SAME,
     measure: Measure = "jaccard",
-    shingle: int = 5,
+    shingle: int = SIZE,
     filter: FilterDict | None = None,
 ) -> list[DuplicateGroup]:
     """Group documents that repeat each other.
@@ -118,14 +115,6 @@ def duplicates(
     return _grouped(links, ids)
 
 
-def shingles(text: str, size: int = 5) -> _Shingles:
-    """The runs of ``size`` words of a text, folded; a shorter text is one run, an empty one has none."""
-    words = _WORD.findall(fold(text))
-    if len(words) <= size:
-        return frozenset({" ".join(words)} - {""})
-    return frozenset(" ".join(words[i : i + size]) for i in range(len(words) - size + 1))
-
-
 def _check_threshold(value: object) -> None:
     if not isinstance(value, int | float) or not 0 < value <= 1:
         raise InvalidInputError(f"threshold: expected a number above 0, at most 1, got {value!r}")
@@ -136,12 +125,12 @@ def _check_shingle(value: object) -> None:
         raise InvalidInputError(f"shingle: expected an int of at least 1, got {value!r}")
 
 
-def _compared(first: str, second: str, a: _Shingles, b: _Shingles) -> DuplicatePair:
+def _compared(first: str, second: str, a: Shingles, b: Shingles) -> DuplicatePair:
     shared = len(a & b)
-    return DuplicatePair(first, second, shared / len(a | b), shared / min(len(a), len(b)))
+    return DuplicatePair(first, second, jaccard(a, b), shared / min(len(a), len(b)))
 
 
-def _near(sets: Sequence[_Shingles], threshold: float) -> set[tuple[int, int]]:
+def _near(sets: Sequence[Shingles], threshold: float) -> set[tuple[int, int]]:
     """Pairs of positions that may have that Jaccard similarity."""
     with needs("cluster"):
         from datasketch import MinHashLSH
@@ -153,7 +142,7 @@ def _near(sets: Sequence[_Shingles], threshold: float) -> set[tuple[int, int]]:
     return found
 
 
-def _contained(sets: Sequence[_Shingles], threshold: float) -> set[tuple[int, int]]:
+def _contained(sets: Sequence[Shingles], threshold: float) -> set[tuple[int, int]]:
     """Pairs of positions of which one may contain that share of the other."""
     with needs("cluster"):
         from datasketch import MinHashLSHEnsemble
@@ -175,7 +164,7 @@ def _bands(threshold: float) -> tuple[int, int]:
     return _PERMUTATIONS // rows, rows
 
 
-def _sketches(sets: Iterable[_Shingles]) -> list[Any]:
+def _sketches(sets: Iterable[Shingles]) -> list[Any]:
     from datasketch import MinHash
 
     encoded = ([shingle.encode() for shingle in found] for found in sets)

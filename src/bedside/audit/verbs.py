@@ -170,6 +170,7 @@ def _ids(answer: Any) -> Iterator[str]:
         yield str(answer.id)
         if isinstance(note := answer.metadata.get("source_id"), str):
             yield note
+        yield from _of_copies(answer)
     elif isinstance(answer, list):
         yield from chain.from_iterable(map(_ids, answer))
     elif isinstance(answer, str):
@@ -178,8 +179,17 @@ def _ids(answer: Any) -> Iterator[str]:
         yield from answer
     elif isinstance(passages := getattr(answer, "passages", None), tuple):  # of a note that was found
         yield from chain([str(getattr(answer, "id", ""))], chain.from_iterable(map(_ids, passages)))
+        yield from _of_copies(answer)
+    elif isinstance(id := getattr(answer, "id", None), str):  # of a version
+        yield id
     else:  # of an erasure, of copies of one text
         yield from getattr(answer, "ids", ())
+
+
+def _of_copies(hit: Any) -> Iterator[str]:
+    """Yield the ids of the copies that a hit tells of, and of the notes that they are passages of."""
+    for copy in getattr(hit, "copies", ()):
+        yield from filter(None, (copy.id, copy.source))
 
 
 def _count(answer: Any) -> int | None:

@@ -225,14 +225,20 @@ def _at_line(message: str, batch: list[tuple[int, bytes]]) -> str:
 
 
 def _hit_as_json(hit: Hit) -> dict[str, Any]:
-    line = {"score": hit.score, "dense": hit.dense, "sparse": hit.sparse, **as_json(hit.document)}
+    line = {"score": hit.score, "dense": hit.dense, "sparse": hit.sparse, **as_json(hit.document), **hit.sightings}
     return line if hit.explanation is None else {**line, "explanation": asdict(hit.explanation)}
 
 
 def _hit_rows(hit: Hit) -> Iterator[tuple[str, str, str]]:
     yield f"{hit.score:.4f}", one_line(hit.id), one_line(hit.text)
+    if hit.copies:
+        yield "", "", one_line(f"{len(hit.copies)} copies: {', '.join(copy.id for copy in hit.copies)}{_seen(hit)}")
     if hit.explanation is not None:
         yield "", "", hit.explanation.formula
+
+
+def _seen(hit: Hit) -> str:
+    return "" if hit.last_seen is None else f"; seen from {hit.first_seen} to {hit.last_seen}"
 
 
 def _facts(path: str, records: int) -> dict[str, Any]:

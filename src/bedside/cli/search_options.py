@@ -39,7 +39,7 @@ def _annotation(name: str, option: Option) -> Any:
     """Return what typer makes an option from; a value out of its range is wrong usage."""
     if option.kind in ("filter", "ids"):
         return Filter if option.kind == "filter" else Ids
-    kinds: dict[str, Any] = {"int": int, "number": float, "key": str, "flag": bool, "moment": str}
+    kinds: dict[str, Any] = {"int": int, "number": float, "key": str, "flag": bool, "moment": str, "recency": str}
     kind = Literal[option.choices] if option.kind in ("choice", "rerank") else kinds[option.kind]
     spelled = typer.Option(f"--{name.replace('_', '-')}", help=option.help, min=option.least, max=option.most)
     return Annotated[kind | None if option.optional else kind, spelled]

@@ -28,6 +28,10 @@ def verify(path: CollectionPath, json: Json = False) -> None:
     lines = [f"{report.file} is whole: {records}, {report.lines} lines, {report.bytes} bytes"]
     if report.unfinished_bytes:
         lines.append(f"{report.unfinished_bytes} bytes behind the last commit; the next write removes them")
+    lines += [
+        one_line(f"version {each.id}{f' of {list(each.scope)}' if each.scope else ''}: {each.wrong}")
+        for each in report.versions
+    ]
     say("\n".join(lines), asdict(report), json=json)
 
 

@@ -21,6 +21,7 @@ from bedside.remedies import Give, GiveEach
 from bedside.search.options import DEFAULT_ALPHA, SearchOptions
 from bedside.search.pool import Pool, Question, Signal
 from bedside.search.rank import Scores
+from bedside.search.versions import VersionProblem
 from bedside.support.checks import check_number
 from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder
@@ -223,6 +224,8 @@ class VerifyReport:
         lines: Lines in it, each with its checksum.
         records: Living records; ``None`` where they are encrypted and no key was given.
         unfinished_bytes: What a killed writer left behind the last commit; the next write removes it.
+        versions: What is wrong with ``supersedes``, ``valid_from`` and ``valid_to``: no damage, but searches with
+            ``as_of`` cannot go by it.
     """
 
     file: str
@@ -230,6 +233,7 @@ class VerifyReport:
     lines: int
     records: int | None
     unfinished_bytes: int
+    versions: tuple[VersionProblem, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,10 @@ numbers       a sentence and its copy with another number; the query names one o
               has it must score higher
 negation      sentences that deny a finding, among copies that affirm it; it is asked for as a clinician asks: alone, as
               "no …", and as "does the patient have …"
+latest        a sentence with a value, twice more with other values and dates; the query is the sentence without its
+              value, and with ``latest_by`` the newest must be the first
+copies        a note, four copies of it, and one with a sentence of its own at the end, which is the query; with
+              ``collapse="copies"`` that one must be found
 ============  ==========================================================================================================
 
 A search that reads no numbers gets 0.5 in the third: each pair is asked both ways, and equal scores count as half. Of
@@ -20,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +37,7 @@ from bedside.text.lexicon import NEGATIONS
 from bedside.text.sentences import sentences
 from bedside.types import Document, Encoder, Mode
 
-PROBES = ("known-item", "split-half", "numbers", "negation")
+PROBES = ("known-item", "split-half", "numbers", "negation", "latest", "copies")
 _NUMBER = re.compile(r"(?<![\w./-])\d+(?:\.\d+)?(?![\w/-]|\.\d)")
 _NEGATED = re.compile(rf"\b(?:{'|'.join(sorted(NEGATIONS - {'never', 'nor', 'neither', 'none', 'cannot'}))})\b", re.I)
 _WORD = re.compile(r"\S+")
@@ -51,8 +56,9 @@ class Probe:
     Attributes:
         name: One of :data:`PROBES`.
         mode: ``"hybrid"``, ``"dense"`` or ``"sparse"``.
-        metric: ``"MRR@10"``; of numbers ``"pairs right"``; of negation ``"wrong share@10, X"`` and ``"…, no X"``, where
-            less is better, and ``"both found@10, does the patient have X"``.
+        metric: ``"MRR@10"``; of copies ``"recall@10"``; of numbers ``"pairs right"``; of negation
+            ``"wrong share@10, X"`` and ``"…, no X"``, where less is better, and
+            ``"both found@10, does the patient have X"``.
         interval: Mean and 95 % bootstrap interval.
         queries: How many were asked.
         chance: What a search that sees no difference gets.
@@ -122,6 +128,8 @@ def probe(
         "split-half": lambda: _split_half(texts, encoder, modes, sample, seed),
         "numbers": lambda: _contrasts("numbers", _numbers(texts, seed), encoder, modes, sample, seed),
         "negation": lambda: _negation(list(_findings(texts)), encoder, modes, sample, seed),
+        "latest": lambda: _latest(texts, encoder, modes, sample, seed),
+        "copies": lambda: _copies(texts, encoder, modes, sample, seed),
     }
     return [result for name in probes for result in makers[name]()]
 
@@ -150,7 +158,7 @@ def _known_item(
         whole = [text for text in _sentences(texts[i]) if len(text.split()) >= _FEWEST_WORDS]
         if whole:
             asked[f"q{i}"] = (whole[int(rng.integers(len(whole)))], str(i))
-    yield from _found("known-item", texts, asked, encoder, modes)
+    yield from _found("known-item", _numbered(texts), asked, encoder, modes)
 
 
 def _split_half(
@@ -159,28 +167,76 @@ def _split_half(
     halves = [_halves(text) for text in texts]
     chosen = np.random.default_rng(seed).permutation(len(texts))[:sample].tolist()
     asked = {f"q{i}": (halves[i][1], str(i)) for i in chosen if halves[i][1]}
-    yield from _found("split-half", [first for first, _ in halves], asked, encoder, modes)
+    yield from _found("split-half", _numbered(first for first, _ in halves), asked, encoder, modes)
+
+
+def _latest(
+    texts: Sequence[str], encoder: Encoder | None, modes: Sequence[Mode], sample: int, seed: int
+) -> Iterator[Probe]:
+    rng = np.random.default_rng(seed)
+    asked: dict[str, tuple[str, str]] = {}
+    series: list[Document] = []
+    for i, (sentence, start, end) in enumerate(_with_numbers(texts, sample, rng)):
+        values = [_another(sentence[start:end], rng) for _ in range(2)]
+        made = [sentence, *(f"{sentence[:start]}{value}{sentence[end:]}" for value in values)]
+        for year in rng.permutation(3).tolist():
+            series.append(Document(made[year], {"series": i, "date": f"202{year}-06-01"}, f"{i}-{year}"))
+        asked[f"q{i}"] = (f"{sentence[:start]}{sentence[end:]}", f"{i}-2")
+    yield from _found("latest", [*_numbered(texts), *series], asked, encoder, modes, latest_by="series")
+
+
+def _copies(
+    texts: Sequence[str], encoder: Encoder | None, modes: Sequence[Mode], sample: int, seed: int
+) -> Iterator[Probe]:
+    rng = np.random.default_rng(seed)
+    asked: dict[str, tuple[str, str]] = {}
+    copies: list[Document] = []
+    for i in rng.permutation(len(texts))[:sample].tolist():
+        own = next((each for each in _with_numbers([texts[i]], 1, rng)), None)
+        if own is None:
+            continue
+        sentence, start, end = own
+        changed = f"{sentence[:start]}{_another(sentence[start:end], rng)}{sentence[end:]}"
+        copies += [Document(texts[i], id=f"{i}-{number}") for number in range(4)]
+        copies.append(Document(f"{texts[i].rstrip()}\n\n{changed}", id=f"{i}-own"))
+        asked[f"q{i}"] = (changed, f"{i}-own")
+    yield from _found("copies", [*_numbered(texts), *copies], asked, encoder, modes, "recall@10", collapse="copies")
+
+
+def _with_numbers(texts: Sequence[str], count: int, rng: np.random.Generator) -> Iterator[tuple[str, int, int]]:
+    """Some sentences, and where a number stands in each."""
+    found = [(each, match) for each in _all_sentences(texts) if (match := _NUMBER.search(each))]
+    for i in rng.permutation(len(found))[:count].tolist():
+        sentence, match = found[i]
+        yield sentence, match.start(), match.end()
+
+
+def _numbered(texts: Iterable[str]) -> list[Document]:
+    return [Document(text, id=str(i)) for i, text in enumerate(texts)]
 
 
 def _found(
     name: str,
-    texts: Sequence[str],
+    documents: Sequence[Document],
     asked: Mapping[str, tuple[str, str]],
     encoder: Encoder | None,
     modes: Sequence[Mode],
+    metric: str = "MRR@10",
+    **options: Any,
 ) -> Iterator[Probe]:
-    """MRR@10 of queries that have one right text each."""
+    """A metric of queries that have one right text each."""
     if not asked:
         return
     queries = {id: query for id, (query, _) in asked.items()}
     with Collection.open(encoder=encoder) as collection:
-        collection.add(Document(text, id=str(i)) for i, text in enumerate(texts))
+        collection.add(documents)
         vectors = None if encoder is None else encoder.encode_queries(list(queries.values()))
         for mode in modes:
-            run = search_run(collection, queries, top_k=10, mode=mode, vectors=None if mode == "sparse" else vectors)
-            report = evaluate(run, {id: {right: 1} for id, (_, right) in asked.items()}, ["MRR@10"])
-            values = list(report.per_query["MRR@10"].values())
-            yield Probe(name, mode, "MRR@10", confidence_interval(values), len(values), 0.0)
+            given = None if mode == "sparse" else vectors
+            run = search_run(collection, queries, top_k=10, mode=mode, vectors=given, **options)
+            report = evaluate(run, {id: {right: 1} for id, (_, right) in asked.items()}, [metric])
+            values = list(report.per_query[metric].values())
+            yield Probe(name, mode, metric, confidence_interval(values), len(values), 0.0)
 
 
 def _contrasts(

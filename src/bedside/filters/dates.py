@@ -126,6 +126,12 @@ def stored_span(text: str, zone: tzinfo = UTC) -> Span | None:
         return None
 
 
+def begins(value: object, zone: tzinfo = UTC) -> int | None:
+    """When a stored value begins, in microseconds as a :data:`Span` counts; ``None`` where it is no date."""
+    found = stored_span(value, zone) if isinstance(value, str) else None
+    return None if found is None else found[0]
+
+
 def _time_of(day: date, found: re.Match[str]) -> datetime:
     _, hour, minute, second, fraction, zulu, sign, *offset = found.groups()
     micro = int(f"{fraction}000000"[:6]) if fraction else 0

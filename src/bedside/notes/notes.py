@@ -16,6 +16,7 @@ What has ``source_id`` and ``source_hash`` is a passage; no other record is one,
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -26,10 +27,14 @@ import orjson
 
 from bedside.arguments import check_texts
 from bedside.errors import BrokenNoteError, InvalidDocumentError, InvalidInputError
+from bedside.filters.dates import begins
+from bedside.filters.validity import SUPERSEDES
 from bedside.notes.render import NoteHit
 from bedside.records import Record, check_id
-from bedside.search.options import SearchArguments, SearchOptions
+from bedside.search.copies import grouped, seen
+from bedside.search.options import SearchArguments, SearchOptions, check_ids
 from bedside.skipping import OnBadDocument, Skipped
+from bedside.text.copies import copied
 from bedside.text.split import NoteSplitter
 from bedside.types import Document, Encoder, Explanation, FilterDict, Hit, Vector
 
@@ -77,6 +82,7 @@ def add_notes(
     *,
     on_bad_document: OnBadDocument = "raise",
     skipped: list[Skipped] | None = None,
+    supersedes: Mapping[str, str | Sequence[str]] | None = None,
     instead_of: Iterable[str] = (),
 ) -> dict[str, NoteChange]:
     """Add notes or replace those that changed, in one transaction; see :meth:`bedside.Collection.add_notes`.
@@ -87,6 +93,7 @@ def add_notes(
         splitter: How they are cut.
         on_bad_document: Whether a bad note is an error or left out.
         skipped: Takes what was left out.
+        supersedes: By the ids of some of them, the id or ids of the notes that they supersede.
         instead_of: Notes that are deleted in the same transaction, unless they are among ``notes``.
     """
     splitter = default_splitter(records) if splitter is None else splitter
@@ -94,7 +101,8 @@ def add_notes(
         raise InvalidInputError(f"splitter: expected a NoteSplitter, got {type(splitter).__name__}")
     if isinstance(notes, str | Document) or not isinstance(notes, Iterable):
         raise InvalidDocumentError(f"notes: expected an iterable of Document, got {type(notes).__name__}")
-    checked = records.check(notes, on_bad_document=on_bad_document, skipped=skipped, rule=check_note)
+    given = notes if supersedes is None else _superseding(list(notes), supersedes)
+    checked = records.check(given, on_bad_document=on_bad_document, skipped=skipped, rule=check_note)
     stored = _passages(records, [record.id for record in checked])
     wanted = {record.id: _hash(record.text, splitter) for record in checked}
     changes = {record.id: _change(record, wanted[record.id], stored.get(record.id)) for record in checked}
@@ -118,7 +126,7 @@ def get_note(records: Collection, id: str) -> Document | None:
             f"note {id!r}: passages of it were deleted or replaced one by one, so it cannot be put together again; "
             "add the note anew"
         )
-    return Document(text, _of_note(passages[0]), id)
+    return Document(text, of_note(passages[0]), id)
 
 
 def delete_note(records: Collection, id: str) -> bool:
@@ -152,26 +160,51 @@ def search_notes(
         "group_by": "source_id",
         "as_one": "source_hash",
     }
-    found = records.search(query, vector=vector, **as_notes)
-    ranked = {str(hit.metadata["source_id"]): hit for hit in found}
-    if not ranked:
+    if asked.collapse is None:
+        hits = records.search(query, vector=vector, **as_notes)
+    else:
+        deep: SearchArguments = {
+            **as_notes,
+            "top_k": asked.pool,
+            "offset": 0,
+            "newest_first": False,
+            "collapse": None,
+        }
+        hits = _collapsed(records, query, records.search(query, vector=vector, **deep), asked)
+    found = {str(hit.metadata["source_id"]): hit for hit in hits}
+    if not found:
         return []
     passages = _scored(
-        records, query, vector, replace(asked, mode=mode, filter=_and(passages_filter(list(ranked)), asked.filter))
+        records, query, vector, replace(asked, mode=mode, filter=_and(passages_filter(list(found)), asked.filter))
     )
-    whole = _passages(records, list(ranked)) if asked.filter else passages
+    whole = _passages(records, list(found)) if asked.filter else passages
     return [
         NoteHit(
             id,
             hit.score,
-            _of_note(whole[id][0]),
+            of_note(whole[id][0]),
             max(passage.metadata["end"] for passage in whole[id]),
             tuple(passages[id]),
             _explained(hit, asked),
+            *(hit.copies, hit.first_seen, hit.last_seen),
         )
-        for id, hit in ranked.items()
+        for id, hit in found.items()
         if id in passages and id in whole  # another process may just have deleted it
     ]
+
+
+def _collapsed(records: Collection, query: str, hits: Sequence[Hit], asked: SearchOptions) -> list[Hit]:
+    """Return the page of notes whose best passage is no copy of a better note's, or that alone have what is asked."""
+    passages = _passages(records, list(dict.fromkeys(str(hit.metadata["source_id"]) for hit in hits)))
+    there = [hit for hit in hits if hit.metadata["source_id"] in passages]
+    wholes = [_joined(passages[str(hit.metadata["source_id"])]) for hit in there]
+    groups = grouped(copied([hit.text for hit in there], query, wholes))
+    kept = list(groups.items())[asked.offset : asked.depth]
+    page = [(there[i], seen([there[j].document for j in group], asked.date_key)) for i, group in kept]
+    shown = [replace(hit, copies=of[0], first_seen=of[1], last_seen=of[2]) for hit, of in page]
+    if asked.newest_first:
+        shown.sort(key=lambda hit: -(begins(hit.metadata.get(asked.date_key)) or -math.inf))
+    return shown
 
 
 def _scored(records: Collection, query: str, vector: Any, asked: SearchOptions) -> dict[str, list[Hit]]:
@@ -213,6 +246,24 @@ def check_note(note: object, where: str) -> None:
         raise InvalidDocumentError(f"{where}.metadata.{reserved[0]}: is what a passage says of itself; rename the key")
 
 
+def _superseding(notes: Sequence[Document], supersedes: Mapping[str, str | Sequence[str]]) -> list[Document]:
+    """Return notes with what they supersede in their metadata; what is no note is left to the check of all."""
+    if not isinstance(supersedes, Mapping):
+        raise InvalidInputError(f"supersedes: expected a mapping of notes' ids, got {type(supersedes).__name__}")
+    known = [(note, getattr(note, "id", None)) for note in notes]
+    if unknown := sorted(set(supersedes) - {id for _, id in known if id is not None}):
+        raise InvalidInputError(f"supersedes: {unknown[0]!r} is no id of a note of this call")
+    named = ((note, None if id is None else supersedes.get(id)) for note, id in known)
+    return [note if ids is None else _with_supersedes(note, ids) for note, ids in named]
+
+
+def _with_supersedes(note: Document, ids: str | Sequence[str]) -> Document:
+    if SUPERSEDES in note.metadata:
+        raise InvalidInputError(f"supersedes: note {note.id!r} says it in its metadata too; give one of the two")
+    named = check_id(ids, "supersedes") if isinstance(ids, str) else check_ids(ids, "supersedes")
+    return replace(note, metadata={**note.metadata, SUPERSEDES: named})
+
+
 def passages_of(record: Record, splitter: NoteSplitter) -> list[Document]:
     """Return the passages of a note as documents, to be added."""
     hash = _hash(record.text, splitter)
@@ -237,7 +288,7 @@ def passages_of(record: Record, splitter: NoteSplitter) -> list[Document]:
 def _change(record: Record, hash: str, stored: list[Document] | None) -> NoteChange:
     if stored is None:
         return "added"
-    same = stored[0].metadata["source_hash"] == hash and _json(_of_note(stored[0])) == _json(record.metadata)
+    same = stored[0].metadata["source_hash"] == hash and _json(of_note(stored[0])) == _json(record.metadata)
     return "unchanged" if same and _joined(stored) == record.text else "replaced"
 
 
@@ -280,7 +331,7 @@ def _and(one: FilterDict, other: FilterDict | None) -> FilterDict:
     return {"$and": [one, other]} if other else one
 
 
-def _of_note(passage: Document | Hit) -> dict[str, Any]:
+def of_note(passage: Document | Hit) -> dict[str, Any]:
     """Return the note's own metadata."""
     return {key: value for key, value in passage.metadata.items() if key not in _OWN}
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 from bedside.errors import InvalidInputError
 from bedside.support.checks import check_int
 from bedside.text.split import CountTokens, NoteSplitter, checked_counter
-from bedside.types import Explanation, Hit, Metadata
+from bedside.types import Copy, Explanation, Hit, Metadata
 
 __all__ = ["GAP", "Header", "NoteHit", "context", "source_header"]
 
@@ -33,6 +33,9 @@ class NoteHit:
         length: Characters in the note.
         passages: Those that the filter left, best first, each with its own score.
         explanation: Only with ``explain=True``: how the note's score came about.
+        copies: With ``collapse="copies"``: the notes that say the same about the question, whose ids are ``source``.
+        first_seen: The earliest date of it and its copies, as that one's metadata has it.
+        last_seen: The latest.
     """
 
     id: str
@@ -41,6 +44,9 @@ class NoteHit:
     length: int
     passages: tuple[Hit, ...]
     explanation: Explanation | None = None
+    copies: tuple[Copy, ...] = ()
+    first_seen: str | None = None
+    last_seen: str | None = None
 
     @property
     def label(self) -> str:

@@ -15,8 +15,9 @@ from typing import Any, Literal, TypedDict, get_args
 from bedside.errors import InvalidInputError
 from bedside.filters.validity import moment
 from bedside.records import check_id
+from bedside.search.recency import Recency
 from bedside.support.checks import check_choice, check_flag, check_int, check_key, check_known, check_number
-from bedside.types import Assertion, FilterDict, Fusion, Mode, Rerank
+from bedside.types import Assertion, Collapse, FilterDict, Fusion, Mode, Rerank
 
 FETCH_K = 100
 """Default pool of RRF and MMR: deeper pools changed nDCG@10 by under 0.001 on the development sets."""
@@ -31,7 +32,7 @@ RERANK_K = 50
 """Hits that a second look is taken at: most of what it gains, in a few milliseconds."""
 _SCORERS = ("predict", "score")
 
-Kind = Literal["int", "number", "choice", "key", "flag", "ids", "filter", "moment", "rerank"]
+Kind = Literal["int", "number", "choice", "key", "flag", "ids", "filter", "moment", "rerank", "recency"]
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,15 @@ class Option:
                 moment(value, name)
             case "rerank":
                 check_rerank(name, value, self.choices)
+            case "recency":
+                Recency.of(value)
 
 
-def check_ids(ids: Iterable[object]) -> list[str]:
+def check_ids(ids: Iterable[object], name: str = "ids") -> list[str]:
     """Return a list of ids that can be ids."""
     if isinstance(ids, str) or not isinstance(ids, Iterable):
-        raise InvalidInputError(f"ids: expected a list of str, got {type(ids).__name__}; wrap one id in [ ]")
-    return [check_id(id, f"ids[{i}]") for i, id in enumerate(ids)]
+        raise InvalidInputError(f"{name}: expected a list of str, got {type(ids).__name__}; wrap one id in [ ]")
+    return [check_id(id, f"{name}[{i}]") for i, id in enumerate(ids)]
 
 
 def check_rerank(name: str, value: object, choices: Sequence[str]) -> None:
@@ -203,6 +206,35 @@ class SearchOptions:
             optional=True,
         ),
     )
+    recency: Recency | str | None = field(
+        default=None,
+        metadata=_about(
+            "recency",
+            "What newer documents gain, as half-life and weight: 30d:0.2; with a date key of its own, issued:30d:0.2.",
+            optional=True,
+        ),
+    )
+    latest_by: str | None = field(
+        default=None,
+        metadata=_about(
+            "key",
+            "Put the newest document of each value of this metadata key first, such as of each analyte.",
+            optional=True,
+        ),
+    )
+    newest_first: bool = field(default=False, metadata=_about("flag", "Order the hits that were found by date."))
+    date_key: str = field(
+        default="date", metadata=_about("key", "The metadata key of a document's date, in ISO 8601; date by default.")
+    )
+    collapse: Collapse | None = field(
+        default=None,
+        metadata=_about(
+            "choice",
+            "copies: a hit whose text is nearly that of a better one becomes one of its copies.",
+            choices=get_args(Collapse),
+            optional=True,
+        ),
+    )
     explain: bool = field(default=False, metadata=_about("flag", "Say how each score came about."))
     as_one: str | None = field(
         default=None,
@@ -226,6 +258,9 @@ class SearchOptions:
                 object.__setattr__(self, name, int(value))
         if self.ids is not None:
             object.__setattr__(self, "ids", list(self.ids))
+        undone = [name for name in ("diversity", "rerank") if getattr(self, name) is not None]
+        if self.latest_by is not None and undone:
+            raise InvalidInputError(f"latest_by: an order of its own, which {undone[0]} would undo; give one")
 
     @classmethod
     def of(
@@ -246,6 +281,17 @@ class SearchOptions:
         return cls(**given, default_alpha=default_alpha)
 
     @property
+    def fading(self) -> Recency | None:
+        """What newer records gain."""
+        return None if self.recency is None else Recency.of(self.recency)
+
+    @property
+    def date_keys(self) -> set[str]:
+        """The keys of the dates that the ranking goes by."""
+        keys = {self.date_key} if self.newest_first or self.latest_by is not None else set()
+        return keys if self.fading is None else keys | {self.fading.key or self.date_key}
+
+    @property
     def depth(self) -> int:
         """How many hits there must be before ``offset`` is skipped."""
         return self.top_k + self.offset
@@ -257,10 +303,14 @@ class SearchOptions:
 
     @property
     def pool(self) -> int:
-        """How many rows the ranking yields: MMR and a second look choose among ``fetch_k``, also where that is few."""
+        """How many rows the ranking yields.
+
+        MMR and a second look choose among ``fetch_k``, also where that is few; copies are looked for among as many, or
+        among as many as are asked for.
+        """
         if self.diversity is None and self.rerank is None:
-            return self.depth
-        usual = RERANK_K if self.diversity is None else FETCH_K
+            return self.depth if self.collapse is None else max(self.depth, self.fetched)
+        usual = RERANK_K if self.diversity is None and self.collapse is None else FETCH_K
         return max(self.depth, usual) if self.fetch_k is None else self.fetch_k
 
     @property
@@ -306,5 +356,10 @@ class SearchArguments(TypedDict, total=False):
     assertion: Assertion
     as_of: date | str | None
     rerank: Rerank | None
+    recency: Recency | str | None
+    latest_by: str | None
+    newest_first: bool
+    date_key: str
+    collapse: Collapse | None
     explain: bool
     as_one: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bedside.search.rank import Rows, Scores
 from bedside.text.assertions import Polarity
-from bedside.types import Document, Encoder, Matrix, Vector
+from bedside.types import Copy, Document, Encoder, Matrix, Vector
 
 Mask = NDArray[np.bool_]
 
@@ -151,9 +151,29 @@ class Candidates(Protocol):
         """Return the candidates that are in none of ``groups``."""
         ...
 
+    def dates(self, key: str) -> tuple[Rows, NDArray[np.int64]]:
+        """Return the candidates that have a date at a key, ascending, and when it begins, as filters read it.
+
+        Args:
+            key: One of the search's ``date_keys``.
+        """
+        ...
+
+    def latest(self) -> tuple[Candidates, Candidates]:
+        """Return the candidates that are the newest of their value of the search's ``latest_by``, and all others."""
+        ...
+
     def documents(self, rows: Sequence[int]) -> list[Document]:
         """Read rows, in the order given."""
         ...
+
+
+class Seen(NamedTuple):
+    """What a hit stands for beside itself, and the first and last date of it all, as metadata has them."""
+
+    copies: tuple[Copy, ...] = ()
+    first: str | None = None
+    last: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +186,7 @@ class Pool:
         parts: What the scores are the sums of, by name, each float64 ``[m]``; within 1e-9.
         candidates: What can be asked about the rows.
         places: Of a rank fusion: the rank of each row in either half, from 1, and 0 where it is in none.
+        copies: By row, what it stands for, where copies are shown as one.
     """
 
     rows: Rows
@@ -173,14 +194,29 @@ class Pool:
     parts: Mapping[str, Scores]
     candidates: Candidates
     places: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    copies: Mapping[int, Seen] = field(default_factory=dict)
 
     def take(self, positions: Any) -> Pool:
         """Return the pool of the rows at ``positions`` (indices, a mask or a slice), in that order."""
         parts = {name: part[positions] for name, part in self.parts.items()}
         places = {name: place[positions] for name, place in self.places.items()}
-        return Pool(self.rows[positions], self.scores[positions], parts, self.candidates, places)
+        return replace(self, rows=self.rows[positions], scores=self.scores[positions], parts=parts, places=places)
 
     def plus(self, name: str, values: Scores) -> Pool:
         """Return the pool with one more part in its scores, in the order of the new scores."""
-        more = Pool(self.rows, self.scores + values, {**self.parts, name: values}, self.candidates, self.places)
+        more = replace(self, scores=self.scores + values, parts={**self.parts, name: values})
         return more.take(np.lexsort((self.rows, -more.scores)))
+
+    def then(self, other: Pool) -> Pool:
+        """Return the pool with the rows of another one behind its own."""
+        rows = np.concatenate([self.rows, other.rows])
+        scores = np.concatenate([self.scores, other.scores])
+        parts, places = self._both(other, "parts"), self._both(other, "places")
+        return Pool(rows, scores, parts, self.candidates, places)
+
+    def _both(self, other: Pool, of: str) -> dict[str, NDArray[Any]]:
+        """Return the parts or places of both, zero where one lacks them."""
+        mine, others = getattr(self, of), getattr(other, of)
+        none = np.zeros(len(self.rows)), np.zeros(len(other.rows))
+        names = dict.fromkeys([*mine, *others])
+        return {name: np.concatenate([mine.get(name, none[0]), others.get(name, none[1])]) for name in names}

@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 
 from bedside.errors import InvalidInputError
 from bedside.search.assertion import demotion, left_out
+from bedside.search.copies import collapsed
+from bedside.search.newest import latest_first, newest_first, recency
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Candidates, Pool, Question, Signal, Top
 from bedside.search.rank import RRF_K, Rows, best, mmr
@@ -45,8 +47,15 @@ def answer(
         questions: Their BM25 was counted over what the scope sees.
         candidates: Whom they may be answered with.
     """
-    scored = _scored(options, questions, candidates)
+    if options.latest_by is None:
+        scored = _scored(options, questions, candidates)
+    else:
+        scored = [(question, latest_first(options, question, candidates, _ranked_alone)) for question in questions]
     return [(question, _staged(options, question, pool)) for question, pool in scored]
+
+
+def _ranked_alone(options: SearchOptions, question: Question, candidates: Candidates) -> Pool:
+    return _scored(options, [question], candidates)[0][1]
 
 
 def _staged(options: SearchOptions, question: Question, pool: Pool) -> Pool:
@@ -73,9 +82,9 @@ def _scored(
 def _one_by_one(options: SearchOptions, question: Question, candidates: Candidates) -> Pool:
     """Score one question by its only half, or by both where there are groups."""
     parts, is_sparse = _signals(options, question, candidates), _is_sparse(options, candidates)
-    if is_sparse and "sparse" in parts and not (_total(parts, parts["sparse"].rows) > 0).any():
+    if is_sparse and "sparse" in parts and not (_total(_found_by(parts), parts["sparse"].rows) > 0).any():
         # Where every row denies what is asked, there is nothing to come after, and to find nothing would hide that.
-        parts = {"sparse": parts["sparse"]}
+        parts = {name: part for name, part in parts.items() if name != "assertion"}
     rank = _sparse_rank(parts) if is_sparse else _dense_rank(options, question, parts)
     return _pool(options, question, _ranked(options, rank, candidates, options.pool), parts, candidates)
 
@@ -133,6 +142,11 @@ def _total(parts: Mapping[str, Signal], rows: Rows) -> NDArray[np.float64]:
     return sum((part.at(rows) for part in parts.values()), np.zeros(len(rows)))
 
 
+def _found_by(parts: Mapping[str, Signal]) -> Mapping[str, Signal]:
+    """Return the parts that decide what a sparse search finds: being new makes no hit of what denies the question."""
+    return {name: part for name, part in parts.items() if name != "recency"}
+
+
 def _sum(parts: Mapping[str, Signal]) -> Signal:
     """Return the sum of signals, each row once."""
     if len(parts) == 1:
@@ -153,9 +167,8 @@ def _dense_rank(options: SearchOptions, question: Question, parts: Mapping[str, 
 def _sparse_rank(parts: Mapping[str, Signal]) -> Rank:
     """Rank the rows that hold a term and score above zero: what they score beside BM25 never brings in another."""
     sparse = parts.get("sparse", Signal(np.zeros(0, np.int64), np.zeros(0)))
-    scored = _total(parts, sparse.rows)
-    hits = scored > 0
-    found, values = sparse.rows[hits], scored[hits]
+    hits = _total(_found_by(parts), sparse.rows) > 0
+    found, values = sparse.rows[hits], _total(parts, sparse.rows)[hits]
 
     def rank(candidates: Candidates, k: int) -> Top:
         allowed = candidates.allows(found)
@@ -248,7 +261,10 @@ def _page(options: SearchOptions, _: Question, pool: Pool) -> Pool:
     return pool.take(slice(options.offset, options.depth))
 
 
-SIGNALS: dict[str, Callable[[SearchOptions, Question, Candidates], Signal | None]] = {"assertion": demotion}
+SIGNALS: dict[str, Callable[[SearchOptions, Question, Candidates], Signal | None]] = {
+    "assertion": demotion,
+    "recency": recency,
+}
 """Parts of the score that are known before the cut, by name. Values are shares of the scale of the mode: 1 is the
 highest score a hybrid or dense search can give, and in a sparse search the highest its question can."""
 
@@ -256,7 +272,9 @@ STAGES: list[Callable[[SearchOptions, Question, Pool], Pool]] = [
     left_out,
     reranked,
     _above_min_score,
+    collapsed,
     _diversified,
     _page,
+    newest_first,
 ]
 """What is done with the pool after the cut, in order."""

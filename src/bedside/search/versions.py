@@ -8,7 +8,13 @@ nothing about what is newer, so they supersede nothing, and :meth:`bedside.Colle
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
+
+from bedside.filters.dates import UTC, stored_span
+from bedside.filters.validity import SUPERSEDES, VALID_FROM, VALID_TO, named
+from bedside.records import ScopeKey
+from bedside.types import Metadata
 
 Link: TypeAlias = tuple[str, str]
 """The id of a version and the id of one that it supersedes."""
@@ -61,3 +67,71 @@ def _components(follows: Mapping[str, Sequence[str]]) -> dict[str, int]:
             elif other not in component:
                 lowest[node] = min(lowest[node], order[other])
     return component
+
+
+@dataclass(frozen=True)
+class VersionProblem:
+    """What is wrong with what a version says of itself; searches go on beside it.
+
+    Attributes:
+        scope: Its scope; ``()`` in a collection without scope keys.
+        id: The note's, or the record's.
+        wrong: What, in words.
+    """
+
+    scope: ScopeKey
+    id: str
+    wrong: str
+
+
+def version_of(id: str, metadata: Metadata) -> str:
+    """Return the id of the version that a record belongs to: of the note whose passage it is, or its own."""
+    note = metadata.get("source_id")
+    return note if isinstance(note, str) and "source_hash" in metadata else id
+
+
+class Versions:
+    """What records say of their versions, gathered while a whole collection is read."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[ScopeKey, str], str] = {}
+        self._said: dict[tuple[ScopeKey, str], Metadata] = {}
+
+    def put(self, scope: ScopeKey, id: str, metadata: Metadata) -> None:
+        """Take a record in, in place of the one with its id."""
+        self._known[scope, id] = version_of(id, metadata)
+        self._said.pop((scope, id), None)
+        if said := {key: metadata[key] for key in (VALID_FROM, VALID_TO, SUPERSEDES) if key in metadata}:
+            self._said[scope, id] = said
+
+    def drop(self, scope: ScopeKey, id: str) -> None:
+        """Leave a record out."""
+        self._known.pop((scope, id), None)
+        self._said.pop((scope, id), None)
+
+    def problems(self) -> tuple[VersionProblem, ...]:
+        """Return names that no version has, circles, and bounds that cannot be read or leave no time between them."""
+        there = self._known.keys() | {(scope, version) for (scope, _), version in self._known.items()}
+        links: dict[ScopeKey, list[Link]] = {}
+        found: dict[VersionProblem, None] = {}
+        for key, said in self._said.items():
+            scope, version = key[0], self._known[key]
+            for name in named(said.get(SUPERSEDES)):
+                links.setdefault(scope, []).append((version, name))
+                if (scope, name) not in there:
+                    found[VersionProblem(scope, version, f"supersedes {name!r}, which is not there")] = None
+            found |= dict.fromkeys(VersionProblem(scope, version, problem) for problem in _of_bounds(said))
+        for scope, some in links.items():
+            for newer, older in sorted(circular(some)):
+                problem = "supersedes itself" if newer == older else f"supersedes {older!r}, which leads back to it"
+                found[VersionProblem(scope, newer, problem)] = None
+        return tuple(found)
+
+
+def _of_bounds(said: Metadata) -> Iterator[str]:
+    given = {key: said[key] for key in (VALID_FROM, VALID_TO) if said.get(key) not in (None, "")}
+    spans = {key: stored_span(value, UTC) if isinstance(value, str) else None for key, value in given.items()}
+    yield from (f"{key} is no date, and taken for open" for key, span in spans.items() if span is None)
+    start, end = spans.get(VALID_FROM), spans.get(VALID_TO)
+    if start is not None and end is not None and end[0] <= start[0]:
+        yield "valid_to is not after valid_from, so it is never valid"

@@ -200,6 +200,14 @@ class ExplanationModel(BaseModel):
         )
 
 
+class CopyModel(BaseModel):
+    """A document whose text is nearly that of a hit."""
+
+    id: str
+    source: str | None
+    date: str | None
+
+
 class HitModel(BaseModel):
     """One search result."""
 
@@ -210,6 +218,9 @@ class HitModel(BaseModel):
     dense: float | None
     sparse: float | None
     explanation: ExplanationModel | None = None
+    copies: list[CopyModel] = []
+    first_seen: str | None = None
+    last_seen: str | None = None
 
     @classmethod
     def of(cls, hit: Hit) -> HitModel:
@@ -222,6 +233,7 @@ class HitModel(BaseModel):
             dense=hit.dense,
             sparse=hit.sparse,
             explanation=None if hit.explanation is None else ExplanationModel.of(hit.explanation),
+            **hit.sightings,
         )
 
 
@@ -259,6 +271,14 @@ class Receipt(BaseModel):
     shared: int
 
 
+class VersionProblem(BaseModel):
+    """What is wrong with `supersedes`, `valid_from` or `valid_to` of a version."""
+
+    scope: list[str | int]
+    id: str
+    wrong: str
+
+
 class Verified(BaseModel):
     """What was read of the log."""
 
@@ -267,6 +287,7 @@ class Verified(BaseModel):
     lines: int
     records: int
     unfinished_bytes: int
+    versions: list[VersionProblem]
 
 
 class Problem(BaseModel):

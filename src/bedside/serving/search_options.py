@@ -18,6 +18,7 @@ _TYPES: Mapping[str, Any] = {
     "flag": StrictBool,
     "ids": list[StrictStr],
     "moment": StrictStr,
+    "recency": StrictStr,
     "filter": dict[str, Any],
 }
 

@@ -96,8 +96,12 @@ def to_langchain(document: bedside.Document) -> Document:
 
 
 def to_scored(hit: bedside.Hit, score_key: str | None = None) -> tuple[Document, float]:
-    """Give a hit's document and score; with ``score_key`` the document's metadata carry the score as well."""
+    """Give a hit's document and score; with ``score_key`` the document's metadata carry the score as well.
+
+    With ``collapse="copies"`` they also carry ``copies``, ``first_seen`` and ``last_seen``, where there are any.
+    """
     document = to_langchain(hit.document)
+    document.metadata.update(hit.sightings)
     if score_key is not None:
         document.metadata[score_key] = hit.score
     return document, hit.score

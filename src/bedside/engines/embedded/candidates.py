@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bedside.engines.embedded.index.dense import DenseIndex
 from bedside.engines.embedded.index.rows import Index
+from bedside.engines.embedded.index.segments import NO_DATE
 from bedside.engines.embedded.log.log import Log
 from bedside.engines.embedded.state import document
 from bedside.search.pool import Signal, Top
@@ -27,6 +28,8 @@ class IndexCandidates:
         index: Where a row's line lies.
         log: The log of the rows.
         numbers: The number of each row's group, int64 ``[n]``; ``None`` where the search has no groups.
+        times: By key, when each row's date begins, int64 ``[n]``; :data:`NO_DATE` where it has none.
+        newest: Whether a row is the newest of its value, bool ``[n]``; ``None`` where the search has no ``latest_by``.
     """
 
     allowed: NDArray[np.bool_]
@@ -34,6 +37,8 @@ class IndexCandidates:
     index: Index
     log: Log
     numbers: NDArray[np.int64] | None = None
+    times: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    newest: NDArray[np.bool_] | None = None
 
     @property
     def has_vectors(self) -> bool:
@@ -64,6 +69,18 @@ class IndexCandidates:
     def without(self, groups: NDArray[np.int64]) -> IndexCandidates:
         """Return the candidates that are in none of ``groups``."""
         return replace(self, allowed=self.allowed & ~np.isin(self._numbers, groups))
+
+    def dates(self, key: str) -> tuple[Rows, NDArray[np.int64]]:
+        """Return the candidates that have a date at a key, ascending, and when it begins."""
+        times = self.times[key]
+        rows = np.flatnonzero(self.allowed & (times != NO_DATE))
+        return rows, times[rows]
+
+    def latest(self) -> tuple[IndexCandidates, IndexCandidates]:
+        """Return the candidates that are the newest of their value, and all others."""
+        if self.newest is None:
+            raise RuntimeError("candidates without a latest_by were asked for the newest")
+        return replace(self, allowed=self.allowed & self.newest), replace(self, allowed=self.allowed & ~self.newest)
 
     def documents(self, rows: Sequence[int]) -> list[Document]:
         """Read rows from the log, in the order given."""

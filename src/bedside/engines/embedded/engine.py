@@ -37,13 +37,15 @@ from bedside.errors import (
 )
 from bedside.records import Delete, Record, ScopeKey, with_id
 from bedside.remedies import Call, Give
+from bedside.search.newest import latest_of_each
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
 from bedside.search.stages import answer
+from bedside.search.versions import Versions
 from bedside.support.keys import KeySource
 from bedside.text.analyzer import encoded_texts
 from bedside.text.assertions import asked_polarity
-from bedside.types import Document, Encoder
+from bedside.types import Document, Encoder, Metadata
 
 
 class EmbeddedEngine(State):
@@ -124,16 +126,25 @@ class EmbeddedEngine(State):
         """Return what the ranking works on: masks, and each question's BM25."""
         visible = index.visible(selection.scope, selection.as_of)
         allowed = index.allowed(selection, visible)
-        numbers = groups = None
-        if options.group_by is not None:
-            numbers = index.groups(
-                options.group_by, lambda row: self._log.read(index.span(row), vectors=False).metadata
+        numbers = groups = newest = None
+        times = {key: index.columns.dates(key) for key in options.date_keys}
+
+        def metadata(row: int) -> Metadata:
+            return self._log.read(index.span(row), vectors=False).metadata
+
+        if options.latest_by is not None:
+            held = allowed & index.members(options.latest_by)
+            newest = np.zeros_like(allowed)
+            newest[held] = latest_of_each(
+                index.groups(options.latest_by, metadata)[held], times[options.date_key][held]
             )
+        if options.group_by is not None:
+            numbers = index.groups(options.group_by, metadata)
             if options.as_one is not None:
                 groups = np.where(index.members(options.as_one) & index.members(options.group_by), numbers, -1).astype(
                     np.int32
                 )
-        candidates = IndexCandidates(allowed, index.dense, index, self._log, numbers)
+        candidates = IndexCandidates(allowed, index.dense, index, self._log, numbers, times, newest)
         corpus = None if groups is None and visible.all() else visible
         dimension = self.facts.dimension
         for question in questions:
@@ -237,14 +248,18 @@ class EmbeddedEngine(State):
         end = self._verified(log, Scan()).position
         keys = ((change, span) for span, change in log.changes(Position(), at))
         fresh: dict[Any, Any] = {}
+        versions = Versions()
         for change, span in keys:
             fresh.pop((change.scope, change.id), None)
+            versions.drop(change.scope, change.id)
             if isinstance(change, Record):
                 fresh[change.scope, change.id] = span
+                versions.put(change.scope, change.id, change.metadata)
         if fresh != living:
             raise CorruptLogError(log.name, at.line, "the index in memory does not hold the records of the log")
         log.codec.check_readable(None)
-        return VerifyReport(log.name, end.offset, end.line, len(fresh), max(0, size - end.offset))
+        unfinished = max(0, size - end.offset)
+        return VerifyReport(log.name, end.offset, end.line, len(fresh), unfinished, versions.problems())
 
     def _settle(self, batch: Batch, *, decided: bool) -> None:
         """Hold a batch against the facts, or let it decide them."""

@@ -6,9 +6,9 @@ proposed could still be among the best, and then it is asked for more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -19,7 +19,9 @@ from bedside.engines.embedded.index.dense import unit_rows
 from bedside.engines.postgres.arrays import Float4s, Float8s, Int8s, vectors_of
 from bedside.engines.postgres.bm25 import Grouped
 from bedside.engines.postgres.rows import document_of, in_parts, scalar
+from bedside.filters.dates import stored_span
 from bedside.filters.rules import fields, key_of
+from bedside.search.newest import latest_of_each
 from bedside.search.pool import Mask, Signal, Top
 from bedside.search.rank import Rows, Scores, best
 from bedside.types import Document, Matrix, Vector
@@ -28,6 +30,10 @@ _SPARE = 24
 """Rows proposed beyond those wanted."""
 _DEEPER = 4
 _PART = 4_096
+
+
+Dated: TypeAlias = tuple[Rows, NDArray[np.int64]]
+"""Rows, ascending, and when their dates begin, int64 ``[m]`` both."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ class ServerCandidates:
         excluded: Rows left out, ascending.
         units: The unit vectors that were read, by row.
         read: The records that were read, by row.
+        times: By key, the rows that have a date there, ascending, and when it begins.
+        newest: The rows that are the newest of their value of the search's ``latest_by``.
     """
 
     connection: Connection[Any]
@@ -80,6 +88,8 @@ class ServerCandidates:
     excluded: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
     units: dict[int, Vector] = field(default_factory=dict)
     read: dict[int, str] = field(default_factory=dict)
+    times: Mapping[str, Dated] = field(default_factory=dict)
+    newest: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def has_vectors(self) -> bool:
@@ -179,6 +189,17 @@ class ServerCandidates:
         """Return the candidates that are in none of ``groups``."""
         return replace(self, excluded=np.union1d(self.excluded, self._grouped.within(groups)))
 
+    def dates(self, key: str) -> Dated:
+        """Return the candidates that have a date at a key, ascending, and when it begins."""
+        rows, when = self.times[key]
+        allowed = self.allows(rows)
+        return rows[allowed], when[allowed]
+
+    def latest(self) -> tuple[ServerCandidates, ServerCandidates]:
+        """Return the candidates that are the newest of their value, and all others."""
+        others = np.union1d(self.excluded, self.newest)
+        return replace(self, allowed=self.newest), replace(self, excluded=others)
+
     def documents(self, rows: Sequence[int]) -> list[Document]:
         """Return rows in the order given; after the transaction, those that were kept."""
         self._read(rows)
@@ -233,6 +254,27 @@ def groups_of(connection: Connection[Any], sid: int, key: str) -> Groups:
     joined, numbered = np.concatenate(rows), np.concatenate(numbers)
     order = np.argsort(joined)
     return Groups(joined[order], numbered[order], scalars)
+
+
+def dates_of(connection: Connection[Any], sid: int, key: str) -> Dated:
+    """Return the records of a scope that have a date at a key, and when it begins: no server has Python's calendar."""
+    found = connection.cursor(binary=True).execute(
+        "select fields ->> %s::text, array_agg(row) from doc"
+        " where sid = %s and jsonb_typeof(fields -> %s::text) = 'string' group by 1",
+        (key, sid, key),
+    )
+    spans = [(span, rows) for text, rows in found if (span := stored_span(text)) is not None]
+    rows = np.concatenate([np.zeros(0, np.int64), *(each for _, each in spans)])
+    when = np.repeat(np.array([start for (start, _), _ in spans], np.int64), [len(each) for _, each in spans])
+    order = np.argsort(rows)
+    return rows[order], when[order]
+
+
+def newest_of(groups: Groups, dated: Dated, candidates: ServerCandidates) -> Rows:
+    """Return the candidates that are the newest of their group, ascending."""
+    rows, when = dated
+    kept = candidates.allows(rows) & np.isin(rows, groups.rows)
+    return rows[kept][latest_of_each(groups.of(rows[kept]), when[kept])]
 
 
 def texts_as_one(connection: Connection[Any], sid: int, groups: Groups, key: str) -> Grouped:

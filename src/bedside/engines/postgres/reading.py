@@ -13,7 +13,7 @@ from psycopg import Connection
 from bedside.engines.postgres import schema
 from bedside.engines.postgres.arrays import Int8s, vectors_of
 from bedside.engines.postgres.bm25 import Grouped, Statistics, score
-from bedside.engines.postgres.candidates import ServerCandidates, groups_of, texts_as_one
+from bedside.engines.postgres.candidates import ServerCandidates, dates_of, groups_of, newest_of, texts_as_one
 from bedside.engines.postgres.rows import document_of, in_parts, scalar, scope_to_json, sid_of
 from bedside.engines.postgres.sql import Clause, all_of, match, resolved, storable
 from bedside.engines.protocol import Answer, Facts, Selection
@@ -202,15 +202,24 @@ def search(
     allowed = empty if found is None else rows_of(connection, corpus.sid, selection) if narrowed else None
     groups = grouped = None
     if options.group_by is not None:
-        groups = groups_of(connection, corpus.sid, options.group_by if storable(options.group_by) else "")
+        groups = groups_of(connection, corpus.sid, _stored(options.group_by))
         if options.as_one is not None:
             grouped = texts_as_one(connection, corpus.sid, groups, options.as_one).among(corpus.rows)
-    candidates = ServerCandidates(connection, corpus.sid, known.dimension, allowed, groups)
+    times = {key: dates_of(connection, corpus.sid, _stored(key)) for key in options.date_keys}
+    candidates = ServerCandidates(connection, corpus.sid, known.dimension, allowed, groups, times=times)
+    if options.latest_by is not None:
+        valued = groups_of(connection, corpus.sid, _stored(options.latest_by))
+        candidates = replace(candidates, newest=newest_of(valued, times[options.date_key], candidates))
     asked = [_scored(connection, corpus, tokenizer, options, grouped, question) for question in questions]
     answers = [Answer(question, pool) for question, pool in answer(options, asked, candidates)]
     for each in answers:
         candidates.keep(each.pool.rows)
     return answers
+
+
+def _stored(key: str) -> str:
+    """Return a key that the server can be asked for; none is empty."""
+    return key if storable(key) else ""
 
 
 def _left(connection: Connection[Any], scope: Statistics, selection: Selection) -> Statistics:

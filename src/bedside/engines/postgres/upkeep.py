@@ -27,6 +27,7 @@ from bedside.engines.postgres.rows import (
 from bedside.engines.protocol import Batch, EncoderRecord, EraseReceipt, Facts, Selection, VerifyReport, own_alpha
 from bedside.errors import DatabaseError, LockTimeoutError, TracesRemainError
 from bedside.records import Record
+from bedside.search.versions import Versions
 from bedside.text.analyzer import Analyzer, encoded_texts
 from bedside.types import Encoder
 
@@ -123,9 +124,11 @@ def verify(connection: Connection[Any], where: str, known: Facts, analyzer: Anal
     rows = [row for (row,) in connection.execute("select row from doc order by row")]
     n: Counter[int] = Counter()
     tokens: Counter[int] = Counter()
-    postings = 0
+    postings, versions = 0, Versions()
     for part in in_parts(rows, reading.PART):
-        for sid, expected in _checked(connection, where, known, analyzer, part):
+        for record, expected in _checked(connection, where, known, analyzer, part):
+            versions.put(record.scope, record.id, record.metadata)
+            sid = sid_of(record.scope)
             n[sid] += 1
             tokens[sid] += expected.length
             postings += len(expected.counts)
@@ -143,13 +146,13 @@ def verify(connection: Connection[Any], where: str, known: Facts, analyzer: Anal
         "select sum(pg_total_relation_size(to_regclass(name))) from unnest(%s::text[]) as each(name)",
         (list(schema.TABLES),),
     ).fetchone() or (0,)
-    return VerifyReport(where, int(size), len(rows), len(rows), 0)
+    return VerifyReport(where, int(size), len(rows), len(rows), 0, versions.problems())
 
 
 def _checked(
     connection: Connection[Any], where: str, known: Facts, analyzer: Analyzer, rows: list[int]
-) -> Iterator[tuple[int, Terms]]:
-    """Yield scope and terms of records whose derived columns are what they should be."""
+) -> Iterator[tuple[Record, Terms]]:
+    """Yield records and their terms, where derived columns are what they should be."""
     postings = _postings(connection, rows)
     vectors = dict(connection.execute("select row, vector_dims(v) from vec where row = any(%s)", (rows,)).fetchall())
     derived = connection.execute(
@@ -170,7 +173,7 @@ def _checked(
         if not whole:
             raise DatabaseError(f"{where}: what is stored beside the record of row {row} is not what it makes")
         expected_fields.append((row, flat(record.metadata).decode()))
-        yield sid, terms
+        yield record, terms
     wrong = connection.execute(
         "select row from doc join unnest(%s::bigint[], %s::text[]) as made(row, fields) using (row)"
         " where doc.fields <> made.fields::jsonb limit 1",

@@ -31,7 +31,7 @@ from llama_index.vector_stores.bedside.nodes import REF_DOC_ID, to_documents, to
 from llama_index.vector_stores.bedside.persisting import check_local, check_there, locate, save
 from typing_extensions import Self, override
 
-from bedside import Collection, Encoder
+from bedside import Collection, Encoder, Hit
 from bedside.errors import InvalidInputError, ScopeMismatch
 from bedside.support.checks import check_known
 from bedside.support.keys import KeySource
@@ -218,7 +218,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
             return VectorStoreQueryResult(nodes=nodes, ids=[node.node_id for node in nodes])
         hits = self._view.search(**question, **options)
         return VectorStoreQueryResult(
-            nodes=[to_node(hit.document) for hit in hits],
+            nodes=[_found(hit) for hit in hits],
             similarities=[hit.score for hit in hits],
             ids=[hit.id for hit in hits],
         )
@@ -317,3 +317,12 @@ class BedsideVectorStore(BasePydanticVectorStore):
             type(self), self.path, scope=self.scope, encoder=self._view.encoder, read_only=self.read_only
         )
         return again, ()
+
+
+def _found(hit: Hit) -> BaseNode:
+    """Give a hit's node; with ``collapse="copies"`` its metadata tell of copies, which no prompt is made of."""
+    node = to_node(hit.document)
+    node.metadata.update(hit.sightings)
+    node.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, *hit.sightings]
+    node.excluded_llm_metadata_keys = [*node.excluded_llm_metadata_keys, *(["copies"] if hit.copies else [])]
+    return node

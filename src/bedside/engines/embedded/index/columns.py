@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.engines.embedded.index.segments import Postings, Rows, Segment
+from bedside.engines.embedded.index.segments import NO_DATE, Postings, Rows, Segment
+from bedside.filters.dates import UTC
 from bedside.filters.rules import SCALAR_TOKENS, Key, Rule, Token, fields, frequent_first, key_of
 from bedside.filters.tree import Scalar
 
@@ -109,6 +111,15 @@ class Columns:
             lengths = np.diff(values.offsets)
             numbers[values.rows] = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         return numbers
+
+    def dates(self, path: str, zone: tzinfo = UTC) -> NDArray[np.int64]:
+        """When the date at a path begins: int64 ``[n]`` as :mod:`bedside.filters.dates` counts; else ``NO_DATE``."""
+        found = np.full(self.n, NO_DATE)
+        column = self._columns.get(path)
+        for segment in column.values.segments() if column else ():
+            rows, starts = segment.dates(zone)
+            found[rows] = starts
+        return found
 
     def scalar(self, path: str) -> Mask:
         """The rows whose value at the path is neither a list nor an object: bool ``[n]``, new."""

@@ -1,0 +1,119 @@
+"""What was valid when, the latest, and copies: asked for and shown on every surface under the same names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_bedside import BedsideVectorStore as LangChainStore
+from langchain_core.documents import Document as LangChainDocument
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from llama_index.core.schema import MetadataMode, TextNode
+from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
+from llama_index.vector_stores.bedside import BedsideVectorStore as LlamaStore
+from typer.testing import CliRunner
+
+from bedside import Collection, Document
+from bedside.cli.app import app
+from bedside.serving.access import Access
+from bedside.serving.mcp import Tools
+from bedside.serving.models import HitModel, SearchRequest
+from bedside.serving.service import Service
+
+STORY = "Wound on the left shin three centimetres wide, clean, no discharge, dressing changed by the nurse"
+RECORDS: list[tuple[str, str, dict[str, Any]]] = [
+    ("mon", STORY, {"date": "2024-03-01", "day": "x", "valid_to": "2024-03-05"}),
+    ("tue", f"{STORY}.", {"date": "2024-03-02", "day": "x", "valid_from": "2024-03-02"}),
+    ("new", "Wound healed, dressing removed.", {"date": "2024-03-09", "day": "x", "supersedes": "mon"}),
+]
+ASKED: list[tuple[dict[str, Any], list[str]]] = [
+    ({"as_of": "2024-03-01"}, ["new"]),
+    ({"as_of": "2024-03-03"}, ["new", "tue"]),
+    ({"newest_first": True}, ["new", "tue", "mon"]),
+    ({"recency": "1d:1", "as_of": "2024-03-09", "date_key": "date"}, ["new", "tue"]),
+    ({"latest_by": "day", "newest_first": True}, ["new", "tue", "mon"]),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    with Collection.open(tmp_path / "c") as notes:
+        notes.add([Document(text, metadata, id) for id, text, metadata in RECORDS])
+    return tmp_path
+
+
+def command(folder: Path, options: dict[str, Any]) -> list[dict[str, Any]]:
+    given = [
+        part
+        for name, value in options.items()
+        for part in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))
+    ]
+    done = CliRunner().invoke(app, ["search", str(folder / "c"), "wound dressing", "--json", *given])
+    assert done.exit_code == 0, done.output
+    return [json.loads(line) for line in done.output.splitlines()]
+
+
+@pytest.mark.parametrize(("options", "expected"), ASKED, ids=str)
+def test_the_command_line_http_and_a_chatbot_give_the_same_options_the_same_meaning(folder, options, expected) -> None:
+    with Collection.open(folder / "c", read_only=True) as notes:
+        found = [hit.id for hit in notes.search("wound dressing", **options)]
+    assert sorted(found) == sorted(expected)
+    if "newest_first" in options:
+        assert found == expected
+    assert [line["id"] for line in command(folder, options)] == found
+    service = Service(folder)
+    request = SearchRequest(query="wound dressing", **options)
+    hits = service.search(Access(), "c", {}, request.query, None, **request.options())
+    assert [HitModel.of(hit).id for hit in hits] == found
+    told = Tools(service, Access()).search("c", "wound dressing", **options)
+    assert [hit.id for hit in told.hits] == found
+
+
+def test_copies_and_their_dates_are_shown_by_the_command_line_http_and_to_a_chatbot(folder) -> None:
+    options = {"collapse": "copies", "filter": {"date": {"$lt": "2024-03-05"}}}
+    expected = ([{"id": "tue", "source": None, "date": "2024-03-02"}], "2024-03-01", "2024-03-02")
+    (line,) = command(folder, {"collapse": "copies", "filter": json.dumps(options["filter"])})
+    assert (line["copies"], line["first_seen"], line["last_seen"]) == expected
+    hits = Tools(Service(folder), Access()).search("c", "wound dressing", **options).model_dump()["hits"]
+    assert [(hit["copies"], hit["first_seen"], hit["last_seen"]) for hit in hits] == [expected]
+    table = CliRunner().invoke(app, ["search", str(folder / "c"), "wound dressing", "--collapse", "copies"]).output
+    assert "1 copies: tue; seen from 2024-03-01 to 2024-03-02" in table
+
+
+def test_langchain_takes_them_per_call_and_as_defaults_of_a_store_and_shows_copies_in_metadata() -> None:
+    texts = [LangChainDocument(text, id=id, metadata=metadata) for id, text, metadata in RECORDS]
+    embedding = DeterministicFakeEmbedding(size=4)
+    store = LangChainStore.from_documents(texts, embedding, retrieval_mode="sparse", as_of="2024-03-03")
+    assert {found.id for found in store.similarity_search("wound dressing")} == {"new", "tue"}
+    assert {found.id for found in store.similarity_search("wound dressing", as_of="2024-03-01")} == {"new"}
+    retriever = store.as_retriever(search_kwargs={"as_of": None, "collapse": "copies", "newest_first": True})
+    new, wound = retriever.invoke("wound dressing")
+    assert (new.id, new.metadata["first_seen"], "copies" in new.metadata) == ("new", "2024-03-09", False)
+    assert (wound.metadata["first_seen"], wound.metadata["last_seen"]) == ("2024-03-01", "2024-03-02")
+    assert {wound.id, *(copy["id"] for copy in wound.metadata["copies"])} == {"mon", "tue"}
+
+
+def test_llama_index_takes_them_per_query_and_puts_no_copies_into_a_prompt() -> None:
+    store = LlamaStore()
+    store.add([TextNode(id_=id, text=text, metadata=about, embedding=[1.0, 0.5]) for id, text, about in RECORDS])
+    query = VectorStoreQuery(query_str="wound dressing", mode=VectorStoreQueryMode.SPARSE, similarity_top_k=5)
+    assert set(store.query(query, as_of="2024-03-03").ids) == {"new", "tue"}
+    assert store.query(query, recency="1d:1", latest_by="day").ids[0] == "new"
+    found = store.query(query, collapse="copies", newest_first=True)
+    assert found.ids[0] == "new"
+    wound = found.nodes[1]
+    assert (wound.metadata["last_seen"], len(wound.metadata["copies"])) == ("2024-03-02", 1)
+    prompt = wound.get_content(MetadataMode.LLM)
+    assert "last_seen: 2024-03-02" in prompt
+    assert "copies" not in prompt
+    assert "last_seen" not in wound.get_content(MetadataMode.EMBED)
+
+
+def test_nothing_changes_where_nothing_is_asked_for(folder) -> None:
+    with Collection.open(folder / "c", read_only=True) as notes:
+        (first, *_) = notes.search("wound dressing", explain=True)
+    assert (first.copies, first.first_seen, first.last_seen, first.sightings) == ((), None, None, {})
+    assert first.explanation.signals == {}
+    assert "recency" not in first.explanation.formula
