@@ -22,6 +22,7 @@ from bedside.remedies import in_json, speaking
 from bedside.serving import models
 from bedside.serving.access import Access, Token, access_of
 from bedside.serving.guard import RETRY_AFTER, Guard
+from bedside.serving.http_notes import add_note_operations
 from bedside.serving.metrics import CONTENT_TYPE, Metrics
 from bedside.serving.parameters import Caller, Name
 from bedside.serving.pool import Doors, Pool, TooBusyError, TooSlowError
@@ -39,6 +40,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.RoleRequired, 403),
     (errors.NotACollectionError, 404),
     (errors.ShreddedError, 410),
+    (errors.UnknownScope, 404),
     (errors.EncoderMismatch, 409),
     (errors.InvalidInputError, 400),
     (errors.ScopeError, 400),
@@ -58,7 +60,10 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         "description": "Another scope or role than the token's, another origin than the server's, or an audit trail "
         "needs to know what the request is for.",
     },
-    404: {"model": models.Problem, "description": "There is no such collection."},
+    404: {
+        "model": models.Problem,
+        "description": "There is no such collection, or no document in a scope that must exist.",
+    },
     408: {"model": models.Problem, "description": "The body was not there in time."},
     409: {
         "model": models.Problem,
@@ -204,25 +209,27 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors) ->
     @app.post(f"{place}/get", operation_id="get", tags=["documents"])
     async def get(access: Caller, name: Name, body: models.GetRequest) -> models.Documents:
         """Return documents by id, by filter, or those that satisfy both."""
-        options = body.model_dump(exclude={"scope"})
-        found = await run(service.get, access, name, body.scope, **options)
+        options = body.model_dump(exclude={"scope", "must_exist"})
+        found = await run(service.get, access, name, body.where, **options)
         return models.Documents(documents=[models.DocumentModel.of(document) for document in found])
 
     @app.post(f"{place}/search", operation_id="search", tags=["documents"])
     async def search(access: Caller, name: Name, body: models.SearchRequest) -> models.Hits:
         """Return the best documents for a query, best first."""
-        hits = await run(service.search, access, name, body.scope, body.query, body.vector, **body.options())
+        hits = await run(service.search, access, name, body.where, body.query, body.vector, **body.options())
         return models.Hits(hits=[models.HitModel.of(hit) for hit in hits])
 
     @app.post(f"{place}/count", operation_id="count", tags=["documents"])
     async def count(access: Caller, name: Name, body: models.CountRequest) -> models.Count:
         """Count documents."""
-        return models.Count(count=await run(service.count, access, name, body.scope, body.filter))
+        asked = run(service.count, access, name, body.where, body.filter, all_scopes=body.all_scopes)
+        return models.Count(count=await asked)
 
     @app.post(f"{place}/facets", operation_id="facets", tags=["documents"])
     async def facets(access: Caller, name: Name, body: models.FacetsRequest) -> models.Facets:
         """Count documents by the values of a metadata key, the most frequent first."""
-        found = await run(service.facets, access, name, body.scope, body.key, body.filter)
+        options = {"all_scopes": body.all_scopes}
+        found = await run(service.facets, access, name, body.where, body.key, body.filter, **options)
         return models.Facets(facets=[models.Facet(value=value, count=number) for value, number in found])
 
     @app.post(f"{place}/delete", operation_id="delete", tags=["documents"])
@@ -234,6 +241,8 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors) ->
     async def erase(access: Caller, name: Name, body: models.Selection) -> models.Receipt:
         """Delete documents and leave no byte of them in any file of the collection."""
         return models.Receipt(**asdict(await write(service.erase, access, name, body.scope, body.ids, body.filter)))
+
+    add_note_operations(app, service, run, write)
 
 
 def _add_handlers(app: FastAPI) -> None:

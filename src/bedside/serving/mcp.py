@@ -1,6 +1,6 @@
 """The Model Context Protocol server: a chatbot's tools for searching notes and citing them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial, wraps
@@ -18,20 +18,21 @@ from bedside.audit import Acting, acting, acting_as
 from bedside.audit.acting import LONGEST
 from bedside.errors import BedsideError
 from bedside.remedies import in_json, speaking
-from bedside.serving import models
+from bedside.serving import models, note_models
 from bedside.serving.access import Access
 from bedside.serving.pool import Pool, TooBusyError, TooSlowError
 from bedside.serving.search_options import OFFERED, described
-from bedside.serving.service import Service
+from bedside.serving.service import Service, Where
 from bedside.support.signatures import with_parameters
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 INSTRUCTIONS = (
-    "Search clinical notes and cite them. Call list_collections, then search; quote what a hit's text says and name "
-    "its id as the source. Fewer hits, or none, is a valid answer: do not fill gaps from memory. A collection that is "
-    "divided by scope keys (see stats) needs a value for each in scope, such as the patient's id."
+    "Search clinical notes and cite them. Call list_collections, then search_notes (or search, for documents that are "
+    "no notes); quote what a hit's text says and name its label or id as the source; read_note gives a whole note. "
+    "Fewer hits, or none, is a valid answer: do not fill gaps from memory. A collection that is divided by scope keys "
+    "(see stats) needs a value for each in scope, such as the patient's id."
 )
 Collection = Annotated[str, Field(description="The collection's name, from list_collections.")]
 Scope = Annotated[dict[str, str | int] | None, Field(description='A value for each scope key: {"patient_id": "A"}.')]
@@ -48,6 +49,9 @@ _SEARCH = {name: option for name, option in OFFERED.items() if name not in _NOT_
     "filter": replace(OFFERED["filter"], help=FILTER),
     "mode": replace(OFFERED["mode"], help="sparse for exact words and numbers, dense for meaning; both by default."),
 }
+_SEARCH_NOTES = {name: option for name, option in _SEARCH.items() if option.notes}
+Most = Annotated[int, Field(ge=1, le=1_000, description="At most so many.")]
+Skipped = Annotated[int, Field(ge=0, description="Skip so many, for paging.")]
 
 
 def create_server(service: Service, access: Access) -> MCPServer:
@@ -63,25 +67,35 @@ def create_server(service: Service, access: Access) -> MCPServer:
         ToolAnnotations(destructive_hint=False, open_world_hint=False),
         ToolAnnotations(destructive_hint=True, open_world_hint=False),
     )
-    offered = [
-        _tool(pool, verb, reading)
-        for verb in (tools.list_collections, tools.stats, tools.search, tools.get, tools.count, tools.facets)
+    verbs: list[Callable[..., Any]] = [
+        *(tools.list_collections, tools.stats, tools.search_notes, tools.read_note),
+        *(tools.search, tools.get, tools.count, tools.facets),
     ]
+    if not access.scope:  # who is bound to a scope is told of no other
+        verbs += [tools.scopes, tools.cohort]
+    hidden = ["scope"] if service.is_bound(access) else []
+    offered = [_tool(pool, verb, reading, hidden) for verb in verbs]
     if access.writes and not service.read_only:
-        offered += [_tool(pool, tools.add, adding), _tool(pool, tools.delete, deleting)]
+        offered += [_tool(pool, verb, adding, hidden) for verb in (tools.add, tools.add_notes)]
+        offered += [_tool(pool, verb, deleting, hidden) for verb in (tools.delete, tools.delete_note)]
     return MCPServer("bedside", title="Bedside", version=__version__, instructions=INSTRUCTIONS, tools=offered)
 
 
-def _tool(pool: Pool, verb: Callable[..., Any], annotations: ToolAnnotations) -> Tool:
+def _tool(pool: Pool, verb: Callable[..., Any], annotations: ToolAnnotations, hidden: Sequence[str]) -> Tool:
     """Return a verb as a tool that refuses unknown arguments: a misspelt filter must not be an absent one."""
     tool = Tool.from_function(
-        _off_the_loop(pool, verb), name=verb.__name__, context_kwarg=_CONTEXT, annotations=annotations
+        _off_the_loop(pool, verb, hidden), name=verb.__name__, context_kwarg=_CONTEXT, annotations=annotations
     )
     arguments = tool.fn_metadata.arg_model
     arguments.model_config["extra"] = "forbid"
     arguments.model_rebuild(force=True)
     tool.parameters = arguments.model_json_schema(by_alias=True)
     return tool
+
+
+def _known(scope: Scope) -> Where:
+    """Return where a chatbot reads: in a scope that must exist, lest it takes a mistyped number for an empty record."""
+    return Where(scope or {}, must_exist=True)
 
 
 class Tools:
@@ -99,6 +113,29 @@ class Tools:
         """Say how many documents a collection holds, and which scope keys it needs."""
         return models.StatsModel(**asdict(self._service.stats(self._access, collection)))
 
+    @partial(with_parameters, parameters=described(_SEARCH_NOTES, top_k=5))
+    def search_notes(
+        self,
+        collection: Collection,
+        query: Annotated[str, Field(description="What to look for, in the words of a note.")],
+        scope: Scope = None,
+        max_tokens: Annotated[int, Field(ge=1, le=20_000, description="Of all texts together.")] = 2_000,
+        **options: Any,
+    ) -> note_models.FoundNotes:
+        """Find the notes that answer a question best, each with its best passages. Cite a note by its label."""
+        hits = self._service.search_notes(self._access, collection, _known(scope), query, **options)
+        return note_models.FoundNotes.of(hits, max_tokens)
+
+    def read_note(
+        self,
+        collection: Collection,
+        id: Annotated[str, Field(description="A label that search_notes gave.")],
+        scope: Scope = None,
+    ) -> note_models.NoteAnswer:
+        """Return a whole note."""
+        note = self._service.get_note(self._access, collection, _known(scope), id)
+        return note_models.NoteAnswer(note=None if note is None else note_models.NoteModel.of(note))
+
     @partial(with_parameters, parameters=described(_SEARCH, top_k=5))
     def search(
         self,
@@ -108,7 +145,7 @@ class Tools:
         **options: Any,
     ) -> models.Hits:
         """Find the passages that answer a question best. Each hit has id, text, metadata and score: cite by id."""
-        hits = self._service.search(self._access, collection, scope or {}, query, **options)
+        hits = self._service.search(self._access, collection, _known(scope), query, **options)
         return models.Hits(hits=[models.HitModel.of(hit) for hit in hits])
 
     def get(
@@ -121,13 +158,20 @@ class Tools:
     ) -> models.Documents:
         """Return documents by id or by filter, whole."""
         found = self._service.get(
-            self._access, collection, scope or {}, ids=ids, filter=filter, limit=limit, offset=0, include_vectors=False
+            self._access,
+            collection,
+            _known(scope),
+            ids=ids,
+            filter=filter,
+            limit=limit,
+            offset=0,
+            include_vectors=False,
         )
         return models.Documents(documents=[models.DocumentModel.of(document) for document in found])
 
     def count(self, collection: Collection, filter: Filter = None, scope: Scope = None) -> models.Count:
         """Count documents, of those that satisfy a filter if one is given."""
-        return models.Count(count=self._service.count(self._access, collection, scope or {}, filter))
+        return models.Count(count=self._service.count(self._access, collection, _known(scope), filter))
 
     def facets(
         self,
@@ -137,8 +181,36 @@ class Tools:
         scope: Scope = None,
     ) -> models.Facets:
         """Count documents by the values of a metadata key: what there is to filter by."""
-        found = self._service.facets(self._access, collection, scope or {}, key, filter)
+        found = self._service.facets(self._access, collection, _known(scope), key, filter)
         return models.Facets(facets=[models.Facet(value=value, count=number) for value, number in found])
+
+    def scopes(self, collection: Collection, limit: Most = 100, offset: Skipped = 0) -> note_models.ScopeCounts:
+        """List the scopes of a divided collection, such as its patients, and how many documents each holds."""
+        return note_models.ScopeCounts.of(self._service.scopes(self._access, collection, limit, offset))
+
+    def cohort(
+        self,
+        collection: Collection,
+        query: Annotated[str | None, Field(description="Words that a document must hold and not deny.")] = None,
+        filter: Filter = None,
+        limit: Most = 100,
+        offset: Skipped = 0,
+    ) -> note_models.ScopeCounts:
+        """Say which scopes of a divided collection, such as its patients, hold documents about something, in counts."""
+        return note_models.ScopeCounts.of(self._service.cohort(self._access, collection, query, filter, limit, offset))
+
+    def add_notes(
+        self, collection: Collection, notes: list[note_models.NoteModel], scope: Scope = None
+    ) -> note_models.Changes:
+        """Add whole notes, replacing those with the same id that changed."""
+        added = [note.to_document() for note in notes]
+        return note_models.Changes(notes=self._service.add_notes(self._access, collection, scope or {}, added))
+
+    def delete_note(
+        self, collection: Collection, id: Annotated[str, Field(description="The note's id.")], scope: Scope = None
+    ) -> note_models.Deleted:
+        """Delete a note with all of its passages."""
+        return note_models.Deleted(deleted=self._service.delete_note(self._access, collection, _known(scope), id))
 
     def add(self, collection: Collection, documents: list[models.DocumentModel], scope: Scope = None) -> models.Ids:
         """Add documents, replacing those with the same id."""
@@ -152,9 +224,10 @@ class Tools:
         return models.Count(count=self._service.delete(self._access, collection, scope or {}, ids, filter))
 
 
-def _off_the_loop(pool: Pool, tool: Callable[P, R]) -> Callable[P, Any]:
+def _off_the_loop(pool: Pool, tool: Callable[P, R], hidden: Sequence[str]) -> Callable[P, Any]:
     """Run a tool in a thread; what Bedside refuses is told to the chatbot, anything else is not."""
-    shown = signature(tool)
+    whole = signature(tool)
+    shown = whole.replace(parameters=[each for name, each in whole.parameters.items() if name not in hidden])
     words = in_json(shown.parameters, acting="--purpose to the command that starts this server")
 
     @wraps(tool)

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, create_model
 
 from bedside.serving.search_options import OFFERED, described
+from bedside.serving.service import Where
 from bedside.types import Document, Explanation, Hit
 
 Filter = dict[str, Any]
@@ -28,6 +29,17 @@ class _Scoped(_Request):
         description="A value for each scope key of the collection, unless the token is bound to it.",
         examples=[{"patient_id": "A"}],
     )
+
+
+class _Reading(_Scoped):
+    must_exist: StrictBool = Field(
+        False, description="Answer 404 where the scope holds no document, instead of finding nothing."
+    )
+
+    @property
+    def where(self) -> Where:
+        """Return the scope as the service takes it."""
+        return Where(self.scope, self.must_exist)
 
 
 class DocumentModel(_Request):
@@ -101,15 +113,18 @@ class Selection(_Scoped):
     filter: Filter | None = Field(None, examples=[{"section": "HPI"}])
 
 
-class GetRequest(Selection):
-    """Documents to return, in the order of the ids or of insertion."""
+class GetRequest(_Reading):
+    """Documents to return, in the order of the ids or of insertion: by id, by filter, or both; `{}` is every one."""
+
+    ids: list[StrictStr] | None = None
+    filter: Filter | None = Field(None, examples=[{"section": "HPI"}])
 
     limit: int | None = Field(None, ge=0)
     offset: int = Field(0, ge=0)
     include_vectors: StrictBool = False
 
 
-class _Question(_Scoped):
+class _Question(_Reading):
     """A question; see the collection's `search`."""
 
     query: StrictStr | None = None
@@ -117,7 +132,7 @@ class _Question(_Scoped):
 
     def options(self) -> dict[str, Any]:
         """Return the core's keyword arguments."""
-        return self.model_dump(exclude={"query", "vector", "scope"})
+        return self.model_dump(exclude={"query", "vector", "scope", "must_exist"})
 
 
 if TYPE_CHECKING:
@@ -130,10 +145,13 @@ else:
     )
 
 
-class CountRequest(_Scoped):
+class CountRequest(_Reading):
     """Documents to count; all without a filter."""
 
     filter: Filter | None = None
+    all_scopes: StrictBool = Field(
+        False, description="Count in every scope of a divided collection; only for a token that is bound to none."
+    )
 
 
 class FacetsRequest(CountRequest):

@@ -11,6 +11,8 @@ from bedside.search.options import OPTIONS, Option, SearchOptions
 
 OFFERED: Mapping[str, Option] = {name: option for name, option in OPTIONS.items() if option.surface}
 """The options that other programs than Python's can give, by name."""
+OFFERED_FOR_NOTES: Mapping[str, Option] = {name: option for name, option in OFFERED.items() if option.notes}
+"""Those of them that a search for whole notes takes."""
 _TYPES: Mapping[str, Any] = {
     "int": int,
     "number": float,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
 from bedside.audit import AuditLog
@@ -19,17 +19,36 @@ from bedside.collection import Collection
 from bedside.engines import Place, below, holds_collection, list_collections, read_facts, root_of
 from bedside.engines.protocol import EraseReceipt, VerifyReport
 from bedside.errors import EncoderMismatch, EncoderRequired, InvalidInputError, NotACollectionError, ReadOnlyError
+from bedside.notes import NoteHit
+from bedside.notes.notes import NoteChange
 from bedside.search.options import SearchOptions
 from bedside.serving.access import Access
 from bedside.support.fork import in_each_process
 from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder, FilterDict, Hit
 
+ScopeCount: TypeAlias = tuple[dict[str, str | int], int]
 # Device names that Windows takes for something else than a folder, whatever follows their first dot.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 NAME_PATTERN = r"^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?$"
 _NAME = re.compile(NAME_PATTERN)
-Scope = Mapping[str, str | int]
+ScopeValues: TypeAlias = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Where:
+    """The scope that a request names, and whether it must hold a document.
+
+    Attributes:
+        scope: A value for each scope key that the caller is not bound to.
+        must_exist: Refuse a scope that holds none, so that a mistyped one is told from one that has no answer.
+    """
+
+    scope: ScopeValues
+    must_exist: bool = False
+
+
+Scope: TypeAlias = ScopeValues | Where
 
 
 @dataclass(frozen=True)
@@ -191,21 +210,76 @@ class Service:
         **options: Any,
     ) -> list[Hit]:
         """Return the best documents; options as for :meth:`bedside.Collection.search`."""
-        asked = SearchOptions.of(options)
-        self.limits.check("top_k and offset", asked.depth, self.limits.top_k)
-        self.limits.check("fetch_k", asked.fetch_k or 0, self.limits.top_k)
-        self._check_ids(asked.ids)
+        self._check_search(SearchOptions.of(options))
         return self._records(access, name, scope).search(query, vector=vector, **options)
 
-    def count(self, access: Access, name: str, scope: Scope, filter: FilterDict | None) -> int:
-        """Count documents."""
-        return self._records(access, name, scope).count(filter)
+    def count(
+        self, access: Access, name: str, scope: Scope, filter: FilterDict | None, *, all_scopes: bool = False
+    ) -> int:
+        """Count documents, in every scope where that is asked."""
+        return self._counted(access, name, scope, all_scopes=all_scopes).count(filter, all_scopes=all_scopes)
 
     def facets(
-        self, access: Access, name: str, scope: Scope, key: str, filter: FilterDict | None
+        self,
+        access: Access,
+        name: str,
+        scope: Scope,
+        key: str,
+        filter: FilterDict | None,
+        *,
+        all_scopes: bool = False,
     ) -> list[tuple[Any, int]]:
         """Count documents by a metadata key; the most frequent values, at most as many as documents are returned."""
-        return self._records(access, name, scope).facets(key, filter=filter)[: self.limits.documents]
+        records = self._counted(access, name, scope, all_scopes=all_scopes)
+        return records.facets(key, filter=filter, all_scopes=all_scopes)[: self.limits.documents]
+
+    def scopes(self, access: Access, name: str, limit: int | None, offset: int) -> list[ScopeCount]:
+        """Return the scopes that hold documents, and how many."""
+        access.check_unbound("scopes")
+        return self._page(self._collection(access, name).scopes(), limit, offset)
+
+    def cohort(
+        self, access: Access, name: str, query: str | None, filter: FilterDict | None, limit: int | None, offset: int
+    ) -> list[ScopeCount]:
+        """Return the scopes that hold documents about something, and how many."""
+        access.check_unbound("cohort")
+        return self._page(self._collection(access, name).cohort(query, filter=filter), limit, offset)
+
+    def add_notes(self, access: Access, name: str, scope: Scope, notes: Sequence[Document]) -> dict[str, NoteChange]:
+        """Add notes, or replace those that changed; all or none."""
+        self._check_writing(access)
+        self.limits.check("notes", len(notes), self.limits.documents)
+        return self._records(access, name, scope).add_notes(notes)
+
+    def get_note(self, access: Access, name: str, scope: Scope, id: str) -> Document | None:
+        """Return a note as it was added."""
+        return self._records(access, name, scope).get_note(id)
+
+    def delete_note(self, access: Access, name: str, scope: Scope, id: str) -> bool:
+        """Delete a note with all of its passages."""
+        self._check_writing(access)
+        return self._records(access, name, scope).delete_note(id)
+
+    def search_notes(
+        self,
+        access: Access,
+        name: str,
+        scope: Scope,
+        query: str,
+        vector: Sequence[float] | None = None,
+        **options: Any,
+    ) -> list[NoteHit]:
+        """Return the best notes; options as for :meth:`bedside.Collection.search_notes`."""
+        self._check_search(SearchOptions.of(options, notes=True))
+        return self._records(access, name, scope).search_notes(query, vector=vector, **options)
+
+    def is_bound(self, access: Access) -> bool:
+        """Tell whether the caller's scope is settled in every collection that it can use, so that it need name none."""
+        if not access.scope:
+            return False
+        places = [below(self.root, name) for name in self.list_collections(access)]
+        divided = [set(read_facts(place).scope_keys) for place in places if place is not None]
+        return all(keys == set(access.scope) for keys in divided if set(access.scope) <= keys)
 
     def delete(
         self, access: Access, name: str, scope: Scope, ids: Sequence[str] | None, filter: FilterDict | None
@@ -349,14 +423,34 @@ class Service:
             raise ReadOnlyError("this server is read-only")
         access.check_writing()
 
+    def _check_search(self, asked: SearchOptions) -> None:
+        self.limits.check("top_k and offset", asked.depth, self.limits.top_k)
+        self.limits.check("fetch_k", asked.fetch_k or 0, self.limits.top_k)
+        self._check_ids(asked.ids)
+
+    def _page(self, found: list[ScopeCount], limit: int | None, offset: int) -> list[ScopeCount]:
+        most = self.limits.documents
+        self.limits.check("limit", limit or 0, most)
+        return found[offset : offset + (most if limit is None else limit)]
+
+    def _counted(self, access: Access, name: str, scope: Scope, *, all_scopes: bool) -> Collection:
+        """Return what is counted: one part of a collection, or all of it for a caller who may see that."""
+        if not all_scopes:
+            return self._records(access, name, scope)
+        access.check_unbound("all_scopes")
+        if _where(scope).scope:
+            raise InvalidInputError("all_scopes: expected no scope beside it")
+        return self._collection(access, name)
+
     def _check_ids(self, ids: Sequence[str] | None) -> None:
         self.limits.check("ids", len(ids or ()), self.limits.documents)
 
     def _records(self, access: Access, name: str, scope: Scope) -> Collection:
         """Return the part of a collection that the request is about, never more than the caller may see."""
         collection = self._collection(access, name)
-        bound = access.bound(scope, collection.scope_keys)
-        return collection.scoped(**bound) if bound else collection
+        where = _where(scope)
+        bound = access.bound(where.scope, collection.scope_keys)
+        return collection.scoped(**bound, must_exist=where.must_exist) if bound else collection
 
     def _collection(self, access: Access, name: str, scope_keys: Sequence[str] | None = None) -> Collection:
         """Return a collection, opened once; with ``scope_keys``, it is created if there is none."""
@@ -399,6 +493,10 @@ class Service:
             return Collection.open(place, encoder=self.encoder, **how)
         except EncoderMismatch:
             return Collection.open(place, **how)
+
+
+def _where(scope: Scope) -> Where:
+    return scope if isinstance(scope, Where) else Where(scope)
 
 
 def is_name(name: str) -> bool:
