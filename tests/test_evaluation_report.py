@@ -139,6 +139,27 @@ def test_modes_are_compared_where_there_is_one_encoder_and_encoders_mode_by_mode
     assert both.reports["s sparse"].per_query == both.reports["d sparse"].per_query
 
 
+def test_over_all_scopes_each_query_is_asked_where_its_judged_documents_are(tmp_path):
+    with Collection.open(scope_keys=["ward"]) as divided:
+        divided.add(NOTES)
+        whole = evaluate_collection(divided, QUERIES, JUDGMENTS, all_scopes=True, probes=True)
+        parts = [
+            evaluate_collection(divided.scoped(ward=ward), asked, JUDGMENTS)
+            for ward, asked in (
+                ("A", {id: text for id, text in QUERIES.items() if int(id[1:]) % 2}),
+                ("B", {id: text for id, text in QUERIES.items() if not int(id[1:]) % 2}),
+            )
+        ]
+        means = [part.reports["sparse"]["nDCG@10"] for part in parts]
+        assert whole.reports["sparse"]["nDCG@10"] == pytest.approx(sum(means) / 2)
+        again = evaluate_collection(divided, QUERIES, JUDGMENTS, all_scopes=True, encoders={"deaf": Deaf()})
+        assert again.reports["deaf sparse"]["nDCG@10"] == whole.reports["sparse"]["nDCG@10"]
+        with pytest.raises(InvalidInputError, match="query 'q0' is judged by documents of several scopes"):
+            evaluate_collection(divided, QUERIES, {"q0": {"n0": 1, "n1": 1}}, all_scopes=True)
+        with pytest.raises(InvalidInputError, match="one scope at a time"):
+            evaluate_collection(divided, QUERIES, JUDGMENTS, all_scopes=True, tune=True)
+
+
 def test_what_measures_nothing_is_said(ward):
     with Collection.open(ward, read_only=True) as notes:
         with pytest.warns(BedsideWarning, match="none of the judged documents is in the collection"):

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bedside.cli.lines import one_line
 from bedside.cli.options import (
+    AllScopes,
     CollectionPath,
     Filter,
     Json,
@@ -20,6 +21,7 @@ from bedside.cli.options import (
     asking,
     load,
     parse_filter,
+    part,
     print_json,
     print_rows,
     reading,
@@ -60,6 +62,7 @@ def evaluate(
     ] = None,
     filter: Filter = None,
     scope: Scope = None,
+    all_scopes: AllScopes = False,
     json: Json = False,
 ) -> None:
     """Measure a search on judged queries, compare two encoders, or test it on the notes alone."""
@@ -78,13 +81,14 @@ def evaluate(
     encoders: Any = {name: load(name) for name in compare or ()}
     with reading(path) if compare else asking(path, encoder) as collection:
         summary = evaluate_collection(
-            scoped(collection, scope),
+            part(collection, scope, all_scopes=all_scopes),
             asked,
             judged,
             encoders=encoders,
             modes=modes,
             metrics=metric or METRICS,
             filter=parse_filter(filter),
+            all_scopes=all_scopes,
             probes=probes,
             tune=tune,
             sample=sample,
@@ -133,11 +137,11 @@ def _print_arithmetic(rank: int, facts: dict[str, Any]) -> None:
     table.title_justify = "left"
     table.add_row("cosine", _number(facts["cosine"]))
     table.add_row("BM25", _number(facts["bm25"]))
-    for term, part in facts["terms"].items():
-        table.add_row(f"  {one_line(term)}", _number(part))
+    for term, score in facts["terms"].items():
+        table.add_row(f"  {one_line(term)}", _number(score))
     table.add_row("formula", facts["formula"])
-    for name, part in facts["parts"].items():
-        table.add_row(f"{name} part", _number(part))
+    for name, score in facts["parts"].items():
+        table.add_row(f"{name} part", _number(score))
     table.add_row("score", _number(facts["score"]))
     table.add_row("filter", one_line(str(facts["filter"] or "none")))
     table.add_row("scope", one_line(str(dict(facts["scope"]) or "none")))

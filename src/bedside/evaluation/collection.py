@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeAlias
 
 from bedside.collection import Collection
 from bedside.errors import BedsideWarning, InvalidInputError
@@ -19,6 +19,7 @@ from bedside.types import Document, Encoder, FilterDict, Mode
 
 MODES: tuple[Mode, ...] = ("hybrid", "dense", "sparse")
 _DEPTH = 100
+_Scope: TypeAlias = "tuple[tuple[str, str | int], ...]"
 
 
 def evaluate_collection(
@@ -30,6 +31,7 @@ def evaluate_collection(
     modes: Sequence[Mode] = MODES,
     metrics: Sequence[str] = METRICS,
     filter: FilterDict | None = None,
+    all_scopes: bool = False,
     probes: bool = False,
     tune: bool = False,
     sample: int = 200,
@@ -47,6 +49,8 @@ def evaluate_collection(
         modes: Which searches; those that need vectors are left out where there are none.
         metrics: See :func:`evaluate`; the first one is tested for significance.
         filter: Only these documents are searched.
+        all_scopes: Measure in every scope of a divided collection: each query is asked in the scope that holds the
+            documents it is judged by, as its users would ask it.
         probes: Also :func:`probe` the notes.
         tune: Also choose search settings on half of the queries, see :func:`tune_search`.
         sample: Of each probe.
@@ -57,8 +61,9 @@ def evaluate_collection(
         Everything, ready to be saved as a page or as JSON. Systems are compared mode by mode, encoder by encoder.
 
     Raises:
-        InvalidInputError: No document, nothing to measure, queries without judgments, an unknown mode or metric, or no
-            mode that the collection can search in.
+        InvalidInputError: No document, nothing to measure, queries without judgments, an unknown mode or metric, no
+            mode that the collection can search in; or, over all scopes, a query that is judged by documents of
+            several of them, or settings to tune.
 
     Example:
         >>> from bedside import Document
@@ -67,7 +72,9 @@ def evaluate_collection(
         >>> evaluate_collection(notes, {"q": "cough"}, {"q": {"b": 1}}).reports["sparse"]["MRR@10"]
         1.0
     """
-    documents = records.get(filter=filter or {})
+    parts = records.views() if all_scopes else [records]
+    held = {_scope(part): part.get(filter=filter or {}) for part in parts}
+    documents = [document for of in held.values() for document in of]
     judged = {id: text for id, text in (queries or {}).items() if id in (judgments or {})}
     if not documents or not (judged or probes):
         raise InvalidInputError(
@@ -76,6 +83,8 @@ def evaluate_collection(
         )
     if tune and not judged:
         raise InvalidInputError("there must be judged queries to choose settings by", about=Give("tune", tune))
+    if tune and all_scopes:
+        raise InvalidInputError("settings are chosen in one scope at a time", about=Give("tune", tune))
     if encoders is not None and not isinstance(encoders, Mapping):
         raise InvalidInputError(f"encoders: expected name -> encoder, got {type(encoders).__name__}")
     if judged:
@@ -83,11 +92,16 @@ def evaluate_collection(
     _warn_of_other_ids(judged, judgments or {}, documents)
     named: dict[str, Encoder | None] = {**encoders} if encoders else {"": records.encoder}
     reports = {}
+    asked = _asked(judged, judgments or {}, held) if all_scopes else {}
     if judged and judgments:
         known = {id: judgments[id] for id in judged}
-        for name, searched in _searched(records, named, documents, again=bool(encoders)):
+        keys = records.scope_keys if all_scopes else ()
+        for name, searched in _searched(records, named, documents, keys, again=bool(encoders)):
             for mode in _possible(searched, modes):
-                run = search_run(searched, judged, top_k=_DEPTH, mode=mode, filter=filter)
+                run: dict[str, list[str]] = {}
+                for part in searched.views() if all_scopes else [searched]:
+                    own = asked.get(_scope(part), {}) if all_scopes else judged
+                    run |= search_run(part, own, top_k=_DEPTH, mode=mode, filter=filter)
                 reports[f"{name} {mode}".strip()] = evaluate(run, known, metrics)
     last = list(named.values())[-1]
     return Summary(
@@ -102,6 +116,27 @@ def evaluate_collection(
     )
 
 
+def _scope(part: Collection) -> _Scope:
+    return tuple(part.scope.items())
+
+
+def _asked(
+    judged: Mapping[str, str], judgments: Judgments, held: Mapping[_Scope, Sequence[Document]]
+) -> dict[_Scope, dict[str, str]]:
+    """Return the queries of each scope: those that are judged by its documents."""
+    of: dict[str | None, list[_Scope]] = {}
+    for scope, documents in held.items():
+        for document in documents:
+            of.setdefault(document.id, []).append(scope)
+    asked: dict[_Scope, dict[str, str]] = {}
+    for id, text in judged.items():
+        scopes = {scope for document in judgments[id] for scope in of.get(document, [])}
+        if len(scopes) > 1:
+            raise InvalidInputError(f"judgments: query {id!r} is judged by documents of several scopes")
+        asked.setdefault(next(iter(scopes), next(iter(held))), {})[id] = text
+    return asked
+
+
 def _warn_of_other_ids(judged: Mapping[str, str], judgments: Judgments, documents: Sequence[Document]) -> None:
     """Say where nothing can be found because the judgments are of other documents."""
     there = {document.id for document in documents}
@@ -110,14 +145,14 @@ def _warn_of_other_ids(judged: Mapping[str, str], judgments: Judgments, document
 
 
 def _searched(
-    records: Any, named: Mapping[str, Encoder | None], documents: Sequence[Any], *, again: bool
+    records: Any, named: Mapping[str, Encoder | None], documents: Sequence[Any], keys: Sequence[str], *, again: bool
 ) -> Iterator[tuple[str, Any]]:
     """Each system: the collection itself, or its documents under another encoder."""
     if not again:
         yield "", records
         return
     for name, encoder in named.items():
-        with Collection.open(encoder=encoder) as other:
+        with Collection.open(encoder=encoder, scope_keys=keys) as other:
             other.add(documents)
             yield name, other
 
