@@ -80,7 +80,7 @@ WHY = {
         "HTTP": "duplicates",
         "MCP": "duplicates",
     },
-    "It has no command yet: use Python.": {"command line": "duplicates encrypt rekey shred"},
+    "It has no command yet: use Python.": {"command line": "duplicates"},
 }
 """Why a surface lacks a verb."""
 
