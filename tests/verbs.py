@@ -52,7 +52,10 @@ NAMED = {
         "open": "init", "filling": "add", "add_note": "add-notes", "import_from": "import", "copy_to": "copy",
         "facets": "stats --facets", "scoped": "--scope",
     },
-    "HTTP": {"open": "create_collection", "add_note": "add_notes", "scoped": '"scope"'},
+    "HTTP": {
+        "open": "create_collection", "drop": "drop_collection", "import_from": "import_file", "add_note": "add_notes",
+        "scoped": '"scope"',
+    },
     "MCP": {"add_note": "add_notes", "get_note": "read_note", "scoped": "scope", "context": "search_notes"},
     "LangChain": {
         "open": "BedsideVectorStore", "add": "add_documents", "search": "similarity_search", "context": _CONTEXT,
@@ -64,7 +67,7 @@ NAMED = {
 }  # fmt: skip
 """What a verb is called where it has another name; a surface has it by its own name otherwise."""
 _OF_PYTHON = "add_batches annotate check close encode_queries filtered natural_mode replace stream update views"
-_OF_THE_FILES = "compact copy_to encrypt export import_from reembed rekey set_alpha shred"
+_OF_THE_FILES = "copy_to encrypt export rekey set_alpha shred"
 WHY = {
     "It takes or returns something of Python: a function, an encoder, a view, an iterator.": {
         "command line": _OF_PYTHON,
@@ -73,9 +76,11 @@ WHY = {
     },
     "It needs the files, or a key, of whoever runs the server: use the command line there, or Python.": {
         "HTTP": _OF_THE_FILES,
-        "MCP": f"{_OF_THE_FILES} verify",
+        "MCP": f"{_OF_THE_FILES} compact import_from reembed verify",
     },
-    "It cannot be undone or changes a whole collection, which is no decision of a chatbot's.": {"MCP": "erase open"},
+    "It cannot be undone or changes a whole collection, which is no decision of a chatbot's.": {
+        "MCP": "drop erase open"
+    },
     "It compares every document with every other, for longer than a request may take.": {
         "HTTP": "duplicates",
         "MCP": "duplicates",

@@ -705,6 +705,7 @@ class Collection:
         hits = [self._hits(asked, answer) for answer in answers]
         return hits[0] if one else hits
 
+    @recorded()
     def filtered(self, **options: Unpack[SearchArguments]) -> list[Document]:
         """Return what a search with these options may find, unranked: what is asked where there is no question.
 

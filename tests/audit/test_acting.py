@@ -16,8 +16,8 @@ from bedside import Collection, Document
 from bedside.audit import AuditLog, acting, acting_as
 from bedside.errors import ActorRequired, InvalidInputError
 
-UNRECORDED = {"check", "close", "encode_queries", "natural_mode", "scoped"}
-"""They read no record."""
+UNRECORDED = {"check", "close", "encode_queries", "natural_mode", "scoped", "views"}
+"""They read no record; ``views`` lists the scopes, by the verb that does."""
 
 
 @pytest.fixture
