@@ -83,7 +83,7 @@ class Part(NamedTuple):
             "sid": np.repeat(np.array(self.sids, np.int64), sizes),
             "tf": list(chain.from_iterable(each.values() for each in counts)),
             "dl": np.repeat(self.lengths, sizes),
-            "negated": [of[term] for each, of in zip(counts, negated, strict=True) for term in each],
+            "negated": [of.get(term, 0) for each, of in zip(counts, negated, strict=True) for term in each],
         }
         for name, kind in _POSTED.items():
             found[f"size of {name}"], found[name] = np.dtype(kind).itemsize, values[name]

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -131,8 +132,9 @@ def terms_of(record: Record, analyzer: Analyzer) -> Terms:
     return Terms(Counter(terms), Counter(compress(terms, negated)), length)
 
 
+@lru_cache(maxsize=1 << 16)
 def term_key(sid: int, term: str) -> int:
-    """Return the number of a term within a scope."""
+    """Return the number of a term within a scope; kept, as notes of a scope share most of their words."""
     return _hash(term.encode(), sid.to_bytes(8, "big", signed=True))
 
 
