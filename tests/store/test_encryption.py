@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import bedside
@@ -32,50 +31,12 @@ from bedside.errors import (
     StoreError,
     WrongKeyError,
 )
-
-KEY, OTHER = bytes(range(32)), bytes(32)
-WARD = "Cardiology-7-East"
-
-
-def note(patient: str, number: int) -> Document:
-    rng = np.random.default_rng([zlib.crc32(patient.encode()), number])
-    text = f"Paroxysmal tachyarrhythmia, episode {number}: metoprolol 25 mg."
-    metadata = {"patient_id": patient, "ward": WARD, "episode": number}
-    return Document(text, metadata, f"encounter-{patient}-{number}", rng.normal(size=5).astype(np.float32))
-
-
-def plain_forms(documents: list[Document]) -> set[bytes]:
-    """What would give documents away: words, ids, values, and vectors in every form that Bedside writes anywhere."""
-    found: set[bytes] = set()
-    for document in documents:
-        vector = document.vector
-        unit = (vector.astype(np.float64) / np.linalg.norm(vector.astype(np.float64))).astype(np.float32)
-        for each in (vector, unit):
-            found |= {each.tobytes(), each.tobytes()[:8], b64encode(each.tobytes())[:10]}
-            found |= {str(float(number))[:9].encode() for number in each}
-            found |= {json.dumps(float(np.float64(number)))[:9].encode() for number in each}
-        words = document.text.replace(",", " ").replace(":", " ").lower().split()
-        found |= {word.encode() for word in words if len(word) > 5} | {b"tachyarrhythmi", b"Paroxysmal", b"paroxysm"}
-        found |= {
-            document.id.encode(),
-            WARD.encode(),
-            WARD.lower().encode(),
-            str(document.metadata["patient_id"]).encode(),
-        }
-    return {form for form in found if len(form) > 5}
-
-
-def holding(folder: Path, forms: set[bytes]) -> list[str]:
-    contents = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    return [path.name for path, content in contents.items() if any(form in content for form in forms)]
+from store.sealed_notes import KEY, NOTES, OTHER, WARD, holding, note, plain_forms
 
 
 @pytest.fixture(autouse=True)
 def every_close_writes_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "_CACHE_AFTER", 1)
-
-
-NOTES = [note(patient, number) for number in range(3) for patient in ("Doe-Jane", "Roe-Richard")]
 
 
 @pytest.fixture
