@@ -18,6 +18,7 @@ from bedside import Collection, Document
 from bedside.encoders import CachedEncoder, VectorCache
 from bedside.engines import repair, verify_without_key
 from bedside.engines.embedded import state as live
+from bedside.engines.embedded.log.keyring import Keyring
 from bedside.engines.embedded.log.seal import BrokenSealError
 from bedside.engines.embedded.log.sealed import SealedCodec
 from bedside.errors import (
@@ -329,6 +330,23 @@ def test_a_missing_an_older_or_a_foreign_file_of_keys_is_named(folder: Path, tmp
     (folder / "keys.json").unlink()
     with pytest.raises(KeyringError, match="missing"):
         said(folder)
+
+
+def test_a_key_that_is_not_saved_yet_survives_what_another_process_saves(folder: Path) -> None:
+    with Collection.open(folder, key=KEY) as notes:
+        place, collection = folder / "keys.json", notes.facts.id
+        ring = Keyring.open(place, collection, KEY)
+        names = [ring.of_scope((patient,))[0] for patient in ("New-One", "Poe-Ann")]
+        notes.add([note("Poe-Ann", 1)])
+        ring.refresh()
+        ring.save()
+        again = Keyring.open(place, collection, KEY)
+        assert all(again.named(name) for name in names)
+        assert again.of_scope(("New-One",))[0] == names[0]
+        assert notes.verify().records == 7
+        notes.scoped(patient_id="Poe-Ann").shred()
+        with pytest.raises(ShreddedError):
+            Keyring.open(place, collection, KEY).named(names[1])
 
 
 # Rekeying

@@ -40,6 +40,8 @@ NONCE = 12
 """Bytes of a nonce: random, so a key may seal 2**32 times."""
 TAG = 16
 """Bytes of what tells that a ciphertext is whole."""
+_NAMES = {"collection", "root", "cache", "keys", "shredded", "mac"}
+_END = 96
 _PAD = 64  # a scope's length shows in steps of so many bytes
 
 
@@ -104,8 +106,8 @@ class Keyring:
     def __init__(self, path: Path, collection: str, source: KeySource) -> None:
         self._path, self._collection, self.source = path, collection, source
         self._master = load_key(source)
-        self._seen: tuple[int, ...] = ()
-        self._unsaved = False
+        self._seen = b""
+        self._added: dict[str, tuple[ScopeKey, bytes]] = {}  # not in the file yet
         self._root = self.cache_key = b""
         self._keys: dict[str, tuple[ScopeKey, bytes]] = {}
         self._names: dict[ScopeKey, str] = {}
@@ -133,8 +135,8 @@ class Keyring:
         return ring
 
     def refresh(self) -> None:
-        """Read the file again where another process replaced it; what was not saved is forgotten."""
-        if _signature(self._path) != self._seen or self._unsaved:
+        """Read the file again where another process replaced it; keys that are not in it yet stay."""
+        if _signature(self._path) != self._seen:
             self._load()
 
     # Data keys
@@ -144,8 +146,8 @@ class Keyring:
         name = self._names.get(scope)
         if name is None:
             name = os.urandom(8).hex()
-            self._keys[name], self._names[scope] = (scope, os.urandom(KEY_BYTES)), name
-            self._unsaved = True
+            self._added[name] = self._keys[name] = (scope, os.urandom(KEY_BYTES))
+            self._names[scope] = name
         return name, self._cipher(name)
 
     def named(self, name: str) -> AESGCM:
@@ -167,17 +169,19 @@ class Keyring:
 
     def save(self) -> None:
         """Write the keys that were added since; they are on the disk before the commit of what they seal."""
-        if self._unsaved:
+        if self._added:
             self._save()
 
     def shred(self, scope: ScopeKey) -> None:
         """Destroy the key of a scope, and the key of every cache that was made until now."""
         self.refresh()
-        name = self._names.pop(scope, None)
-        if name is not None:
+        doomed = [name for name, (of, _) in self._keys.items() if of == scope]
+        self._names.pop(scope, None)
+        for name in doomed:
             del self._keys[name]
+            self._added.pop(name, None)
             self._ciphers.pop(name, None)
-            self.shredded = {**self.shredded, name: self.pseudonym(scope)}
+        self.shredded = {**self.shredded, **dict.fromkeys(doomed, self.pseudonym(scope))}
         self.cache_key = os.urandom(KEY_BYTES)
         self._save()
 
@@ -231,7 +235,7 @@ class Keyring:
             "shredded": self.shredded,
         }
         replace_file(self._path, [seal(self.signed(said, KEYS_NAME))])
-        self._seen, self._unsaved = _signature(self._path), False
+        self._seen, self._added = _signature(self._path), {}
 
     def _load(self) -> None:
         seen, said = _signature(self._path), self._read()
@@ -249,10 +253,11 @@ class Keyring:
         except (BrokenSealError, ValueError) as error:
             self._root = before
             raise KeyringError(f"{self._path} is damaged: {error}") from None
-        keys = {name: (tuple(orjson.loads(key[KEY_BYTES:])), key[:KEY_BYTES]) for name, key in opened.items()}
+        found = {name: (tuple(orjson.loads(key[KEY_BYTES:])), key[:KEY_BYTES]) for name, key in opened.items()}
+        keys = {**self._added, **found}  # what a writer in this process has sealed with is never forgotten
         self.cache_key, self._keys, self.shredded = cache_key, keys, said["shredded"]
         self._names = {scope: name for name, (scope, _) in keys.items()}
-        self._ciphers, self._seen, self._unsaved = {}, seen, False
+        self._ciphers, self._seen = {}, seen
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -261,7 +266,7 @@ class Keyring:
             raise KeyringError(f"{self._path} is missing: put it back from where it is kept") from None
         except (BrokenSealError, orjson.JSONDecodeError, KeyError) as error:
             raise KeyringError(f"{self._path} is damaged: {error}") from None
-        if (said.get("format"), said.get("version")) != (FORMAT, VERSION):
+        if (said.get("format"), said.get("version")) != (FORMAT, VERSION) or not said.keys() >= _NAMES:
             raise KeyringError(f"{self._path} is no file of keys that this release reads")
         if said["collection"] != self._collection:
             raise KeyringError(f"{self._path} holds the keys of another collection")
@@ -307,9 +312,11 @@ def _padded(text: bytes) -> bytes:
     return text.ljust(-(-len(text) // _PAD) * _PAD)
 
 
-def _signature(path: Path) -> tuple[int, ...]:
+def _signature(path: Path) -> bytes:
+    """Return the end of the file, where its HMAC stands: an inode, a time and a size may be those of two files."""
     try:
-        stat = path.stat()
+        with path.open("rb") as file:
+            file.seek(-min(_END, file.seek(0, os.SEEK_END)), os.SEEK_END)
+            return file.read()
     except FileNotFoundError:
-        return ()
-    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+        return b""
