@@ -208,7 +208,7 @@ def encrypt_rounds(folder: str, rounds: int, seed: int) -> None:
                 say("encrypted")
 
         pid, source = forked(work)
-        time.sleep(rng.uniform(0.005, 0.06))
+        time.sleep(rng.uniform(0.005, 0.5))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         acknowledged = "encrypted" in said(source)
