@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command
 
 from bedside import Collection, Document
-from bedside.cli.app import app
+from bedside.cli.app import GROUPS, app
 from command_line import LINES, bedside, json_lines
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
@@ -65,6 +65,8 @@ def test_the_list_of_commands_names_each_of_them():
     overviews = {place: bedside(*place, "--help") for place in {words[:-1] for words, _ in commands()}}
     for words, _ in commands():
         assert re.search(rf"\b{words[-1]}\b", overviews[words[:-1]]), words
+    for title in GROUPS:
+        assert f"─ {title} ─" in overviews[()]
 
 
 def test_help_of_a_command_exits_with_0_and_names_its_arguments():

@@ -14,7 +14,7 @@ from command_line import LINES, bedside, json_lines
 
 @pytest.fixture
 def trail(tmp_path: Path) -> dict[str, str]:
-    bedside("audit", "new-key", tmp_path / "audit.key")
+    bedside("new-key", tmp_path / "audit.key")
     return {"BEDSIDE_AUDIT": str(tmp_path / "trail"), "BEDSIDE_AUDIT_KEY_FILE": str(tmp_path / "audit.key")}
 
 
@@ -65,7 +65,7 @@ def test_what_a_trail_needs_to_know_is_told_in_the_words_of_the_shell(tmp_path: 
     assert "environment variable BEDSIDE_AUDIT_KEY" in bedside("count", ward, code=1, environment=without)
 
 
-def test_a_new_key_never_replaces_one(tmp_path: Path):
-    bedside("audit", "new-key", tmp_path / "key")
-    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
-    assert "may be the only copy" in bedside("audit", "new-key", tmp_path / "key", code=1)
+def test_a_command_that_opens_no_collection_leaves_a_line_too(tmp_path: Path, trail: dict[str, str]):
+    bedside("add", tmp_path / "ward", "-", stdin=json_lines(LINES))
+    bedside("--actor", "dr.x", "repair", tmp_path / "ward", environment=trail)
+    assert told(trail) == [("dr.x", None, "repair")]

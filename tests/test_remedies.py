@@ -11,8 +11,7 @@ import pytest
 from typer.main import get_command
 
 from bedside import Collection, Document, errors
-from bedside.cli.app import COMMANDS as NAMES
-from bedside.cli.app import GROUPS, app
+from bedside.cli.app import COMMANDS, app
 from bedside.cli.words import options_of, words_of
 from bedside.errors import EncoderRequired, InvalidInputError, ScopeRequired, UnreadableFileError, WriteFailedError
 from bedside.remedies import Call, Give, GiveEach, in_json, speaking, told
@@ -20,7 +19,6 @@ from bedside.serving.http import create_app
 from bedside.serving.service import Service
 from command_line import bedside, json_lines
 
-COMMANDS = {name: command for group in GROUPS for name, command in group.COMMANDS.items()}
 REMEDIES = [
     Give("encoder"),
     Give("vector"),
@@ -40,12 +38,12 @@ def test_python_is_told_arguments_documents_and_methods():
 
 
 def test_a_shell_is_told_the_options_that_the_command_has_and_other_commands():
-    with speaking(words_of(COMMANDS["search"], frozenset(NAMES))):
+    with speaking(words_of(COMMANDS["search"], frozenset(COMMANDS))):
         assert told(REMEDIES) == (
             "; give --encoder, or --mode sparse for BM25 alone, or --filter '{}', or --scope patient=…, "
             "or run bedside reembed to make the vectors"
         )
-    with speaking(words_of(COMMANDS["add"], frozenset(NAMES))):
+    with speaking(words_of(COMMANDS["add"], frozenset(COMMANDS))):
         assert told(REMEDIES[:4]) == "; give --encoder, or a vector in each line"
     with speaking(words_of(COMMANDS["verify"], frozenset())):
         assert told(REMEDIES) == ""

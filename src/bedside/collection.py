@@ -227,7 +227,7 @@ class Collection:
         check_flag("must_exist", must_exist)  # its type is wider, so that ``**scope`` of a dict passes type checkers
         view = copy.copy(self)
         view._bound = check_scope(scope, self.scope_keys)
-        if must_exist and not self._engine.count(Selection(view._bound)):
+        if must_exist and not view.count():
             raise UnknownScope(f"scope: no document has this {' and '.join(self.scope_keys)}")
         return view
 

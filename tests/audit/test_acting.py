@@ -14,10 +14,10 @@ import pytest
 
 from bedside import Collection, Document
 from bedside.audit import AuditLog, acting, acting_as
-from bedside.errors import ActorRequired, InvalidInputError
+from bedside.errors import ActorRequired, InvalidInputError, UnknownScope
 
 UNRECORDED = {"check", "close", "encode_queries", "natural_mode", "scoped", "views"}
-"""They read no record; ``views`` lists the scopes, by the verb that does."""
+"""They read no record themselves; ``views`` calls ``scopes``, and ``scoped`` may call ``count``."""
 
 
 @pytest.fixture
@@ -137,6 +137,15 @@ def test_views_and_threads_of_one_collection_share_its_trail(audit: AuditLog) ->
     for number in range(4):
         found = [line["actor"] for line in audit.entries(scope={"patient_id": str(number)}, verb="search")]
         assert found == [f"dr.{number}"]
+
+
+def test_whether_a_scope_is_there_is_not_told_without_a_line(audit: AuditLog) -> None:
+    notes = Collection.open(scope_keys=["patient_id"], audit=audit)
+    with pytest.raises(ActorRequired):
+        notes.scoped(patient_id="A", must_exist=True)
+    with acting_as("dr.x"), pytest.raises(UnknownScope):
+        notes.scoped(patient_id="A", must_exist=True)
+    assert [(line["verb"], line["count"]) for line in audit.entries(scope={"patient_id": "A"})] == [("count", 0)]
 
 
 def test_what_is_no_trail_is_refused(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_each_verb_from_outside_is_one_line_and_none_holds_a_word_of_a_record(
         ("search", lambda: view.search(["pressure", "chest"], filter={"ward": "cardiology"}), {"count": 6}),
         ("get", lambda: view.get(["visit-1", "visit-2"]), {"asked": both, "count": 1}),
         ("get", lambda: view.get(filter={"ward": "none"}), {"count": 0}),
+        ("filtered", lambda: view.filtered(filter={"ward": "cardiology"}), {"count": 3}),
         ("count", lambda: view.count({"ward": "cardiology"}), {"count": 3}),
         ("count", lambda: len(view), {"count": 3}),
         ("contains", lambda: "visit-2" in view, {"asked": named(audit, "visit-2"), "count": 0}),
@@ -70,6 +71,7 @@ def test_each_verb_from_outside_is_one_line_and_none_holds_a_word_of_a_record(
         ("import_from", lambda: notes.import_from(tmp_path / "drop-out.jsonl"), {"count": 2}),
         ("export", lambda: notes.export(tmp_path / "drop-all.jsonl", all_scopes=True), {"count": 3}),
         ("scopes", notes.scopes, {"count": 2}),
+        ("cohort", lambda: notes.cohort("pressure"), {"count": 2}),
         ("verify", notes.verify, {"count": 3}),
         ("compact", notes.compact, {"count": 3}),
         ("erase", lambda: view.erase(["visit-3"]), {"asked": named(audit, "visit-3"), "removed": 1}),
@@ -82,7 +84,7 @@ def test_each_verb_from_outside_is_one_line_and_none_holds_a_word_of_a_record(
             assert (line["verb"], line["actor"], line["purpose"]) == (verb, "dr.x", "treatment")
             assert {name: line.get(name) for name in wanted} == wanted, verb
             assert line["collection"] == notes.facts.id
-            if verb not in ("add", "add_batches", "import_from", "scopes", "verify", "compact", "export"):
+            if verb not in ("add", "add_batches", "import_from", "scopes", "cohort", "verify", "compact", "export"):
                 assert line["scopes"] == [mine], verb
     assert {line["verb"] for line in audit.entries(id="visit-2")} == {"add", "get", "contains"}
     assert mine in lines(audit)[0]["scopes"]

@@ -53,13 +53,25 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # their tracebacks show local variables, and those hold notes
 )
-GROUPS = (records, notes, exchange, bulk, upkeep, encryption, models, maps, evaluate, serving, migrating, watch)
-COMMANDS = {name for group in GROUPS for name in group.COMMANDS}
-for _group in GROUPS:
-    for _name, _command in _group.COMMANDS.items():
-        app.command(_name)(spoken(_command, COMMANDS))
-app.add_typer(tune.app, name="tune")
-app.add_typer(auditing.app, name="audit")
+GROUPS = {
+    "Documents": [records],
+    "Notes": [notes, watch],
+    "Files and other stores": [exchange, bulk, migrating],
+    "Upkeep": [upkeep, encryption],
+    "Models": [models],
+    "Quality": [evaluate, maps],
+    "Serving": [serving],
+}
+"""The parts of the help, and the modules whose commands stand there."""
+COMMANDS = {
+    name: command for modules in GROUPS.values() for module in modules for name, command in module.COMMANDS.items()
+}
+for _title, _modules in GROUPS.items():
+    for _module in _modules:
+        for _name, _command in _module.COMMANDS.items():
+            app.command(_name, rich_help_panel=_title)(spoken(_command, COMMANDS))
+app.add_typer(auditing.app, name="audit", rich_help_panel="Upkeep")
+app.add_typer(tune.app, name="tune", rich_help_panel="Models")
 
 
 @app.callback(invoke_without_command=True)

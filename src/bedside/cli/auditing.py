@@ -1,4 +1,4 @@
-"""The commands that read an audit trail: audit verify, audit show, audit new-key."""
+"""The commands that read an audit trail: audit verify, audit show."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ from bedside.cli.lines import one_line
 from bedside.cli.options import Json, Scope, parse_scope, print_json, print_rows, say
 from bedside.cli.recording import KEY_VARIABLE, opened
 from bedside.cli.words import spoken
-from bedside.support.keys import new_key_file
 
-app = typer.Typer(
-    help="Check and read an audit trail, and make a key for one.", no_args_is_help=True, pretty_exceptions_enable=False
-)
+app = typer.Typer(help="Check and read an audit trail.", no_args_is_help=True, pretty_exceptions_enable=False)
 Trail = Annotated[Path, typer.Argument(metavar="TRAIL", help="The trail's folder.")]
 KeyFile = Annotated[
     Path | None, typer.Option("--key-file", help=f"The trail's key; else the variable {KEY_VARIABLE} holds it.")
@@ -60,15 +57,7 @@ def show(
         print_rows(_COLUMNS, map(_row, entries))
 
 
-def new_key(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that is not there yet.")], json: Json = False
-) -> None:
-    """Write a new key of 32 random bytes into a file that only you can read."""
-    new_key_file(file)
-    say(f"{file} holds a new key; keep it as long as the trail, and apart from it", {"key": str(file)}, json=json)
-
-
-_COMMANDS: dict[str, Callable[..., None]] = {"verify": verify, "show": show, "new-key": new_key}
+_COMMANDS: dict[str, Callable[..., None]] = {"verify": verify, "show": show}
 for _name, _command in _COMMANDS.items():
     app.command(_name)(spoken(_command, ()))
 _COLUMNS = ("at", "actor", "purpose", "verb", "count", "error")

@@ -10,6 +10,7 @@ import typer
 from bedside.cli.keys import given_key
 from bedside.cli.lines import one_line
 from bedside.cli.options import CollectionPath, Json, load, reading, say, writing
+from bedside.cli.recording import record
 from bedside.engines import holds_collection, read_facts, shown, verify_without_key
 from bedside.engines import repair as repair_place
 from bedside.engines.protocol import RepairReport
@@ -37,6 +38,7 @@ def verify(path: CollectionPath, json: Json = False) -> None:
 
 def repair(path: CollectionPath, json: Json = False) -> None:
     """Save what is whole of a collection whose log is damaged; no process may have it open."""
+    record("repair")
     report = repair_place(path, key=given_key())
     say("\n".join(_repaired(report)), asdict(report), json=json)
 
