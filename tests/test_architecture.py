@@ -40,7 +40,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("encoders",),
     ("words",),
     ("expansion",),
-    ("notes", "analysis", "answers"),
+    ("notes", "analysis", "answers", "intake"),
     ("loaders",),
     ("notes.sync",),
     ("clusters", "duplicates", "maps", "watching", "maintenance"),

@@ -8,6 +8,7 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     BedsideError
     ├── InvalidInputError (ValueError)
     │   ├── InvalidDocumentError      a record that cannot be stored: id, text, metadata
+    │   │   └── NotANumberError       a NaN in metadata, which JSON cannot say
     │   ├── InvalidVectorError        wrong shape or dimension, not finite, zero
     │   ├── DuplicateIdError          the same id twice in one call
     │   ├── UnknownOptionError (TypeError)    a keyword argument that the call does not take
@@ -80,6 +81,7 @@ __all__ = [
     "MissingExtraError",
     "ModelNotFoundError",
     "NotACollectionError",
+    "NotANumberError",
     "NotEncryptedError",
     "ProviderError",
     "ReadOnlyError",
@@ -130,6 +132,10 @@ class InvalidInputError(BedsideError, ValueError):
 
 class InvalidDocumentError(InvalidInputError):
     """A record cannot be stored as given."""
+
+
+class NotANumberError(InvalidDocumentError):
+    """Metadata hold a NaN, such as what pandas writes for a missing value; ``None`` says that in JSON."""
 
 
 class InvalidVectorError(InvalidInputError):

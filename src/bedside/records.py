@@ -16,6 +16,7 @@ from bedside.errors import (
     DuplicateIdError,
     InvalidDocumentError,
     InvalidVectorError,
+    NotANumberError,
     ScopeMismatch,
     ScopeRequired,
 )
@@ -288,8 +289,10 @@ def _check_json(value: Any, where: str, depth: int) -> Any:
             raise InvalidDocumentError(f"{where}: an integer must fit 64 bits")
         return value
     if kind is float:
+        if math.isnan(value):
+            raise NotANumberError(f"{where}: is NaN, which JSON cannot say; None says that a value is missing")
         if not math.isfinite(value):
-            raise InvalidDocumentError(f"{where}: a float must be finite: JSON has no NaN and no infinity")
+            raise InvalidDocumentError(f"{where}: a float must be finite: JSON has no infinity")
         return value
     if kind is list:
         return [_check_json(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]

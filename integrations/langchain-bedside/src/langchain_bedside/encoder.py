@@ -8,6 +8,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from bedside.errors import InvalidInputError, InvalidVectorError
+from bedside.intake import utf8
 from bedside.types import Encoder, Matrix, Vector
 from langchain_bedside.embeddings import BedsideEmbeddings
 
@@ -95,10 +96,10 @@ async def aencode_documents(embedding: Embeddings | None, texts: Sequence[str]) 
     """Encode passages with a model that has a coroutine of its own for it: float32 ``[n, d]``.
 
     ``None`` says that the collection is to encode, off the event loop: the model only has the synchronous method, or
-    a text is blank and the collection must refuse it before anything is paid for.
+    a text is blank or broken and the collection must judge it before anything is paid for.
     """
     native = embedding is not None and type(embedding).aembed_documents is not Embeddings.aembed_documents
-    if embedding is None or not native or not all(text.strip() for text in texts):
+    if embedding is None or not native or not all(text.strip() and text == utf8(text) for text in texts):
         return None
     return _as_matrix(await embedding.aembed_documents(list(texts)), len(texts))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bedside.skipping import Skipped
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
@@ -14,6 +15,7 @@ from typing_extensions import override
 
 import bedside
 from bedside.errors import InvalidInputError
+from bedside.intake import Intake
 from bedside.support.checks import check_known
 from bedside.text.analyzer import title_of
 from bedside.types import FilterDict, VectorLike
@@ -34,12 +36,20 @@ class RecordVerbs(VectorStore):
 
     _embedding: Embeddings | None
     _view: bedside.Collection
+    _intake: Intake
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """What ``on_bad_document="skip"`` left out since the list was last cleared, with place, id and reason."""
+        return self._intake.skipped
 
     @override
     def add_documents(
         self, documents: Iterable[Document], *, ids: Iterable[str | None] | None = None, **kwargs: Any
     ) -> list[str]:
-        """Add or replace documents in one transaction and give their ids, in order.
+        """Add or replace documents in one transaction and give the ids of what was not skipped, in order.
+
+        Of documents with one id the last counts, as in LangChain's own stores; it is logged.
 
         Args:
             documents: Any iterable; the documents are not changed.
@@ -51,19 +61,20 @@ class RecordVerbs(VectorStore):
             UnknownSearchArgumentError: There is another keyword argument, such as a misspelt ``metadatas``.
         """
         check_known("add_documents", kwargs, _PASSED_ON)
-        return self._view.add(to_core(documents, ids))
+        return self._intake.add(self._view, self._intake.taken(self._view, to_core(documents, ids)))
 
     @override
     async def aadd_documents(
         self, documents: Iterable[Document], *, ids: Iterable[str | None] | None = None, **kwargs: Any
     ) -> list[str]:
         check_known("aadd_documents", kwargs, _PASSED_ON)
-        given, title = to_core(documents, ids), self._view.facts.title
+        given = self._intake.taken(self._view, to_core(documents, ids))
         # The collection encodes titles apart from texts, which it does off the event loop.
-        model = None if any(title_of(document.metadata, title) for document in given) else self._embedding
+        titled = any(title_of(document.metadata, self._view.facts.title) for document in given)
+        model = None if titled else self._embedding
         if (vectors := await aencode_documents(model, [document.text for document in given])) is not None:
             given = [replace(document, vector=vector) for document, vector in zip(given, vectors, strict=True)]
-        return await asyncio.to_thread(self._view.add, given)
+        return await asyncio.to_thread(self._intake.add, self._view, given)
 
     @override
     def add_texts(
@@ -103,7 +114,8 @@ class RecordVerbs(VectorStore):
         """
         pairs = list(text_embeddings)
         documents = from_texts([text for text, _ in pairs], metadatas)
-        return self._view.add(to_core(documents, ids, [vector for _, vector in pairs]))
+        given = to_core(documents, ids, [vector for _, vector in pairs])
+        return self._intake.add(self._view, self._intake.taken(self._view, given))
 
     def update_documents(self, ids: Sequence[str], documents: Sequence[Document]) -> None:
         """Replace documents that are there.

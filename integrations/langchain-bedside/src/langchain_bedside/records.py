@@ -13,6 +13,7 @@ from langchain_core.indexing import RecordManager
 from typing_extensions import override
 
 from bedside.errors import InvalidInputError
+from bedside.intake import storable
 from bedside.types import FilterDict
 from langchain_bedside.vectorstore import BedsideVectorStore
 
@@ -127,7 +128,7 @@ class BedsideRecordManager(RecordManager):
             self._seen.pop(key, None)
 
     def _is_of(self, document: Document, group_ids: Sequence[str] | None) -> bool:
-        return group_ids is None or self._group(document) in group_ids
+        return group_ids is None or self._group(document) in storable(list(group_ids))
 
     def _group(self, document: Document) -> Any:
         if self._source_id_key is None:

@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bedside.skipping import OnBadDocument
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from typing_extensions import Self, override
 
 import bedside
 from bedside.errors import EncoderMismatch, InvalidInputError, ScopeMismatch
+from bedside.intake import Intake, OnNan, OnUnstorable
 from bedside.support.checks import check_known
 from bedside.support.keys import KeySource
 from bedside.types import Encoder, Fusion, Mode
@@ -46,6 +48,13 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         retrieval_mode: The default of every search: ``"dense"``, ``"sparse"`` or ``"hybrid"``.
         alpha: The default weight of the dense half in hybrid search; ``None`` is the collection's own.
         fusion: How hybrid search joins its halves: ``"weighted"`` or ``"rrf"``.
+        read_only: Never write, not even a lock file.
+        on_unstorable: ``"convert"`` stores metadata in the one JSON form that is obvious (dates and times as ISO 8601,
+            UUIDs and paths as text, tuples and numpy's values as lists and numbers) and a text's broken characters as
+            U+FFFD; ``"raise"`` refuses them.
+        on_nan: ``"raise"`` refuses a NaN in metadata, ``"null"`` stores ``None``.
+        on_bad_document: ``"raise"`` refuses a call because of one document that cannot be stored, such as a blank one;
+            ``"skip"`` leaves it out and puts it, with the reason, into :attr:`skipped`.
         collection: An open collection to use instead of ``path``; it stays the caller's to close.
         key: The master key of an encrypted collection, as :meth:`bedside.Collection.open` takes it: 32 bytes, the name
             of an environment variable, a ``Path`` to a key file, or a function that returns 32 bytes.
@@ -70,6 +79,10 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         retrieval_mode: Mode = "dense",
         alpha: float | None = None,
         fusion: Fusion = "weighted",
+        read_only: bool = False,
+        on_unstorable: OnUnstorable = "convert",
+        on_nan: OnNan = "raise",
+        on_bad_document: OnBadDocument = "raise",
         collection: bedside.Collection | None = None,
         key: KeySource | None = None,
         **options: Any,
@@ -81,12 +94,15 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         if scope is not None and not isinstance(scope, Mapping):
             raise InvalidInputError(f"scope: expected a dict such as {{'patient_id': 'A'}}, got {type(scope).__name__}")
         self._scope = dict(scope) if scope else None
+        self._intake = Intake(on_unstorable, on_nan, on_bad_document)
         encoder = as_encoder(embedding) if embedding is not None else None
         if collection is None:
             keys = scope_keys or tuple(self._scope or ())
-            collection = bedside.Collection.open(path, encoder=encoder, scope_keys=keys, key=key)
+            collection = bedside.Collection.open(
+                path, encoder=encoder, scope_keys=keys, read_only=read_only, key=key
+            )
         else:
-            _check_given(collection, encoder, path, key)
+            _check_given(collection, encoder, path, read_only, key)
         self._collection = collection
         self._view = collection.scoped(**self._scope) if self._scope else collection
 
@@ -109,7 +125,7 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         if self._scope is not None and self._scope != scope:
             raise ScopeMismatch("scoped: this store has a scope already, and it is another one")
         view = type(self)(self._embedding, collection=self._collection, scope=scope)
-        view._options = self._options
+        view._options, view._intake = self._options, self._intake
         return view
 
     def close(self) -> None:
@@ -173,11 +189,14 @@ def _check_given(
     collection: bedside.Collection,
     encoder: Encoder | None,
     path: str | os.PathLike[str] | None,
+    read_only: bool,
     key: KeySource | None,
 ) -> None:
-    """Refuse a path or a key beside an open collection, and a model beside that with which it was opened."""
+    """Refuse what is decided beside an open collection, and a model beside that with which it was opened."""
     if path is not None:
         raise InvalidInputError("path and collection: give the one or the other")
+    if read_only:
+        raise InvalidInputError("read_only and collection: open the collection with read_only=True")
     if key is not None:
         raise InvalidInputError("key and collection: the collection was opened with its own key, or without one")
     if encoder is not None and _identity(encoder) != _identity(collection.encoder):

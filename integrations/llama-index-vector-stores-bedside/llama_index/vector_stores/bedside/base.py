@@ -33,6 +33,8 @@ from typing_extensions import Self, override
 
 from bedside import Collection, Encoder, Hit
 from bedside.errors import InvalidInputError, ScopeMismatch
+from bedside.intake import Intake, OnNan, OnUnstorable
+from bedside.skipping import OnBadDocument, Skipped
 from bedside.support.checks import check_known
 from bedside.support.keys import KeySource
 
@@ -62,6 +64,12 @@ class BedsideVectorStore(BasePydanticVectorStore):
         encoder: The encoder behind the index' embedding model (``BedsideEmbedding(…).encoder``). LlamaIndex embeds
             outside of the store, so it may be left out; given, it is written down and another one is refused later.
         read_only: Never write, not even a lock file.
+        on_unstorable: ``"convert"`` stores metadata in the one JSON form that is obvious (dates and times as ISO 8601,
+            UUIDs and paths as text, tuples and numpy's values as lists and numbers) and a text's broken characters as
+            U+FFFD; ``"raise"`` refuses them.
+        on_nan: ``"raise"`` refuses a NaN in metadata, ``"null"`` stores ``None``.
+        on_bad_document: ``"raise"`` refuses a call because of one node that cannot be stored, such as a blank one
+            without an embedding; ``"skip"`` leaves it out and puts it, with the reason, into :attr:`skipped`.
         collection: An open collection to use instead of ``path``; it stays the caller's to close.
         key: The master key of an encrypted collection, as ``Collection.open`` takes it: 32 bytes, the name of an
             environment variable, a ``Path`` to a key file, or a function that returns 32 bytes. No dict of the store
@@ -81,9 +89,13 @@ class BedsideVectorStore(BasePydanticVectorStore):
     path: str | None = None
     scope: dict[str, str | int] | None = None
     read_only: bool = False
+    on_unstorable: OnUnstorable = "convert"
+    on_nan: OnNan = "raise"
+    on_bad_document: OnBadDocument = "raise"
 
     _collection: Collection = PrivateAttr()
     _view: Collection = PrivateAttr()
+    _intake: Intake = PrivateAttr()
 
     def __init__(
         self,
@@ -93,11 +105,15 @@ class BedsideVectorStore(BasePydanticVectorStore):
         scope_keys: Sequence[str] = (),
         encoder: Encoder | None = None,
         read_only: bool = False,
+        on_unstorable: OnUnstorable = "convert",
+        on_nan: OnNan = "raise",
+        on_bad_document: OnBadDocument = "raise",
         collection: Collection | None = None,
         key: KeySource | None = None,
     ) -> None:
         if scope is not None and not isinstance(scope, Mapping):
             raise InvalidInputError(f"scope: expected a dict such as {{'patient_id': 'A'}}, got {type(scope).__name__}")
+        intake = Intake(on_unstorable, on_nan, on_bad_document)
         if collection is None:
             keys = scope_keys or tuple(scope or ())
             collection = Collection.open(path, encoder=encoder, scope_keys=keys, read_only=read_only, key=key)
@@ -108,7 +124,8 @@ class BedsideVectorStore(BasePydanticVectorStore):
             "scope": dict(scope) if scope else None,
             "read_only": read_only,
         }
-        super().__init__(**declared)
+        super().__init__(**declared, **intake.settings)
+        self._intake = intake
         self._collection = collection
         self._view = collection.scoped(**scope) if scope else collection
 
@@ -133,7 +150,14 @@ class BedsideVectorStore(BasePydanticVectorStore):
             raise ScopeMismatch("scoped: this store has a scope already, and it is another one")
         view = type(self)(collection=self._collection, scope=scope)
         view.read_only = self.read_only
+        view.on_unstorable, view.on_nan, view.on_bad_document = self.on_unstorable, self.on_nan, self.on_bad_document
+        view._intake = self._intake
         return view
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """What ``on_bad_document="skip"`` left out since the list was last cleared, with place, id and reason."""
+        return self._intake.skipped
 
     def close(self) -> None:
         """Close the collection; every later call raises ``CollectionClosedError``."""
@@ -142,7 +166,9 @@ class BedsideVectorStore(BasePydanticVectorStore):
     @override
     @as_tagged
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-        """Add or replace nodes in one transaction and give their ids, in order.
+        """Add or replace nodes in one transaction and give the ids of what was not skipped, in order.
+
+        Of nodes with one id the last counts, as in LlamaIndex' own stores; it is logged.
 
         Args:
             nodes: With embeddings; without, where the store has an encoder.
@@ -152,7 +178,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
             UnknownOptionError: There is a keyword argument.
         """
         check_known("add", kwargs, ())
-        return self._view.add(to_documents(nodes))
+        return self._intake.add(self._view, self._intake.taken(self._view, to_documents(nodes)))
 
     @override
     @as_tagged
@@ -314,7 +340,12 @@ class BedsideVectorStore(BasePydanticVectorStore):
         if self.path is None:
             raise TypeError("a BedsideVectorStore in memory cannot be pickled; give it a path")
         again = functools.partial(
-            type(self), self.path, scope=self.scope, encoder=self._view.encoder, read_only=self.read_only
+            type(self),
+            self.path,
+            scope=self.scope,
+            encoder=self._view.encoder,
+            read_only=self.read_only,
+            **self._intake.settings,
         )
         return again, ()
 

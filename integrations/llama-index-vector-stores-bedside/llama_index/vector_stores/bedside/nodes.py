@@ -20,9 +20,11 @@ from llama_index.core.schema import (
     Node,
     TextNode,
 )
+from pydantic_core import PydanticSerializationError
 
 import bedside
 from bedside.errors import InvalidDocumentError
+from bedside.intake import storable
 
 __all__ = ["NODE_KEY", "REF_DOC_ID", "to_document", "to_documents", "to_node"]
 
@@ -84,7 +86,7 @@ def to_node(document: bedside.Document) -> BaseNode:
 
 def _rest(node: BaseNode) -> dict[str, Any]:
     """Give the reserved key with its value; nothing for a ``TextNode`` of text, metadata and vector alone."""
-    dump = node.dict(mode="json", exclude=_OWN_PLACE, exclude_defaults=True)
+    dump = _dumped(node)
     content: dict[str, Any] = json.loads(json.dumps(dump))  # an IndexNode's object comes with enums in it
     content["class_name"] = _kind(node).class_name()
     _keep_media(node, content)
@@ -95,6 +97,20 @@ def _rest(node: BaseNode) -> dict[str, Any]:
     if (source := _source_id(node)) is not None:
         rest["ref_doc_id"] = source
     return {NODE_KEY: rest}
+
+
+def _dumped(node: BaseNode) -> dict[str, Any]:
+    """Dump what the record has no place for; relationships repeat their nodes' metadata, numpy's values among them.
+
+    Raises:
+        InvalidDocumentError: Something there has no JSON form.
+    """
+    try:
+        return node.dict(mode="json", exclude=_OWN_PLACE, exclude_defaults=True, fallback=storable)
+    except PydanticSerializationError:
+        raise InvalidDocumentError(
+            f"node (id {node.node_id!r}): its relationships hold metadata of a type that has no JSON form"
+        ) from None
 
 
 def _kind(node: BaseNode) -> type[BaseNode]:
