@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 import uuid
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.indexing import InMemoryRecordManager, RecordManager, aindex, index
 
-from bedside.errors import InvalidInputError
+from bedside.errors import BedsideWarning, InvalidInputError
 
 EMBEDDING = DeterministicFakeEmbedding(size=8)
 
@@ -206,3 +207,36 @@ def test_the_manager_refuses_what_cannot_be() -> None:
         manager.update(["1"], time_at_least=manager.get_time() + 3600)
     with pytest.raises(InvalidInputError, match="source_id_key"):
         manager.list_keys(group_ids=["a"])
+
+
+def test_a_source_larger_than_a_batch_is_skipped_by_scoped_full_and_rewritten_with_a_warning_by_incremental(
+    embedding: DeterministicFakeEmbedding,
+) -> None:
+    """LangChain cleans up after each batch in incremental mode, before it has seen the rest of the source."""
+    store = BedsideVectorStore(embedding)
+    manager = BedsideRecordManager(store, source_id_key="source")
+    passages = [Document(f"Passage {n}.", metadata={"source": "letter"}) for n in range(4)]
+
+    def run(cleanup: Any) -> dict[str, int]:
+        given: dict[str, Any] = {"cleanup": cleanup, "source_id_key": "source", "key_encoder": "sha256"}
+        return dict(index(passages, manager, store, **given, batch_size=2))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", BedsideWarning)
+        assert run("incremental")["num_added"] == 4
+        assert run("scoped_full") == {"num_added": 0, "num_updated": 0, "num_skipped": 4, "num_deleted": 0}
+    with pytest.warns(BedsideWarning, match='2 unchanged documents were deleted and written again.*"scoped_full"'):
+        run("incremental")
+    assert store.count() == 4
+
+
+def test_a_document_that_comes_back_in_a_later_run_is_no_rewriting(embedding: DeterministicFakeEmbedding) -> None:
+    store = BedsideVectorStore(embedding)
+    manager = BedsideRecordManager(store, source_id_key="source")
+    given: dict[str, Any] = {"cleanup": "full", "source_id_key": "source", "key_encoder": "sha256"}
+    passage = [Document("Passage.", metadata={"source": "letter"})]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", BedsideWarning)
+        for documents in (passage, [], passage):
+            index(documents, manager, store, **given)
+    assert store.count() == 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from langchain_bedside import BedsideRetriever, BedsideVectorStore, BedsideVectorStoreRetriever
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.runnables import ConfigurableField, RunnableLambda, RunnablePassthrough
@@ -131,6 +132,22 @@ def test_the_retriever_refuses_what_it_does_not_know(store: BedsideVectorStore) 
         BedsideRetriever(vectorstore=store).invoke("x", where={})
     with pytest.raises(InvalidInputError):
         BedsideRetriever(vectorstore=store).invoke("x", k=-1)
+
+
+def test_traces_name_the_store_and_the_model(store: BedsideVectorStore) -> None:
+    """LangSmith reads them from the metadata of the run, of both retrievers alike."""
+    seen: list[dict[str, Any]] = []
+
+    class Tracer(BaseCallbackHandler):
+        def on_retriever_start(self, *args: Any, metadata: dict[str, Any], **kwargs: Any) -> None:
+            seen.append({name: value for name, value in metadata.items() if name.startswith("ls_")})
+
+    for retriever in (BedsideRetriever(vectorstore=store), store.as_retriever()):
+        retriever.invoke("chest pain", config={"callbacks": [Tracer()]})
+    assert [(one["ls_vector_store_provider"], one["ls_embedding_provider"]) for one in seen] == [
+        ("BedsideVectorStore", "DeterministicFakeEmbedding")
+    ] * 2
+    assert [one["ls_retriever_name"] for one in seen] == ["bedside", "bedsidevectorstore"]
 
 
 def test_a_field_among_search_kwargs_is_refused(store: BedsideVectorStore) -> None:

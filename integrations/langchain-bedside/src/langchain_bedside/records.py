@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from langchain_core.documents import Document
 from langchain_core.indexing import RecordManager
 from typing_extensions import override
 
-from bedside.errors import InvalidInputError
+from bedside.errors import BedsideWarning, InvalidInputError
 from bedside.intake import storable
 from bedside.types import FilterDict
 from langchain_bedside.vectorstore import BedsideVectorStore
@@ -28,6 +29,10 @@ class BedsideRecordManager(RecordManager):
     the two writes, a restored backup, a ``delete``. Here a key exists exactly if the document is in the store, and its
     group is the source that its metadata name; both are written in the transaction that writes the document. Only
     *when* a key was last seen is remembered outside of it, in memory, because ``index()`` uses it within one run.
+
+    Prefer ``cleanup="scoped_full"`` to ``"incremental"``: in the latter LangChain cleans up after each batch, so of a
+    source with more passages than ``batch_size`` those of later batches are deleted and written again though they did
+    not change. A warning says so when it happens.
 
     ``cleanup="full"`` deletes every document of the store's view that the loader did not give, also those that were
     not added by ``index()``: limit it with ``filter`` or with the store's scope where the loader feeds only a part.
@@ -47,7 +52,7 @@ class BedsideRecordManager(RecordManager):
         >>> store = BedsideVectorStore(DeterministicFakeEmbedding(size=8))
         >>> manager = BedsideRecordManager(store, source_id_key="source")
         >>> notes = [Document("Chest pain on exertion.", metadata={"source": "a.txt"})]
-        >>> arguments = {"cleanup": "incremental", "source_id_key": "source", "key_encoder": "sha256"}
+        >>> arguments = {"cleanup": "scoped_full", "source_id_key": "source", "key_encoder": "sha256"}
         >>> index(notes, manager, store, **arguments)["num_added"]
         1
         >>> index(notes, manager, store, **arguments)["num_skipped"]
@@ -66,6 +71,7 @@ class BedsideRecordManager(RecordManager):
         self._source_id_key = source_id_key
         self._filter: FilterDict = filter or {}
         self._seen: dict[str, float] = {}
+        self._deleted: dict[str, float] = {}
         self._now = 0.0
 
     @override
@@ -98,6 +104,14 @@ class BedsideRecordManager(RecordManager):
         if time_at_least is not None and time_at_least > now:
             raise InvalidInputError("time_at_least: lies in the future; it must come from get_time()")
         self._seen.update(dict.fromkeys(keys, now))
+        began = math.inf if time_at_least is None else time_at_least
+        if rewritten := sum(self._deleted.pop(key, 0.0) >= began for key in keys):
+            warnings.warn(
+                f"index: {rewritten} unchanged documents were deleted and written again, because their source has "
+                'more than a batch of them; cleanup="scoped_full" leaves them as they are',
+                BedsideWarning,
+                stacklevel=3,
+            )
 
     @override
     def exists(self, keys: Sequence[str]) -> list[bool]:
@@ -126,6 +140,7 @@ class BedsideRecordManager(RecordManager):
         self._store.delete(list(keys))
         for key in keys:
             self._seen.pop(key, None)
+        self._deleted.update(dict.fromkeys(keys, self.get_time()))
 
     def _is_of(self, document: Document, group_ids: Sequence[str] | None) -> bool:
         return group_ids is None or self._group(document) in storable(list(group_ids))

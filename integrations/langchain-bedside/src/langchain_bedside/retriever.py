@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever
+from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self, override
 
@@ -77,6 +77,15 @@ class BedsideRetriever(BaseRetriever):
         store = self._store(kwargs.pop("scope", None))
         with acting_as_configured(run_manager.metadata):
             return await store.asimilarity_search(query, **self._arguments(kwargs))
+
+    @override
+    def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
+        """Give what traces say of a retriever: the store's and the embedding model's kind."""
+        params = super()._get_ls_params(**kwargs)
+        params["ls_vector_store_provider"] = type(self.vectorstore).__name__
+        if (embedding := self.vectorstore.embeddings) is not None:
+            params["ls_embedding_provider"] = type(embedding).__name__
+        return params
 
     def _store(self, scope: dict[str, Any] | None) -> BedsideVectorStore:
         store = self.vectorstore

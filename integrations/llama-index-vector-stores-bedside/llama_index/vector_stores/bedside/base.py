@@ -29,6 +29,7 @@ from llama_index.vector_stores.bedside.modes import (
 )
 from llama_index.vector_stores.bedside.nodes import REF_DOC_ID, to_documents, to_node
 from llama_index.vector_stores.bedside.persisting import check_local, check_there, locate, save
+from llama_index.vector_stores.bedside.places import delete_document, delete_nodes
 from typing_extensions import Self, override
 
 from bedside import Collection, Encoder, Hit
@@ -193,9 +194,17 @@ class BedsideVectorStore(BasePydanticVectorStore):
     @override
     @as_tagged
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
-        """Delete the nodes of one document: those whose ``SOURCE`` it is, and itself where it was added as a node."""
+        """Delete the nodes of one document: those whose ``SOURCE`` it is, and itself where it was added as a node.
+
+        In a divided store without a scope they are deleted from the one scope that holds them, so that a pipeline can
+        replace a document.
+
+        Raises:
+            ScopeRequired: Several scopes hold nodes of it.
+            UnknownOptionError: There is a keyword argument, such as a misspelt filter.
+        """
         check_known("delete", delete_kwargs, ())
-        self._view.delete(filter={REF_DOC_ID: {"$in": [ref_doc_id]}})
+        delete_document(self._view, {REF_DOC_ID: {"$in": [ref_doc_id]}})
 
     @override
     @as_tagged
@@ -204,12 +213,15 @@ class BedsideVectorStore(BasePydanticVectorStore):
     ) -> None:
         """Delete nodes by ids, by filters, or those that satisfy both; ``node_ids=[]`` deletes none.
 
+        In a divided store without a scope, each is deleted from the one scope that holds its id.
+
         Raises:
             InvalidInputError: There is neither an id list nor a filter: :meth:`clear` deletes everything.
             UnknownOptionError: There is another keyword argument, such as a misspelt filter.
+            ScopeRequired: Several scopes hold an id, or there are only filters.
         """
         check_known("delete_nodes", delete_kwargs, ())
-        self._view.delete(node_ids, filter=to_filter(filters))
+        delete_nodes(self._view, node_ids, to_filter(filters))
 
     @override
     @as_tagged
