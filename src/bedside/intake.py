@@ -26,6 +26,8 @@ from bedside.types import Document
 
 if TYPE_CHECKING:
     from bedside.collection import Collection
+    from bedside.notes.notes import NoteChange
+    from bedside.text.split import NoteSplitter
 
 __all__ = ["Intake", "OnNan", "OnUnstorable", "storable", "utf8"]
 
@@ -80,6 +82,14 @@ class Intake:
     def add(self, collection: Collection, documents: Sequence[Document]) -> list[str]:
         """Add what :meth:`taken` returned, and return the ids of what was not skipped, in order."""
         return collection.add(documents, on_bad_document=self.on_bad_document, skipped=self.skipped)
+
+    def add_notes(
+        self, collection: Collection, notes: Sequence[Document], splitter: NoteSplitter | None
+    ) -> dict[str, NoteChange]:
+        """Add what :meth:`taken` returned as whole notes; see :meth:`bedside.Collection.add_notes`."""
+        return collection.add_notes(
+            notes, splitter=splitter, on_bad_document=self.on_bad_document, skipped=self.skipped
+        )
 
     def _converted(self, document: Document) -> Document:
         if self.on_unstorable == "raise":

@@ -111,7 +111,7 @@ def test_bedside_embeddings_are_recognised_across_frameworks(minilm: BedsideEmbe
     scored = [(document.id, score) for document, score in store.similarity_search_with_score("pain")]
     store.close()
     with Collection.open(tmp_path / "c", encoder=load_encoder(minilm.model, device="cpu")) as notes:
-        assert [(hit.id, hit.score) for hit in notes.search("pain", mode="dense")] == scored
+        assert [(hit.id, hit.score) for hit in notes.search("pain")] == scored
     with pytest.raises(EncoderMismatch):
         BedsideVectorStore(BedsideEmbeddings(model=minilm.model, pooling="cls"), tmp_path / "c")
 

@@ -113,7 +113,9 @@ async def test_the_retriever_takes_its_settings_as_fields_and_per_call(store: Be
         store.similarity_search("chest pain", k=4, retrieval_mode="sparse")
     )
     dense = await retriever.ainvoke("chest pain", retrieval_mode="dense", k=4)
-    assert dense == store.similarity_search("chest pain", k=4, filter={"patient_id": "B"}, score_key="score")
+    assert dense == store.similarity_search(
+        "chest pain", k=4, retrieval_mode="dense", filter={"patient_id": "B"}, score_key="score"
+    )
 
 
 def test_the_retriever_is_hybrid_by_default(store: BedsideVectorStore) -> None:

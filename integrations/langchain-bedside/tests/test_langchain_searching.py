@@ -42,7 +42,7 @@ def test_scores_are_cosines_as_python_floats(
     vectors = np.array(embedding.embed_documents([note.page_content for note in notes]))
     cosines = vectors @ query / np.linalg.norm(vectors, axis=1) / np.linalg.norm(query)
     cosines[[note.page_content.startswith("Denies chest pain") for note in notes]] -= 1
-    found = store.similarity_search_with_score("chest pain", k=10)
+    found = store.similarity_search_with_score("chest pain", k=10, retrieval_mode="dense")
     assert [type(score) for _, score in found] == [float] * 4
     assert ids([d for d, _ in found]) == [notes[i].id for i in np.argsort(-cosines)]
     assert [score for _, score in found] == pytest.approx(sorted(cosines, reverse=True), abs=1e-6)
@@ -72,6 +72,19 @@ def test_the_constructor_sets_the_defaults_of_every_search(
     assert [(d.id, s) for d, s in store.similarity_search_with_score("chest pain")] == hybrid
     assert [(d.id, s) for d, s in store.similarity_search_with_score("chest pain", retrieval_mode="dense")] == dense
     assert [(d.id, s) for d, s in store.similarity_search_with_score("chest pain", alpha=1.0)] == dense
+
+
+def test_a_search_is_hybrid_where_nobody_says_otherwise(store: BedsideVectorStore) -> None:
+    """In every search by text, and in every retriever; by vector it is dense, and without a model sparse."""
+    expected = [hit.id for hit in store.collection.search("chest pain", top_k=4, mode="hybrid")]
+    scores = [hit.score for hit in store.collection.search("chest pain", top_k=4, mode="hybrid")]
+    assert [score for _, score in store.similarity_search_with_score("chest pain")] == scores
+    for retriever in (store.as_retriever(), BedsideRetriever(vectorstore=store)):
+        assert ids(retriever.invoke("chest pain")) == expected
+    words = BedsideVectorStore()
+    words.add_texts(["Chest pain.", "Cough."], ids=["1", "2"])
+    for retriever in (words.as_retriever(), BedsideRetriever(vectorstore=words)):
+        assert ids(retriever.invoke("chest pain")) == ["1"]
 
 
 def test_hybrid_finds_meaning_and_numbers(minilm: BedsideEmbeddings, notes: list[Document]) -> None:
@@ -179,7 +192,7 @@ def test_arguments_out_of_range_are_refused(store: BedsideVectorStore, arguments
 
 
 WRONG: list[tuple[str, list[Any]]] = [
-    ("retrieval_mode", [None, "magic", "", 0, [], {}]),
+    ("retrieval_mode", ["magic", "", 0, [], {}]),
     ("alpha", ["0.5", -1, 2, float("nan"), True, [0.5]]),
     ("fusion", [None, "sum", 0, []]),
     ("fetch_k", [0, 1.5, "20", True]),
@@ -341,7 +354,7 @@ def test_mmr_agrees_with_langchains_own(lambda_mult: float, fetch_k: int) -> Non
     """On 40 random texts our MMR chooses what LangChain's function chooses from the same pool."""
     embedding = DeterministicFakeEmbedding(size=12)
     texts = [f"text {i}" for i in range(40)]
-    store = BedsideVectorStore.from_texts(texts, embedding)
+    store = BedsideVectorStore.from_texts(texts, embedding, retrieval_mode="dense")
     vectors, query = np.array(embedding.embed_documents(texts)), np.array(embedding.embed_query("question"))
     cosines = vectors @ query / np.linalg.norm(vectors, axis=1)
     pool = np.argsort(-cosines)[:fetch_k]

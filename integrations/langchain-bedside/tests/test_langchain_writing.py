@@ -17,7 +17,6 @@ from langchain_core.load import Serializable, dumps
 from bedside import Collection
 from bedside.errors import (
     CollectionClosedError,
-    DuplicateIdError,
     EncoderMismatch,
     InvalidDocumentError,
     InvalidInputError,
@@ -227,7 +226,6 @@ def test_embeddings_may_be_given(embedding: DeterministicFakeEmbedding) -> None:
 @pytest.mark.parametrize(
     ("documents", "error"),
     [
-        ([Document("ok", id="x"), Document("other", id="x")], DuplicateIdError),
         ([Document("ok"), Document("  ")], InvalidDocumentError),
         ([Document("ok"), Document("bad", metadata={"a": {1, 2}})], InvalidDocumentError),
         ([Document("ok"), Document("bad", metadata={"a": float("nan")})], InvalidDocumentError),

@@ -49,7 +49,9 @@ __all__ = [
     "add_notes",
     "default_splitter",
     "delete_note",
+    "filtered_notes",
     "get_note",
+    "passages_of",
     "search_notes",
 ]
 
@@ -207,6 +209,33 @@ def _collapsed(records: Collection, query: str, hits: Sequence[Hit], asked: Sear
     return shown
 
 
+def filtered_notes(records: Collection, **options: Unpack[SearchArguments]) -> list[NoteHit]:
+    """Return the notes that a search with these options may find, unranked; see :meth:`bedside.Collection.filtered`.
+
+    Each has a score of 1 and the passages that the filter leaves, in the note's order.
+    """
+    asked = SearchOptions.of(options, notes=True)
+    if not asked.filter and asked.ids is None:
+        records.count({})  # whose records are meant is asked here too
+        return []
+    among = _IS_PASSAGE if asked.ids is None else passages_filter(asked.ids)
+    chosen = _and(among, asked.filter)
+    left = records.filtered(filter=chosen, as_of=asked.as_of, top_k=max(1, records.count(chosen)))
+    ids = list(dict.fromkeys(str(passage.metadata["source_id"]) for passage in left))[asked.offset : asked.depth]
+    whole = _passages(records, ids)
+    return [
+        NoteHit(
+            id,
+            1.0,
+            of_note(whole[id][0]),
+            max(passage.metadata["end"] for passage in whole[id]),
+            tuple(Hit(passage, 1.0, relevance=1.0) for passage in left if passage.metadata["source_id"] == id),
+        )
+        for id in ids
+        if id in whole
+    ]
+
+
 def _scored(records: Collection, query: str, vector: Any, asked: SearchOptions) -> dict[str, list[Hit]]:
     """Return the passages that ``asked`` leaves with their own scores, by note, best first."""
     every = records.search(
@@ -264,24 +293,42 @@ def _with_supersedes(note: Document, ids: str | Sequence[str]) -> Document:
     return replace(note, metadata={**note.metadata, SUPERSEDES: named})
 
 
-def passages_of(record: Record, splitter: NoteSplitter) -> list[Document]:
-    """Return the passages of a note as documents, to be added."""
-    hash = _hash(record.text, splitter)
+def passages_of(note: Record | Document, splitter: NoteSplitter) -> list[Document]:
+    """Return the passages that :func:`add_notes` would store of a note, for those who store them by other ways.
+
+    However they get into a collection, they are the note: it is found, put together again and replaced by them.
+
+    Args:
+        note: With an id and without a vector, or checked already.
+        splitter: How it is cut.
+
+    Raises:
+        InvalidDocumentError: It has no id, a vector, or a passage's metadata key.
+
+    Example:
+        >>> for passage in passages_of(Document("HPI: Cough. PLAN: Rest.", id="visit-1"), NoteSplitter(4, 0)):
+        ...     print(passage.id, passage.metadata["section"], passage.text)
+        visit-1#0 HPI HPI: Cough.
+        visit-1#1 PLAN PLAN: Rest.
+    """
+    if isinstance(note, Document):
+        check_note(note, "notes[0]")
+    hash = _hash(note.text, splitter)
     return [
         Document(
             passage.text,
             {
-                **record.metadata,
-                "source_id": record.id,
+                **note.metadata,
+                "source_id": note.id,
                 "start": passage.start,
                 "end": passage.end,
                 "section": passage.section,
                 "section_kind": passage.section_kind,
                 "source_hash": hash,
             },
-            f"{record.id}#{number}",
+            f"{note.id}#{number}",
         )
-        for number, passage in enumerate(splitter.split(record.text))
+        for number, passage in enumerate(splitter.split(note.text))
     ]
 
 

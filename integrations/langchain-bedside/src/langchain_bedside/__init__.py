@@ -6,6 +6,7 @@ from langchain_bedside.answers import BedsideAnswerChecker
 from langchain_bedside.embeddings import BedsideEmbeddings
 from langchain_bedside.encoder import LangChainEncoder, as_encoder
 from langchain_bedside.filters import BedsideTranslator
+from langchain_bedside.note_retriever import BedsideNoteRetriever
 from langchain_bedside.options import SearchOptions, UnknownSearchArgumentError
 from langchain_bedside.records import BedsideRecordManager
 from langchain_bedside.retriever import BedsideRetriever
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BedsideAnswerChecker",
     "BedsideEmbeddings",
+    "BedsideNoteRetriever",
     "BedsideNoteSplitter",
     "BedsideRecordManager",
     "BedsideRetriever",

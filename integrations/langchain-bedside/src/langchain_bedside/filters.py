@@ -78,7 +78,7 @@ class BedsideTranslator(Visitor):
         return structured_query.query, {"filter": structured_query.filter.accept(self)}
 
 
-def as_filter(given: Mapping[str, Any] | FilterDirective | StructuredQuery | None) -> FilterDict | None:
+def as_filter(given: Filter | None) -> FilterDict | None:
     """Give the Bedside filter that says the same.
 
     Raises:

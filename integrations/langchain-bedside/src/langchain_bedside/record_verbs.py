@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bedside.skipping import Skipped
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
@@ -16,6 +15,7 @@ from typing_extensions import override
 import bedside
 from bedside.errors import InvalidInputError
 from bedside.intake import Intake
+from bedside.skipping import Skipped
 from bedside.support.checks import check_known
 from bedside.text.analyzer import title_of
 from bedside.types import FilterDict, VectorLike

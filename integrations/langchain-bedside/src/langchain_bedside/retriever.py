@@ -27,7 +27,8 @@ class BedsideRetriever(BaseRetriever):
     Attributes:
         vectorstore: Where to search.
         k: At most so many passages.
-        retrieval_mode: ``"dense"``, ``"sparse"`` or ``"hybrid"``.
+        retrieval_mode: ``"dense"``, ``"sparse"`` or ``"hybrid"``; ``None`` is the store's: hybrid, unless it
+            says otherwise.
         alpha: Weight of the dense half in hybrid search; ``None`` is the store's.
         filter: A dict of Bedside's filter language, a ``StructuredQuery``, or a function of one ``Document``.
         scope: The scope to search in, such as ``{"patient_id": "A"}``. Once a retriever or its store has one, a call
@@ -49,7 +50,7 @@ class BedsideRetriever(BaseRetriever):
 
     vectorstore: BedsideVectorStore
     k: int = Field(default=4, ge=0)
-    retrieval_mode: Mode = "hybrid"
+    retrieval_mode: Mode | None = None
     alpha: float | None = Field(default=None, ge=0, le=1)
     filter: Any = None
     scope: dict[str, Any] | None = None

@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 from typing_extensions import override
 
 import bedside
-from bedside.errors import InvalidInputError
 from bedside.types import Hit, VectorLike
+from langchain_bedside.arguments import diversity_of, is_zero, one_text
 from langchain_bedside.convert import to_langchain, to_scored
 from langchain_bedside.encoder import aencode_query
 from langchain_bedside.filters import as_filter
@@ -46,8 +45,8 @@ class SearchVerbs(VectorStore):
         diversity: float | None = None,
     ) -> list[Hit]:
         """Ask the collection; a blank question, such as a self-query's that is all filter, is answered unranked."""
-        blank = query is not None and not _text(query).strip()
-        if _is_zero(k):
+        blank = query is not None and not one_text(query).strip()
+        if is_zero(k):
             return []
         given = {**options.arguments(k, diversity), **self._narrow(options)}
         if blank:
@@ -55,7 +54,7 @@ class SearchVerbs(VectorStore):
         return self._view.search(query, vector=vector, **given)
 
     async def _ahits(self, query: str, k: int, options: SearchOptions, diversity: float | None = None) -> list[Hit]:
-        needs_vector = _text(query).strip() and options.core.mode != "sparse"
+        needs_vector = one_text(query).strip() and options.core.mode != "sparse"
         vector = await aencode_query(self._embedding, query) if needs_vector else None
         return await asyncio.to_thread(self._hits, query, vector, k, options, diversity)
 
@@ -128,21 +127,21 @@ class SearchVerbs(VectorStore):
             **kwargs: Options of :class:`SearchOptions`.
         """
         options = self._options.updated({**kwargs, "fetch_k": fetch_k})
-        return _documents(_scored(self._hits(query, None, k, options, _diversity(lambda_mult)), options))
+        return _documents(_scored(self._hits(query, None, k, options, diversity_of(lambda_mult)), options))
 
     @override
     async def amax_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         options = self._options.updated({**kwargs, "fetch_k": fetch_k})
-        return _documents(_scored(await self._ahits(query, k, options, _diversity(lambda_mult)), options))
+        return _documents(_scored(await self._ahits(query, k, options, diversity_of(lambda_mult)), options))
 
     @override
     def max_marginal_relevance_search_by_vector(
         self, embedding: VectorLike, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         options = self._dense_options({**kwargs, "fetch_k": fetch_k})
-        return _documents(_scored(self._hits(None, embedding, k, options, _diversity(lambda_mult)), options))
+        return _documents(_scored(self._hits(None, embedding, k, options, diversity_of(lambda_mult)), options))
 
     @override
     def search(self, query: str, search_type: str, **kwargs: Any) -> list[Document]:
@@ -182,31 +181,5 @@ def _relevant(hits: list[Hit], options: SearchOptions) -> Scored:
     return [(to_scored(hit, options.score_key)[0], hit.relevance or 0.0) for hit in hits]
 
 
-def _is_zero(k: Any) -> bool:
-    return isinstance(k, int | np.integer) and not isinstance(k, bool) and k == 0
-
-
-def _text(query: object) -> str:
-    """Give a question; the core would take a list for several.
-
-    Raises:
-        InvalidInputError: It is not one text, such as the dict that a chain passes on.
-    """
-    if isinstance(query, str):
-        return query
-    found, what = type(query).__name__, ""
-    if isinstance(query, Mapping):
-        what = f" with the keys {sorted(map(str, query))}; pick the question out of it, as with operator.itemgetter"
-    raise InvalidInputError(f"query: expected one text, got {found}{what}")
-
-
 def _documents(scored: Scored) -> list[Document]:
     return [document for document, _ in scored]
-
-
-def _diversity(lambda_mult: Any) -> float:
-    """Give the core's word for LangChain's share of relevance."""
-    is_number = isinstance(lambda_mult, int | float | np.floating) and not isinstance(lambda_mult, bool)
-    if not is_number or not 0 <= lambda_mult <= 1:
-        raise InvalidInputError(f"lambda_mult: expected a number from 0 to 1, got {lambda_mult!r}")
-    return 1 - float(lambda_mult)

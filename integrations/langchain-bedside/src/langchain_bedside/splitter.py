@@ -10,8 +10,11 @@ from langchain_core.documents import Document
 from langchain_text_splitters import TextSplitter
 from typing_extensions import override
 
+import bedside
+from bedside.intake import storable
+from bedside.notes import passages_of
 from bedside.text.split import NoteSplitter, Passage
-from langchain_bedside.convert import from_texts
+from langchain_bedside.convert import from_texts, to_langchain
 from langchain_bedside.embeddings import BedsideEmbeddings
 
 __all__ = ["BedsideNoteSplitter"]
@@ -34,6 +37,9 @@ class BedsideNoteSplitter(TextSplitter):
         max_tokens: The most tokens in a passage, special ones included.
         overlap: The most tokens of whole sentences that a passage repeats from the one before it in the same section;
             ``None`` is an eighth of ``max_tokens``.
+        as_notes: Whether the passages are those of their documents as whole notes: with ids ``note-7#0``, ``note-7#1``
+            and the metadata by which a store finds, gives back and replaces the note (``search_notes``, ``get_note``),
+            so that ``index()`` keeps whole notes. ``start`` and ``end`` stand for the two indexes.
         section_kinds: Titles of your own and the kinds of the sections that they open; see
             :class:`bedside.text.kinds.SectionKinds`.
 
@@ -54,10 +60,12 @@ class BedsideNoteSplitter(TextSplitter):
         *,
         max_tokens: int = 256,
         overlap: int | None = None,
+        as_notes: bool = False,
         section_kinds: Mapping[str, str] | None = None,
     ) -> None:
         encoder = None if embedding is None else embedding.encoder
         self.splitter = NoteSplitter(max_tokens, overlap, getattr(encoder, "count_tokens", None), section_kinds)
+        self._as_notes = as_notes
         super().__init__(chunk_size=max_tokens, chunk_overlap=self.splitter.overlap)
 
     @override
@@ -67,6 +75,8 @@ class BedsideNoteSplitter(TextSplitter):
     @override
     def split_documents(self, documents: Iterable[Document]) -> list[Document]:
         """Cut documents; those given are not changed."""
+        if self._as_notes:
+            return [passage for document in documents for passage in _of_a_note(document, self.splitter)]
         return [
             _document(document, number, passage)
             for document in documents
@@ -83,6 +93,11 @@ class BedsideNoteSplitter(TextSplitter):
             InvalidInputError: ``metadatas`` has another length than ``texts``.
         """
         return self.split_documents(from_texts(texts, metadatas))
+
+
+def _of_a_note(document: Document, splitter: NoteSplitter) -> list[Document]:
+    note = bedside.Document(document.page_content, storable(document.metadata), document.id)
+    return [to_langchain(passage) for passage in passages_of(note, splitter)]
 
 
 def _document(document: Document, number: int, passage: Passage) -> Document:

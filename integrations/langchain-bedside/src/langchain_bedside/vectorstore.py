@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bedside.skipping import OnBadDocument
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from typing_extensions import Self, override
@@ -15,11 +14,13 @@ from typing_extensions import Self, override
 import bedside
 from bedside.errors import EncoderMismatch, InvalidInputError, ScopeMismatch
 from bedside.intake import Intake, OnNan, OnUnstorable
+from bedside.skipping import OnBadDocument
 from bedside.support.checks import check_known
 from bedside.support.keys import KeySource
 from bedside.types import Encoder, Fusion, Mode
 from langchain_bedside.convert import from_texts
 from langchain_bedside.encoder import as_encoder
+from langchain_bedside.note_verbs import NoteVerbs
 from langchain_bedside.options import OPTION_NAMES, SearchOptions
 from langchain_bedside.record_verbs import RecordVerbs
 from langchain_bedside.search_verbs import SearchVerbs
@@ -29,7 +30,7 @@ __all__ = ["BedsideVectorStore"]
 Scope = Mapping[str, str | int]
 
 
-class BedsideVectorStore(RecordVerbs, SearchVerbs):
+class BedsideVectorStore(RecordVerbs, SearchVerbs, NoteVerbs):
     """Documents on disk or in memory, found by meaning, by words, or by both, under filters and within a scope.
 
     Searches take ``k`` and the options of :class:`SearchOptions` as keyword arguments; any other is refused. Scores are
@@ -45,7 +46,8 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
             collection.
         scope_keys: The scope keys of a new collection, where ``scope`` is not given because records of several scopes
             are written first; see :meth:`scoped`.
-        retrieval_mode: The default of every search: ``"dense"``, ``"sparse"`` or ``"hybrid"``.
+        retrieval_mode: The default of every search: ``"dense"``, ``"sparse"`` or ``"hybrid"``; ``None`` is hybrid for a
+            text, dense for a vector, and sparse in a collection without vectors.
         alpha: The default weight of the dense half in hybrid search; ``None`` is the collection's own.
         fusion: How hybrid search joins its halves: ``"weighted"`` or ``"rrf"``.
         read_only: Never write, not even a lock file.
@@ -76,7 +78,7 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs):
         *,
         scope: Scope | None = None,
         scope_keys: Sequence[str] = (),
-        retrieval_mode: Mode = "dense",
+        retrieval_mode: Mode | None = None,
         alpha: float | None = None,
         fusion: Fusion = "weighted",
         read_only: bool = False,

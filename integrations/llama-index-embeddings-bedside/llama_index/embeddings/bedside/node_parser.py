@@ -13,6 +13,9 @@ from llama_index.core.utils import get_tqdm_iterable
 from llama_index.embeddings.bedside.base import BedsideEmbedding
 from typing_extensions import Self, override
 
+from bedside import Document
+from bedside.intake import storable
+from bedside.notes import passages_of
 from bedside.text.split import NoteSplitter
 
 __all__ = ["BedsideNodeParser"]
@@ -32,6 +35,9 @@ class BedsideNodeParser(NodeParser):
             text come on top; a ``BedsideEmbedding`` encodes what gets too long in windows and cuts nothing off.
         overlap: The most tokens of whole sentences that a node repeats from the one before it in the same section;
             ``None`` is an eighth of ``max_tokens``.
+        as_notes: Whether the nodes are passages of their documents as whole notes: with ids ``note-7#0``, ``note-7#1``
+            and the metadata by which a store finds, gives back and replaces the note (``search_notes``, ``get_note``),
+            so that a pipeline keeps whole notes. What is added is put before no text.
         section_kinds: Titles of your own and the kinds of the sections that they open; see
             :class:`bedside.text.kinds.SectionKinds`.
 
@@ -49,6 +55,7 @@ class BedsideNodeParser(NodeParser):
     embed_model: BedsideEmbedding | None = None
     max_tokens: int = 256
     overlap: int | None = None
+    as_notes: bool = False
     section_kinds: dict[str, str] | None = None
 
     @classmethod
@@ -80,6 +87,10 @@ class BedsideNodeParser(NodeParser):
         ]
 
     def _cut(self, parent: BaseNode, splitter: NoteSplitter) -> list[TextNode]:
+        nodes = self._cut_up(parent, splitter)
+        return _of_a_note(parent, nodes, splitter) if self.as_notes else nodes
+
+    def _cut_up(self, parent: BaseNode, splitter: NoteSplitter) -> list[TextNode]:
         passages = splitter.split(parent.get_content(metadata_mode=MetadataMode.NONE))
         nodes = build_nodes_from_splits([passage.text for passage in passages], parent, id_func=self.id_func)
         first = _place(parent)
@@ -104,6 +115,17 @@ class BedsideNodeParser(NodeParser):
         for node, place in zip(texts, places, strict=True):
             node.start_char_idx, node.end_char_idx = place
         return processed
+
+
+def _of_a_note(parent: BaseNode, nodes: list[TextNode], splitter: NoteSplitter) -> list[TextNode]:
+    """Give nodes the ids and the metadata of their document's passages as a note."""
+    note = Document(parent.get_content(metadata_mode=MetadataMode.NONE), storable(parent.metadata), parent.node_id)
+    for node, passage in zip(nodes, passages_of(note, splitter), strict=True):
+        hidden = [key for key in passage.metadata if key not in parent.metadata and key not in node.metadata]
+        node.id_, node.metadata = str(passage.id), dict(passage.metadata)
+        node.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, *hidden]
+        node.excluded_llm_metadata_keys = [*node.excluded_llm_metadata_keys, *hidden]
+    return nodes
 
 
 def _place(parent: BaseNode) -> int:

@@ -28,6 +28,7 @@ from llama_index.vector_stores.bedside.modes import (
     search_arguments,
 )
 from llama_index.vector_stores.bedside.nodes import REF_DOC_ID, to_documents, to_node
+from llama_index.vector_stores.bedside.note_verbs import NoteVerbs
 from llama_index.vector_stores.bedside.persisting import check_local, check_there, locate, save
 from llama_index.vector_stores.bedside.places import delete_document, delete_nodes
 from typing_extensions import Self, override
@@ -45,7 +46,7 @@ Scope = Mapping[str, str | int]
 _ABOUT_THE_CLASS = ("class_name", "stores_text", "is_embedding_query")
 
 
-class BedsideVectorStore(BasePydanticVectorStore):
+class BedsideVectorStore(NoteVerbs, BasePydanticVectorStore):
     """Nodes on disk or in memory, found by meaning, by words, or by both, under filters and within a scope.
 
     A call that returns has been written to the disk; ``persist`` is only needed in memory, or for a
@@ -194,7 +195,7 @@ class BedsideVectorStore(BasePydanticVectorStore):
     @override
     @as_tagged
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
-        """Delete the nodes of one document: those whose ``SOURCE`` it is, and itself where it was added as a node.
+        """Delete the nodes of one document: those whose ``SOURCE`` it is, itself, and the passages of the note it is.
 
         In a divided store without a scope they are deleted from the one scope that holds them, so that a pipeline can
         replace a document.
@@ -204,7 +205,8 @@ class BedsideVectorStore(BasePydanticVectorStore):
             UnknownOptionError: There is a keyword argument, such as a misspelt filter.
         """
         check_known("delete", delete_kwargs, ())
-        delete_document(self._view, {REF_DOC_ID: {"$in": [ref_doc_id]}})
+        of_note = {"source_id": {"$in": [ref_doc_id]}, "source_hash": {"$exists": True}}
+        delete_document(self._view, {"$or": [{REF_DOC_ID: {"$in": [ref_doc_id]}}, of_note]})
 
     @override
     @as_tagged

@@ -26,7 +26,7 @@ import bedside
 from bedside.errors import InvalidDocumentError
 from bedside.intake import storable
 
-__all__ = ["NODE_KEY", "REF_DOC_ID", "to_document", "to_documents", "to_node"]
+__all__ = ["NODE_KEY", "REF_DOC_ID", "listed", "to_document", "to_documents", "to_node"]
 
 NODE_KEY = "_node"
 """The metadata key that is ours."""
@@ -65,9 +65,18 @@ def to_documents(nodes: object) -> list[bedside.Document]:
     Raises:
         InvalidDocumentError: They are not a list, or one of them has no record.
     """
+    return [to_document(node) for node in listed("nodes", nodes)]
+
+
+def listed(name: str, nodes: object) -> list[Any]:
+    """Give the list of what is meant as one.
+
+    Raises:
+        InvalidDocumentError: It is one node, one text, or nothing of the kind.
+    """
     if isinstance(nodes, str | BaseNode) or not isinstance(nodes, Iterable):
-        raise InvalidDocumentError(f"nodes: expected a list of nodes, got {type(nodes).__name__}")
-    return [to_document(node) for node in nodes]
+        raise InvalidDocumentError(f"{name}: expected a list of nodes, got {type(nodes).__name__}")
+    return list(nodes)
 
 
 def to_node(document: bedside.Document) -> BaseNode:
