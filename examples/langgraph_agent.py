@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from langchain.chat_models import init_chat_model
-from langchain_bedside import BedsideEmbeddings, BedsideNoteSplitter, BedsideRetriever, BedsideVectorStore
+from langchain_bedside import BedsideEmbeddings, BedsideNoteRetriever, BedsideVectorStore
 from langchain_core.documents import Document
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import SystemMessage
@@ -32,15 +32,17 @@ INSTRUCTIONS = SystemMessage(
 
 
 def store_notes() -> BedsideVectorStore:
-    """Cut all patients' notes into passages and store them, each patient in a scope of their own."""
-    notes = [Document(note.text, id=note.id, metadata=note.metadata) for note in read_patients()]
-    passages = BedsideNoteSplitter(EMBEDDINGS).split_documents(notes)
-    return BedsideVectorStore.from_documents(passages, EMBEDDINGS, scope_keys=["patient_id"])
+    """Store all patients' notes whole, each patient in a scope of their own."""
+    store = BedsideVectorStore(EMBEDDINGS, scope_keys=["patient_id"])
+    for note in read_patients():
+        record = store.scoped(patient_id=note.metadata["patient_id"])
+        record.add_note(note.text, id=str(note.id), metadata=note.metadata)
+    return store
 
 
 def search_tool(notes: BedsideVectorStore) -> BaseTool:
     """Make the tool. Its ``config`` argument is filled in by LangChain and is not in the schema that the model gets."""
-    retriever = BedsideRetriever(vectorstore=notes, k=4)
+    retriever = BedsideNoteRetriever(vectorstore=notes, k=4, max_tokens=400)  # the best passages of each note
 
     @tool(response_format="content_and_artifact")
     def search_notes(query: str, config: RunnableConfig) -> tuple[str, list[Document]]:

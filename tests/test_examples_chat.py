@@ -78,6 +78,16 @@ class TestChain:
         assert "lisinopril" in answers_of(model).lower()
         assert "K 5.3" in answers_of(model) or "hyperkalemia" in answers_of(model).lower()
 
+    def test_a_wrong_dose_a_turned_round_finding_and_an_invented_citation_are_caught(self, example, capsys):
+        """Each is named with what is wrong, by the runnable at the chain's end, without a model."""
+        for wrong, kind, text in (
+            ("Lisinopril 850 mg was stopped.", "dose", "850 mg"),
+            ("There is no hyperkalemia.", "finding", "hyperkalemia"),
+            ("It was stopped [9].", "citation", "9"),
+        ):
+            example("langchain_chain").main(ScriptedChatModel(answers=[wrong]))
+            assert f"Not supported: {kind} {text!r}" in capsys.readouterr().out
+
     def test_citations_are_passages_that_were_found(self, example):
         chain = example("langchain_chain")
         store = chain.store_notes().scoped(patient_id="P07")
@@ -187,13 +197,21 @@ class TestLlamaIndex:
         assert "Hyperkalemia." in last
         assert "HbA1c" in llm.asked[0]
 
-    def test_an_index_of_one_patient_reaches_that_patient_only(self, example):
+    def test_a_record_reaches_its_patient_only(self, example):
         chat = example("llama_index_chat")
         store = chat.store_notes()
         for patient in ("P01", "P07"):
-            found = chat.open_record(store, patient).as_retriever(similarity_top_k=100).retrieve("ketoacidosis")
+            found = chat.open_record(store, patient).retrieve("ketoacidosis")
             assert {node.metadata["patient_id"] for node in found} == {patient}
-            assert all(node.node.start_char_idx is not None for node in found)
+            assert {node.node.node_id[:3] for node in found} == {patient}
+
+    def test_a_wrong_dose_a_turned_round_finding_and_an_invented_citation_are_caught(self, example, capsys):
+        """Each in an answer of its own, by the evaluator, without a model."""
+        wrong = ["Metformin 850 mg twice daily.", "He has chest pain.", "It was hyperkalemia [P99-01]."]
+        example("llama_index_chat").main(ScriptedLLM(answers=[wrong[0], wrong[1], "What replaced it?", wrong[2]]))
+        problems = [line for line in capsys.readouterr().out.splitlines() if "Not supported:" in line]
+        for kind, text in (("dose", "850 mg"), ("finding", "chest pain"), ("citation", "P99-01")):
+            assert any(f"Not supported: {kind}" in line and text in line for line in problems), (kind, problems)
 
 
 class TestChatbot:

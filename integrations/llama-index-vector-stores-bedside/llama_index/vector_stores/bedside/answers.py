@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llama_index.core.base.response.schema import Response
+from llama_index.core.chat_engine.types import AgentChatResponse
 from llama_index.core.evaluation.base import BaseEvaluator, EvaluationResult
 from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.schema import BaseNode, MetadataMode
@@ -37,8 +38,8 @@ class BedsideAnswerEvaluator(BaseEvaluator):
     def __init__(self, label: Callable[[BaseNode], str] | None = None) -> None:
         self._label = label
 
-    def check(self, response: Response) -> AnswerCheck:
-        """Check a response against its source nodes, and return what was looked up in each of its sentences."""
+    def check(self, response: Response | AgentChatResponse) -> AnswerCheck:
+        """Check a query or chat engine's response against its source nodes, sentence by sentence."""
         nodes = {found.node.node_id: found.node for found in response.source_nodes}
 
         def named(document: Document) -> str:
