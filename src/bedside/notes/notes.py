@@ -307,9 +307,9 @@ def passages_of(note: Record | Document, splitter: NoteSplitter) -> list[Documen
 
     Example:
         >>> for passage in passages_of(Document("HPI: Cough. PLAN: Rest.", id="visit-1"), NoteSplitter(4, 0)):
-        ...     print(passage.id, passage.metadata["section"], passage.text)
-        visit-1#0 HPI HPI: Cough.
-        visit-1#1 PLAN PLAN: Rest.
+        ...     print(passage.id, passage.metadata["section"], passage.metadata["start"])
+        visit-1#0 HPI 0
+        visit-1#1 PLAN 12
     """
     if isinstance(note, Document):
         check_note(note, "notes[0]")
