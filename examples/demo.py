@@ -14,7 +14,7 @@ from llama_index.embeddings.bedside import BedsideEmbedding
 from tqdm import tqdm  # it ships no types
 
 from bedside import Collection, Encoder, Hit, load_encoder
-from bedside.answers import check_answer, citation
+from bedside.answers import citation
 from bedside.errors import ModelNotFoundError, ScopeRequired
 from bedside.types import Mode
 from clinical_notes import read_guidelines, read_patients, split_sections
@@ -124,10 +124,12 @@ def compare_modes(notes: Collection, patient: str, query: str, wanted: str) -> N
 
 def check_claims(notes: Collection, patient: str, claims: Iterable[str]) -> None:
     """Check what a chat model might write: what is right, a wrong dose, a finding turned round, an invented source."""
-    hits = notes.scoped(patient_id=patient).search("metformin dose; chest pain; LVEF", mode="sparse", top_k=50)
+    store = langchain_bedside.BedsideVectorStore(collection=notes, scope={"patient_id": patient})
+    found = store.similarity_search("metformin dose; chest pain; LVEF", k=50, retrieval_mode="sparse")
+    checker = langchain_bedside.BedsideAnswerChecker(label=lambda passage: str(passage.metadata["note_id"]))
     for claim in claims:
         labelled("Answer", claim)
-        checked = check_answer(claim, hits, label=lambda document: str(document.metadata["note_id"]))
+        checked = checker.invoke({"answer": claim, "context": found})
         for problem in checked.problems:
             labelled("", f"Not supported: {problem.kind} {problem.text!r}: {problem.why}")
         if checked.supported:

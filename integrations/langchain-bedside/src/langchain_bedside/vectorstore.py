@@ -100,9 +100,7 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs, NoteVerbs):
         encoder = as_encoder(embedding) if embedding is not None else None
         if collection is None:
             keys = scope_keys or tuple(self._scope or ())
-            collection = bedside.Collection.open(
-                path, encoder=encoder, scope_keys=keys, read_only=read_only, key=key
-            )
+            collection = bedside.Collection.open(path, encoder=encoder, scope_keys=keys, read_only=read_only, key=key)
         else:
             _check_given(collection, encoder, path, read_only, key)
         self._collection = collection
