@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from llama_index.core import Document
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.query_engine import RetrieverQueryEngine
-from llama_index.core.schema import QueryBundle
+from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
 from llama_index.embeddings.bedside import BedsideEmbedding, BedsideNodeParser
@@ -85,6 +86,20 @@ def test_notes_scores_and_contexts_are_the_cores(
     assert [note.node.get_content() for note in whole] == [NOTES[hit.id] for hit in expected]
     short = asyncio.run(BedsideNoteRetriever(filled, similarity_top_k=2, max_tokens=15, **options).aretrieve(question))
     assert [note.node.get_content() for note in short] == [hit.context(max_tokens=15) for hit in expected]
+
+
+class ByLength(BaseNodePostprocessor):
+    """A reranker that likes long passages."""
+
+    def _postprocess_nodes(self, nodes: list[NodeWithScore], query_bundle: Any = None) -> list[NodeWithScore]:
+        return [NodeWithScore(node=each.node, score=float(len(each.node.get_content()))) for each in nodes]
+
+
+def test_a_node_postprocessor_reranks_notes(filled: BedsideVectorStore, core: bedside.Collection) -> None:
+    """As the function of the same scores does in the core."""
+    expected = core.search_notes("chest pain", rerank=lambda _, texts: [float(len(text)) for text in texts])
+    found = filled.search_notes("chest pain", rerank=ByLength())
+    assert [(hit.id, hit.score) for hit in found] == [(hit.id, hit.score) for hit in expected]
 
 
 def test_a_note_is_added_changed_given_back_and_deleted(encoder: bedside.Encoder) -> None:

@@ -10,6 +10,7 @@ from llama_index.core.schema import BaseNode, Document, QueryBundle
 from llama_index.core.vector_stores.types import MetadataFilters
 from llama_index.vector_stores.bedside.filters import to_filter
 from llama_index.vector_stores.bedside.nodes import NODE_KEY, listed
+from llama_index.vector_stores.bedside.rerank import as_reranker
 
 import bedside
 from bedside.errors import InvalidDocumentError, InvalidInputError
@@ -84,7 +85,8 @@ class NoteVerbs:
                 leave, unranked; without these, none.
             top_k: How many at most.
             filters: Only passages that satisfy them count.
-            **options: The core's other options of ``search_notes``, such as ``mode=`` or ``as_of=``.
+            **options: The core's other options of ``search_notes``, such as ``mode=`` or ``as_of=``; ``rerank=`` takes
+                a node postprocessor too.
 
         Raises:
             UnknownOptionError: Another argument.
@@ -97,6 +99,8 @@ class NoteVerbs:
         if top_k == 0:
             return []
         given = {**options, "top_k": top_k, "filter": to_filter(filters)}
+        if "rerank" in options:
+            given["rerank"] = as_reranker(options["rerank"])
         if not bundle.query_str.strip():
             return filtered_notes(self._view, **given)
         return self._view.search_notes(bundle.query_str, vector=bundle.embedding, **given)
