@@ -85,7 +85,7 @@ WHY = {
         "HTTP": "duplicates",
         "MCP": "duplicates",
     },
-    "It has no command yet: use Python.": {"command line": "duplicates"},
+    "It is not there yet: use Python.": {"command line": "duplicates history", "HTTP": "history", "MCP": "history"},
 }
 """Why a surface lacks a verb."""
 
