@@ -8,10 +8,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := integrations/langchain-bedside integrations/llama-index-embeddings-bedside integrations/llama-index-vector-stores-bedside
 EDITABLE := -e ".[transformers,onnx,openvino,eval,words,cluster,plot,arrow,loaders,watch,serve,mcp,remote,postgres,tuning,crypto,cli]" $(addprefix -e ,$(PACKAGES))
 
-.PHONY: help demo test test-all test-lowest release lint format types bench docs constraints clean
+.PHONY: help demo demo-postgres test test-all test-lowest release lint format types bench docs constraints clean
 
 help:
 	@echo "make demo      ingest the example notes and ask three clinical questions"
+	@echo "make demo-postgres   the same on a PostgreSQL server that is started for it"
 	@echo "make test      the tests that fit in ten minutes;  make test-all: the slow ones too"
 	@echo "make test-lowest   the adapters with the oldest frameworks they support"
 	@echo "make release   the four packages, built, checked, and each run alone in a clean environment"
@@ -28,6 +29,9 @@ $(READY): constraints.txt pyproject.toml $(addsuffix /pyproject.toml,$(PACKAGES)
 
 demo: $(READY)
 	@$(BIN)/python examples/demo.py
+
+demo-postgres: $(READY)
+	@$(BIN)/python tests/engines/postgres_server.py $(BIN)/python examples/demo.py
 
 test: $(READY)
 	$(BIN)/python -m pytest

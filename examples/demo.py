@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ from tqdm import tqdm  # it ships no types
 
 from bedside import Collection, Encoder, Hit, load_encoder
 from bedside.answers import citation
+from bedside.engines import sizes
 from bedside.errors import ModelNotFoundError, ScopeRequired
 from bedside.types import Mode
 from clinical_notes import read_guidelines, read_patients, split_sections
@@ -51,8 +53,8 @@ def find_model() -> str:
     return MODEL
 
 
-def ingest(path: Path, encoder: Encoder) -> None:
-    """Write the sections of all notes into one collection on disk, in which each patient is a scope of its own."""
+def ingest(path: str, encoder: Encoder) -> None:
+    """Write the sections of all notes into one collection, in which each patient is a scope of its own."""
     notes = read_patients()
     passages = [passage for note in notes for passage in split_sections(note)]
     with (
@@ -61,7 +63,7 @@ def ingest(path: Path, encoder: Encoder) -> None:
     ):
         for start in range(0, len(passages), 32):
             progress.update(len(collection.add(passages[start : start + 32])))
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    size = sum(sizes(path).values())
     labelled("Stored", f"{len(passages)} passages of {len(notes)} notes, {size / 1e6:.1f} MB on disk")
     print()
 
@@ -89,8 +91,8 @@ def ask_langchain(notes: Collection, patient: str, questions: Iterable[str], ext
         show_answer(question, found["answer"], passages)
 
 
-def ask_llama_index(path: Path, patient: str, model: str, questions: Iterable[str], extract: Extractor) -> None:
-    """Ask about one patient through LlamaIndex, from the same folder."""
+def ask_llama_index(path: str, patient: str, model: str, questions: Iterable[str], extract: Extractor) -> None:
+    """Ask about one patient through LlamaIndex, from the same collection."""
     store = llama_index_bedside.BedsideVectorStore(path, scope={"patient_id": patient})
     engine = query_engine(store, BedsideEmbedding(model_name=model), extract)
     for question in questions:
@@ -180,19 +182,19 @@ def ask_guidelines(encoder: Encoder, question: str) -> None:
     labelled("Found", f"{hit.text} [{hit.id}, score {hit.score:.3f}]")
 
 
-def main() -> None:
-    """Run the demo in a temporary folder."""
+def main(url: str | None = None) -> None:
+    """Run the demo in a temporary folder, or on PostgreSQL at a URL."""
     title("Bedside on synthetic notes of eight invented patients")
     model = find_model()
     encoder = load_encoder(model)
     extract = Extractor(encoder)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "notes.bedside"
+        path = url or str(Path(folder, "notes.bedside"))
         ingest(path, encoder)
         with Collection.open(path, encoder=encoder) as notes:
             title(f"1  LangChain retrieval chain, patient {PATIENT}")
             ask_langchain(notes, PATIENT, QUESTIONS, extract)
-            title(f"2  LlamaIndex query engine on the same folder, patient {PATIENT}")
+            title(f"2  LlamaIndex query engine on the same collection, patient {PATIENT}")
             ask_llama_index(path, PATIENT, model, QUESTIONS, extract)
             title(f"3  The first question again, patient {OTHER_PATIENT}")
             ask_langchain(notes, OTHER_PATIENT, QUESTIONS[:1], extract)
@@ -213,4 +215,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:2])

@@ -21,11 +21,10 @@ def clinical_notes(monkeypatch):
     return importlib.import_module("clinical_notes")
 
 
-@pytest.fixture(scope="module")
-def demo_parts():
-    """The demo's output offline, by part: 0 is the ingestion, 1 to 8 are the numbered parts."""
+def demo(*arguments):
+    """Run the demo offline, and return its output by part: 0 is the ingestion, 1 to 8 are the numbered parts."""
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / "demo.py")],
+        [sys.executable, str(EXAMPLES / "demo.py"), *arguments],
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         encoding="utf-8",
@@ -33,6 +32,11 @@ def demo_parts():
     )
     assert done.returncode == 0, done.stderr
     return re.split(r"^── \d .*$", done.stdout, flags=re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def demo_parts():
+    return demo()
 
 
 def patients(part):
@@ -152,3 +156,7 @@ def test_the_demo_fits_a_narrow_terminal_and_has_no_colours_in_a_pipe(demo_parts
     output = "".join(demo_parts)
     assert max(map(len, output.splitlines())) <= 110
     assert "\033" not in output
+
+
+def test_on_postgresql_the_demo_says_what_it_says_in_a_folder(demo_parts, postgres):
+    assert demo(postgres())[1:] == demo_parts[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ NOTES = {
     "n4": ("Metformin 500 mg b.i.d. for type 2 diabetes.", {"section": "PLAN", "year": 2023, "final": True}),
 }
 QUESTION = "chest pain with a troponin of 0.04"
+Place = Path | str
 MODES = {
     "dense": VectorStoreQueryMode.DEFAULT,
     "sparse": VectorStoreQueryMode.SPARSE,
@@ -56,18 +58,18 @@ def llama_index_model() -> BedsideEmbedding:
     return BedsideEmbedding(model_name=MODEL, device="cpu", dtype="float32")
 
 
-def write_core(path: Path, langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding) -> None:
+def write_core(path: Place, langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding) -> None:
     with Collection.open(path, encoder=llama_index_model.encoder) as notes:
         notes.add(Document(text, metadata, id) for id, (text, metadata) in NOTES.items())
 
 
-def write_langchain(path: Path, langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding) -> None:
+def write_langchain(path: Place, langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding) -> None:
     store = LangChainStore(langchain_model, path)
     store.add_documents([LangChainDocument(text, id=id, metadata=data) for id, (text, data) in NOTES.items()])
     store.close()
 
 
-def write_llama_index(path: Path, langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding) -> None:
+def write_llama_index(path: Place, langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding) -> None:
     store = LlamaIndexStore(path, encoder=llama_index_model.encoder)
     source = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id="visit")}
     nodes = [
@@ -85,23 +87,32 @@ def write_llama_index(path: Path, langchain_model: BedsideEmbeddings, llama_inde
     store.close()
 
 
+@pytest.fixture(scope="module", params=["disk", "postgres"])
+def new_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]:
+    """Returns another place at each call."""
+    if request.param == "postgres":
+        found: Callable[[], str] = request.getfixturevalue("schemas")
+        return found
+    return lambda: tmp_path_factory.mktemp("written") / "notes.bedside"
+
+
 @pytest.fixture(scope="module", params=[write_core, write_langchain, write_llama_index])
 def path(
     request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
+    new_place: Callable[[], Place],
     langchain_model: BedsideEmbeddings,
     llama_index_model: BedsideEmbedding,
-) -> Path:
+) -> Place:
     """A collection of the notes, written by each of the three."""
-    folder = tmp_path_factory.mktemp("written") / "notes.bedside"
-    request.param(folder, langchain_model, llama_index_model)
-    return folder
+    place = new_place()
+    request.param(place, langchain_model, llama_index_model)
+    return place
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("filtered", [False, True])
 def test_every_reader_gives_the_same_ids_texts_metadata_and_scores(
-    path: Path, mode: str, filtered: bool, langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding
+    path: Place, mode: str, filtered: bool, langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding
 ) -> None:
     dict_filter = {"year": {"$gte": 2022}} if filtered else None
     year = MetadataFilter(key="year", value=2022, operator=FilterOperator.GTE)
@@ -144,10 +155,10 @@ def test_every_reader_gives_the_same_ids_texts_metadata_and_scores(
 
 
 def test_one_framework_changes_what_the_other_wrote(
-    tmp_path: Path, langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding
+    new_place: Callable[[], Place], langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding
 ) -> None:
-    """Both hold the folder open at once; what one writes or deletes, the other sees at its next call."""
-    path = tmp_path / "notes.bedside"
+    """Both hold the place open at once; what one writes or deletes, the other sees at its next call."""
+    path = new_place()
     chain = LangChainStore(langchain_model, path)
     store = LlamaIndexStore(path)
     chain.add_texts(["Chest pain."], [{"section": "HPI"}], ids=["1"])
@@ -165,9 +176,9 @@ def test_one_framework_changes_what_the_other_wrote(
 
 
 def test_a_patients_view_is_the_same_through_both(
-    tmp_path: Path, langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding
+    new_place: Callable[[], Place], langchain_model: BedsideEmbeddings, llama_index_model: BedsideEmbedding
 ) -> None:
-    path = tmp_path / "notes.bedside"
+    path = new_place()
     a, b = ({"patient_id": name} for name in "AB")
     LangChainStore(langchain_model, path, scope=a).add_texts(["Chest pain."], ids=["1"])
     store = LlamaIndexStore(path, scope=b)

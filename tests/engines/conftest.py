@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-import psycopg
 import pytest
 
 from bedside import Collection
-from engines import postgres_server
-from engines.postgres_server import Server
 
-# Another engine is one more function that returns a place not used before at each call, made by a fixture of its name.
+# Another engine is one more function that returns a place not used before at each call, made by a fixture of its name;
+# that of PostgreSQL stands in the conftest of the project.
 PLACES = ("memory", "disk", "sealed", "postgres")
 KEYS = {"sealed": bytes(range(32))}
 """The master keys of the engines that have one."""
@@ -36,27 +32,6 @@ def disk(tmp_path: Path) -> Callable[[], Any]:
 @pytest.fixture
 def sealed(disk: Callable[[], Any]) -> Callable[[], Any]:
     return disk
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with postgres_server.running() as found:
-        yield found
-
-
-@pytest.fixture
-def postgres(server: Server) -> Iterator[Callable[[], str]]:
-    """Returns the URL of another collection at each call; all are dropped when the test ends."""
-    names: list[str] = []
-
-    def new() -> str:
-        names.append(f"t{os.getpid()}_{time.monotonic_ns()}")
-        return server.place(names[-1])
-
-    yield new
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f'drop schema if exists "{name}" cascade'.encode())
 
 
 class Open(Protocol):

@@ -2,6 +2,8 @@
 
 ``BEDSIDE_TEST_DSN`` names a database on a server in which the tests may create schemas. Without it a server is started
 in a folder of its own and stopped by its own pid.
+
+``python tests/engines/postgres_server.py COMMAND…`` runs a command with the URL of such a server as its last argument.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -109,3 +112,9 @@ def running() -> Iterator[Server]:
             stop(folder)
     finally:
         shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    with running() as _server:
+        _done = subprocess.run([*sys.argv[1:], _server.place("demo")], check=False)
+    sys.exit(_done.returncode)

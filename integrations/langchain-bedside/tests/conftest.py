@@ -31,12 +31,14 @@ def notes() -> list[Document]:
     return [note.model_copy(deep=True) for note in NOTES]
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=["memory", "disk", pytest.param("postgres", marks=pytest.mark.slow)])
 def store(
     request: pytest.FixtureRequest, tmp_path: Path, embedding: DeterministicFakeEmbedding, notes: list[Document]
 ) -> Iterator[BedsideVectorStore]:
     """The four notes in a store without scopes."""
     path = tmp_path / "notes.bedside" if request.param == "disk" else None
+    if request.param == "postgres":
+        path = request.getfixturevalue("postgres")()
     store = BedsideVectorStore.from_documents(notes, embedding, path=path)
     yield store
     store.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,16 @@ class TestOnDisk(VectorStoreIntegrationTests):
     @pytest.fixture
     def vectorstore(self, tmp_path: Path) -> Iterator[BedsideVectorStore]:
         store = BedsideVectorStore(self.get_embeddings(), tmp_path / "notes.bedside")
+        yield store
+        store.close()
+
+
+class TestOnPostgres(VectorStoreIntegrationTests):
+    """A store on a server."""
+
+    @pytest.fixture
+    def vectorstore(self, postgres: Callable[[], str]) -> Iterator[BedsideVectorStore]:
+        store = BedsideVectorStore(self.get_embeddings(), postgres())
         yield store
         store.close()
 

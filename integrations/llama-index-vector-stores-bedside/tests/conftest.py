@@ -61,9 +61,10 @@ def embed_model(monkeypatch: pytest.MonkeyPatch) -> WordEmbedding:
     return Settings.embed_model
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=["memory", "disk", pytest.param("postgres", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BedsideVectorStore]:
-    opened = BedsideVectorStore(None if request.param == "memory" else tmp_path / "notes.bedside")
+    places = {"memory": lambda: None, "disk": lambda: tmp_path / "notes.bedside"}
+    opened = BedsideVectorStore((places.get(request.param) or request.getfixturevalue("postgres"))())
     yield opened
     opened.close()
 
