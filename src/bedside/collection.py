@@ -103,6 +103,7 @@ class Collection:
         lock_timeout: float = 60.0,
         audit: AuditLog | None = None,
         key: KeySource | None = None,
+        row_security: bool = False,
     ) -> Collection:
         """Open the collection in a folder or on a server, creating it if there is none.
 
@@ -119,6 +120,8 @@ class Collection:
                 and :meth:`set_alpha` changes it.
             read_only: Never write, not even a lock file.
             lock_timeout: Seconds to wait for another process that is writing.
+            row_security: In a new collection on a server, let roles other than the owner read only the scopes that
+                :meth:`grant` lets them. Decided when the collection is created.
             audit: Records who did what for whose records, in a trail that nobody can edit unseen; see
                 :class:`bedside.audit.AuditLog`. What cannot be recorded is not done: without
                 :func:`bedside.audit.acting_as`, every verb raises :class:`ActorRequired`.
@@ -156,7 +159,11 @@ class Collection:
             weight = own_alpha(encoder) if alpha is None else float(alpha)
             return Facts(sparse=settings, scope_keys=keys, dimension=dimension, encoder=written, alpha=weight)
 
-        engine = open_engine(path, facts=new, read_only=read_only, lock_timeout=lock_timeout, key=key)
+        if row_security and not keys:
+            raise InvalidInputError("row_security: roles are bound to scopes", remedies=[Give("scope_keys")])
+        engine = open_engine(
+            path, facts=new, read_only=read_only, lock_timeout=lock_timeout, key=key, row_security=row_security
+        )
         try:
             facts = engine.facts
             if keys and keys != facts.scope_keys:
@@ -1047,6 +1054,35 @@ class Collection:
             WriteFailedError: The disk refused; the collection is as before.
         """
         self._upkeep("compact").compact()
+
+    @recorded()
+    def grant(self, role: str) -> None:
+        """Let a login role of the database read this scope's records, and no others, whatever SQL it sends.
+
+        Only on a server, in a collection that was created with ``row_security=True``, by the owner of its tables. It
+        may be called for several scopes, such as the patients of a ward, and for a role that others are members of.
+
+        Args:
+            role: Its name; the role must be there. It can read, not write.
+
+        Raises:
+            ScopeRequired: This is the whole collection: to read all of it, a role must be a member of the owner.
+            InvalidInputError: The collection has no row-level security, or nothing binds the role.
+        """
+        self._of_roles("grant", role).grant(self._bound, role)
+
+    @recorded()
+    def revoke(self, role: str) -> None:
+        """Take back :meth:`grant`; nothing happens where there was none."""
+        self._of_roles("revoke", role).revoke(self._bound, role)
+
+    def _of_roles(self, verb: str, role: str) -> Any:
+        """Return the engine for a verb about a role and one scope."""
+        check_key("role", role)
+        self._check_scoped()
+        if self._bound is None:
+            raise InvalidInputError(f"{verb}: a role is bound to scopes, and this collection has no scope keys")
+        return self._upkept(verb)
 
     @recorded()
     def verify(self) -> VerifyReport:

@@ -22,6 +22,7 @@ from bedside.cli import (
     models,
     notes,
     records,
+    server,
     serving,
     tune,
     upkeep,
@@ -61,6 +62,7 @@ GROUPS = {
     "Models": [models],
     "Quality": [evaluate, maps],
     "Serving": [serving],
+    "Databases": [server],
 }
 """The parts of the help, and the modules whose commands stand there."""
 COMMANDS = {

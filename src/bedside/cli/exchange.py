@@ -47,13 +47,19 @@ def init(
     encrypt: Annotated[
         bool, typer.Option("--encrypt", help="An error without a key; with one, it is encrypted anyway.")
     ] = False,
+    row_security: Annotated[
+        bool, typer.Option("--row-security", help="On a server: roles read the scopes they are granted, no others.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Create an empty collection, encrypted where a key is given; an error where there is one already."""
     key = needed_key("init --encrypt") if encrypt else given_key()
     if holds_collection(path):
         raise NotACollectionError(f"{shown(path)} already holds a collection")
-    with Collection.open(path, encoder=load(encoder), scope_keys=scope_key or (), key=key, audit=trail()):
+    keys = scope_key or ()
+    with Collection.open(
+        path, encoder=load(encoder), scope_keys=keys, key=key, audit=trail(), row_security=row_security
+    ):
         say(f"created {shown(path)}", {"created": shown(path)}, json=json)
 
 

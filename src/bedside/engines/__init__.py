@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
 
-from bedside.engines.protocol import Engine, Facts, RepairReport, VerifyReport
+from bedside.engines.protocol import Check, Engine, Facts, RepairReport, VerifyReport
 from bedside.errors import InvalidInputError
 from bedside.records import Record
 from bedside.support.keys import KeySource
@@ -33,7 +33,8 @@ def open_engine(place: Place | None, **how: Any) -> Engine:
 
     Args:
         place: A folder or a URL; ``None`` is memory.
-        **how: ``facts`` (those of a new collection, made when one is needed), ``read_only``, ``lock_timeout``, ``key``.
+        **how: ``facts`` (those of a new collection, made when one is needed), ``read_only``, ``lock_timeout``,
+            ``key`` and ``row_security``.
 
     Raises:
         BedsideError: Those of :meth:`bedside.Collection.open`.
@@ -86,6 +87,16 @@ def sizes(place: Place) -> dict[str, int]:
         NotACollectionError, FormatVersionError: As :func:`read_facts`.
     """
     return _module(place).sizes(place)
+
+
+def examine(place: Place) -> list[Check]:
+    """Return what there is to say of a server, its settings, the role, and the collection: what is wrong, what to do.
+
+    Raises:
+        InvalidInputError: It is a folder.
+        DatabaseError: The server cannot be reached.
+    """
+    return _module(place).examine(place)
 
 
 def shown(place: Place) -> str:
@@ -162,6 +173,7 @@ class _EngineModule(Protocol):
     def holds_collection(self, place: Place) -> bool: ...
     def read_facts(self, place: Place) -> Facts: ...
     def sizes(self, place: Place) -> dict[str, int]: ...
+    def examine(self, place: Place) -> list[Check]: ...
     def shown(self, place: Place) -> str: ...
     def root_of(self, root: Place) -> Place: ...
     def list_collections(self, root: Place) -> list[str]: ...

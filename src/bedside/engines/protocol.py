@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from bedside.errors import EncoderMismatch, EncoderRequired, InvalidVectorError
 from bedside.filters.tree import Node
@@ -179,6 +179,23 @@ def _misfit(where: str, expected: int, given: int, *, stored: bool) -> InvalidVe
         return InvalidVectorError(f"{where}: the collection takes texts without vectors, got dimension {given}")
     others = "the collection takes vectors of" if stored else "all documents of this call need one dimension, expected"
     return InvalidVectorError(f"{where}: {others} dimension {expected}, got dimension {given}")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What :func:`bedside.engines.examine` found about one thing.
+
+    Attributes:
+        what: What was looked at.
+        state: ``"ok"``, ``"note"`` where somebody should know, ``"wrong"`` where notes can be lost, seen or not found.
+        found: How it is.
+        advice: What to do; empty where all is well.
+    """
+
+    what: str
+    state: Literal["ok", "note", "wrong"]
+    found: str
+    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -383,6 +400,14 @@ class Upkeep(Protocol):
 
     def drop(self) -> None:
         """Close, and remove the collection with all that it holds."""
+        ...
+
+    def grant(self, scope: ScopeKey, role: str) -> None:
+        """Let a role of the database read a scope."""
+        ...
+
+    def revoke(self, scope: ScopeKey, role: str) -> None:
+        """Let a role of the database no longer read a scope."""
         ...
 
     def undo_creation(self) -> None:

@@ -10,6 +10,7 @@ from bedside.engines.embedded.log.manifest import Manifest
 from bedside.engines.embedded.log.storage import NOT_IN_MEMORY, DiskStorage, MemoryStorage, Storage
 from bedside.engines.embedded.places import (
     below,
+    examine,
     holds_collection,
     list_collections,
     read_facts,
@@ -28,6 +29,7 @@ from bedside.support.paths import check_folder
 __all__ = [
     "EmbeddedEngine",
     "below",
+    "examine",
     "holds_collection",
     "list_collections",
     "open_engine",
@@ -48,10 +50,15 @@ def open_engine(
     read_only: bool,
     lock_timeout: float,
     key: KeySource | None = None,
+    row_security: bool = False,
 ) -> EmbeddedEngine:
     """Open the collection in a folder, creating it if there is none, or one in memory; with a ``key`` encrypted."""
     if place is None and key is not None:
         raise InvalidInputError(NOT_IN_MEMORY)
+    if row_security:
+        raise InvalidInputError(
+            "row_security: only a database has roles; whoever may read a folder may read all that is in it"
+        )
     storage: Storage = (
         MemoryStorage(Manifest.new(facts()))
         if place is None

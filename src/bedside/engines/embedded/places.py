@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import NoReturn
 
 from bedside.engines.embedded.log.codec import Codec
 from bedside.engines.embedded.log.log import DiskFile, Log, Scan
@@ -12,6 +13,7 @@ from bedside.engines.embedded.log.manifest import FORMAT, NAME, Manifest
 from bedside.engines.embedded.log.sealed import SealedCodec
 from bedside.engines.protocol import VerifyReport
 from bedside.errors import CorruptLogError, InvalidInputError, NotACollectionError
+from bedside.remedies import Call
 
 _LOGS = "log-*.jsonl"
 
@@ -35,6 +37,11 @@ def read_facts(place: str | os.PathLike[str]) -> Manifest:
 def sizes(place: str | os.PathLike[str]) -> dict[str, int]:
     """Return the size of the log in a folder."""
     return {"log_bytes": Path(place, read_facts(place).log).stat().st_size}
+
+
+def examine(place: str | os.PathLike[str]) -> NoReturn:
+    """Refuse: there is no server."""
+    raise InvalidInputError(f"{place}: there is no server to examine", remedies=[Call("verify")])
 
 
 def shown(place: str | os.PathLike[str]) -> str:

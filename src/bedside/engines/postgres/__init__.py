@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from bedside.engines.protocol import Facts
+from bedside.engines.protocol import Check, Facts
 from bedside.errors import InvalidInputError
 from bedside.records import Record
 from bedside.support.extras import needs
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bedside.engines.postgres.engine import PostgresEngine
 
 __all__ = ["below", "holds_collection", "list_collections", "open_engine", "read_facts", "repair", "root_of", "shown"]
-__all__ += ["sizes", "verify_without_key", "write_new"]
+__all__ += ["examine", "sizes", "verify_without_key", "write_new"]
 
 _Place: TypeAlias = "str | os.PathLike[str]"
 
@@ -30,6 +30,7 @@ def open_engine(
     read_only: bool,
     lock_timeout: float,
     key: object = None,
+    row_security: bool = False,
 ) -> PostgresEngine:
     """Open the collection that a URL names, creating it where there is none.
 
@@ -47,7 +48,7 @@ def open_engine(
     with needs("postgres"):
         from bedside.engines.postgres.opening import opened
 
-    return opened(str(place), facts, read_only=read_only, lock_timeout=lock_timeout)
+    return opened(str(place), facts, read_only=read_only, lock_timeout=lock_timeout, row_security=row_security)
 
 
 def write_new(place: _Place, facts: Facts, records: Iterable[Record], key: object = None) -> None:
@@ -85,6 +86,14 @@ def sizes(place: _Place) -> dict[str, int]:
         from bedside.engines.postgres.opening import sizes_at
 
     return sizes_at(str(place))
+
+
+def examine(place: _Place) -> list[Check]:
+    """Return what there is to say of the server and the collection that a URL names."""
+    with needs("postgres"):
+        from bedside.engines.postgres.opening import examined
+
+    return examined(str(place))
 
 
 def shown(place: _Place) -> str:

@@ -243,8 +243,8 @@ def _ours(error: psycopg.Error, where: str, code: str) -> BedsideError:
         return DatabaseError(f"{where}: the server stopped a statement that took longer than its statement_timeout")
     if code == "25006":
         return ReadOnlyError(f"{where}: the server takes no writes: it is a replica, or the role may only read")
-    if code == "42501":
-        return DatabaseError(f"{where}: the role lacks a right that this needs (42501)")
+    if code in ("42501", "42P01"):  # the tables of a schema that the role may not use are not there for it
+        return DatabaseError(f"{where}: the role lacks a right that this needs, or a table is gone ({code})")
     if code.startswith(_FULL):
         return WriteFailedError(f"{where}: the server refused the write ({code} {kind}); nothing was changed")
     if code in _REPEATED:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 from psycopg import Connection
 
 from bedside.engines.bulk import BulkLoading
-from bedside.engines.postgres import reading, upkeep, writing
+from bedside.engines.postgres import reading, roles, upkeep, writing
 from bedside.engines.postgres.bm25 import Statistics
 from bedside.engines.postgres.bulk import PostgresBulkLoading
 from bedside.engines.postgres.connection import Database
@@ -192,6 +192,14 @@ class PostgresEngine:
             rows = [row for (row,) in connection.execute("select row from doc order by row")]
             found = reading.records(connection, None, rows, known.dimension)
             write(known, (record_of(text, known.scope_keys, vector) for text, vector in found), None)
+
+    def grant(self, scope: ScopeKey, role: str) -> None:
+        """Let a login role read a scope."""
+        self._write(lambda connection: roles.grant(connection, self._database.place.schema, scope, role))
+
+    def revoke(self, scope: ScopeKey, role: str) -> None:
+        """Let a login role no longer read a scope."""
+        self._write(lambda connection: roles.revoke(connection, self._database.place.schema, scope, role))
 
     def undo_creation(self) -> None:
         """Close, and where opening this created the collection and it is still empty, leave nothing of it."""

@@ -10,12 +10,13 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from bedside.engines.postgres import arrays, schema, writing
+from bedside.engines.postgres import arrays, roles, schema, writing
 from bedside.engines.postgres.connection import Database, give_back, pool_in_use, raise_ours
+from bedside.engines.postgres.doctor import examine
 from bedside.engines.postgres.engine import PostgresEngine
 from bedside.engines.postgres.url import Place, parse
-from bedside.engines.protocol import Facts
-from bedside.errors import BedsideError, DatabaseError, FormatVersionError, NotACollectionError
+from bedside.engines.protocol import Check, Facts
+from bedside.errors import BedsideError, DatabaseError, FormatVersionError, InvalidInputError, NotACollectionError
 from bedside.records import Record
 from bedside.text.analyzer import Analyzer
 from bedside.text.tokenizer import ClinicalTokenizer
@@ -24,14 +25,20 @@ _SECONDS = 10
 """To reach the server, where the URL has no ``connect_timeout``."""
 
 
-def opened(url: str, facts: Callable[[], Facts], *, read_only: bool, lock_timeout: float) -> PostgresEngine:
+def opened(
+    url: str, facts: Callable[[], Facts], *, read_only: bool, lock_timeout: float, row_security: bool
+) -> PostgresEngine:
     """Open the collection that a URL names; see :func:`bedside.engines.postgres.open_engine`."""
     place = parse(url)
     with _connected(place) as connection:
         try:
             extension = _extension(connection, place, read_only=read_only)
-            created = _found_or_made(connection, place, facts, extension, read_only=read_only)
+            created = _found_or_made(
+                connection, place, facts, extension, read_only=read_only, row_security=row_security
+            )
             known = _read(connection, place, extension)
+            if row_security and not roles.is_secured(connection, place.schema):
+                raise InvalidInputError(f"row_security: {place.name} was created without it; copy it into a new one")
         except psycopg.Error as error:
             raise_ours(error, place)
     database = Database(place, extension, read_only=read_only, lock_timeout=lock_timeout)
@@ -69,6 +76,13 @@ def listed(url: str) -> list[str]:
     """Return the names of the collections in the database that a URL names, those that the role may use."""
     with _looking(parse(url)) as connection:
         return schema.listed(connection)
+
+
+def examined(url: str) -> list[Check]:
+    """Return what there is to say of the server and the collection that a URL names."""
+    place = parse(url)
+    with _looking(place) as connection:
+        return list(examine(connection, place.schema, lambda: _read(connection, place, "public")))
 
 
 @contextmanager
@@ -126,7 +140,13 @@ def _without_extension(place: Place) -> BedsideError:
 
 
 def _found_or_made(
-    connection: Connection[Any], place: Place, facts: Callable[[], Facts], extension: str, *, read_only: bool
+    connection: Connection[Any],
+    place: Place,
+    facts: Callable[[], Facts],
+    extension: str,
+    *,
+    read_only: bool,
+    row_security: bool,
 ) -> bool:
     """Make the collection where there is none; returns whether it did. Several processes take turns."""
     if schema.exists(connection, place.schema):
@@ -139,6 +159,8 @@ def _found_or_made(
         known = facts()
         _make(connection, place, extension, known, ClinicalTokenizer.from_settings(known.sparse["tokenizer"]))
         schema.add_indexes(connection)
+        if row_security:
+            roles.secure(connection)
     return True
 
 

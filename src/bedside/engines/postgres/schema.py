@@ -106,6 +106,17 @@ def sizes(connection: Connection[Any], schema: str) -> dict[str, int]:
     return dict(zip(("table_bytes", "index_bytes"), map(int, found or ()), strict=True))
 
 
+def missing_indexes(connection: Connection[Any], schema: str) -> list[str]:
+    """Return the names of the indexes that are not there, or were not finished."""
+    found = connection.execute(
+        "select relname from pg_class join pg_index on indexrelid = oid where indisvalid"
+        " and relnamespace = to_regnamespace(quote_ident(%s))",
+        (schema,),
+    )
+    there = {name for (name,) in found}
+    return [name for name in _INDEXES if name not in there]
+
+
 def path_statement(schema: str, extension: str) -> sql.Composed:
     """Return the statement that makes the collection's tables and the extension's operators the ones that are meant."""
     return sql.SQL("set local search_path = {}, {}").format(sql.Identifier(schema), sql.Identifier(extension))
