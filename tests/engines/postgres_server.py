@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 SETTINGS = "-c fsync=off -c shared_buffers=64MB -c max_connections=60 -c listen_addresses=127.0.0.1"
 
 
@@ -78,8 +80,13 @@ def start(folder: Path, port: int) -> None:
 def stop(folder: Path, how: signal.Signals = signal.SIGINT) -> None:
     """Stop the server by its own pid: SIGINT ends its sessions, SIGQUIT at once and without a checkpoint."""
     pid_file = folder / "data" / "postmaster.pid"
+    if not pid_file.exists():
+        return
     pid = int(pid_file.read_text().split()[0])
-    os.kill(pid, how)
+    try:
+        os.kill(pid, how)
+    except ProcessLookupError:  # it was killed
+        return
     for _ in range(600):
         try:
             os.kill(pid, 0)
@@ -89,18 +96,61 @@ def stop(folder: Path, how: signal.Signals = signal.SIGINT) -> None:
     raise AssertionError(f"the server {pid} did not stop")
 
 
+def kill(folder: Path) -> None:
+    """Kill the server as a machine that fails does; its processes end without it."""
+    stop(folder, signal.SIGKILL)
+
+
+def promote(folder: Path) -> None:
+    """Make a standby take writes."""
+    _run(binaries() / "pg_ctl", "-D", folder / "data", "-w", "promote", folder=folder)
+
+
+@contextmanager
+def standby_of(primary: Server) -> Iterator[Server]:
+    """Yield a standby of a server of ours, which waits for it at every commit."""
+    place = primary.url.partition("@")[2].partition("/")[0].split(":")
+    with _folder() as folder:
+        port = free_port()
+        _run(
+            binaries() / "pg_basebackup", "-h", place[0], "-p", place[1], "-U", "bedside", "-D", folder / "data",
+            "-R", "-X", "stream", "-c", "fast", folder=folder,
+        )  # fmt: skip
+        start(folder, port)
+        try:
+            with psycopg.connect(primary.url, autocommit=True) as connection:
+                connection.execute("alter system set synchronous_standby_names = '*'")
+                connection.execute("select pg_reload_conf()")
+                while connection.execute(
+                    "select count(*) from pg_stat_replication where sync_state = 'sync'"
+                ).fetchone() != (1,):
+                    time.sleep(0.05)
+            yield Server(f"postgresql://bedside@127.0.0.1:{port}/postgres", folder)
+        finally:
+            stop(folder)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Yield a folder in which a server may run, which goes away with the block."""
+    folder = Path(tempfile.mkdtemp(prefix="bedside-postgres-"))
+    if not os.geteuid():
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
 @contextmanager
 def running() -> Iterator[Server]:
     """Yield the server that the environment names, or one that ends with the block."""
     if url := os.environ.get("BEDSIDE_TEST_DSN"):
         yield Server(url)
         return
-    folder = Path(tempfile.mkdtemp(prefix="bedside-postgres-"))
-    port = free_port()
-    if not os.geteuid():
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    try:
+    with _folder() as folder:
+        port = free_port()
         _run(
             binaries() / "initdb", "-D", folder / "data", "-U", "bedside", "--auth=trust", "--encoding=UTF8",
             "--locale=C", "--no-sync", folder=folder,
@@ -110,8 +160,6 @@ def running() -> Iterator[Server]:
             yield Server(f"postgresql://bedside@127.0.0.1:{port}/postgres", folder)
         finally:
             stop(folder)
-    finally:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import numpy as np
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
+from psycopg.conninfo import conninfo_to_dict
 
 from bedside import Collection, Document, engines
 from bedside.engines.postgres import connection as connections
@@ -673,6 +674,9 @@ def test_a_url_is_read_without_the_collection_and_defaults_its_name() -> None:
         False,
     )
     assert parse("postgres://h/d").schema == "bedside"
+    asked = parse("postgresql://h/d?options=-c%20statement_timeout%3D5s%20-c%20x.y%3Da%2Bb+c")
+    assert conninfo_to_dict(asked.conninfo)["options"] == "-c statement_timeout=5s -c x.y=a+b+c"
+    assert parse(asked.again).conninfo == asked.conninfo
     with pytest.raises(InvalidInputError, match="63 bytes"):
         parse(f"postgresql://h/d?collection={'x' * 64}")
 

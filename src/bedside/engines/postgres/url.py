@@ -7,8 +7,9 @@ URL works too; it is in no ``repr``, error or log.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from psycopg import Error
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -61,7 +62,7 @@ def parse(url: str) -> Place:
     """
     try:
         split = urlsplit(url)
-        given = parse_qsl(split.query, keep_blank_values=True, strict_parsing=bool(split.query))
+        given = _parameters(split.query)
     except ValueError:
         raise InvalidInputError("path: expected postgresql://user@host/database?collection=name") from None
     if split.netloc.count("@") > 1 or split.fragment:
@@ -75,7 +76,7 @@ def parse(url: str) -> Place:
     if unknown := sorted({key for key, _ in rest} - set(known)):
         raise InvalidInputError(f"path: {unknown[0]!r} is neither `collection` nor a parameter of PostgreSQL's library")
     try:
-        parts = conninfo_to_dict(split._replace(query=urlencode(rest)).geturl())
+        parts = conninfo_to_dict(split._replace(query=_query(rest)).geturl())
     except Error:  # its message may hold the URL, and that the password
         raise InvalidInputError("path: PostgreSQL's library cannot read this URL") from None
     user, host, port = (parts.get(key) for key in ("user", "host", "port"))
@@ -85,7 +86,7 @@ def parse(url: str) -> Place:
     shown = [(key, value) for key, value in rest if known[key] != _SECRET]
     userinfo, at, hosts = split.netloc.rpartition("@")
     bare = split._replace(netloc=f"{userinfo.partition(':')[0]}{at}{hosts}")
-    again = bare._replace(query=urlencode([*shown, ("collection", schema)])).geturl()
+    again = bare._replace(query=_query([*shown, ("collection", schema)])).geturl()
     secrets = tuple(str(value) for key, value in parts.items() if value and known[key] == _SECRET)
     return Place(make_conninfo("", **parts), schema, f"postgresql://{where}?collection={schema}", again, secrets)
 
@@ -93,14 +94,26 @@ def parse(url: str) -> Place:
 def names_collection(url: str) -> bool:
     """Say whether a URL says which collection it means."""
     parse(url)
-    return any(key == "collection" for key, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    return any(key == "collection" for key, _ in _parameters(urlsplit(url).query))
 
 
 def with_collection(url: str, name: str) -> str:
     """Return the URL of a collection in the database that a URL without one names."""
     split = urlsplit(url)
-    query = [*parse_qsl(split.query, keep_blank_values=True), ("collection", name)]
-    return split._replace(query=urlencode(query)).geturl()
+    return split._replace(query=_query([*_parameters(split.query), ("collection", name)])).geturl()
+
+
+def _parameters(query: str) -> list[tuple[str, str]]:
+    """Return the parameters of a URL as PostgreSQL's library reads them: a plus sign is no space.
+
+    Raises:
+        ValueError: They are not written as they should be.
+    """
+    return parse_qsl(query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=bool(query))
+
+
+def _query(parameters: Sequence[tuple[str, str]]) -> str:
+    return urlencode(parameters, quote_via=quote)
 
 
 def _check_schema(name: str) -> str:
