@@ -272,6 +272,11 @@ class Collection:
         return self._engine.place
 
     @property
+    def exact(self) -> bool:
+        """Whether every search finds the best documents; ``False`` where approximate search was asked for."""
+        return self._engine.exact
+
+    @property
     def encoder(self) -> Encoder | None:
         """The text encoder that was given."""
         return self._encoding.encoder
@@ -1054,6 +1059,18 @@ class Collection:
             WriteFailedError: The disk refused; the collection is as before.
         """
         self._upkeep("compact").compact()
+
+    @recorded()
+    def index(self) -> None:
+        """Make the index of approximate search, on a server: for collections opened with ``?approximate=400``.
+
+        It takes minutes for a million vectors, in which other writers wait. It is dropped where the dimension of the
+        vectors changes, and by :meth:`reembed`.
+
+        Raises:
+            InvalidInputError: The collection is in a folder or in memory, or holds no vectors.
+        """
+        self._upkeep("index").index()
 
     @recorded()
     def grant(self, role: str) -> None:

@@ -31,6 +31,13 @@ def doctor(url: Server, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+def index(path: CollectionPath, json: Json = False) -> None:
+    """Make the index of approximate search; only URLs with approximate=… use it."""
+    with writing(path) as collection:
+        collection.index()
+    say("indexed; ?approximate=400 in the URL asks for it", {"indexed": True}, json=json)
+
+
 def grant(path: CollectionPath, role: Role, scope: Scope = None, json: Json = False) -> None:
     """Let a role of the database read one scope of a collection made with --row-security."""
     with writing(path) as collection:
@@ -45,4 +52,4 @@ def revoke(path: CollectionPath, role: Role, scope: Scope = None, json: Json = F
     say(f"{role} may not read this scope", {"revoked": role}, json=json)
 
 
-COMMANDS = {"doctor": doctor, "grant": grant, "revoke": revoke}
+COMMANDS = {"doctor": doctor, "index": index, "grant": grant, "revoke": revoke}

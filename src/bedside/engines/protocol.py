@@ -303,6 +303,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def exact(self) -> bool:
+        """Whether every search finds the best rows, and misses none."""
+        ...
+
+    @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
         ...
@@ -400,6 +405,10 @@ class Upkeep(Protocol):
 
     def drop(self) -> None:
         """Close, and remove the collection with all that it holds."""
+        ...
+
+    def index(self) -> None:
+        """Make the index of approximate search."""
         ...
 
     def grant(self, scope: ScopeKey, role: str) -> None:

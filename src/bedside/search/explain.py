@@ -34,6 +34,8 @@ def explanation(
     formula += "".join(f" {'-' if value < 0 else '+'} {name} {abs(value):.6f}" for name, value in added.items())
     if question.asserted is not None and row in question.asserted.contradicted:
         formula += f" ({'lower in each half: ' if pool.places else ''}{_listed(negated)})"
+    if "dense" in pool.parts and not pool.candidates.exact:
+        formula += ", of the candidates of an approximate index"
     return Explanation(dense, sparse, terms, formula, options.filter, scope, signals, negated)
 
 

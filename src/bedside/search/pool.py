@@ -127,6 +127,11 @@ class Candidates(Protocol):
         """False in a collection of texts without vectors."""
         ...
 
+    @property
+    def exact(self) -> bool:
+        """Whether :meth:`top` misses no row."""
+        ...
+
     def allows(self, rows: Rows) -> Mask:
         """Say which of ``rows`` are among the candidates."""
         ...

@@ -45,6 +45,11 @@ class IndexCandidates:
         """False in a collection of texts without vectors."""
         return self.dense is not None
 
+    @property
+    def exact(self) -> bool:
+        """Every row is looked at."""
+        return True
+
     def allows(self, rows: Rows) -> NDArray[np.bool_]:
         """Say which of ``rows`` are among the candidates."""
         return self.allowed[rows]

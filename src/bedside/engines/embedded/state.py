@@ -68,6 +68,11 @@ class State:
         return self._storage.path
 
     @property
+    def exact(self) -> bool:
+        """Every search is exact."""
+        return True
+
+    @property
     def place(self) -> str | None:
         """The folder as text, or ``None`` in memory."""
         return None if self.path is None else str(self.path)

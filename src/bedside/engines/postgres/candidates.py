@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from psycopg import Connection
 
 from bedside.engines.embedded.index.dense import unit_rows
+from bedside.engines.postgres import nearest
 from bedside.engines.postgres.arrays import Float4s, Float8s, Int8s, vectors_of
 from bedside.engines.postgres.bm25 import Grouped
 from bedside.engines.postgres.rows import document_of, in_parts, scalar
@@ -74,6 +75,7 @@ class ServerCandidates:
         allowed: What filter and ids leave, ascending; ``None`` where there is neither.
         grouped: Of the search's ``group_by``.
         excluded: Rows left out, ascending.
+        ef: How far the approximate index is searched; ``None``: it is not asked.
         units: The unit vectors that were read, by row.
         read: The records that were read, by row.
         times: By key, the rows that have a date there, ascending, and when it begins.
@@ -86,6 +88,7 @@ class ServerCandidates:
     allowed: Rows | None = None
     grouped: Groups | None = None
     excluded: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
+    ef: int | None = None
     units: dict[int, Vector] = field(default_factory=dict)
     read: dict[int, str] = field(default_factory=dict)
     times: Mapping[str, Dated] = field(default_factory=dict)
@@ -95,6 +98,11 @@ class ServerCandidates:
     def has_vectors(self) -> bool:
         """False in a collection of texts without vectors."""
         return bool(self.dimension)
+
+    @property
+    def exact(self) -> bool:
+        """Whether no row can be missed."""
+        return self.ef is None
 
     def allows(self, rows: Rows) -> Mask:
         """Say which of ``rows`` are among the candidates."""
@@ -106,6 +114,8 @@ class ServerCandidates:
         return [self._top(vector, k, weight, signal) for vector, signal in zip(vectors, signals, strict=True)]
 
     def _top(self, vector: Vector, k: int, weight: float, signal: Signal) -> Top:
+        if self.ef is not None:
+            return self._nearly_top(vector, k, weight, signal, self.ef)
         wanted = k + _SPARE
         while True:
             rows, least = self._proposed(vector, wanted, weight, signal)
@@ -115,6 +125,16 @@ class ServerCandidates:
             if len(rows) < wanted or (len(order) == k and scores[order[-1]] > beyond):
                 return Top(rows[order], scores[order])
             wanted *= _DEEPER
+
+    def _nearly_top(self, vector: Vector, k: int, weight: float, signal: Signal, ef: int) -> Top:
+        """Return the best of what the approximate index finds and of the rows with the highest signals."""
+        wanted = max(k + _SPARE, ef)
+        near = nearest.proposed(self.connection, self.sid, vector, wanted, ef)
+        strong = signal.rows[np.argsort(-signal.values, kind="stable")[:wanted]]
+        rows = np.union1d(near, strong)
+        scores = weight * self.cosines(vector, rows) + signal.at(rows)
+        order = best(rows, scores, k)
+        return Top(rows[order], scores[order])
 
     @property
     def _error(self) -> float:

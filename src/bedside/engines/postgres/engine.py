@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 from psycopg import Connection
 
 from bedside.engines.bulk import BulkLoading
-from bedside.engines.postgres import reading, roles, upkeep, writing
+from bedside.engines.postgres import nearest, reading, roles, upkeep, writing
 from bedside.engines.postgres.bm25 import Statistics
 from bedside.engines.postgres.bulk import PostgresBulkLoading
 from bedside.engines.postgres.connection import Database
@@ -138,11 +138,14 @@ class PostgresEngine:
 
     def search(self, selection: Selection, options: SearchOptions, questions: Sequence[Question]) -> list[Answer]:
         """Rank the selected records for each question, all in one state of the database."""
+        ef = self._database.place.approximate
 
         def work(connection: Connection[Any]) -> list[Answer]:
             scope = self._of_now(connection, selection.scope)
             tokenizer = self._analyzer.tokenizer
-            return reading.search(connection, self._known, scope, tokenizer, selection, options, questions)
+            return reading.search(
+                connection, self._known, scope, tokenizer, selection, options, questions, approximate=ef
+            )
 
         self._check_open()
         try:
@@ -192,6 +195,15 @@ class PostgresEngine:
             rows = [row for (row,) in connection.execute("select row from doc order by row")]
             found = reading.records(connection, None, rows, known.dimension)
             write(known, (record_of(text, known.scope_keys, vector) for text, vector in found), None)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every search finds the best rows: approximate search was not asked for, or has no index."""
+        return self._database.place.approximate is None or not self._read(nearest.is_there)
+
+    def index(self) -> None:
+        """Make the index of approximate search."""
+        self._write(lambda connection: nearest.add(connection, reading.facts(connection).dimension))
 
     def grant(self, scope: ScopeKey, role: str) -> None:
         """Let a login role read a scope."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from bedside.engines.postgres import schema
+from bedside.engines.postgres import nearest, schema
 from bedside.engines.postgres.arrays import Int8s, vectors_of
 from bedside.engines.postgres.bm25 import Grouped, Statistics, score
 from bedside.engines.postgres.candidates import ServerCandidates, dates_of, groups_of, newest_of, texts_as_one
@@ -189,6 +189,8 @@ def search(
     selection: Selection,
     options: SearchOptions,
     questions: Sequence[Question],
+    *,
+    approximate: int | None = None,
 ) -> list[Answer]:
     """Rank the selected records of a scope for each question, and read what the answers are made of."""
     for question in questions:
@@ -206,7 +208,9 @@ def search(
         if options.as_one is not None:
             grouped = texts_as_one(connection, corpus.sid, groups, options.as_one).among(corpus.rows)
     times = {key: dates_of(connection, corpus.sid, _stored(key)) for key in options.date_keys}
-    candidates = ServerCandidates(connection, corpus.sid, known.dimension, allowed, groups, times=times)
+    plain = allowed is None and groups is None and not times and corpus.corpus.n > nearest.LARGE
+    ef = approximate if plain and approximate and nearest.is_there(connection) else None
+    candidates = ServerCandidates(connection, corpus.sid, known.dimension, allowed, groups, times=times, ef=ef)
     if options.latest_by is not None:
         valued = groups_of(connection, corpus.sid, _stored(options.latest_by))
         candidates = replace(candidates, newest=newest_of(valued, times[options.date_key], candidates))

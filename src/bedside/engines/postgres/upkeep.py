@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection, sql
 
-from bedside.engines.postgres import reading, schema, writing
+from bedside.engines.postgres import nearest, reading, schema, writing
 from bedside.engines.postgres.connection import Database
 from bedside.engines.postgres.copying import copy_into, vector_rows
 from bedside.engines.postgres.rows import (
@@ -205,6 +205,7 @@ def reembed(
     texts = reading.records(connection, None, rows, None)
     made = batches(record_of(text, known.scope_keys, None) for text, _ in texts)
     connection.execute("delete from vec")
+    nearest.drop(connection)
     at, dimension = 0, encoder.dimension
     for batch in made:
         part = found[at : at + len(batch.records)]

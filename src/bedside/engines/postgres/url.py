@@ -1,8 +1,8 @@
 """Where a collection on PostgreSQL lives: ``postgresql://user@host:5432/database?collection=ward``.
 
-``collection`` names the schema; every other parameter goes to PostgreSQL's own library, such as ``sslmode`` or
-``target_session_attrs``. Passwords come by its usual ways (``PGPASSWORD``, ``~/.pgpass``, a service file). One in the
-URL works too; it is in no ``repr``, error or log.
+``collection`` names the schema, ``approximate`` asks for approximate search; every other parameter goes to PostgreSQL's
+own library, such as ``sslmode`` or ``target_session_attrs``. Passwords come by its usual ways (``PGPASSWORD``,
+``~/.pgpass``, a service file). One in the URL works too; it is in no ``repr``, error or log.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from psycopg import Error
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 
+from bedside.engines.postgres.nearest import MOST
 from bedside.errors import InvalidInputError
 
 DEFAULT_COLLECTION = "bedside"
@@ -33,6 +34,7 @@ class Place:
         conninfo: What PostgreSQL's library connects with; it may hold a password.
         schema: The schema of the collection.
         name: For messages: the URL without the password and the other parameters.
+        approximate: ``hnsw.ef_search`` where approximate search is wished for.
         again: The URL without what is secret; it opens the collection where the password comes by another way.
         secrets: What no message may hold.
     """
@@ -40,6 +42,7 @@ class Place:
     conninfo: str = field(repr=False)
     schema: str
     name: str
+    approximate: int | None = field(repr=False)
     again: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
 
@@ -71,10 +74,14 @@ def parse(url: str) -> Place:
     if len(names) > 1:
         raise InvalidInputError("path: the URL names more than one collection")
     schema = _check_schema(names[0] if names else DEFAULT_COLLECTION)
-    rest = [(key, value) for key, value in given if key != "collection"]
+    approximate = _approximate([value for key, value in given if key == "approximate"])
+    ours = [(key, value) for key, value in given if key == "approximate"]
+    rest = [(key, value) for key, value in given if key not in ("collection", "approximate")]
     known = {each.keyword.decode(): each.dispchar for each in Conninfo.get_defaults()}
     if unknown := sorted({key for key, _ in rest} - set(known)):
-        raise InvalidInputError(f"path: {unknown[0]!r} is neither `collection` nor a parameter of PostgreSQL's library")
+        raise InvalidInputError(
+            f"path: {unknown[0]!r} is neither `collection` nor `approximate` nor a parameter of PostgreSQL's library"
+        )
     try:
         parts = conninfo_to_dict(split._replace(query=_query(rest)).geturl())
     except Error:  # its message may hold the URL, and that the password
@@ -86,9 +93,18 @@ def parse(url: str) -> Place:
     shown = [(key, value) for key, value in rest if known[key] != _SECRET]
     userinfo, at, hosts = split.netloc.rpartition("@")
     bare = split._replace(netloc=f"{userinfo.partition(':')[0]}{at}{hosts}")
-    again = bare._replace(query=_query([*shown, ("collection", schema)])).geturl()
+    again = bare._replace(query=_query([*shown, *ours, ("collection", schema)])).geturl()
     secrets = tuple(str(value) for key, value in parts.items() if value and known[key] == _SECRET)
-    return Place(make_conninfo("", **parts), schema, f"postgresql://{where}?collection={schema}", again, secrets)
+    name = f"postgresql://{where}?collection={schema}"
+    return Place(make_conninfo("", **parts), schema, name, approximate, again, secrets)
+
+
+def _approximate(given: Sequence[str]) -> int | None:
+    if not given:
+        return None
+    if len(given) > 1 or not given[0].isdecimal() or not 1 <= int(given[0][:9]) <= MOST:
+        raise InvalidInputError(f"path: approximate: expected a whole number from 1 to {MOST}")
+    return int(given[0])
 
 
 def names_collection(url: str) -> bool:

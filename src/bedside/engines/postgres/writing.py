@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from bedside.engines.postgres import reading, schema
+from bedside.engines.postgres import nearest, reading, schema
 from bedside.engines.postgres.arrays import Int8s
 from bedside.engines.postgres.copying import Part, copy_into
 from bedside.engines.postgres.rows import (
@@ -138,6 +138,8 @@ def settled(connection: Connection[Any], known: Facts, batch: Batch, *, decided:
     if not batch.records:
         return known
     facts = known.with_vectors(batch, decided=decided)
+    if facts.dimension != known.dimension and known.dimension:
+        nearest.drop(connection)
     if facts != known:
         decide(connection, facts)
     return facts
