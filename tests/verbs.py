@@ -78,6 +78,10 @@ WHY = {
         "HTTP": _OF_THE_FILES,
         "MCP": f"{_OF_THE_FILES} compact import_from reembed verify",
     },
+    "It is about roles and indexes of a database, which are its owner's: use the command line, or Python.": {
+        "HTTP": "grant index revoke",
+        "MCP": "grant index revoke",
+    },
     "It cannot be undone or changes a whole collection, which is no decision of a chatbot's.": {
         "MCP": "drop erase open"
     },
