@@ -45,4 +45,4 @@ def test_notes_are_on_the_command_line_over_http_and_for_chatbots():
     for verb in ("add_notes", "get_note", "delete_note", "search_notes", "context", "scopes", "cohort"):
         for surface in ("command line", "HTTP", "MCP"):
             assert cell(verb, surface).startswith("`"), f"{surface} lacks {verb}"
-    assert {"search-notes", "get-note", "delete-note", "context", "scopes", "cohort"} <= COMMANDS
+    assert {"search-notes", "get-note", "delete-note", "context", "scopes", "cohort"} <= set(COMMANDS)
