@@ -41,7 +41,10 @@ def test_a_store_of_a_framework_hands_over_its_collection():
         assert isinstance(getattr(store, THROUGH[surface]), Collection)
 
 
-def test_notes_are_on_the_command_line_over_http_and_for_chatbots():
+def test_notes_are_on_every_surface():
+    for verb in ("add_notes", "get_note", "delete_note", "search_notes", "context"):
+        for surface in SURFACES:
+            assert cell(verb, surface) not in ("`.collection`", "`.client`"), f"{surface} lacks {verb}"
     for verb in ("add_notes", "get_note", "delete_note", "search_notes", "context", "scopes", "cohort"):
         for surface in ("command line", "HTTP", "MCP"):
             assert cell(verb, surface).startswith("`"), f"{surface} lacks {verb}"

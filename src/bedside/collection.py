@@ -228,7 +228,7 @@ class Collection:
 
         Raises:
             ScopeRequired: A scope key is not named.
-            ScopeMismatch: A name is no scope key, or a value is not a non-empty str or an int.
+            ScopeMismatch: A name is not a scope key, or a value is not a non-empty str or an int.
             UnknownScope: It holds no document, and ``must_exist`` is true.
         """
         check_flag("must_exist", must_exist)  # its type is wider, so that ``**scope`` of a dict passes type checkers
@@ -311,7 +311,7 @@ class Collection:
             documents: Documents or bare texts; any iterable, read once. A text without a vector is encoded. Where one
                 is given twice with one id, it is stored once.
             on_bad_document: ``"raise"`` refuses the call because of one document that cannot be stored by itself: no
-                text, a lone surrogate, metadata that is no JSON, an id that is no text, a vector that is not finite.
+                text, a lone surrogate, metadata that is not JSON, an id that is not a str, a vector that is not finite.
                 ``"skip"`` leaves such ones out. What is wrong with the call (an id for two documents, another scope,
                 no encoder, another dimension) is an error either way.
             skipped: A list, to which each document that was left out is added with the reason. Without it, a warning
@@ -609,7 +609,7 @@ class Collection:
 
         It is a verb of the whole collection and the only one that asks a question of every scope. It returns scopes and
         counts, no text. A document counts where it holds every word of the query, as BM25 compares words, and does not
-        deny it (see ``assertion`` of :meth:`search`): "no gout" is no document about gout.
+        deny it (see ``assertion`` of :meth:`search`): "no gout" is not a document about gout.
 
         Args:
             query: What must be said; ``None`` where the filter alone decides.
@@ -882,7 +882,7 @@ class Collection:
 
         Raises:
             InvalidDocumentError: A note has no id, no text but white space, a vector, or a passage's metadata key; or
-                a record that is no passage has an id that a passage needs.
+                a record that is not a passage has an id that a passage needs.
             DuplicateIdError: The same id twice in this call, for notes that are not equal.
             ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
@@ -1178,7 +1178,7 @@ class Collection:
             NotACollectionError: The folder is not empty, or the URL has a collection already.
             InvalidDocumentError: PostgreSQL cannot hold a record.
             InvalidInputError: The collection is encrypted, and a URL was given: there the copy would be in the clear.
-            InvalidInputError: ``path`` is no path that a folder can have.
+            InvalidInputError: ``path`` is not a path that a folder can have.
 
         Example:
             >>> import pathlib, tempfile
@@ -1306,7 +1306,7 @@ class Collection:
         return sum(self._engine.count(Selection(scope, parse(filter))) for scope in scopes)
 
     def _within(self, line: Line) -> Collection:
-        """Return this collection as a verb that is recorded works on it: what it calls is no line of its own."""
+        """Return this collection as a verb that is recorded works on it: what it calls is not a line of its own."""
         step = copy.copy(self)
         step._audit, step._line = None, line
         return step

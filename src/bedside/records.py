@@ -105,7 +105,7 @@ class Checker:
         return Checked(records, [record.id for record in checked.values()])
 
     def _refuse(self, error: BedsideError, i: int, id: object) -> None:
-        """Raise, or skip the document. What names another scope is no bad document: the call is wrong."""
+        """Raise, or skip the document. What names another scope is not a bad document: the call is wrong."""
         if self._skipped is None or not isinstance(error, InvalidDocumentError | InvalidVectorError):
             raise with_id(error, id) from None
         reason = str(error).removeprefix(f"documents[{i}]").lstrip(".: ")
@@ -174,7 +174,7 @@ def check_scope(values: Mapping[str, Any], scope_keys: Sequence[str]) -> ScopeKe
 
     Raises:
         ScopeRequired: A scope key is not among them.
-        ScopeMismatch: They name a key that is no scope key, or a value that cannot be one.
+        ScopeMismatch: They name a key that is not a scope key, or a value that cannot be one.
     """
     if unknown := sorted(set(values) - set(scope_keys)):
         allowed = ", ".join(scope_keys) if scope_keys else "none: the collection was created without scope_keys"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bedside import Collection, Document
@@ -116,6 +116,7 @@ def test_terms_are_those_of_the_tokenizer_and_each_has_a_bit(text):
 
 
 @given(CLINICAL)
+@example("no < 5½ ")
 def test_terms_are_negated_where_marks_lie(text):
     spans = [(found.start, found.end) for found in mark(text) if found.status == "negated"]
     assert all(0 <= start < end <= len(text) for start, end in spans)

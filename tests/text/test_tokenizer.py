@@ -127,7 +127,9 @@ def test_a_value_finds_exactly_the_notes_that_hold_it(query):
         "7 and 2, E11 then 9, 120 over 80, 4548 or 4, 5, 29 July 2008",
     ]
     index = SparseIndex()
-    index.extend(marked_terms(note, TOKENIZER) for note in notes)
+    index.extend(
+        (found.terms, found.negated, len(found.terms)) for found in (marked_terms(n, TOKENIZER) for n in notes)
+    )
     assert index.score(TOKENIZER.tokenize(query)).rows.tolist() == [0, 2]
 
 

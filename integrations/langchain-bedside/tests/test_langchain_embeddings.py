@@ -117,7 +117,7 @@ def test_bedside_embeddings_are_recognised_across_frameworks(minilm: BedsideEmbe
 
 
 def test_one_text_where_a_list_is_meant_is_refused_and_not_taken_letter_by_letter() -> None:
-    """As everywhere in Bedside, a string is no list of texts."""
+    """As everywhere in Bedside, a string is not a list of texts."""
     encoder = as_encoder(DeterministicFakeEmbedding(size=4))
     for encode in (encoder.encode_documents, encoder.encode_queries):
         with pytest.raises(InvalidInputError, match="expected a list of texts"):

@@ -308,5 +308,5 @@ def _standing_out(inside: dict[str, float], total: dict[str, float], size: int, 
 
 
 def _names(term: str) -> bool:
-    """Whether a term can name a cluster: a word of three letters or more that is no negation."""
+    """Whether a term can name a cluster: a word of three letters or more that is not a negation."""
     return len(term) > 2 and term[0].isalpha() and term not in NEGATIONS

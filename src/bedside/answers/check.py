@@ -40,7 +40,7 @@ def check_answer(answer: str, hits: Iterable[Source], *, label: Label | None = N
         not listed and not judged.
 
     Raises:
-        InvalidInputError: ``answer`` is no text, or ``hits`` are no hits.
+        InvalidInputError: ``answer`` is not a text, or ``hits`` are no hits.
 
     Example:
         >>> visit = Document("Metformin 500 mg twice daily. No chest pain.", {}, id="visit-1")

@@ -31,7 +31,7 @@ class Citation:
     """One sentence of a note.
 
     Attributes:
-        source_id: The note's id; of a document that is no passage of a note, its own.
+        source_id: The note's id; of a document that is not a passage of a note, its own.
         start: Where the sentence begins in the note.
         end: Where it has ended, without the white space behind it: ``note.text[start:end] == text``.
         text: The sentence.
@@ -56,7 +56,7 @@ def citation(hit: Source, query: str) -> Citation:
         query: The question, or an answer to look up.
 
     Raises:
-        InvalidInputError: ``hit`` is something else, or the query is no text.
+        InvalidInputError: ``hit`` is something else, or the query is not a text.
 
     Example:
         >>> passage = Document("No chest pain. HbA1c was 8.2 %.", {}, id="visit-1")
@@ -87,7 +87,7 @@ def documents_of(hits: Iterable[Source], where: str = "hits") -> list[Document]:
     """The documents of hits; a note's are its passages, best first.
 
     Raises:
-        InvalidInputError: One of them is no hit.
+        InvalidInputError: One of them is not a hit.
     """
     if isinstance(hits, str | Document | Hit | NoteHit) or not isinstance(hits, Iterable):
         raise InvalidInputError(f"{where}: expected a list of hits or documents, got {type(hits).__name__}")

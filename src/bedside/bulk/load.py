@@ -66,8 +66,8 @@ def bulk_load(
         What was loaded, what was left out and why, and which shards failed.
 
     Raises:
-        InvalidInputError: The place is no URL of PostgreSQL, or an argument is out of its range.
-        UnreadableFileError: A file is no JSON Lines.
+        InvalidInputError: The place is not a URL of PostgreSQL, or an argument is out of its range.
+        UnreadableFileError: A file is not JSON Lines.
         BedsideError: Those of :meth:`bedside.Collection.open`.
 
     Example:

@@ -21,7 +21,7 @@ def read_config(file: Path, files: Sequence[str]) -> dict[str, Any]:
             a hub id where no such folder is.
 
     Raises:
-        InvalidInputError: it cannot be read as YAML or JSON, or is no mapping.
+        InvalidInputError: it cannot be read as YAML or JSON, or is not a mapping.
         MissingExtraError: it is YAML, and ``bedside[tuning]`` is not installed.
     """
     try:

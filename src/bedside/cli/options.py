@@ -49,7 +49,7 @@ SHOWN = 300
 
 
 def parse_filter(text: str | None) -> dict[str, Any] | None:
-    """Return the filter that the option holds; wrong usage where it is no JSON object."""
+    """Return the filter that the option holds; wrong usage where it is not a JSON object."""
     if text is None:
         return None
     try:

@@ -67,7 +67,7 @@ def fetch_model(
 
     Raises:
         ModelNotFoundError: the model is nowhere to be found.
-        InvalidModelError: it is no usable checkpoint.
+        InvalidModelError: it is not a usable checkpoint.
         InvalidInputError: the folder exists and is not empty; or the preset is a pair of models, each of which needs a
             folder of its own.
     """
@@ -119,7 +119,7 @@ def push_to_hub(
         The address of the commit.
 
     Raises:
-        InvalidModelError: the folder is no model.
+        InvalidModelError: the folder is not a model.
         InvalidInputError: facts for a card are given and the folder has one.
         ModelNotFoundError: the hub was not reached or refused.
     """

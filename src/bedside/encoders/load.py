@@ -91,7 +91,7 @@ def load_encoder(
 
     Raises:
         ModelNotFoundError: no such folder, not in the cache, and the hub was not reached or does not have it.
-        InvalidModelError: the folder is no usable checkpoint; the message names the file.
+        InvalidModelError: the folder is not a usable checkpoint; the message names the file.
         InvalidInputError: an argument is out of its range.
         EncoderMismatch: the vectors of ``query_model`` have another length.
         MissingExtraError: a library is not installed.

@@ -254,7 +254,7 @@ class RemoteEncoder(AsyncMethods):
             raise ProviderError(f"{self._where()} did not answer within {self.timeout:g} s") from None
         except openai.APIConnectionError:
             raise ProviderError(f"{self._where()} could not be reached") from None
-        except (openai.OpenAIError, ValueError, TypeError):  # what is no JSON fails in the client in several ways
+        except (openai.OpenAIError, ValueError, TypeError):  # what is not JSON fails in the client in several ways
             raise ProviderError(f"{self._where()} answered what is not a list of embeddings") from None
         vectors = self._checked(answer, len(batch))
         advance(len(batch))

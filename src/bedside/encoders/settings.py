@@ -104,7 +104,7 @@ def whole_number(name: str, value: object) -> int:
     """An argument that counts something, of Python's or of numpy's type.
 
     Raises:
-        InvalidInputError: it is no whole number.
+        InvalidInputError: it is not a whole number.
     """
     if not isinstance(value, bool) and isinstance(value, SupportsIndex):
         return operator.index(value)
@@ -133,7 +133,7 @@ def positions(folder: Path) -> int:
     """How many tokens the network can take; a million where it has no learned positions.
 
     Raises:
-        InvalidModelError: ``config.json`` says what is no number.
+        InvalidModelError: ``config.json`` says what is not a number.
     """
     config = read_json(folder / "config.json")
     count = config.get("max_position_embeddings", 1_000_000)

@@ -145,7 +145,7 @@ def search_run(
         Query id -> document ids, best first.
 
     Raises:
-        InvalidInputError: ``queries`` is no mapping, or ``vectors`` has another length.
+        InvalidInputError: ``queries`` is not a mapping, or ``vectors`` has another length.
     """
     _check_mapping("queries: expected query id -> text", queries)
     if vectors is not None and len(vectors) != len(queries):

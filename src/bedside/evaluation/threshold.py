@@ -1,4 +1,4 @@
-"""A score below which a hit is no answer, chosen from questions that are asked where they cannot be answered."""
+"""A score below which a hit is not an answer, chosen from questions that are asked where they cannot be answered."""
 
 from __future__ import annotations
 

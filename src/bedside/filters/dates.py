@@ -106,7 +106,7 @@ def span(when: date, zone: tzinfo = UTC) -> Span:
 
 
 def stored_span(text: str, zone: tzinfo = UTC) -> Span | None:
-    """The span of a stored text; ``None`` where it is no date.
+    """The span of a stored text; ``None`` where it is not a date.
 
     Args:
         text: A day, a time of day, a month or a year.
@@ -127,7 +127,7 @@ def stored_span(text: str, zone: tzinfo = UTC) -> Span | None:
 
 
 def begins(value: object, zone: tzinfo = UTC) -> int | None:
-    """When a stored value begins, in microseconds as a :data:`Span` counts; ``None`` where it is no date."""
+    """When a stored value begins, in microseconds as a :data:`Span` counts; ``None`` where it is not a date."""
     found = stored_span(value, zone) if isinstance(value, str) else None
     return None if found is None else found[0]
 

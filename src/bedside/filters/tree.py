@@ -62,7 +62,7 @@ class Compare:
     """One comparison of the value at a path.
 
     Two comparisons that differ only in ``1`` and ``True`` are equal to Python though not to the language: a
-    node is no key for a cache.
+    node is not a key for a cache.
 
     Args:
         path: A field, or a dotted path into objects (see :func:`bedside.filters.rules.fields`).

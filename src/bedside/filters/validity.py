@@ -52,5 +52,5 @@ def valid(until: datetime) -> Node:
 
 
 def named(supersedes: Any) -> list[str]:
-    """Return the ids that a value of ``supersedes`` names: a string, or those of a list; anything else is no id."""
+    """Return the ids that a value of ``supersedes`` names: a string, or those of a list; anything else is not an id."""
     return [each for each in (supersedes if isinstance(supersedes, list) else [supersedes]) if isinstance(each, str)]

@@ -23,7 +23,7 @@ def from_base64(content: Content, written: str) -> bytes:
     """Return what base64 stands for; white space in it and padding that is missing are nothing.
 
     Raises:
-        UnreadableFileError: It is no base64.
+        UnreadableFileError: It is not base64.
     """
     packed = "".join(written.split()).rstrip("=")
     try:
@@ -33,7 +33,7 @@ def from_base64(content: Content, written: str) -> bytes:
 
 
 def charset(named: str | None) -> str | None:
-    """Return the name of an encoding as it is given; ``None`` where it is no name at all."""
+    """Return the name of an encoding as it is given; ``None`` where it is not a name at all."""
     return named if named and re.fullmatch(r"[\w.:+-]{1,40}", named, re.ASCII) else None
 
 

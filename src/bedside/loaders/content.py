@@ -104,7 +104,7 @@ class Content:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names of the parts of a zip archive; none where it is no archive, or a damaged one."""
+        """The names of the parts of a zip archive; none where it is not an archive, or a damaged one."""
         if not self.data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
             return frozenset()
         try:

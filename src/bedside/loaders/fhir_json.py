@@ -121,7 +121,7 @@ def values_of_lines(
     """Yield the value of each line. A damaged one is refused, and where it is the first one, the file.
 
     Raises:
-        UnreadableFileError: The first line is no JSON; the file is then JSON over several lines, and damaged.
+        UnreadableFileError: The first line is not JSON; the file is then JSON over several lines, and damaged.
     """
     is_first = True
     for number, line in lines:

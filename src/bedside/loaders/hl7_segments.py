@@ -153,7 +153,7 @@ def _unescaped(written: str, signs: str, codec: str) -> str:
 
 
 def _meant(escape: str, written: str, signs: str, codec: str) -> str:
-    """Return what stands for an escape; what is no escape is what it is."""
+    """Return what stands for an escape; what is not an escape is what it is."""
     plain = {"F": signs[0], "S": signs[1], "R": signs[2], "E": signs[3], "T": signs[4], "P": "#", "H": "", "N": ""}
     if escape in plain:
         return plain[escape]

@@ -56,7 +56,7 @@ class Lines:
             self._frames[-1].parts.append(text)
 
     def word(self, text: str) -> None:
-        """Take the value of a field: it is no part of the words around it."""
+        """Take the value of a field: it is not part of the words around it."""
         if text:
             self.add(text if self._ends_in_space() else f" {text}", is_kept=True)
             self._is_apart = True

@@ -100,7 +100,7 @@ def _inside(part: Message) -> list[Message]:
 
 
 def _is_file(part: Message) -> bool:
-    """Whether a part is no text of the message itself."""
+    """Whether a part is not a text of the message itself."""
     is_text = part.get_content_type() in ("text/plain", "text/html") and part.get_content_disposition() != "attachment"
     return not is_text and part.get_content_maintype() != "multipart"
 

@@ -14,7 +14,7 @@ class Root(NamedTuple):
     """The first element of a text.
 
     Attributes:
-        name: Its name without a prefix; empty where the text is no markup.
+        name: Its name without a prefix; empty where the text is not markup.
         namespace: What its prefix, or the lack of one, stands for; empty where that is not said.
         is_xml: The text says that it is XML: by its declaration, a document type, or a namespace.
     """

@@ -139,7 +139,7 @@ def _has_no_map(font: Mapping[str, Any]) -> bool:
 
 
 def _forms(page: Any) -> frozenset[str]:
-    """Return the names of what the page draws that is no picture, but more drawing."""
+    """Return the names of what the page draws that is not a picture, but more drawing."""
     resources = page.get("/Resources")
     held = resources.get_object().get("/XObject") if resources is not None else None
     drawings = {} if held is None else held.get_object()

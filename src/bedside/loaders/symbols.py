@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# https://www.unicode.org/Public/MAPPINGS/VENDORS/ADOBE/symbol.txt, from 0x20 and from 0xA0 on; a space is no sign.
+# https://www.unicode.org/Public/MAPPINGS/VENDORS/ADOBE/symbol.txt, from 0x20 and from 0xA0 on; a space is not a sign.
 _SYMBOL = dict(
     zip(
         [*range(0x20, 0x7F), *range(0xA0, 0xFF)],

@@ -276,12 +276,12 @@ def check_note(note: object, where: str) -> None:
 
 
 def _superseding(notes: Sequence[Document], supersedes: Mapping[str, str | Sequence[str]]) -> list[Document]:
-    """Return notes with what they supersede in their metadata; what is no note is left to the check of all."""
+    """Return notes with what they supersede in their metadata; what is not a note is left to the check of all."""
     if not isinstance(supersedes, Mapping):
         raise InvalidInputError(f"supersedes: expected a mapping of notes' ids, got {type(supersedes).__name__}")
     known = [(note, getattr(note, "id", None)) for note in notes]
     if unknown := sorted(set(supersedes) - {id for _, id in known if id is not None}):
-        raise InvalidInputError(f"supersedes: {unknown[0]!r} is no id of a note of this call")
+        raise InvalidInputError(f"supersedes: {unknown[0]!r} is not an id of a note of this call")
     named = ((note, None if id is None else supersedes.get(id)) for note, id in known)
     return [note if ids is None else _with_supersedes(note, ids) for note, ids in named]
 
@@ -348,7 +348,7 @@ def _joined(passages: Sequence[Document]) -> str:
 
 
 def _check_free(records: Collection, pieces: Sequence[Document]) -> None:
-    """Refuse to replace a record that is no passage and has a passage's id by chance."""
+    """Refuse to replace a record that is not a passage and has a passage's id by chance."""
     for document in records.get([str(piece.id) for piece in pieces]):
         if not _is_passage(document):
             raise InvalidDocumentError(

@@ -25,7 +25,7 @@ def collapsed(options: SearchOptions, question: Question, pool: Pool) -> Pool:
 
 
 def grouped(better: Sequence[int]) -> dict[int, list[int]]:
-    """Return by the position of each text that is no copy its own and those of its copies."""
+    """Return by the position of each text that is not a copy its own and those of its copies."""
     groups: dict[int, list[int]] = {}
     for i, j in enumerate(better):
         groups.setdefault(j, []).append(i)

@@ -113,7 +113,7 @@ class SearchOptions:
 
     Raises:
         InvalidInputError: A value is out of its range.
-        UnknownOptionError: :meth:`of` was given a name that is no option.
+        UnknownOptionError: :meth:`of` was given a name that is not an option.
 
     Example:
         >>> SearchOptions(top_k=3).mode, SearchOptions.of({"alpha": 0.3}).weight
@@ -274,7 +274,7 @@ class SearchOptions:
             default_alpha: What ``alpha=None`` stands for.
 
         Raises:
-            UnknownOptionError: A name is no option of such a search; the message lists those that are.
+            UnknownOptionError: A name is not an option of such a search; the message lists those that are.
         """
         allowed, verb = (NOTE_OPTIONS, "search_notes") if notes else (OPTIONS, "search")
         check_known(verb, given, allowed)

@@ -1,6 +1,6 @@
 """Chains of versions: which record supersedes which.
 
-A version is a note or, where a record is no passage of one, the record: a ``supersedes`` names notes and records by
+A version is a note or, where a record is not a passage of one, the record: a ``supersedes`` names notes and records by
 their ids, and what it names is superseded with all of its passages. Links that lead back to where they began say
 nothing about what is newer, so they supersede nothing, and :meth:`bedside.Collection.verify` tells of them.
 """
@@ -131,7 +131,7 @@ class Versions:
 def _of_bounds(said: Metadata) -> Iterator[str]:
     given = {key: said[key] for key in (VALID_FROM, VALID_TO) if said.get(key) not in (None, "")}
     spans = {key: stored_span(value, UTC) if isinstance(value, str) else None for key, value in given.items()}
-    yield from (f"{key} is no date, and taken for open" for key, span in spans.items() if span is None)
+    yield from (f"{key} is not a date, and taken for open" for key, span in spans.items() if span is None)
     start, end = spans.get(VALID_FROM), spans.get(VALID_TO)
     if start is not None and end is not None and end[0] <= start[0]:
         yield "valid_to is not after valid_from, so it is never valid"

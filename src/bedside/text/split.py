@@ -30,7 +30,7 @@ _VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u
 _JOINERS = frozenset(
     "\u200d\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 )  # in emoji; variation selectors are marks
-_LONGEST_WORD = 100  # characters; what is longer is no word, number or dose, and may be cut anywhere
+_LONGEST_WORD = 100  # characters; what is longer is not a word, number or dose, and may be cut anywhere
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class NoteSplitter:
             Its passages; none for a text of white space alone.
 
         Raises:
-            InvalidInputError: ``text`` is no str, ``count_tokens`` did not return one number for each text, or
+            InvalidInputError: ``text`` is not a str, ``count_tokens`` did not return one number for each text, or
                 ``max_tokens`` leaves no room beside the encoder's special tokens.
         """
         if not isinstance(text, str):

@@ -45,7 +45,7 @@ def locate(path: Path, kind: Format) -> tuple[list[Path], Format]:
 
     Raises:
         ModelNotFoundError: There is no such file or folder.
-        InvalidInputError: ``kind`` is no format.
+        InvalidInputError: ``kind`` is not a format.
         InvalidModelError: The format is not recognised, or is fastText's own binary one.
     """
     if kind not in get_args(Format):

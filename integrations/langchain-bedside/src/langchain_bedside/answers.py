@@ -46,7 +46,7 @@ class BedsideAnswerChecker(Runnable[Mapping[str, Any], AnswerCheck]):
         """Check one answer.
 
         Raises:
-            InvalidInputError: The input lacks a key, or the answer is no text.
+            InvalidInputError: The input lacks a key, or the answer is not a text.
             InvalidDocumentError: The documents are none of LangChain's.
         """
         return self._call_with_config(self._check, input, config, **kwargs)

@@ -50,7 +50,7 @@ def to_core(
 
     Raises:
         InvalidInputError: ``ids`` or ``vectors`` has another length than ``documents``.
-        InvalidDocumentError: One is no ``Document``, or its metadata use the key that is reserved for LlamaIndex.
+        InvalidDocumentError: One is not a ``Document``, or its metadata use the key that is reserved for LlamaIndex.
     """
     given = [_checked(document) for document in _listed("documents", documents)]
     rows = zip(given, aligned("ids", ids, len(given)), aligned("embeddings", vectors, len(given)), strict=True)

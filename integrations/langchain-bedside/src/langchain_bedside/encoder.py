@@ -22,7 +22,7 @@ def as_encoder(embedding: Embeddings) -> Encoder:
     core recognise each other's vectors; every other model is bridged by :class:`LangChainEncoder`.
 
     Raises:
-        InvalidInputError: It is no embedding model, such as a model's name or its class.
+        InvalidInputError: It is not an embedding model, such as a model's name or its class.
     """
     if isinstance(embedding, BedsideEmbeddings):
         return embedding.encoder

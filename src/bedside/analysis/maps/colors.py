@@ -21,7 +21,7 @@ PALETTE = (
 )  # fmt: skip
 RAMP = ("#440154", "#3b528b", "#21918c", "#5ec962", "#b5b316")
 UNNAMED = {OTHER: "#4d4d4d", NONE: "#b3b3b3"}
-"""Greys for what is no category of its own, far enough apart to be told in a legend."""
+"""Greys for what is not a category of its own, far enough apart to be told in a legend."""
 
 
 def value_at(metadata: Mapping[str, Any], key: str) -> Any:

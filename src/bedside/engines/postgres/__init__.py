@@ -35,7 +35,7 @@ def open_engine(
     """Open the collection that a URL names, creating it where there is none.
 
     Raises:
-        InvalidInputError: It is no URL of PostgreSQL, or a ``key`` was given.
+        InvalidInputError: It is not a URL of PostgreSQL, or a ``key`` was given.
         MissingExtraError: ``bedside[postgres]`` is not installed.
         NotACollectionError: The schema holds something else, or nothing while ``read_only``.
         FormatVersionError: It was made in a newer format, or its postings by another release.

@@ -114,7 +114,7 @@ def _role(connection: Connection[Any], name: str) -> Iterator[Check]:
         "select current_user::text, rolsuper or rolbypassrls from pg_roles where rolname = current_user"
     ).fetchone() or ("", False)
     if above:
-        do = "use one that is no superuser: nothing on the server binds this one"
+        do = "use one that is not a superuser: nothing on the server binds this one"
         yield Check("role", "note", f"{who} is a superuser, or passes by row-level security", do)
     else:
         yield Check("role", "ok", who)

@@ -71,7 +71,7 @@ def number(value: Any) -> Any:
 
 
 def scalar(text: str) -> Any:
-    """Return a scalar of jsonb: a whole number that is no 64-bit int was a float."""
+    """Return a scalar of jsonb: a whole number that is not a 64-bit int was a float."""
     if text.startswith('"'):
         return orjson.loads(text)  # twenty times as fast, and most are strings
     return json.loads(text, parse_int=lambda digits: int(digits) if -(2**63) <= int(digits) < 2**63 else float(digits))

@@ -57,7 +57,7 @@ def parse(url: str) -> Place:
     """Return the place that a URL names.
 
     Raises:
-        InvalidInputError: It is no URL that PostgreSQL's library reads, or the collection cannot have this name.
+        InvalidInputError: It is not a URL that PostgreSQL's library reads, or the collection cannot have this name.
 
     Example:
         >>> parse("postgresql://nurse:secret@db.ward/notes?collection=ward")
@@ -120,7 +120,7 @@ def with_collection(url: str, name: str) -> str:
 
 
 def _parameters(query: str) -> list[tuple[str, str]]:
-    """Return the parameters of a URL as PostgreSQL's library reads them: a plus sign is no space.
+    """Return the parameters of a URL as PostgreSQL's library reads them: a plus sign is not a space.
 
     Raises:
         ValueError: They are not written as they should be.

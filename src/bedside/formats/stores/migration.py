@@ -38,7 +38,7 @@ def store_of(source: str | os.PathLike[str], store: str | None = None, options: 
     """The name of the store that was given, or that the source is, after a look at the options.
 
     Raises:
-        UnreadableFileError: There is no source, or it is no store of :data:`READERS`.
+        UnreadableFileError: There is no source, or it is not a store of :data:`READERS`.
         InvalidInputError: An unknown store, or an option that its reader lacks.
     """
     path = Path(source)

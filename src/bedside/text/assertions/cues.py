@@ -52,7 +52,7 @@ RULES_VERSION = f"{_RULES}-{hashlib.sha256(_FILE).hexdigest()[:12]}"
 
 _QUOTES = "\"'()[]{}<>*“”«»"
 SIGNS = _QUOTES + ".,;:!?…-"
-"""What may stand around a word and is no part of it."""
+"""What may stand around a word and is not part of it."""
 
 
 class Word(NamedTuple):

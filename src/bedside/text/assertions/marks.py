@@ -14,6 +14,8 @@ from bedside.text.tokenizer import split_words
 __all__ = ["Mark", "mark"]
 
 _WRITTEN = re.compile(r"\S+")
+_AROUND = rf"{re.escape(SIGNS)}\s"
+_INNER = re.compile(rf"[^{_AROUND}](?:.*[^{_AROUND}])?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -81,5 +83,5 @@ def _places(text: str, span: Span, words: Sequence[str]) -> list[Span]:
 
 
 def _trimmed(text: str, start: int, end: int) -> Span:
-    bare = text[start:end].lstrip(SIGNS)
-    return (end - len(bare), end - len(bare) + len(bare.rstrip(SIGNS))) if bare else (start, end)
+    inner = _INNER.search(text, start, end)
+    return inner.span() if inner else (start, end)

@@ -123,7 +123,7 @@ def _is_test(read: Sequence[Word], cue: _Found) -> bool:
 
 
 def _over_colon(read: Sequence[Word], cue: _Found) -> int:
-    """Where the scope of "Fever: none." begins; at the cue itself where it is no answer to what precedes a colon."""
+    """Where the scope of "Fever: none." begins: the cue itself where it does not answer what precedes a colon."""
     answers = cue.stop == len(read) or read[cue.stop - 1].mark in {",", ";", "."}
     after_colon = cue.start > 0 and read[cue.start - 1].mark == ":"
     return _before(read, cue.start - 1, frozenset()) if answers and after_colon else cue.start

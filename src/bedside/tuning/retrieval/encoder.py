@@ -104,7 +104,7 @@ def tune_encoder(
     Raises:
         InvalidInputError: Data that is missing, empty, in wrong columns or on both sides of the split; an output folder
             that is not empty, or that another process trains into; an interrupted run of other data or settings.
-        InvalidModelError: The base is no text encoder that can be trained.
+        InvalidModelError: The base is not a text encoder that can be trained.
         MissingExtraError: ``bedside[tuning]`` is not installed.
 
     Example:

@@ -243,7 +243,7 @@ def _documents(corpus: Corpus) -> list[Document | str]:
         return list(corpus)
     file = Path(corpus)
     if not file.is_file() or file.suffix != ".jsonl":
-        raise InvalidInputError(f"corpus: {file} is no .jsonl file")
+        raise InvalidInputError(f"corpus: {file} is not a .jsonl file")
     return [_document(row, where) for where, row in objects(file)]
 
 

@@ -266,7 +266,7 @@ def distill_files(
         note: A line for ``provenance.json``: licences, sources.
 
     Raises:
-        InvalidInputError: A line of ``pairs`` is no pair, or what :func:`distill` refuses.
+        InvalidInputError: A line of ``pairs`` is not a pair, or what :func:`distill` refuses.
     """
     texts = {"corpus": corpus, "pairs": pairs, "vocabulary": vocabulary}
     lines = {name: [] if path is None else path.read_text("utf-8").splitlines() for name, path in texts.items()}

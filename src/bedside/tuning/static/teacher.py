@@ -28,9 +28,9 @@ def teacher_folder(model: str | os.PathLike[str]) -> Path:
 
     Raises:
         InvalidInputError: its vectors are no means of its last hidden states over the text alone, which is all that
-            token vectors can learn; or it is no transformer.
+            token vectors can learn; or it is not a transformer.
         ModelNotFoundError: nowhere to be found.
-        InvalidModelError: it is no usable checkpoint.
+        InvalidModelError: it is not a usable checkpoint.
     """
     if model == STATIC:
         raise InvalidInputError(f"teacher: expected a transformer; {STATIC} is what one makes")

@@ -131,7 +131,7 @@ def _shared(names: Sequence[int]) -> Any:
 def _pair_loss(left: Any, right: Any, same: Any, temperature: float) -> Any:
     """InfoNCE both ways (van den Oord et al. 2018): each text against the other side of its batch.
 
-    A pair that shares a text with another (``same``) is no wrong answer for it.
+    A pair that shares a text with another (``same``) is not a wrong answer for it.
     """
     import torch
 

@@ -39,7 +39,7 @@ def to_filter(filters: MetadataFilters | None) -> FilterDict | None:
     """Give the Bedside filter that says the same; ``None`` where there is nothing to restrict.
 
     Raises:
-        FilterError: It is no ``MetadataFilters``, or an operator got a value it does not take.
+        FilterError: It is not a ``MetadataFilters``, or an operator got a value it does not take.
 
     Example:
         >>> section = MetadataFilter(key="tags", value="icu", operator=FilterOperator.CONTAINS)

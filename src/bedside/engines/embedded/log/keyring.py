@@ -267,7 +267,7 @@ class Keyring:
         except (BrokenSealError, orjson.JSONDecodeError, KeyError) as error:
             raise KeyringError(f"{self._path} is damaged: {error}") from None
         if (said.get("format"), said.get("version")) != (FORMAT, VERSION) or not said.keys() >= _NAMES:
-            raise KeyringError(f"{self._path} is no file of keys that this release reads")
+            raise KeyringError(f"{self._path} is not a file of keys that this release reads")
         if said["collection"] != self._collection:
             raise KeyringError(f"{self._path} holds the keys of another collection")
         return said
