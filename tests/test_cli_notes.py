@@ -63,6 +63,16 @@ def test_a_note_is_printed_exactly_and_deleted_once(ward):
     assert bedside("get-note", ward, "visit-1", "--scope", "patient:=7") == "HPI: Denies stroke."
 
 
+def test_history_prints_the_versions_of_a_note_the_newest_first(ward):
+    with Collection.open(ward, encoder=load_encoder("bedside/static")) as collection:
+        collection.scoped(patient="A").add_note("HPI: TIA.", id="visit-1b", metadata={"supersedes": "visit-1"})
+    scope = ("--scope", "patient=A")
+    assert bedside("history", ward, "visit-1", *scope) == "visit-1b\tvisit-1\t\nvisit-1\t\tvisit-1b\n"
+    newest = json.loads(bedside("history", ward, "visit-1", *scope, "--json").splitlines()[0])
+    assert (newest["id"], newest["supersedes"], newest["metadata"]["patient"]) == ("visit-1b", ["visit-1"], "A")
+    assert bedside("history", ward, "visit-1b", "--scope", "patient:=7") == ""
+
+
 def test_scopes_cohorts_and_what_is_counted_over_all_scopes_are_told(ward, tmp_path):
     assert [line.split("\t")[0] for line in bedside("scopes", ward).splitlines()] == ["7", "A"]
     found = [json.loads(line) for line in bedside("scopes", ward, "--json").splitlines()]

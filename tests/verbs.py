@@ -89,7 +89,7 @@ WHY = {
         "HTTP": "duplicates",
         "MCP": "duplicates",
     },
-    "It is not there yet: use Python.": {"command line": "duplicates history", "HTTP": "history", "MCP": "history"},
+    "It is not there yet: use Python.": {"command line": "duplicates"},
 }
 """Why a surface lacks a verb."""
 

@@ -456,7 +456,7 @@ def test_the_schema_names_every_operation_for_generated_clients(root):
     operations = [operation for path in schema["paths"].values() for operation in path.values()]
     names = {operation["operationId"] for operation in operations}
     assert names == {"health", "ready", "metrics", "list_collections", "create_collection", "stats", "verify", "add",
-                     "get", "search", "count", "facets", "delete", "erase", "add_notes", "get_note",
+                     "get", "search", "count", "facets", "delete", "erase", "add_notes", "get_note", "history",
                      "delete_note", "search_notes", "context", "scopes", "cohort",
                      "drop_collection", "compact", "reembed", "import_file", "list_backups",
                      "back_up", "restore"}  # fmt: skip

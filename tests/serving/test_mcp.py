@@ -18,7 +18,7 @@ from mcp.client.stdio import stdio_client
 from bedside import Collection, Document
 from command_line import bedside
 
-READING = {"list_collections", "stats", "search_notes", "read_note", "search", "get", "count", "facets"}
+READING = {"list_collections", "stats", "search_notes", "read_note", "history", "search", "get", "count", "facets"}
 UNBOUND = {"scopes", "cohort"}
 WRITING = {"add", "delete", "add_notes", "delete_note"}
 

@@ -74,6 +74,10 @@ def test_notes_are_added_read_and_deleted_over_http(ward):
         found = {**note, "metadata": {"year": 2024, "patient_id": "D"}}
         assert post("get_note", id="v1") == {"note": found}
         assert post("get_note", id="v2") == {"note": None}
+        post("add_notes", notes=[{"id": "v1b", "text": "HPI: No gout.", "metadata": {"supersedes": "v1"}}])
+        versions = post("history", id="v1")["versions"]
+        assert [(version["id"], version["superseded_by"]) for version in versions] == [("v1b", []), ("v1", ["v1b"])]
+        assert post("history", id="v9") == {"versions": []}
         assert post("delete_note", id="v1") == {"deleted": True}
         assert post("delete_note", id="v1") == {"deleted": False}
         assert "documents[0]" in post("add_notes", 400, notes=[{"id": "v1", "text": " "}])["detail"]

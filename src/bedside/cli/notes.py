@@ -91,6 +91,18 @@ def get_note(path: CollectionPath, id: NoteId, scope: Scope = None, json: Json =
         typer.echo(note.text, nl=False)
 
 
+def history(path: CollectionPath, id: NoteId, scope: Scope = None, json: Json = False) -> None:
+    """Print the versions that a note or document is linked with by `supersedes`, the newest first."""
+    with reading(path) as collection:
+        versions = scoped(collection, scope).history(id)
+    if json:
+        for version in versions:
+            print_json(asdict(version))
+    else:
+        rows = ((v.id, " ".join(v.supersedes), " ".join(v.superseded_by)) for v in versions)
+        print_rows(("id", "supersedes", "superseded by"), ([*map(one_line, row)] for row in rows))
+
+
 def delete_note(path: CollectionPath, id: NoteId, scope: Scope = None, json: Json = False) -> None:
     """Delete a note with all of its passages; their bytes stay in the log until `compact`."""
     with writing(path) as collection:
@@ -126,6 +138,7 @@ COMMANDS = {
     "search-notes": search_notes,
     "context": context,
     "get-note": get_note,
+    "history": history,
     "delete-note": delete_note,
     "scopes": scopes,
     "cohort": cohort,

@@ -30,6 +30,11 @@ def add_note_operations(app: FastAPI, service: Service, run: Run, write: Run) ->
         note = await run(service.get_note, access, name, body.where, body.id)
         return models.NoteAnswer(note=None if note is None else models.NoteModel.of(note))
 
+    @app.post(f"{place}/history", operation_id="history", tags=["notes"])
+    async def history(access: Caller, name: Name, body: models.NoteRequest) -> models.Versions:
+        """Return the versions that a note or record is linked with by `supersedes`, the newest first."""
+        return models.Versions.of(await run(service.history, access, name, body.where, body.id))
+
     @app.post(f"{place}/delete_note", operation_id="delete_note", tags=["notes"])
     async def delete_note(access: Caller, name: Name, body: models.NoteRequest) -> models.Deleted:
         """Delete a note with all of its passages; their bytes stay in the log until it is compacted."""

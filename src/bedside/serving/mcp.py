@@ -68,7 +68,7 @@ def create_server(service: Service, access: Access) -> MCPServer:
         ToolAnnotations(destructive_hint=True, open_world_hint=False),
     )
     verbs: list[Callable[..., Any]] = [
-        *(tools.list_collections, tools.stats, tools.search_notes, tools.read_note),
+        *(tools.list_collections, tools.stats, tools.search_notes, tools.read_note, tools.history),
         *(tools.search, tools.get, tools.count, tools.facets),
     ]
     if not access.scope:  # who is bound to a scope is told of no other
@@ -135,6 +135,15 @@ class Tools:
         """Return a whole note."""
         note = self._service.get_note(self._access, collection, _known(scope), id)
         return note_models.NoteAnswer(note=None if note is None else note_models.NoteModel.of(note))
+
+    def history(
+        self,
+        collection: Collection,
+        id: Annotated[str, Field(description="The id of a note or document.")],
+        scope: Scope = None,
+    ) -> note_models.Versions:
+        """List the versions of a note or document, the newest first: what replaced it, and what it replaced."""
+        return note_models.Versions.of(self._service.history(self._access, collection, _known(scope), id))
 
     @partial(with_parameters, parameters=described(_SEARCH, top_k=5))
     def search(

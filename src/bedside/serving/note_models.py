@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, StrictBool, StrictStr, create_model
 
 from bedside.notes import NoteHit
+from bedside.notes.history import Version
 from bedside.serving.models import ExplanationModel, Filter, HitModel, Scope, Vector, _Reading, _Request, _Scoped
 from bedside.serving.search_options import OFFERED_FOR_NOTES, described
 from bedside.types import Document
@@ -51,6 +54,26 @@ class NoteAnswer(BaseModel):
     """The note as it was added; null where there is none."""
 
     note: NoteModel | None
+
+
+class VersionModel(BaseModel):
+    """One version of a note or a record."""
+
+    id: str
+    metadata: dict[str, Any]
+    supersedes: list[str]
+    superseded_by: list[str]
+
+
+class Versions(BaseModel):
+    """Versions, the newest first; none where there is no such id."""
+
+    versions: list[VersionModel]
+
+    @classmethod
+    def of(cls, versions: Iterable[Version]) -> Versions:
+        """Return the wire's versions."""
+        return cls(versions=[VersionModel(**asdict(version)) for version in versions])
 
 
 class Deleted(BaseModel):

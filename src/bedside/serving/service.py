@@ -20,6 +20,7 @@ from bedside.engines import Place, below, holds_collection, list_collections, re
 from bedside.engines.protocol import EraseReceipt, VerifyReport
 from bedside.errors import EncoderMismatch, EncoderRequired, InvalidInputError, NotACollectionError, ReadOnlyError
 from bedside.notes import NoteHit
+from bedside.notes.history import Version
 from bedside.notes.notes import NoteChange
 from bedside.search.options import SearchOptions
 from bedside.serving.access import Access
@@ -254,6 +255,10 @@ class Service:
     def get_note(self, access: Access, name: str, scope: Scope, id: str) -> Document | None:
         """Return a note as it was added."""
         return self._records(access, name, scope).get_note(id)
+
+    def history(self, access: Access, name: str, scope: Scope, id: str) -> list[Version]:
+        """Return the versions that a note or record is linked with, the newest first."""
+        return self._records(access, name, scope).history(id)[: self.limits.documents]
 
     def delete_note(self, access: Access, name: str, scope: Scope, id: str) -> bool:
         """Delete a note with all of its passages."""
