@@ -48,6 +48,7 @@ from bedside.filters.validity import moment
 from bedside.records import Checker, Record, Rule, ScopeKey, check_scope, check_vectors, with_id
 from bedside.remedies import Call, Give
 from bedside.search.explain import explanation, relevance
+from bedside.search.newest import unranked
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Seen
 from bedside.search.settings import SparseSettings
@@ -725,11 +726,11 @@ class Collection:
         restrict, as no question asks for everything; that is :meth:`get` with ``filter={}``.
 
         Args:
-            **options: Those of :meth:`search`. ``filter``, ``ids``, ``as_of``, ``top_k`` and ``offset`` count; the
-                others are about ranking, and are only checked.
+            **options: Those of :meth:`search`. ``filter``, ``ids``, ``as_of``, ``latest_by``, ``newest_first``,
+                ``group_by``, ``top_k`` and ``offset`` count; the others are about ranking, and are only checked.
 
         Returns:
-            Documents in insertion order.
+            Documents in insertion order, or in that which the options ask for.
 
         Raises:
             InvalidInputError: An option is out of its range.
@@ -746,7 +747,9 @@ class Collection:
         selection = self._selection(asked.filter, asked.ids, asked.as_of)
         if selection.node is None and selection.ids is None:
             return []
-        return list(self._engine.read(selection, asked.offset, asked.top_k, vectors=False))
+        if not (asked.latest_by or asked.newest_first or asked.group_by):
+            return list(self._engine.read(selection, asked.offset, asked.top_k, vectors=False))
+        return unranked(asked, list(self._engine.read(selection, 0, None, vectors=False)))[asked.offset : asked.depth]
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Encode questions with the collection's encoder: float32 ``[n, d]``.

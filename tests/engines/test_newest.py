@@ -201,3 +201,22 @@ def test_notes_are_ordered_by_their_own_dates(open_: Open) -> None:
     latest = notes.search_notes(question, latest_by="kind", explain=True)
     assert latest[0].id == "2024-09-02"
     assert {hit.id for hit in latest} == set(newest)
+
+
+def test_what_a_filter_leaves_is_ordered_by_date_and_grouped_where_there_is_no_question(open_) -> None:
+    notes = open_()
+    values = [("k", "2024-01-01"), ("na", "2024-03-01"), ("k", "2024-05-01"), (None, "2024-09-01"), ("na", None)]
+    notes.add(
+        Document(f"r{i}", {"year": 2024, **({"of": of} if of else {}), **({"date": date} if date else {})}, f"r{i}")
+        for i, (of, date) in enumerate(values)
+    )
+
+    def found(**options):
+        return [document.id for document in notes.filtered(filter={"year": 2024}, **options)]
+
+    assert found() == ["r0", "r1", "r2", "r3", "r4"]
+    assert found(newest_first=True) == ["r3", "r2", "r1", "r0", "r4"]
+    assert found(latest_by="of") == ["r1", "r2", "r0", "r3", "r4"]
+    assert found(latest_by="of", newest_first=True, top_k=2, offset=1) == ["r1", "r3"]
+    assert found(group_by="of") == ["r0", "r1", "r3"]
+    assert found(latest_by="of", group_by="of", top_k=2) == ["r1", "r2"]

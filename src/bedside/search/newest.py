@@ -7,17 +7,21 @@ many older ones match as well; ``newest_first`` orders the page that was found.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
-from bedside.filters.dates import UTC, span
+from bedside.filters.dates import UTC, begins, span
+from bedside.filters.rules import fields
 from bedside.filters.validity import moment
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Candidates, Mask, Pool, Question, Signal
+from bedside.types import Document
 
 NEVER = np.iinfo(np.int64).min
 """Stands for the date of what has none."""
@@ -67,3 +71,30 @@ def newest_first(options: SearchOptions, _: Question, pool: Pool) -> Pool:
     undated = np.array([row not in known for row in pool.rows.tolist()], np.bool_)
     newer = np.array([-known.get(row, 0) for row in pool.rows.tolist()], np.int64)
     return pool.take(np.lexsort((newer, undated)))  # a stable sort
+
+
+def unranked(options: SearchOptions, documents: Sequence[Document]) -> list[Document]:
+    """Return what no question ranks as the options want it: the newest first, and the first of each group alone."""
+    metadata = [fields(document.metadata) for document in documents]
+    begun = [begins(each.get(options.date_key)) for each in metadata]
+    order = list(range(len(documents)))
+    if options.newest_first:
+        order.sort(key=lambda i: (begun[i] is None, -(begun[i] or 0)))
+    if options.latest_by is not None:
+        values = [_value(each, options.latest_by) for each in metadata]
+        newest: dict[Any, int] = {}
+        for value, at in zip(values, begun, strict=True):
+            if at is not None:
+                newest[value] = max(newest.get(value, at), at)
+        order.sort(key=lambda i: values[i] is None or begun[i] is None or newest[values[i]] != begun[i])
+    if options.group_by is not None:
+        firsts: dict[bytes | int, int] = {}
+        for i in order:
+            firsts.setdefault(_value(metadata[i], options.group_by) or i, i)
+        order = list(firsts.values())
+    return [documents[i] for i in order]
+
+
+def _value(metadata: Mapping[str, Any], key: str) -> bytes | None:
+    """Return what is equal for equal values of a key; ``None`` where there is none."""
+    return orjson.dumps(metadata[key], option=orjson.OPT_SORT_KEYS) if key in metadata else None
