@@ -12,12 +12,15 @@ import pytest
 
 from bedside import Collection, Document
 from bedside.collection import SparseSettings
-from bedside.engines import holds_collection
+from bedside.engines import holds_collection, shown
 from bedside.errors import InvalidDocumentError, InvalidInputError, NotACollectionError
 from command_line import bedside
-from engines.conftest import Open
+from engines.conftest import KEYS as MASTER
+from engines.conftest import PLACES, Open
 
 KEYS = ["patient_id", "ward"]
+# An encrypted collection is copied to folders alone, where the copy is encrypted: tests/store/test_encryption.py.
+COPIES = [(engine, target) for engine in PLACES for target in ("disk", "postgres") if engine not in MASTER]
 
 
 class Named:
@@ -57,6 +60,7 @@ def content(notes: Collection) -> list[Any]:
     return found
 
 
+@pytest.mark.parametrize("engine", [engine for engine in PLACES if engine not in MASTER])
 def test_a_copy_on_a_server_and_its_copy_in_a_folder_are_equal_to_what_was_copied(
     open_: Open, postgres: Callable[[], str], tmp_path: Path
 ) -> None:
@@ -84,7 +88,7 @@ def test_a_copy_on_a_server_and_its_copy_in_a_folder_are_equal_to_what_was_copie
                 assert server.scoped(**here).search(**query) == back.scoped(**here).search(**query)
 
 
-@pytest.mark.parametrize("target", ["disk", "postgres"])
+@pytest.mark.parametrize(("engine", "target"), COPIES)
 def test_records_of_all_scopes_keep_their_order_in_a_copy(
     target: str, open_: Open, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -102,7 +106,7 @@ def test_records_of_all_scopes_keep_their_order_in_a_copy(
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("target", ["disk", "postgres"])
+@pytest.mark.parametrize(("engine", "target"), COPIES)
 def test_texts_without_vectors_and_nothing_at_all_are_copied(
     target: str, open_: Open, request: pytest.FixtureRequest
 ) -> None:
@@ -117,6 +121,7 @@ def test_texts_without_vectors_and_nothing_at_all_are_copied(
                 assert copy.dimension == notes.dimension
 
 
+@pytest.mark.parametrize("engine", [engine for engine in PLACES if engine not in MASTER])
 def test_a_copy_overwrites_nothing_and_one_that_fails_leaves_nothing(
     open_: Open, postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -142,11 +147,22 @@ def test_a_copy_overwrites_nothing_and_one_that_fails_leaves_nothing(
     assert not list(Path.cwd().iterdir())
 
 
+def test_an_encrypted_collection_is_not_copied_to_a_server_in_the_clear(
+    postgres: Callable[[], str], tmp_path: Path
+) -> None:
+    url = postgres()
+    with Collection.open(tmp_path / "notes", key=MASTER["sealed"]) as notes:
+        notes.add(["Chest pain."])
+        with pytest.raises(InvalidInputError, match="would be in the clear"):
+            notes.copy_to(url)
+    assert not holds_collection(url)
+
+
 def test_bedside_copy_takes_a_url_as_its_target(postgres: Callable[[], str], tmp_path: Path) -> None:
     url = postgres()
     with Collection.open(tmp_path / "notes") as notes:
         notes.add([Document("Chest pain.", id="1", vector=[0.5, 1.0])])
         said = bedside("copy", tmp_path / "notes", url)
-        assert said == "1 records copied\n"
+        assert said == f"1 records copied to {shown(url)}\n"
         with Collection.open(url) as copy:
             assert content(copy) == content(notes)

@@ -271,7 +271,7 @@ def test_verify_tells_of_names_that_are_not_there_of_circles_and_of_bounds_and_n
     found = {(*each.scope, each.id): each.wrong for each in notes.verify().versions}
     assert found == {
         ("A", "n1"): "supersedes 'lost', which is not there",
-        ("A", "n2"): "valid_to is no date, and taken for open",
+        ("A", "n2"): "valid_to is not a date, and taken for open",
         ("B", "elsewhere"): "supersedes 'n2', which is not there",
         ("A", "a"): "supersedes 'b', which leads back to it",
         ("A", "b"): "supersedes 'a', which leads back to it",
@@ -284,7 +284,7 @@ def test_what_a_call_says_of_versions_is_checked_before_anything_is_written(open
     notes = open_()
     note = Document("Fluids.", {"supersedes": "a"}, "b")
     for links, said in (
-        ({"nobody": "a"}, "'nobody' is no id of a note of this call"),
+        ({"nobody": "a"}, "'nobody' is not an id of a note of this call"),
         ({"b": "a"}, "note 'b' says it in its metadata too"),
         ("a", "got str"),
     ):
