@@ -21,8 +21,8 @@ def test_a_mistyped_command_is_told_what_was_meant():
 
 
 def test_a_shell_can_complete_commands():
-    environment = {"_BEDSIDE_COMPLETE": "complete_bash", "COMP_WORDS": "bedside se", "COMP_CWORD": "1"}
-    assert bedside(environment=environment).split() == ["search", "serve"]
+    environment = {"_BEDSIDE_COMPLETE": "complete_bash", "COMP_WORDS": "bedside sea", "COMP_CWORD": "1"}
+    assert bedside(environment=environment).split() == ["search", "search-notes"]
 
 
 def test_people_get_tables_and_programs_get_lines(tmp_path):
