@@ -358,7 +358,7 @@ BAD_DOCUMENTS = [
     (Document("a", id=7), InvalidDocumentError, "id: expected a non-empty str, got int"),
     (Document("a", id=SURROGATE), InvalidDocumentError, "lone surrogate"),
     (Document("a", id="twice"), DuplicateIdError, "given twice"),
-    (Document("a", {"x": float("nan")}), InvalidDocumentError, "metadata.x: a float must be finite"),
+    (Document("a", {"x": float("nan")}), InvalidDocumentError, "metadata.x: is NaN"),
     (Document("a", {"x": {"y": [1, float("inf")]}}), InvalidDocumentError, r"metadata.x.y\[1\]"),
     (Document("a", {"x": 2**63}), InvalidDocumentError, "64 bits"),
     (Document("a", {1: "x"}), InvalidDocumentError, "keys must be str, got int"),

@@ -182,7 +182,8 @@ def test_all_three_choose_the_same_different_ones(relevance, notes, query, k):
     """Maximal marginal relevance: LangChain's ``lambda_mult``, LlamaIndex' ``mmr_threshold``, the core's diversity."""
     three = Three(notes)
     hits = three.core.search(query, mode="dense", top_k=k, diversity=1 - relevance, fetch_k=8)
-    found = three.langchain.max_marginal_relevance_search(query, k=k, fetch_k=8, lambda_mult=relevance)
+    given = {"k": k, "fetch_k": 8, "lambda_mult": relevance}
+    found = three.langchain.max_marginal_relevance_search(query, retrieval_mode="dense", **given)
     question = VectorStoreQuery(query_str=query, mode=VectorStoreQueryMode.MMR, similarity_top_k=k)
     answer = three.llama_index.query(question, mmr_threshold=relevance, fetch_k=8)
     assert [document.id for document in found] == [hit.id for hit in hits] == answer.ids
