@@ -66,7 +66,11 @@ class Encoding:
         facts.check_encoder(encoder)
         lacking = [records[i] for i in missing]
         places = [f"documents[{i}]" for i in missing]
-        vectors = encode_records(encoder, lacking, places, facts.title, facts.dimension or None)
+        try:
+            vectors = encode_records(encoder, lacking, places, facts.title, facts.dimension or None)
+        except InvalidVectorError:
+            facts.check_encoder(encoder)  # some know their dimension only now: then it is another encoder's
+            raise
         if facts.alpha is None:
             warn_if_crowded(encoder.name, [record.text for record in lacking], vectors)
         encoded = dict(zip(missing, vectors, strict=True))
