@@ -4,7 +4,30 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+
+@contextmanager
+def held_by_a_thread(lock: AbstractContextManager[Any]) -> Iterator[None]:
+    """Have another thread hold a lock."""
+    taken, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            taken.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait(60)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def child_does(work: Callable[[], object]) -> bool:

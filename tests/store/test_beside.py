@@ -17,7 +17,7 @@ from bedside.engines.embedded import checkpoints, state
 from bedside.engines.embedded.index.rows import Index
 from bedside.engines.embedded.log.log import DiskFile, Log
 from bedside.errors import CorruptLogError
-from forks import child_does
+from forks import child_does, held_by_a_thread
 from store import bulk
 from store.children import DIMENSION, Child, answers, document, model_of
 
@@ -355,20 +355,6 @@ def test_a_child_forked_while_another_process_rows_are_half_taken_over_finds_the
 def test_a_child_forked_while_a_thread_is_in_the_middle_of_the_logs_file_adds_and_reads(place, tmp_path) -> None:
     notes = Collection.open(None if place == "memory" else tmp_path / "c")
     notes.add([document("a", 1)])
-    file = notes._engine._log._file
-    taken, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with file._lock:
-            taken.set()
-            done.wait(60)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    taken.wait(60)
-    try:
+    with held_by_a_thread(notes._engine._log._file._lock):
         assert child_does(lambda: notes.add([document("b", 1)]) == ["b"] and len(notes.get(["a", "b"])) == 2)
-    finally:
-        done.set()
-        thread.join()
     notes.close()

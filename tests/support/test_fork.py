@@ -5,14 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from bedside.support import fork
 from bedside.support.fork import fork_barrier, in_each_process
-from forks import child_does
+from forks import child_does, held_by_a_thread
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
 
@@ -27,25 +25,6 @@ class Counter:
         self.lock = threading.Lock()
 
 
-@contextmanager
-def held_by_a_thread(counter: Counter) -> Iterator[None]:
-    taken, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with counter.lock:
-            taken.set()
-            done.wait(60)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    taken.wait(60)
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
 def is_free(lock: threading.Lock | threading.RLock) -> bool:
     if not lock.acquire(blocking=False):
         return False
@@ -55,7 +34,7 @@ def is_free(lock: threading.Lock | threading.RLock) -> bool:
 
 def test_a_lock_that_another_thread_holds_is_free_in_the_child_and_held_in_the_parent():
     counter = Counter()
-    with held_by_a_thread(counter):
+    with held_by_a_thread(counter.lock):
         assert child_does(lambda: is_free(counter.lock) and counter.made == 2)
         assert not is_free(counter.lock)
     assert is_free(counter.lock)

@@ -5,13 +5,11 @@ They stand in ``data/lexicon.json``, which the modules for the browser (``bedsid
 
 from __future__ import annotations
 
-__all__ = ["ALIASES", "FOLDING", "NEGATIONS", "STOP_WORDS", "UNITS", "words"]
-
 import json
 from importlib import resources
 from typing import Any
 
-__all__ = ["ALIASES", "FOLDING", "NEGATIONS", "STOP_WORDS", "UNITS"]
+__all__ = ["ALIASES", "FOLDING", "NEGATIONS", "STOP_WORDS", "UNITS", "words"]
 
 _LISTS: dict[str, Any] = json.loads(resources.files("bedside.text").joinpath("data/lexicon.json").read_text("utf-8"))
 

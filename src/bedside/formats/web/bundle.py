@@ -52,7 +52,3 @@ def _add(path: str, parts: dict[str, str]) -> None:
 
 def _resolved(path: str, relative: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))
-
-
-def _binding(names: str, path: str) -> str:
-    return f"const {names} = modules[{json.dumps(path)}];\n"
