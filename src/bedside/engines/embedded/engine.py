@@ -170,7 +170,7 @@ class EmbeddedEngine(State):
         doomed = dict.fromkeys([*living, *(record.id for record in records)])
         codec = self._log.codec
         traces = traces_of(records).union(*(codec.traces(line) for _, line in versions))
-        unique = without_shared(codec, traces, self._living(rows), self.facts.to_bytes())
+        unique = without_shared(codec, traces, self._lines(rows), self.facts.to_bytes())
         before()
         self._rewrite(self._living(rows))
         title = self.facts.title

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -19,6 +19,9 @@ from bedside.support.turns import taking_turns
 _SHORTEST = 8
 """Bytes of the shortest trace that is looked for: anything shorter occurs by chance."""
 _CHUNK = 1 << 22
+_WINDOWS = 1 << 14
+"""Places that are hashed at once: what that makes stays in the processor's cache, which is three times as fast."""
+Buffer: TypeAlias = bytes | NDArray[np.uint8]
 _COMMIT = orjson.dumps(commit_of(0, ""))
 
 
@@ -34,16 +37,25 @@ def traces_of(records: Iterable[Record]) -> set[bytes]:
     return {trace for trace in found if len(trace) >= _SHORTEST}
 
 
-def without_shared(codec: Codec, traces: set[bytes], survivors: Iterable[Record], manifest: bytes) -> set[bytes]:
-    """Return the traces that no surviving record holds too, be it in its id or in a key, nor the format itself."""
+def without_shared(codec: Codec, traces: set[bytes], survivors: Iterable[bytes], manifest: bytes) -> set[bytes]:
+    """Return the traces that no line of a surviving record holds too, be it in its id or a key, nor the format itself.
+
+    A survivor that shares a value shares all traces of it, such as a vector's bytes beside its base64.
+    """
     finder = _Finder(traces)
     shared = finder.find(manifest) | finder.find(codec.header) | finder.find(_COMMIT)
-    for record in taking_turns(survivors):
-        shared |= finder.find(codec.shown(record)) | (traces & traces_of([record]))
+    for line in taking_turns(survivors):
+        if held := finder.find(line):
+            shared |= held | (traces & traces_of(_records_of(codec, line)))
     return traces - shared
 
 
-def found_in(traces: set[bytes], parts: Iterable[bytes]) -> set[bytes]:
+def _records_of(codec: Codec, line: bytes) -> list[Record]:
+    change = codec.opened(line)
+    return [change] if isinstance(change, Record) else []
+
+
+def found_in(traces: set[bytes], parts: Iterable[Buffer]) -> set[bytes]:
     """Return the traces that lie within any of some byte strings."""
     finder = _Finder(traces)
     return {trace for part in parts for trace in finder.find(part)}
@@ -82,18 +94,19 @@ class _Finder:
         prefixes = np.frombuffer(b"".join(self._by_prefix), "<u8")
         self._table[self._hash(prefixes)] = True
 
-    def find(self, data: bytes) -> set[bytes]:
-        """Return the traces that lie within ``data``."""
+    def find(self, data: Buffer) -> set[bytes]:
+        """Return the traces that lie within ``data``: in memory that does not grow with it, and without copying it."""
         if len(data) < _SHORTEST or not self._by_prefix:
             return set()
-        windows = np.ndarray((len(data) - _SHORTEST + 1,), "<u8", data, 0, (1,))
-        places = np.flatnonzero(self._table[self._hash(windows)]).tolist()
-        return {
-            trace
-            for place in places
-            for trace in self._by_prefix.get(data[place : place + _SHORTEST], ())
-            if data.startswith(trace, place)
-        }
+        held = np.frombuffer(data, np.uint8)
+        windows = np.ndarray((len(held) - _SHORTEST + 1,), "<u8", held, 0, (1,))
+        found: set[bytes] = set()
+        for start in range(0, len(windows), _WINDOWS):
+            hashes = self._hash(windows[start : start + _WINDOWS])
+            for place in (np.flatnonzero(self._table.take(hashes)) + start).tolist():
+                traces = self._by_prefix.get(held[place : place + _SHORTEST].tobytes(), ())
+                found.update(trace for trace in traces if held[place : place + len(trace)].tobytes() == trace)
+        return found
 
     def _hash(self, values: NDArray[np.uint64]) -> NDArray[np.int64]:
         return np.asarray((values * self._MIX) >> np.uint64(64 - self._BITS), dtype=np.int64)

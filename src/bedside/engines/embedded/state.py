@@ -14,6 +14,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -164,11 +165,13 @@ class State:
         with self._state:
             self._appending = True
         try:
-            spans, end = log.append(start, changes)
+            offsets, end = log.append(start, changes)
+            count = len(offsets) - 1
             # What is here as a list is taken as it is; what came in batches is read again from the log.
-            known = map(_entry, changes, spans) if isinstance(changes, list) else None
-            entries: Iterable[Entry] = _entries(log, start, end) if known is None else known
-            if len(spans) <= BESIDE_ENTRIES:
+            entries = _entries(log, start, end)
+            if isinstance(changes, list):
+                entries = map(_entry, changes, (Span(first, after - first) for first, after in pairwise(offsets)))
+            if count <= BESIDE_ENTRIES:
                 with self._state:
                     self._apply(entries)
                     self._moved_to(end)
@@ -178,7 +181,7 @@ class State:
             self._appending = False
         if end.offset - self._checkpoints.end.offset >= CHECKPOINT_BYTES:
             self._save_cache()
-        return len(spans)
+        return count
 
     def _rewrite(self, changes: Iterable[Change], manifest: Manifest | None = None, then: Any = None) -> None:
         """Put ``changes`` in place of everything: a new log, its index and its cache are made beside the old ones."""
@@ -200,9 +203,18 @@ class State:
 
     def _living(self, without: Collection[int] = ()) -> Iterator[Record]:
         """Return the living records as the log holds them, in insertion order."""
-        log, index = self._log, self._index
+        log = self._log
+        return (log.read(span) for span in self._spans(without))
+
+    def _lines(self, without: Collection[int] = ()) -> Iterator[bytes]:
+        """Return the lines of the living records, in insertion order."""
+        log = self._log
+        return (log.line(span) for span in self._spans(without))
+
+    def _spans(self, without: Collection[int]) -> Iterator[Span]:
+        index = self._index
         rows = np.flatnonzero(index.alive()).tolist()
-        return (log.read(index.span(row)) for row in rows if row not in without)
+        return (index.span(row) for row in rows if row not in without)
 
     # Following the log
 

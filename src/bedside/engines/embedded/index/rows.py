@@ -198,11 +198,11 @@ class Index:
         """Say which rows have a metadata key, whatever its value: bool ``[n]``."""
         return self.columns.present(key)
 
-    def derived(self) -> Iterator[bytes]:
-        """Yield what a cache of this index holds: terms, ids, paths, values, vectors and numbers."""
+    def derived(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the bytes of what a cache of this index holds: terms, ids, paths, values, vectors and numbers."""
         state, arrays = self.to_state()
-        yield orjson.dumps(state)
-        yield from (array.tobytes() for array in arrays.values())
+        yield np.frombuffer(orjson.dumps(state), np.uint8)
+        yield from (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays.values())
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the whole index as a JSON value and arrays; the arrays are not copies."""

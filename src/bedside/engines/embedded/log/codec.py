@@ -87,10 +87,6 @@ class Codec:
         vector = text_to_vector(said["vector"]) if vectors and "vector" in said else None
         return Record(said["id"], said["text"], metadata, tuple(metadata[key] for key in self.scope_keys), vector)
 
-    def shown(self, record: Record) -> bytes:
-        """Return what the line of a record shows of it to anybody who has the file."""
-        return self.encode(record)
-
     def traces(self, line: bytes) -> Iterator[bytes]:  # noqa: ARG002 # one signature
         """Yield what the line of a record could be recognised by, beside what is in the record: nothing."""
         yield from ()

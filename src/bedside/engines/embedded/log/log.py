@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -204,8 +205,10 @@ class Log:
         header = self.codec.header
         return Position(len(header), 1, self.codec.chained(header, 0))
 
-    def append(self, position: Position, changes: Iterable[Change]) -> tuple[list[Span], Position]:
-        """Write ``changes`` as one transaction at ``position`` and return where each lies and the position after.
+    def append(self, position: Position, changes: Iterable[Change]) -> tuple[Sequence[int], Position]:
+        """Write ``changes`` as one transaction at ``position``.
+
+        Returns where the line of each begins, with where the last one ends, and the position after.
 
         Anything after ``position`` is an unfinished transaction and is cut off. The caller holds the write lock.
 
@@ -214,24 +217,26 @@ class Log:
         """
         if position.line == 0:
             position = self.start()
-        spans: list[Span] = []
+        # Numbers and not spans: a million tuples would make each collection of garbage hold up all threads for longer.
+        offsets = array("q", [position.offset])
         after = position
 
         def lines() -> Iterator[bytes]:
             nonlocal after
-            offset, chain = position.offset, position.chain
+            chain = position.chain
             for change in taking_turns(changes):
                 line = self.codec.encode(change)
-                spans.append(Span(offset, len(line)))
-                offset += len(line)
+                offsets.append(offsets[-1] + len(line))
                 chain = self.codec.chained(line, chain)
                 yield line
-            commit = self.codec.commit(len(spans), chain)
-            after = Position(offset + len(commit), position.line + len(spans) + 1, self.codec.chained(commit, chain))
+            count = len(offsets) - 1
+            commit = self.codec.commit(count, chain)
+            end, chain = offsets[-1] + len(commit), self.codec.chained(commit, chain)
+            after = Position(end, position.line + count + 1, chain)
             yield commit
 
         self._file.write(position.offset, lines())
-        return spans, after
+        return offsets, after
 
     def verify(self, scan: Scan) -> Scan:
         """Check every line that ``scan`` has not seen and return how far that leads.

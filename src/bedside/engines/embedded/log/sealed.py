@@ -25,7 +25,7 @@ from bedside.engines.embedded.log.codec import Chain, Change, Codec, Commit, com
 from bedside.engines.embedded.log.keyring import TAG, Keyring, opened_with, sealed_with, shredded_error
 from bedside.engines.embedded.log.seal import seal, sealed, unseal
 from bedside.errors import KeyRequired, ShreddedError
-from bedside.records import Delete, Record, ScopeKey
+from bedside.records import Delete, ScopeKey
 from bedside.remedies import Give
 
 HEADER = seal({"op": "open", "format": "bedside-log", "version": 2})
@@ -81,10 +81,6 @@ class SealedCodec(Codec):
             return change
         vector = opened_with(cipher, a2b_base64(said["more"]), _beside(name, data))
         return change._replace(vector=np.frombuffer(vector, "<f4").astype(np.float32, copy=False)) if vector else change
-
-    def shown(self, record: Record) -> bytes:  # noqa: ARG002 # one signature
-        """A sealed line shows nothing of its record."""
-        return b""
 
     def traces(self, line: bytes) -> Iterator[bytes]:
         """Yield what a sealed line could be recognised by: its ciphertexts."""
