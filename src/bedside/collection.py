@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -54,6 +53,7 @@ from bedside.search.pool import Seen
 from bedside.search.settings import SparseSettings
 from bedside.skipping import OnBadDocument, Skipped, skipping
 from bedside.support.checks import check_flag, check_int, check_key, check_number
+from bedside.support.closing import Closing
 from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder, FilterDict, Hit, Matrix, Metadata, Mode, Vector, VectorLike
 
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 __all__ = ["Collection", "ScopedCollection", "SparseSettings"]
 
 
-class Collection:
+class Collection(Closing):
     """A searchable set of documents, in memory or in a folder; or one scope of it, with the same verbs.
 
     Open one with :meth:`open`. Several threads may share it, and several processes may open the same folder.
@@ -1268,14 +1268,6 @@ class Collection:
     def __iter__(self) -> Iterator[Document]:
         """Yield the documents in insertion order, as they were when the iteration began."""
         return self.stream()
-
-    def __enter__(self) -> Collection:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         if self._bound is not None:  # without the scope's value, which may be a patient's

@@ -15,11 +15,13 @@ import pytest
 
 import bedside
 from bedside import Collection, Document
+from bedside.audit import acting_as
 from bedside.encoders import CachedEncoder, VectorCache
 from bedside.engines import repair, verify_without_key
 from bedside.engines.embedded import state as live
+from bedside.engines.embedded.log.codec import COMMIT_ROOM
 from bedside.engines.embedded.log.keyring import Keyring
-from bedside.engines.embedded.log.seal import BrokenSealError
+from bedside.engines.embedded.log.seal import BrokenSealError, seal
 from bedside.engines.embedded.log.sealed import SealedCodec
 from bedside.errors import (
     CorruptLogError,
@@ -102,6 +104,27 @@ def test_an_envelope_shows_the_name_of_a_key_and_sizes_alone_be_it_of_a_put_or_a
     assert {frozenset(line) for line in lines if line["op"] == "commit"} == {
         frozenset(("op", "records", "chain", "at", "mac", "crc"))
     }
+
+
+def test_commits_seal_who_wrote_them_and_bind_the_name_to_their_place(folder: Path) -> None:
+    names = ["dr.x", "Dr. 𝒳 " * 33 + "yz"]  # of 200 characters, the most there may be
+    with Collection.open(folder, key=KEY) as notes:
+        jane = notes.scoped(patient_id="Doe-Jane")
+        for name in names:
+            with acting_as(name):
+                jane.add([NOTES[0]])
+                jane.delete([NOTES[0].id])
+    assert holding(folder, {name.encode() for name in names} | {b"dr.x", json.dumps(names[1])[1:9].encode()}) == []
+    ring = Keyring.open(folder / "keys.json", json.loads((folder / "manifest.json").read_bytes())["id"], KEY)
+    codec = SealedCodec(["patient_id"], ring, "log-000001.jsonl")
+    lines = [line for line in (folder / "log-000001.jsonl").read_bytes().splitlines(True) if b'"op":"commit"' in line]
+    assert [codec.actor(line) for line in lines][-4:] == [names[0], names[0], names[1], names[1]]
+    assert codec.actor(lines[0]) is None
+    assert max(map(len, lines)) < COMMIT_ROOM
+    moved = {**json.loads(lines[-1]), "actor": json.loads(lines[-4])["actor"]}
+    with pytest.raises(BrokenSealError, match="does not open"):
+        codec.actor(seal({key: value for key, value in moved.items() if key != "crc"}))
+    assert said(folder)
 
 
 def test_files_are_for_their_owner_alone(folder: Path) -> None:

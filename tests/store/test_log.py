@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside import Collection, Document
+from bedside.audit import acting_as
+from bedside.engines.embedded.log.codec import Codec
 from bedside.engines.embedded.log.log import Log, Span
 from bedside.engines.embedded.log.seal import BrokenSealError, check, seal, text_to_vector, unseal, vector_to_text
 from bedside.engines.embedded.salvage import repair
@@ -47,6 +49,21 @@ def three_transactions(tmp_path: Path) -> tuple[Path, list[tuple[int, dict]]]:
             step()
             states.append(((folder / LOG).stat().st_size, contents(notes)))
     return folder, states
+
+
+def test_commits_say_who_wrote_them_where_somebody_was_named(tmp_path: Path) -> None:
+    longest = "𝒳" * 199 + '"'
+    with Collection.open(tmp_path / "c") as notes:
+        notes.add([doc("a")])
+        for name in ("dr.x", longest):
+            with acting_as(name, purpose="treatment"):
+                notes.add([doc("b")])
+    lines = [line for line in (tmp_path / "c" / LOG).read_bytes().splitlines(True) if b'"op":"commit"' in line]
+    assert [unseal(line).get("actor") for line in lines] == [None, "dr.x", longest]
+    assert [Codec(()).actor(line) for line in lines] == [None, "dr.x", longest]
+    assert list(unseal(lines[1])) == ["op", "records", "chain", "at", "actor"]
+    with Collection.open(tmp_path / "c") as notes:
+        assert len(notes) == 2
 
 
 def test_a_log_cut_at_any_byte_opens_with_all_whole_transactions_and_goes_on(three_transactions, tmp_path):

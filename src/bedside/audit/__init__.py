@@ -8,7 +8,7 @@ alone, so that whoever reads the trail without its key learns who did how much w
 
 from __future__ import annotations
 
-from bedside.audit.acting import Acting, acting, acting_as
 from bedside.audit.log import AuditLog, AuditReport
+from bedside.support.acting import Acting, acting, acting_as
 
 __all__ = ["Acting", "AuditLog", "AuditReport", "acting", "acting_as"]

@@ -7,17 +7,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import orjson
 
-from bedside.audit.acting import Acting, acting
 from bedside.audit.chain import Keys
 from bedside.audit.trail import Trail
 from bedside.errors import ActorRequired, BrokenTrailError, InvalidInputError
 from bedside.remedies import Act
+from bedside.support.acting import Acting, acting
 from bedside.support.checks import check_int, check_number
+from bedside.support.closing import Closing
 from bedside.support.keys import KeySource, load_key
 from bedside.support.paths import check_folder
 
@@ -45,7 +45,7 @@ class AuditReport:
     torn_bytes: int
 
 
-class AuditLog:
+class AuditLog(Closing):
     """A trail that a collection opened with ``audit=`` leaves: a line for each verb, chained by HMAC.
 
     A line says when, who, what for, which verb of which collection, how many records, and, each as an HMAC of its own,
@@ -216,14 +216,6 @@ class AuditLog:
     def close(self) -> None:
         """Have the disk take what was written, and let go of the file; it is opened again when it is needed."""
         self._trail.close()
-
-    def __enter__(self) -> AuditLog:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"AuditLog({str(self.path)!r})"

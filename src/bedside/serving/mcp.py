@@ -15,7 +15,6 @@ from pydantic import Field
 
 from bedside import __version__
 from bedside.audit import Acting, acting, acting_as
-from bedside.audit.acting import LONGEST
 from bedside.errors import BedsideError
 from bedside.remedies import in_json, speaking
 from bedside.serving import models, note_models
@@ -23,6 +22,7 @@ from bedside.serving.access import Access
 from bedside.serving.pool import Pool, TooBusyError, TooSlowError
 from bedside.serving.search_options import OFFERED, described
 from bedside.serving.service import Service, Where
+from bedside.support.acting import LONGEST
 from bedside.support.signatures import with_parameters
 
 P = ParamSpec("P")

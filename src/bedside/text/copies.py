@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
-from typing import TypeAlias
+from itertools import chain, count
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from bedside.text.fold import fold
 from bedside.text.sentences import sentences
 
 __all__ = ["SAME", "Shingles", "copied", "jaccard", "shingles"]
 
+Numbers: TypeAlias = "npt.NDArray[np.int64]"
 Shingles: TypeAlias = "frozenset[str]"
 SAME = 0.8
 """A note of 200 words with some ten of them changed, one by one."""
 SIZE = 5
+_INT64 = 2**63 - 1
 _WORD = re.compile(r"[^\W_]+")
+_LOWER = bytes(ord(c.lower()) if (c := chr(i)).isalnum() and i < 128 else 32 for i in range(256))
 _SAID = re.compile(r"[^\W_]+|[<>=+~±]|-(?=\d)|(?<=\d)[.,:/](?=\d)")  # of a sentence: its words, and signs that matter
-_PIECE = re.compile(r"[\n;]|\.\s")
 
 
 def shingles(text: str, size: int = SIZE) -> Shingles:
@@ -37,9 +43,10 @@ def shingles(text: str, size: int = SIZE) -> Shingles:
     return frozenset(map(" ".join, zip(*(words[i:] for i in range(size)), strict=False)))
 
 
-def jaccard(a: Shingles, b: Shingles) -> float:
+def jaccard(a: frozenset[Any], b: frozenset[Any]) -> float:
     """Shared shingles by all shingles of both, of which there are some."""
-    return len(a & b) / len(a | b)
+    shared = len(a & b)
+    return shared / (len(a) + len(b) - shared)
 
 
 def copied(texts: Sequence[str], query: str | None, wholes: Sequence[str] | None = None) -> list[int]:
@@ -61,25 +68,81 @@ def copied(texts: Sequence[str], query: str | None, wholes: Sequence[str] | None
         ([0, 0, 0], [0, 0, 2])
     """
     whole = texts if wholes is None else wholes
-    judged = _Judged(whole, query)
-    sizes: dict[int, int] = {}
-    holders: dict[str, list[int]] = {}
+    judged, alike = _Judged(whole, query), _Alike(texts)
     known: dict[tuple[str, str], int] = {}
     found = []
     for i, text in enumerate(texts):
         better = known.get((text, whole[i]))
         if better is None:
-            mine = shingles(text)
-            shared = Counter(chain.from_iterable(map(holders.__getitem__, mine & holders.keys())))
-            near = [j for j in sorted(shared) if shared[j] >= SAME * (len(mine) + sizes[j] - shared[j])]
-            better = next((j for j in near if not judged.stands_apart(i, j)), i)
+            better = next((j for j in alike.to(i) if not judged.stands_apart(i, j)), i)
             known[text, whole[i]] = better
             if better == i:
-                sizes[i] = len(mine)
-                for shingle in mine:
-                    holders.setdefault(shingle, []).append(i)
+                alike.keep(i)
         found.append(better)
     return found
+
+
+class _Alike:
+    """The texts of a pool that are no copies, and which of them another one is nearly the same as.
+
+    A copy has at least four fifths of the shingles, so two copies meet in the rarest fifth (and one) of each, where few
+    other texts do: only what meets there is compared (prefix filtering, Bayardo et al. 2007).
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        distinct = list(dict.fromkeys(texts))
+        numbers = dict(zip(distinct, numbered_shingles(distinct), strict=True))
+        self._numbers = [numbers[text] for text in texts]
+        self._kept: dict[int, frozenset[int]] = {}
+        self._holders = defaultdict[int, list[int]](list)
+
+    def keep(self, i: int) -> None:
+        """Let later texts be copies of the i-th."""
+        self._kept[i] = frozenset(self._numbers[i])
+        for number in self._rarest(i):
+            self._holders[number].append(i)
+
+    def to(self, i: int) -> Iterator[int]:
+        """Yield the kept texts, in order, that the i-th is nearly the same as."""
+        own = frozenset(self._numbers[i])
+        met = map(self._holders.__getitem__, self._holders.keys() & self._rarest(i))
+        for j in sorted(set(chain.from_iterable(met))):
+            few, many = sorted((len(own), len(self._kept[j])))
+            if few / many >= SAME and jaccard(own, self._kept[j]) >= SAME:
+                yield j
+
+    def _rarest(self, i: int) -> list[int]:
+        numbers = self._numbers[i]
+        return numbers[: len(numbers) - math.floor(SAME * len(numbers)) + 1]
+
+
+def numbered_shingles(texts: Sequence[str]) -> list[list[int]]:
+    """Return for each text its :func:`shingles`, as numbers in place of runs; the rarest of all these texts first."""
+    known = defaultdict[str, int](count().__next__)
+    words = [_words(text) for text in texts]
+    padded = [found + [""] * (SIZE - len(found)) for found in words]  # a text of fewer words is one run
+    flat = np.fromiter(map(known.__getitem__, chain.from_iterable(padded)), np.int64)
+    text = np.repeat(np.arange(len(texts)), [len(found) for found in padded])
+    starts = np.flatnonzero(text[: 1 - SIZE] == text[SIZE - 1 :])
+    runs = _runs(flat, starts, len(known))
+    _, runs, held = np.unique(runs, return_inverse=True, return_counts=True)
+    place = np.empty_like(held)
+    place[np.argsort(held, kind="stable")] = np.arange(len(held))
+    each = np.sort(text[starts] * len(held) + place[runs])
+    each = each[np.diff(each, prepend=-1) > 0]
+    parts = np.split(each % len(held), np.searchsorted(each, np.arange(1, len(texts)) * len(held)))
+    return [part.tolist() if found else [] for part, found in zip(parts, words, strict=True)]
+
+
+def _runs(flat: Numbers, starts: Numbers, base: int) -> Numbers:
+    """Return a number for each run that starts there, the same for the same words; these are numbers below ``base``."""
+    runs, bound = flat[starts], base
+    for step in range(1, SIZE):
+        if bound * base > _INT64:
+            _, runs = np.unique(runs, return_inverse=True)
+            bound = len(runs)
+        runs, bound = runs * base + flat[starts + step], bound * base
+    return runs
 
 
 class _Judged:
@@ -89,11 +152,14 @@ class _Judged:
         self._texts = texts
         self._asked: set[str] | None = None if query is None else set(_words(query))
         self._cut: dict[int, list[tuple[int, int]]] = {}
+        self._says: dict[int, frozenset[str]] = {}
         self._most: dict[int, float] = {}
 
     def stands_apart(self, i: int, j: int) -> bool:
         """Say whether the i-th text may answer what the j-th does not."""
-        there = _said(self._texts[j], self._spans(j))
+        if j not in self._says:
+            self._says[j] = _said(self._texts[j], self._spans(j))
+        there = self._says[j]
         own = _said(*self._changed(i, j)) - there
         if self._asked is None or not own:
             return bool(own)
@@ -111,13 +177,15 @@ class _Judged:
         spans = self._spans(j)
         head = _alike(mine, other)
         tail = _alike(mine[head:][::-1], other[head:][::-1])
-        starts = [a for a, _ in spans if a <= head][-3:-2]
-        ends = [b for a, b in spans if a >= len(other) - tail][1:2]
-        start, end = (starts or [0])[0], (ends[0] + len(mine) - len(other)) if ends else len(mine)
+        first = bisect_right(spans, head, key=itemgetter(0)) - 3
+        last = bisect_left(spans, len(other) - tail, key=itemgetter(0)) + 1
+        start = spans[first][0] if first > 0 else 0
+        end = spans[last][1] + len(mine) - len(other) if last < len(spans) else len(mine)
         return mine[start:end], list(sentences(mine[start:end]))
 
     def _coverage(self, found: Collection[str]) -> float:
-        return max((sum(self._weights.get(word, 0.0) for word in set(_words(each))) for each in found), default=0.0)
+        weights = self._weights
+        return max((sum(map(weights.__getitem__, weights.keys() & each.split())) for each in found), default=0.0)
 
     def _spans(self, i: int) -> list[tuple[int, int]]:
         if i not in self._cut:
@@ -128,13 +196,20 @@ class _Judged:
     def _weights(self) -> Mapping[str, float]:
         """What each word of the question weighs: the fewer lines and clauses here hold it, the more (BM25's idf)."""
         asked = self._asked or set()
-        pieces = {piece for text in set(self._texts) for piece in _PIECE.split(text)}
+        pieces = {piece for text in set(self._texts) for piece in _pieces(text)}
         held = Counter(word for piece in pieces for word in asked.intersection(_words(piece)))
         return {word: math.log1p((len(pieces) - held[word] + 0.5) / (held[word] + 0.5)) for word in asked}
 
 
 def _words(text: str) -> list[str]:
+    if text.isascii():  # the same, many times as fast
+        return text.encode().translate(_LOWER).decode().split()
     return _WORD.findall(fold(text))
+
+
+def _pieces(text: str) -> list[str]:
+    """Cut a text into its lines and clauses, roughly: nothing but counts is made of them."""
+    return text.replace(".\n", "\n").replace(". ", "\n").replace(";", "\n").split("\n")
 
 
 def _said(text: str, spans: Sequence[tuple[int, int]]) -> frozenset[str]:

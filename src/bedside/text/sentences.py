@@ -34,10 +34,10 @@ _MONTHS_AFTER = frozenset[str](_LISTS["months_after"])
 _GOES_ON = frozenset[str](_LISTS["goes_on"])
 _CLOSERS = "\"'”’)]*»"
 _CANDIDATE = re.compile(rf"(?<=[.!?…{re.escape(_CLOSERS)}])\s+|[\r\n]\s*")
+_BREAK = re.compile(r"\r\n|[\r\n]")
 _DOTTED = re.compile(r"(?:[A-Za-z]\.)+[A-Za-z]")
 _BULLET = re.compile(r"[-*+•‣▪◦·–—o][ \t]|#{1,6}[ \t]*\S|\(?(?:\d{1,3}|[A-Za-z])(?:\.\)?|\))[ \t]|[•‣▪◦]")
 _CLOSED_NUMBER = re.compile(r"\d{1,3}\.\)")
-_LAST_WORD = re.compile(r"\S{0,40}\Z")
 _NEXT_WORD = re.compile(r"(?:[^\W\d_]|[%.]){1,12}")
 
 _UNIT = _any_of(
@@ -125,8 +125,8 @@ LEVELS = len(_FINER)
 
 def _ends_sentence(text: str, start: int, gap: re.Match[str]) -> bool:
     """Whether the white space ``gap``, after a mark or with a line break, parts two sentences."""
-    breaks = gap.group().replace("\r\n", "\n")
-    lines = breaks.count("\n") + breaks.count("\r")
+    breaks = gap.group()
+    lines = 0 if breaks == " " else len(_BREAK.findall(breaks))
     if lines > 1:
         return True
     if lines and _BULLET.match(text, gap.end()):
@@ -183,8 +183,8 @@ def _after_space(text: str, start: int, end: int) -> int:
 
 
 def _last_word(text: str, start: int, end: int) -> str:
-    word = _LAST_WORD.search(text[max(start, end - 40) : end])
-    return word.group() if word else ""
+    before = text[max(start, end - 40) : end]
+    return before.rsplit(None, 1)[-1] if before[-1:].strip() else ""
 
 
 def _next_word(text: str, start: int) -> str:

@@ -23,11 +23,12 @@ import orjson
 from bedside.engines.embedded.log.seal import BrokenSealError, check, seal, text_to_vector, unseal, vector_to_text
 from bedside.errors import ShreddedError
 from bedside.records import Delete, Record, ScopeKey
+from bedside.support.acting import acting
 
 VERSION = 1
 HEADER = seal({"op": "open", "format": "bedside-log", "version": VERSION})
 """The first line of every log."""
-COMMIT_ROOM = 1_024
+COMMIT_ROOM = 2_048
 """Bytes that a commit line is shorter than."""
 _HEADER_START, _COMMIT_START = b'{"op":"open"', b'{"op":"commit"'
 _OPERATION = re.compile(rb'^\{"op":"(put|delete|open|commit)"')
@@ -103,7 +104,12 @@ class Codec:
 
     def commit(self, records: int, chain: Chain) -> bytes:
         """Return the line that closes a transaction now."""
-        return seal(commit_of(records, f"{chain:08x}"))
+        return seal({**commit_of(records, f"{chain:08x}"), **({"actor": who.actor} if (who := acting()) else {})})
+
+    def actor(self, line: bytes) -> str | None:
+        """Return who wrote a transaction, by the line that closes it; ``None`` where nobody was named."""
+        actor: str | None = unseal(line).get("actor")
+        return actor
 
     def closes(self, line: bytes, pending: int, chain: Chain) -> bool:
         """Tell whether a line closes a transaction of ``pending`` lines.

@@ -197,6 +197,15 @@ class Keyring:
         """Return what stands for a scope where it must not be told."""
         return hmac_hex(derived(self._root, "scopes"), orjson.dumps(scope))
 
+    def sealed_actor(self, actor: str, chain: str) -> str:
+        """Return a name sealed as base64 for the commit line after ``chain``; it shows its length in steps of 64."""
+        return b64encode(sealed_with(self._actors(), _padded(orjson.dumps(actor)), chain.encode())).decode()
+
+    def opened_actor(self, text: str, chain: str) -> str:
+        """Return the name that :meth:`sealed_actor` sealed."""
+        actor: str = orjson.loads(opened_with(self._actors(), b64decode(text), chain.encode()))
+        return actor
+
     def signed(self, said: Mapping[str, Any], context: str) -> dict[str, Any]:
         """Return an object with its HMAC, which holds in the same context of the same collection only."""
         return {**said, "mac": self._mac(said, context)}
@@ -206,6 +215,9 @@ class Keyring:
         rest = {key: value for key, value in said.items() if key != "mac"}
         if not hmac.compare_digest(str(said.get("mac", "")), self._mac(rest, context)):
             raise BrokenSealError("it was not written with the key of this collection")
+
+    def _actors(self) -> AESGCM:
+        return aes_gcm(derived(self._root, "actors"))
 
     def _mac(self, said: Mapping[str, Any], context: str) -> str:
         key = derived(self._root, "transactions")

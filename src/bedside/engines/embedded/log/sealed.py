@@ -4,12 +4,12 @@
 
     {"op":"open","format":"bedside-log","version":2,"crc":"…"}
     {"op":"sealed","key":"5f0c…","data":"…","more":"…","crc":"…"}
-    {"op":"commit","records":2,"chain":"…","at":"…","mac":"…","crc":"…"}
+    {"op":"commit","records":2,"chain":"…","at":"…","actor":"…","mac":"…","crc":"…"}
 
 ``data`` and ``more`` are base64 of nonce, ciphertext and tag: of the JSON object of a plain line, and of the vector's
 bytes, which may be none. They are apart because a search reads texts alone, and base64 is the slowest part of reading.
 Checksum and chain are over what is written, so both can be compared without a key; the chain is a SHA-256, and the HMAC
-of a commit covers it.
+of a commit covers it. Who wrote it, where known, is sealed with a key for that and bound to the chain.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from bedside.engines.embedded.log.seal import seal, sealed, unseal
 from bedside.errors import KeyRequired, ShreddedError
 from bedside.records import Delete, ScopeKey
 from bedside.remedies import Give
+from bedside.support.acting import acting
 
 HEADER = seal({"op": "open", "format": "bedside-log", "version": 2})
 """The first line of every encrypted log."""
@@ -101,7 +102,19 @@ class SealedCodec(Codec):
         """Return the line that closes a transaction now; the keys that it needs are on the disk then."""
         keyring = self._keys()
         keyring.save()
-        return seal(keyring.signed(commit_of(records, str(chain)), self._log))
+        said = commit_of(records, str(chain))
+        if (who := acting()) is not None:
+            said["actor"] = keyring.sealed_actor(who.actor, str(chain))
+        return seal(keyring.signed(said, self._log))
+
+    def actor(self, line: bytes) -> str | None:
+        """Return who wrote a transaction, by the line that closes it; ``None`` where nobody was named.
+
+        Raises:
+            BrokenSealError: It was not sealed with the key of this collection, or for another line.
+        """
+        said = unseal(line)
+        return self._keys().opened_actor(said["actor"], said["chain"]) if "actor" in said else None
 
     def closes(self, line: bytes, pending: int, chain: Chain) -> bool:
         """Tell whether a line closes a transaction of ``pending`` lines.
