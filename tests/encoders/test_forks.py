@@ -97,9 +97,9 @@ def test_a_raw_model_is_warned_of(tmp_path: Path) -> None:
 
 def test_a_service_opens_a_collection(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    door = service._door("ward")
-    with a_thread_in(holding(service._lock)), a_thread_in(holding(door)):
-        assert child_does(lambda: service._door("ward") is not door)
+    door = service.shelf.door("ward")
+    with a_thread_in(holding(service.shelf._lock)), a_thread_in(holding(door)):
+        assert child_does(lambda: service.shelf.door("ward") is not door)
 
 
 def test_rows_of_csv_are_read_and_the_programs_own_limit_is_back() -> None:

@@ -5,6 +5,7 @@
 """
 
 from bedside.serving.access import Access, Token, load_tokens
-from bedside.serving.service import Limits, Service
+from bedside.serving.limits import Limits
+from bedside.serving.service import Service
 
 __all__ = ["Access", "Limits", "Service", "Token", "load_tokens"]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import orjson
 
 from bedside.serving.access import Access
-from bedside.serving.service import Limits
+from bedside.serving.limits import Limits
 
 T = TypeVar("T")
 Message = MutableMapping[str, Any]

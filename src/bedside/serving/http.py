@@ -23,11 +23,12 @@ from bedside.serving import models
 from bedside.serving.access import Access, Token, access_of
 from bedside.serving.guard import RETRY_AFTER, Guard
 from bedside.serving.http_notes import add_note_operations
+from bedside.serving.http_upkeep import add_upkeep_operations
 from bedside.serving.metrics import CONTENT_TYPE, Metrics
 from bedside.serving.parameters import Caller, Name
 from bedside.serving.pool import Doors, Pool, TooBusyError, TooSlowError
-from bedside.serving.service import Service, is_name
-from bedside.serving.tending import add_tending
+from bedside.serving.service import Service
+from bedside.serving.shelf import is_name
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ def create_app(
             "reads_waiting": ("Reading requests that wait for a thread.", lambda: reading.queued),
             "writes_running": ("Writing requests at work.", lambda: writing.at_work),
             "writes_waiting": ("Writing requests that wait for a thread.", lambda: writing.queued),
-            "collections_open": ("Collections that are open.", lambda: service.opened),
+            "collections_open": ("Collections that are open.", lambda: service.shelf.opened),
         }
     )
     identify = tokens if callable(tokens) else partial(_identify, tokens)
@@ -144,7 +145,7 @@ def create_app(
     _add_handlers(app)
     _add_server(app, service, reading, metrics)
     _add_operations(app, service, reading, Doors(reading, writing, service))
-    add_tending(app, service, tending)
+    add_upkeep_operations(app, service.upkeep, tending)
     return app
 
 
@@ -164,7 +165,7 @@ def _add_server(app: FastAPI, service: Service, pool: Pool, metrics: Metrics) ->
     async def ready() -> Response:
         """Say whether the folder or database is there and what is open of it answers."""
         try:
-            await pool.run(service.check_ready)
+            await pool.run(service.shelf.check_ready)
         except (errors.BedsideError, OSError, TooSlowError) as error:
             return _problem(503, "NotReady", f"the collections cannot be reached: {type(error).__name__}")
         return JSONResponse({"status": "ready", "version": __version__})

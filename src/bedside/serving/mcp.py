@@ -75,7 +75,7 @@ def create_server(service: Service, access: Access) -> MCPServer:
         verbs += [tools.scopes, tools.cohort]
     hidden = ["scope"] if service.is_bound(access) else []
     offered = [_tool(pool, verb, reading, hidden) for verb in verbs]
-    if access.writes and not service.read_only:
+    if access.writes and not service.shelf.read_only:
         offered += [_tool(pool, verb, adding, hidden) for verb in (tools.add, tools.add_notes)]
         offered += [_tool(pool, verb, deleting, hidden) for verb in (tools.delete, tools.delete_note)]
     return MCPServer("bedside", title="Bedside", version=__version__, instructions=INSTRUCTIONS, tools=offered)

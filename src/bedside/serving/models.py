@@ -136,7 +136,7 @@ class _Question(_Reading):
 
 
 if TYPE_CHECKING:
-    from bedside.serving.service import Stats
+    from bedside.serving.shelf import Stats
 
     SearchRequest: TypeAlias = _Question
 else:

@@ -7,7 +7,7 @@ from fastapi import Depends, Header, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from bedside.serving.access import Access
-from bedside.serving.service import NAME_PATTERN
+from bedside.serving.shelf import NAME_PATTERN
 
 _BEARER = HTTPBearer(auto_error=False, description="A token of the server's token file, where it has one.")
 _Purpose: TypeAlias = Annotated[

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 from bedside.audit import acting_as
 from bedside.serving.access import Access
-from bedside.serving.service import Limits, Service
+from bedside.serving.limits import Limits
+from bedside.serving.service import Service
 
 T = TypeVar("T")
 
@@ -128,12 +129,12 @@ class Doors:
         return await self._run(self._writing, partial(verb, access, name, *arguments, **options), access, name)
 
     async def _run(self, pool: Pool, work: Callable[[], T], access: Access, name: str) -> T:
-        if self._service.must_open(access, name):
+        if self._service.shelf.must_open(access, name):
             await self._reading.wait(self._opening.get(name) or self._open(name))
         with acting_as(access.name, purpose=access.purpose):
             return await pool.run(work)
 
     def _open(self, name: str) -> asyncio.Future[None]:
-        future = self._opening[name] = self._reading.start(partial(self._service.open, name))
+        future = self._opening[name] = self._reading.start(partial(self._service.shelf.open, name))
         future.add_done_callback(lambda _: self._opening.pop(name, None))
         return future

@@ -14,15 +14,15 @@ from bedside.serving import models
 from bedside.serving.access import Access
 from bedside.serving.parameters import Caller, Name
 from bedside.serving.pool import Pool
-from bedside.serving.service import Service
+from bedside.serving.upkeep import Upkeep
 
 
-def add_tending(app: FastAPI, service: Service, pool: Pool) -> None:
+def add_upkeep_operations(app: FastAPI, upkeep: Upkeep, pool: Pool) -> None:
     """Add the operations.
 
     Args:
         app: Where to.
-        service: Whose verbs are run.
+        upkeep: Whose verbs are run.
         pool: Where they are run.
     """
     place = "/v1/collections/{name}"
@@ -34,34 +34,34 @@ def add_tending(app: FastAPI, service: Service, pool: Pool) -> None:
     @app.delete(place, operation_id="drop_collection", tags=["upkeep"], status_code=204, response_class=Response)
     async def drop(access: Caller, name: Name) -> None:
         """Remove a collection with all that it holds; backups keep theirs."""
-        await run(service.drop, access, name)
+        await run(upkeep.drop, access, name)
 
     @app.post(f"{place}/compact", operation_id="compact", tags=["upkeep"])
     async def compact(access: Caller, name: Name) -> models.StatsModel:
         """Give up the room of what was deleted and replaced."""
-        return models.StatsModel.of(await run(service.compact, access, name))
+        return models.StatsModel.of(await run(upkeep.compact, access, name))
 
     @app.post(f"{place}/reembed", operation_id="reembed", tags=["upkeep"])
     async def reembed(access: Caller, name: Name) -> models.StatsModel:
         """Encode every text with the server's encoder and make it the collection's, atomically."""
-        return models.StatsModel.of(await run(service.reembed, access, name))
+        return models.StatsModel.of(await run(upkeep.reembed, access, name))
 
     @app.post(f"{place}/import", operation_id="import_file", tags=["upkeep"])
     async def import_file(access: Caller, name: Name, body: models.ImportRequest) -> models.Count:
         """Add the records of a file in the server's folder of imports, as one transaction."""
-        return models.Count(count=await run(service.import_file, access, name, body.file, body.format))
+        return models.Count(count=await run(upkeep.import_file, access, name, body.file, body.format))
 
     @app.get("/v1/backups", operation_id="list_backups", tags=["upkeep"])
     async def list_backups(access: Caller) -> models.Backups:
         """Return the names of the backups."""
-        return models.Backups(backups=await run(service.list_backups, access))
+        return models.Backups(backups=await run(upkeep.list_backups, access))
 
     @app.post(f"{place}/backup", operation_id="back_up", tags=["upkeep"])
     async def back_up(access: Caller, name: Name, body: models.BackupRequest) -> models.Backup:
         """Copy a collection to the server's place of backups; searches and writes go on meanwhile."""
-        return models.Backup(backup=await run(service.back_up, access, name, body.to))
+        return models.Backup(backup=await run(upkeep.back_up, access, name, body.to))
 
     @app.post(f"{place}/restore", operation_id="restore", tags=["upkeep"])
     async def restore(access: Caller, name: Name, body: models.RestoreRequest) -> models.StatsModel:
         """Make a collection of a backup; there must be none of this name."""
-        return models.StatsModel.of(await run(service.restore, access, name, body.backup))
+        return models.StatsModel.of(await run(upkeep.restore, access, name, body.backup))
