@@ -10,12 +10,13 @@ import orjson
 
 from bedside.serving.access import Access
 from bedside.serving.limits import Limits
+from bedside.serving.pages import PATHS
 
 T = TypeVar("T")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-OPEN = frozenset({"/health", "/ready", "/openapi.json"})
+OPEN = frozenset({"/health", "/ready", "/openapi.json"}) | PATHS
 """Paths that need no token."""
 RETRY_AFTER = "1"
 """Seconds after which one that was turned away may try again."""

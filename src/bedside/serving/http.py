@@ -25,6 +25,7 @@ from bedside.serving.guard import RETRY_AFTER, Guard
 from bedside.serving.http_notes import add_note_operations
 from bedside.serving.http_upkeep import add_upkeep_operations
 from bedside.serving.metrics import CONTENT_TYPE, Metrics
+from bedside.serving.pages import add_pages
 from bedside.serving.parameters import Caller, Name
 from bedside.serving.pool import Doors, Pool, TooBusyError, TooSlowError
 from bedside.serving.service import Service
@@ -143,6 +144,7 @@ def create_app(
     app.add_middleware(Guard, hosts=hosts, origins=origins, identify=identify, limits=limits)
     app.middleware("http")(partial(_logged, metrics))
     _add_handlers(app)
+    add_pages(app)
     _add_server(app, service, reading, metrics)
     _add_operations(app, service, reading, Doors(reading, writing, service))
     add_upkeep_operations(app, service.upkeep, tending)

@@ -2,7 +2,7 @@
 import { fields } from "./filter-rules.js";
 import { h } from "./page-hits.js";
 
-/** @typedef {import("./verbs.js").Records} Records */
+/** @typedef {Pick<import("./verbs.js").Records, "scope" | "get" | "facets">} Records */
 
 const KEYS = 6;
 const VALUES = 120;

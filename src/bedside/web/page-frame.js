@@ -22,10 +22,7 @@ export function describe(about, sealed) {
   $("copy").textContent =
     `A copy of ${passages(count)}${whose}, made on ${day}. ` +
     "What you add or remove here does not change the collection that it comes from.";
-  if (!encoder) {
-    for (const input of $("mode").querySelectorAll("input"))
-      Object.assign(input, { disabled: input.value !== "sparse", checked: input.value === "sparse" });
-  }
+  allowMeaning(encoder !== null);
   $("scope").append(...scopes.map((scope) => h("option", { dir: "auto" }, scopeName(scope))));
   $("scope-label").hidden = scopes.length < 2;
   const reason = otherEncoder ? `: the collection's encoder, ${otherEncoder}, does not run in a page` : "";
@@ -43,6 +40,16 @@ export function describe(about, sealed) {
       : "What you add is kept by this browser, for this page, until you remove it or clear the browser's data.",
   ];
   $("about-text").append(...facts.filter(Boolean).map((fact) => h("p", {}, fact)));
+}
+
+/**
+ * Offer to rank by meaning, or by words alone where no encoder compares meaning.
+ * @param {boolean} allowed
+ */
+export function allowMeaning(allowed) {
+  const inputs = /** @type {NodeListOf<HTMLInputElement>} */ ($("mode").querySelectorAll("input"));
+  for (const input of inputs) input.disabled = !allowed && input.value !== "sparse";
+  if (!allowed) for (const input of inputs) input.checked = input.value === "sparse";
 }
 
 /** @param {Record<string, string | number>} scope */

@@ -1,10 +1,12 @@
-"""The browser's modules as one script, since a page opened from a file may not import others."""
+"""A page of one file: its style and the browser's modules as one script, since a file may not import others."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import posixpath
 import re
+from base64 import b64encode
 from importlib import resources
 
 _IMPORT = re.compile(
@@ -12,6 +14,23 @@ _IMPORT = re.compile(
 )
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) (?P<name>[\w$]+))", re.MULTILINE)
 _ROOT = "web"
+
+
+def assemble(template: str, entry: str) -> tuple[str, dict[str, str]]:
+    """Return a page of ``bedside/web`` with its style and script in it, and what a policy that allows them alone names.
+
+    Args:
+        template: The page's file, with ``/*STYLE*/`` and ``/*SCRIPT*/`` where they go.
+        entry: The module that the page begins with.
+
+    Returns:
+        The page, and by ``"STYLE"`` and ``"SCRIPT"`` their hashes as a Content-Security-Policy writes them.
+    """
+    page, hashes = _file(template), {}
+    for name, text in (("STYLE", _file("page.css")), ("SCRIPT", bundle(entry))):
+        hashes[name] = f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+        page = page.replace(f"/*{name}*/", text)
+    return page, hashes
 
 
 def bundle(entry: str) -> str:
@@ -52,3 +71,7 @@ def _add(path: str, parts: dict[str, str]) -> None:
 
 def _resolved(path: str, relative: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))
+
+
+def _file(name: str) -> str:
+    return resources.files("bedside").joinpath(f"{_ROOT}/{name}").read_text("utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import html
 import json
 import uuid
@@ -22,7 +21,7 @@ import orjson
 from bedside.encoders.presets import STATIC
 from bedside.engines.protocol import Facts
 from bedside.errors import InvalidInputError
-from bedside.formats.web.bundle import bundle
+from bedside.formats.web.bundle import assemble
 from bedside.formats.web.packing import Seal, base64, compressed
 from bedside.types import Document, FilterDict
 
@@ -168,13 +167,8 @@ def _gzipped(file: str) -> bytes:
 
 def _template(title: str) -> list[bytes]:
     """Return the page before and after its blocks; its policy allows this script and this style alone."""
-    page = _file("page.html")
-    for name, text in (("STYLE", _file("page.css")), ("SCRIPT", bundle("page.js"))):
-        digest = b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        page = page.replace(f"/*{name}-HASH*/", f"sha256-{digest}").replace(f"/*{name}*/", text)
+    page, hashes = assemble("page.html", "page.js")
+    for name, digest in hashes.items():
+        page = page.replace(f"/*{name}-HASH*/", digest)
     parts = page.split("/*BLOCKS*/")  # the title comes last: it may hold such marks itself
     return [part.replace("/*TITLE*/", html.escape(title)).encode("utf-8", "replace") for part in parts]
-
-
-def _file(name: str) -> str:
-    return resources.files("bedside").joinpath(f"web/{name}").read_text("utf-8")
