@@ -49,7 +49,7 @@ def test_a_command_says_what_it_and_its_options_do_and_stands_in_the_documentati
     assert command.help
     for option in command.params:
         assert getattr(option, "help", None), option.name
-    if words[0] not in ("serve", "mcp"):  # what they say is a protocol's
+    if words[0] not in ("serve", "mcp", "openapi"):  # what they say is a protocol's
         assert any("--json" in option.opts for option in command.params)
     assert f"$ bedside {' '.join(words)} " in PAGE.read_text(encoding="utf-8")
 

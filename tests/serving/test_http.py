@@ -265,7 +265,7 @@ async def test_more_requests_than_may_wait_are_turned_away_and_the_next_is_serve
                 begun = asyncio.create_task(client.post("/add", json={"documents": [LATE]}))
                 await asyncio.sleep(0.2)
                 problem(await client.post("/add", json={"documents": [LATE]}), 503, "TooBusyError")
-            assert (await begun).json() == {"ids": ["late"]}
+            assert (await begun).json() == {"ids": ["late"], "skipped": []}
             assert (await client.post("/count", json={})).json() == {"count": 3}
 
 
@@ -365,7 +365,7 @@ def test_a_server_that_is_told_to_end_answers_what_has_begun_and_then_ends(root)
             time.sleep(2)  # until the server has read it and waits for the lock
             client.process.terminate()
             time.sleep(1)
-        assert begun.result(30).json() == {"ids": ["late"]}
+        assert begun.result(30).json() == {"ids": ["late"], "skipped": []}
         assert client.process.wait(30) in (0, -signal.SIGTERM)  # uvicorn raises the signal again once it has ended
     with Collection.open(root / "guidelines", read_only=True) as collection:
         assert collection.count() == 3
@@ -379,7 +379,32 @@ def test_a_collection_whose_folder_is_removed_is_gone_and_may_be_created_again(r
         problem(post(client, "guidelines/add", {"documents": [LATE]}), 404, "NotACollectionError")
         assert not any(file.stat().st_size for file in (root / "guidelines").rglob("*"))
         assert client.put("/v1/collections/guidelines", json={}).json()["documents"] == 0
-        assert post(client, "guidelines/add", {"documents": [LATE]}).json() == {"ids": ["late"]}
+        assert post(client, "guidelines/add", {"documents": [LATE]}).json() == {"ids": ["late"], "skipped": []}
+
+
+BAD = [{"id": "kept", "text": "Cough."}, {"id": "blank", "text": " "}, {"id": "torn", "text": "SECRET \ud800"}]
+
+
+@pytest.mark.parametrize(("verb", "field", "made"), [("add", "documents", "ids"), ("add_notes", "notes", "notes")])
+def test_what_cannot_be_stored_is_skipped_and_named_where_that_is_asked(root, verb, field, made):
+    with serving(root, "--encoder", "bedside/static") as client:
+
+        def add(**how):
+            body = json.dumps({field: BAD, **how})  # which escapes the lone surrogate
+            headers = {"Content-Type": "application/json"}
+            return client.post(f"/v1/collections/guidelines/{verb}", content=body, headers=headers)
+
+        for how in ({}, {"on_bad_document": "raise"}):
+            problem(add(**how), 400, "InvalidDocumentError")
+        assert post(client, "guidelines/count", {}).json() == {"count": 2}
+        answer = add(on_bad_document="skip").json()
+        assert list(answer[made]) == ["kept"]
+        assert [(each["index"], each["id"]) for each in answer["skipped"]] == [(1, "blank"), (2, "torn")]
+        assert "surrogate" in answer["skipped"][1]["reason"]
+        assert "SECRET" not in str(answer)
+        assert add(on_bad_document="ignore").status_code == 422
+        assert post(client, "guidelines/count", {}).json() == {"count": 3}
+    assert "SECRET" not in client.log
 
 
 def test_fifty_writers_at_once_lose_nothing_and_readers_never_fail(root):

@@ -103,6 +103,10 @@ async def test_a_chatbot_is_offered_no_tool_that_writes_unless_that_was_allowed(
         assert {tool.name for tool in (await client.list_tools()).tools} == READING | UNBOUND | WRITING
         added = await told(client, "add", collection="ward", scope={"patient_id": "A"}, documents=[{"text": "Cough."}])
         assert await told(client, "delete", collection="ward", scope={"patient_id": "A"}, ids=["A1"]) == {"count": 1}
+        bad = {"collection": "ward", "scope": {"patient_id": "A"}, "documents": [{"id": "blank", "text": " "}]}
+        assert "(id 'blank'): empty" in await refused(client, "add", **bad)
+        (left,) = (await told(client, "add", **bad, on_bad_document="skip"))["skipped"]
+        assert (left["index"], left["id"]) == (0, "blank")
     with Collection.open(root / "ward", read_only=True) as ward:
         assert [document.id for document in ward.scoped(patient_id="A")] == added["ids"]
         assert ward.scoped(patient_id="B").count() == 1

@@ -106,9 +106,9 @@ def slow_writes(root, monkeypatch):
     go_on = threading.Event()
     add = Collection.add
 
-    def waits(collection, documents):
+    def waits(collection, documents, **options):
         go_on.wait(30)
-        return add(collection, documents)
+        return add(collection, documents, **options)
 
     monkeypatch.setattr(Collection, "add", waits)
     service = Service(root, limits=Limits(writing=2, writes_waiting=3))
@@ -179,7 +179,11 @@ def test_an_admin_backs_up_drops_restores_imports_compacts_and_re_embeds(root, t
         problem(post("ward/restore", {"backup": "tuesday"}), 404, "NotACollectionError")
         assert post("ward/restore", {"backup": name}).json()["documents"] == 2
         assert [hit["id"] for hit in client.post(SEARCH, json=ASKED).json()["hits"]] == ["A1"]
-        assert post("guidelines/import", {"file": "more.jsonl"}).json() == {"count": 1}
+        assert post("guidelines/import", {"file": "more.jsonl"}).json() == {"count": 1, "skipped": []}
+        (imports / "bad.jsonl").write_text('{"id": "blank", "text": " "}\n{"id": "new", "text": "Heparin."}\n')
+        problem(post("guidelines/import", {"file": "bad.jsonl"}), 400, "InvalidDocumentError")
+        imported = post("guidelines/import", {"file": "bad.jsonl", "on_bad_document": "skip"}).json()
+        assert (imported["count"], [each["id"] for each in imported["skipped"]]) == (1, ["blank"])
         assert post("guidelines/compact").json()["documents"] == 3
         assert post("guidelines/reembed").json()["encoder"] == "bedside/static"
         (imports / "link.jsonl").symlink_to(tmp_path / "tokens.json")

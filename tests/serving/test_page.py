@@ -44,7 +44,7 @@ def test_the_requests_of_the_page_are_answered(tmp_path):
         schema = done(["sh", "-c", local("curl --silent --fail localhost:8427/openapi.json", client)])
     created, added, found = answers
     assert created["scope_keys"] == ["patient_id"]
-    assert added == {"ids": ["a1"]}
+    assert added == {"ids": ["a1"], "skipped": []}
     assert [hit["id"] for hit in found["hits"]] == ["a1"]
     assert json.loads(schema)["info"]["title"] == "Bedside"
 

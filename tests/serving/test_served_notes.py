@@ -69,8 +69,8 @@ def test_notes_are_added_read_and_deleted_over_http(ward):
             return answer.json()
 
         note = {"id": "v1", "text": text, "metadata": {"year": 2024}}
-        assert post("add_notes", notes=[note]) == {"notes": {"v1": "added"}}
-        assert post("add_notes", notes=[note]) == {"notes": {"v1": "unchanged"}}
+        assert post("add_notes", notes=[note]) == {"notes": {"v1": "added"}, "skipped": []}
+        assert post("add_notes", notes=[note]) == {"notes": {"v1": "unchanged"}, "skipped": []}
         found = {**note, "metadata": {"year": 2024, "patient_id": "D"}}
         assert post("get_note", id="v1") == {"note": found}
         assert post("get_note", id="v2") == {"note": None}
@@ -150,7 +150,7 @@ async def test_a_chatbot_that_is_bound_to_a_patient_names_no_scope_and_finds_tha
         (found, *_) = (await told(client, "search_notes", collection="notes", query="gout"))["notes"]
         assert found["label"] == patient.search_notes("gout")[0].id
         added = await told(client, "add_notes", collection="notes", notes=[{"id": "new", "text": "PLAN: Rest."}])
-        assert added == {"notes": {"new": "added"}}
+        assert added == {"notes": {"new": "added"}, "skipped": []}
         assert (await told(client, "read_note", collection="notes", id="new"))["note"]["metadata"] == {
             "patient_id": "A"
         }

@@ -1,4 +1,4 @@
-"""Commands that serve collections to other programs: serve, mcp."""
+"""Commands that serve collections to other programs: serve, mcp, openapi."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bedside.cli.keys import given_key
-from bedside.cli.options import Model, Scope, load, parse_scope
+from bedside.cli.options import Model, Scope, load, parse_scope, print_json
 from bedside.cli.recording import trail
 from bedside.engines import shown
 from bedside.support.extras import needs
@@ -98,4 +98,11 @@ def mcp(
     create_server(service, access).run("stdio")
 
 
-COMMANDS = {"serve": serve, "mcp": mcp}
+def openapi() -> None:
+    """Print the schema of the HTTP interface, from which clients in other languages are generated."""
+    with needs("serve"):
+        from bedside.serving.openapi import schema
+    print_json(schema())
+
+
+COMMANDS = {"serve": serve, "mcp": mcp, "openapi": openapi}

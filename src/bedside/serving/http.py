@@ -21,10 +21,12 @@ from bedside import __version__, errors
 from bedside.remedies import in_json, speaking
 from bedside.serving import models
 from bedside.serving.access import Access, Token, access_of
+from bedside.serving.bodies import BodyRoute
 from bedside.serving.guard import RETRY_AFTER, Guard
 from bedside.serving.http_notes import add_note_operations
 from bedside.serving.http_upkeep import add_upkeep_operations
 from bedside.serving.metrics import CONTENT_TYPE, Metrics
+from bedside.serving.openapi import publish
 from bedside.serving.pages import add_pages
 from bedside.serving.parameters import Caller, Name
 from bedside.serving.pool import Doors, Pool, TooBusyError, TooSlowError
@@ -123,6 +125,7 @@ def create_app(
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
     )
+    app.router.route_class = BodyRoute
     metrics = Metrics(
         {
             "reads_running": ("Reading requests at work.", lambda: reading.at_work),
@@ -148,6 +151,7 @@ def create_app(
     _add_server(app, service, reading, metrics)
     _add_operations(app, service, reading, Doors(reading, writing, service))
     add_upkeep_operations(app, service.upkeep, tending)
+    publish(app)
     return app
 
 
@@ -206,8 +210,9 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors) ->
     @app.post(f"{place}/add", operation_id="add", tags=["documents"])
     async def add(access: Caller, name: Name, body: models.AddRequest) -> models.Ids:
         """Add documents, replacing those with the same id; all or none. When this answers, they are on the disk."""
-        documents = [document.to_document() for document in body.documents]
-        return models.Ids(ids=await write(service.add, access, name, body.scope, documents))
+        documents, skipped = [document.to_document() for document in body.documents], body.skipping()
+        ids = await write(service.add, access, name, body.scope, documents, skipped)
+        return models.Ids(ids=ids, skipped=models.Ids.told(skipped))
 
     @app.post(f"{place}/get", operation_id="get", tags=["documents"])
     async def get(access: Caller, name: Name, body: models.GetRequest) -> models.Documents:

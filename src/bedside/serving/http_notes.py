@@ -21,8 +21,9 @@ def add_note_operations(app: FastAPI, service: Service, run: Run, write: Run) ->
     @app.post(f"{place}/add_notes", operation_id="add_notes", tags=["notes"])
     async def add_notes(access: Caller, name: Name, body: models.AddNotesRequest) -> models.Changes:
         """Split notes into passages and add these, replacing notes that changed; all or none."""
-        notes = [note.to_document() for note in body.notes]
-        return models.Changes(notes=await write(service.add_notes, access, name, body.scope, notes))
+        notes, skipped = [note.to_document() for note in body.notes], body.skipping()
+        changes = await write(service.add_notes, access, name, body.scope, notes, skipped)
+        return models.Changes(notes=changes, skipped=models.Changes.told(skipped))
 
     @app.post(f"{place}/get_note", operation_id="get_note", tags=["notes"])
     async def get_note(access: Caller, name: Name, body: models.NoteRequest) -> models.NoteAnswer:

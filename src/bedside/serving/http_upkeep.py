@@ -47,9 +47,11 @@ def add_upkeep_operations(app: FastAPI, upkeep: Upkeep, pool: Pool) -> None:
         return models.StatsModel.of(await run(upkeep.reembed, access, name))
 
     @app.post(f"{place}/import", operation_id="import_file", tags=["upkeep"])
-    async def import_file(access: Caller, name: Name, body: models.ImportRequest) -> models.Count:
+    async def import_file(access: Caller, name: Name, body: models.ImportRequest) -> models.Imported:
         """Add the records of a file in the server's folder of imports, as one transaction."""
-        return models.Count(count=await run(upkeep.import_file, access, name, body.file, body.format))
+        asked = (body.file, body.format, body.on_bad_document)
+        count, skipped = await run(upkeep.import_file, access, name, *asked)
+        return models.Imported(count=count, skipped=models.Imported.told(skipped))
 
     @app.get("/v1/backups", operation_id="list_backups", tags=["upkeep"])
     async def list_backups(access: Caller) -> models.Backups:

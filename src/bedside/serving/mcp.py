@@ -21,7 +21,8 @@ from bedside.serving import models, note_models
 from bedside.serving.access import Access
 from bedside.serving.pool import Pool, TooBusyError, TooSlowError
 from bedside.serving.search_options import OFFERED, described
-from bedside.serving.service import Service, Where
+from bedside.serving.service import Left, Service, Where
+from bedside.skipping import OnBadDocument
 from bedside.support.acting import LONGEST
 from bedside.support.signatures import with_parameters
 
@@ -39,6 +40,7 @@ Scope = Annotated[dict[str, str | int] | None, Field(description='A value for ea
 FILTER = 'Conditions on metadata: {"section": "HPI", "year": {"$gte": 2020}}; $and, $or, $not, $in, $nin.'
 Filter = Annotated[dict[str, Any] | None, Field(description=FILTER)]
 Ids = Annotated[list[str] | None, Field(description="Ids of documents.")]
+OnBad = Annotated[OnBadDocument, Field(description=models.SKIP)]
 _CONTEXT = "context"
 """The argument by which the library hands over the session; it is none of the tool's."""
 _LONGEST_CLIENT = 60
@@ -209,11 +211,16 @@ class Tools:
         return note_models.ScopeCounts.of(self._service.cohort(self._access, collection, query, filter, limit, offset))
 
     def add_notes(
-        self, collection: Collection, notes: list[note_models.NoteModel], scope: Scope = None
+        self,
+        collection: Collection,
+        notes: list[note_models.NoteModel],
+        scope: Scope = None,
+        on_bad_document: OnBad = "raise",
     ) -> note_models.Changes:
         """Add whole notes, replacing those with the same id that changed."""
-        added = [note.to_document() for note in notes]
-        return note_models.Changes(notes=self._service.add_notes(self._access, collection, scope or {}, added))
+        added, skipped = [note.to_document() for note in notes], _skipping(on_bad_document)
+        changes = self._service.add_notes(self._access, collection, scope or {}, added, skipped)
+        return note_models.Changes(notes=changes, skipped=note_models.Changes.told(skipped))
 
     def delete_note(
         self, collection: Collection, id: Annotated[str, Field(description="The note's id.")], scope: Scope = None
@@ -221,16 +228,27 @@ class Tools:
         """Delete a note with all of its passages."""
         return note_models.Deleted(deleted=self._service.delete_note(self._access, collection, _known(scope), id))
 
-    def add(self, collection: Collection, documents: list[models.DocumentModel], scope: Scope = None) -> models.Ids:
+    def add(
+        self,
+        collection: Collection,
+        documents: list[models.DocumentModel],
+        scope: Scope = None,
+        on_bad_document: OnBad = "raise",
+    ) -> models.Ids:
         """Add documents, replacing those with the same id."""
-        added = [document.to_document() for document in documents]
-        return models.Ids(ids=self._service.add(self._access, collection, scope or {}, added))
+        added, skipped = [document.to_document() for document in documents], _skipping(on_bad_document)
+        ids = self._service.add(self._access, collection, scope or {}, added, skipped)
+        return models.Ids(ids=ids, skipped=models.Ids.told(skipped))
 
     def delete(
         self, collection: Collection, ids: Ids = None, filter: Filter = None, scope: Scope = None
     ) -> models.Count:
         """Delete documents by id or by filter."""
         return models.Count(count=self._service.delete(self._access, collection, scope or {}, ids, filter))
+
+
+def _skipping(on_bad_document: OnBadDocument) -> Left:
+    return [] if on_bad_document == "skip" else None
 
 
 def _off_the_loop(pool: Pool, tool: Callable[P, R], hidden: Sequence[str]) -> Callable[P, Any]:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+    create_model,
+)
 
 from bedside.serving.search_options import OFFERED, described
 from bedside.serving.service import Where
+from bedside.skipping import OnBadDocument, Skipped
 from bedside.types import Document, Explanation, Hit
 
 Filter = dict[str, Any]
@@ -42,11 +54,27 @@ class _Reading(_Scoped):
         return Where(self.scope, self.must_exist)
 
 
+class Answer(BaseModel):
+    """What an answer has, it always has, for generated clients too: what has a default is required in the schema."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+def _any_string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected a string")  # noqa: TRY004 - what pydantic takes for an answer
+    return value
+
+
+# A lone surrogate is for the core to refuse or to skip: pydantic would refuse the whole request because of it.
+Text = Annotated[str, PlainValidator(_any_string), WithJsonSchema({"type": "string"})]
+
+
 class DocumentModel(_Request):
     """A text with its metadata."""
 
     id: StrictStr | None = Field(None, description="A random one is given if there is none.")
-    text: StrictStr
+    text: Text
     metadata: dict[str, Any] = Field(default_factory=dict, description="JSON values; whole numbers of 64 bits.")
     vector: Vector | None = Field(None, description="Instead of encoding the text.")
 
@@ -61,6 +89,17 @@ class DocumentModel(_Request):
         return cls(id=document.id, text=document.text, metadata=dict(document.metadata), vector=vector)
 
 
+SKIP = "raise adds nothing because of a document that cannot be stored; skip leaves it out and says which, and why."
+
+
+class _BadDocuments(_Request):
+    on_bad_document: OnBadDocument = Field("raise", description=SKIP)
+
+    def skipping(self) -> list[Skipped] | None:
+        """Return the list that takes what is skipped; ``None`` where a bad document is an error."""
+        return [] if self.on_bad_document == "skip" else None
+
+
 class CreateRequest(_Request):
     """A new collection."""
 
@@ -69,8 +108,8 @@ class CreateRequest(_Request):
     )
 
 
-class ImportRequest(_Request):
-    """A file to import, all or none."""
+class ImportRequest(_BadDocuments):
+    """A file to import, all or none, but for bad records that are to be skipped."""
 
     file: StrictStr = Field(description="Its name in the server's folder of imports.", examples=["notes.jsonl"])
     format: StrictStr | None = Field(None, description="By default what its content shows.")
@@ -100,8 +139,8 @@ class Backups(BaseModel):
     backups: list[str]
 
 
-class AddRequest(_Scoped):
-    """Documents to add, replacing those with the same id; all or none."""
+class AddRequest(_Scoped, _BadDocuments):
+    """Documents to add, replacing those with the same id; all or none, but for bad ones that are to be skipped."""
 
     documents: list[DocumentModel]
 
@@ -181,10 +220,35 @@ class StatsModel(BaseModel):
         return cls(**asdict(stats))
 
 
-class Ids(BaseModel):
+class SkippedModel(BaseModel):
+    """A document that was left out because it cannot be stored."""
+
+    index: int = Field(description="Its place in the request, from 0.")
+    id: str | None
+    reason: str = Field(description="What is wrong with it; never what it says.")
+
+
+class Added(BaseModel):
+    """What an answer says beside what was added."""
+
+    skipped: list[SkippedModel] = Field(description="Documents that were left out; empty unless that was asked for.")
+
+    @staticmethod
+    def told(skipped: list[Skipped] | None) -> list[SkippedModel]:
+        """Return the wire's list."""
+        return [SkippedModel(**asdict(each)) for each in skipped or ()]
+
+
+class Ids(Added):
     """Ids in the order of the documents added."""
 
     ids: list[str]
+
+
+class Imported(Added):
+    """How many records were imported."""
+
+    count: int
 
 
 class Documents(BaseModel):
@@ -226,7 +290,7 @@ class CopyModel(BaseModel):
     date: str | None
 
 
-class HitModel(BaseModel):
+class HitModel(Answer):
     """One search result."""
 
     id: str

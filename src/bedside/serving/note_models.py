@@ -10,7 +10,20 @@ from pydantic import BaseModel, Field, StrictBool, StrictStr, create_model
 
 from bedside.notes import NoteHit
 from bedside.notes.history import Version
-from bedside.serving.models import ExplanationModel, Filter, HitModel, Scope, Vector, _Reading, _Request, _Scoped
+from bedside.serving.models import (
+    Added,
+    Answer,
+    ExplanationModel,
+    Filter,
+    HitModel,
+    Scope,
+    Text,
+    Vector,
+    _BadDocuments,
+    _Reading,
+    _Request,
+    _Scoped,
+)
 from bedside.serving.search_options import OFFERED_FOR_NOTES, described
 from bedside.types import Document
 
@@ -19,7 +32,7 @@ class NoteModel(_Request):
     """A whole note with its metadata."""
 
     id: StrictStr
-    text: StrictStr
+    text: Text
     metadata: dict[str, Any] = Field(default_factory=dict, description="JSON values; whole numbers of 64 bits.")
 
     def to_document(self) -> Document:
@@ -32,13 +45,13 @@ class NoteModel(_Request):
         return cls(id=str(note.id), text=note.text, metadata=dict(note.metadata))
 
 
-class AddNotesRequest(_Scoped):
-    """Notes to add, replacing those with the same id that are not the same; all or none."""
+class AddNotesRequest(_Scoped, _BadDocuments):
+    """Notes to add, replacing those of the same id that changed; all or none, but for bad ones that may be skipped."""
 
     notes: list[NoteModel]
 
 
-class Changes(BaseModel):
+class Changes(Added):
     """What became of each note, by id."""
 
     notes: dict[str, Literal["added", "replaced", "unchanged"]]
@@ -120,7 +133,7 @@ else:
     )
 
 
-class NoteHitModel(BaseModel):
+class NoteHitModel(Answer):
     """One note that was found; cite it by its id."""
 
     id: str

@@ -20,6 +20,7 @@ from bedside.serving.access import Access
 from bedside.serving.limits import Limits
 from bedside.serving.shelf import Shelf, Stats
 from bedside.serving.upkeep import Upkeep
+from bedside.skipping import Skipped
 from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder, FilterDict, Hit
 
@@ -41,6 +42,8 @@ class Where:
 
 
 Scope: TypeAlias = ScopeValues | Where
+Left: TypeAlias = list[Skipped] | None
+"""Takes what cannot be stored; ``None``: that is an error."""
 
 
 class Service:
@@ -103,11 +106,13 @@ class Service:
         """Say what a collection is."""
         return self.shelf.stats(access, name)
 
-    def add(self, access: Access, name: str, scope: Scope, documents: Sequence[Document]) -> list[str]:
-        """Add documents; all or none."""
+    def add(
+        self, access: Access, name: str, scope: Scope, documents: Sequence[Document], skipped: Left = None
+    ) -> list[str]:
+        """Add documents, all or none; where ``skipped`` is a list, what cannot be stored goes into it instead."""
         self.shelf.check_writing(access)
         self.limits.check("documents", len(documents), self.limits.documents)
-        return self._records(access, name, scope).add(documents)
+        return self._records(access, name, scope).add(documents, **_bad(skipped))
 
     def get(
         self,
@@ -174,11 +179,13 @@ class Service:
         access.check_unbound("cohort")
         return self._page(self.shelf.collection(access, name).cohort(query, filter=filter), limit, offset)
 
-    def add_notes(self, access: Access, name: str, scope: Scope, notes: Sequence[Document]) -> dict[str, NoteChange]:
-        """Add notes, or replace those that changed; all or none."""
+    def add_notes(
+        self, access: Access, name: str, scope: Scope, notes: Sequence[Document], skipped: Left = None
+    ) -> dict[str, NoteChange]:
+        """Add notes, or replace those that changed, all or none; ``skipped`` as for :meth:`add`."""
         self.shelf.check_writing(access)
         self.limits.check("notes", len(notes), self.limits.documents)
-        return self._records(access, name, scope).add_notes(notes)
+        return self._records(access, name, scope).add_notes(notes, **_bad(skipped))
 
     def get_note(self, access: Access, name: str, scope: Scope, id: str) -> Document | None:
         """Return a note as it was added."""
@@ -263,6 +270,10 @@ class Service:
         where = _where(scope)
         bound = access.bound(where.scope, collection.scope_keys)
         return collection.scoped(**bound, must_exist=where.must_exist) if bound else collection
+
+
+def _bad(skipped: Left) -> dict[str, Any]:
+    return {"on_bad_document": "raise" if skipped is None else "skip", "skipped": skipped}
 
 
 def _where(scope: Scope) -> Where:

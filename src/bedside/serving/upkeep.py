@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from bedside.collection import Collection
 from bedside.engines import Place, below, holds_collection, list_collections, root_of
 from bedside.errors import EncoderRequired, InvalidInputError, NotACollectionError
 from bedside.serving.access import Access
 from bedside.serving.shelf import Shelf, Stats, is_name
+from bedside.skipping import OnBadDocument, Skipped
 
 
 class Upkeep:
@@ -48,15 +50,19 @@ class Upkeep:
         self._shelf.collection(access, name).reembed(self._shelf.encoder)
         return self._shelf.stats(access, name)
 
-    def import_file(self, access: Access, name: str, file: str, format: str | None) -> int:
-        """Add the records of a file in the folder of imports; returns how many."""
+    def import_file(
+        self, access: Access, name: str, file: str, format: str | None, on_bad_document: OnBadDocument
+    ) -> tuple[int, list[Skipped]]:
+        """Add the records of a file in the folder of imports; returns how many, and what was skipped."""
         self._tended(access, name, "import")
         if self._imports is None:
             raise InvalidInputError("import: this server was started without a folder of imports (--imports)")
         path = next((path for path in self._imports.iterdir() if path.name == file and not path.is_symlink()), None)
         if path is None:
             raise InvalidInputError("file: expected the name of a file in the server's folder of imports")
-        return self._shelf.collection(access, name).import_from(path, format=format)
+        skipped: list[Skipped] = []
+        how: dict[str, Any] = {"format": format, "on_bad_document": on_bad_document, "skipped": skipped}
+        return self._shelf.collection(access, name).import_from(path, **how), skipped
 
     def list_backups(self, access: Access) -> list[str]:
         """Return the names of the backups."""
