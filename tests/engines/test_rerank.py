@@ -14,6 +14,7 @@ from bedside import Collection, Document
 from bedside.errors import InvalidInputError
 from bedside.search.rerank import NEAR, PART, nearness, pairs_of
 from bedside.text.tokenizer import ClinicalTokenizer
+from checkpoints import make_cross_encoder
 from engines.conftest import Open
 
 WORDS = ["chest", "pain", "denies", "fever", "cough", "metoprolol", "of", "the"]
@@ -154,6 +155,42 @@ def test_a_rerankers_scores_take_the_place_of_the_rankings_and_denials_come_last
         assert sum((why.dense, why.sparse, *why.signals.values())) == pytest.approx(hit.score, abs=1e-9)
         assert why.signals["rerank"] == -len(hit.text)
         assert why.formula.startswith(f"rerank {-len(hit.text):.6f}")
+
+
+@pytest.fixture(scope="module")
+def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A real one, from a folder; of a tiny network, so that its scores mean nothing."""
+    library = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
+    words = ClinicalTokenizer().tokenize(" ".join(document.text for document in DOCUMENTS))
+    return library.CrossEncoder(str(make_cross_encoder(tmp_path_factory.mktemp("cross"), words)), device="cpu")
+
+
+@pytest.mark.parametrize("way", [{}, {"mode": "sparse"}, {"mode": "dense"}, {"assertion": "any"}], ids=str)
+def test_a_cross_encoder_of_sentence_transformers_ranks_the_hits_by_what_it_says_of_each(
+    notes, cross_encoder, way
+) -> None:
+    plain = [hit.document for hit in notes.search("chest pain", **ASKED, **way)]
+    said = cross_encoder.predict([("chest pain", document.text) for document in plain])
+    expected = {document.id: pytest.approx(float(score)) for document, score in zip(plain, said, strict=True)}
+    assert len(set(said.tolist())) == len(plain)
+    hits = notes.search("chest pain", **ASKED, **way, rerank=cross_encoder, explain=True)
+    assert {hit.id: hit.explanation.signals["rerank"] for hit in hits} == expected
+    order = sorted(zip(said.tolist(), [str(document.id) for document in plain], strict=True), reverse=True)
+    ids = [id for _, id in order]
+    if way.get("assertion") != "any" and "denied" in ids:
+        ids = [*(id for id in ids if id != "denied"), "denied"]
+    assert [hit.id for hit in hits] == ids
+
+
+def test_a_cross_encoder_ranks_whole_notes(open_: Open, cross_encoder) -> None:
+    notes = open_()
+    notes.add_notes([Document(document.text, id=document.id) for document in DOCUMENTS])
+    asked: dict[str, Any] = {"mode": "sparse", "assertion": "any"}
+    plain = {hit.id: hit.passages[0].text for hit in notes.search_notes("chest pain", **asked)}
+    said = cross_encoder.predict([("chest pain", text) for text in plain.values()])
+    found = {hit.id: hit.score for hit in notes.search_notes("chest pain", rerank=cross_encoder, **asked)}
+    assert found == {id: pytest.approx(float(score)) for id, score in zip(plain, said, strict=True)}
+    assert list(found) == sorted(found, key=lambda id: -found[id])
 
 
 def test_rerankers_see_the_dense_search_too_and_only_the_best_hits(notes) -> None:

@@ -26,6 +26,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from bedside.errors import EncoderRequired, FilterError, InvalidInputError, ScopeRequired
+from checkpoints import make_cross_encoder
 
 MODES = ("dense", "sparse", "hybrid")
 
@@ -496,6 +497,21 @@ class ByLength(BaseDocumentCompressor):
         for document in best if self.scored else []:
             document.metadata["relevance_score"] = 1 / len(document.page_content)
         return best
+
+
+def test_a_cross_encoder_of_sentence_transformers_looks_at_the_hits_again(store: BedsideVectorStore, tmp_path) -> None:
+    library = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
+    plain = store.similarity_search("chest pain", k=4, assertion="any")
+    words = " ".join(document.page_content for document in plain).lower().split()
+    model = library.CrossEncoder(str(make_cross_encoder(tmp_path / "cross", words)), device="cpu")
+    said = model.predict([("chest pain", document.page_content) for document in plain])
+    expected = {document.id: pytest.approx(float(score)) for document, score in zip(plain, said, strict=True)}
+    found = store.similarity_search_with_score("chest pain", k=4, assertion="any", rerank=model)
+    assert {document.id: score for document, score in found} == expected
+    scores = [score for _, score in found]
+    assert scores == sorted(scores, reverse=True)
+    retrieved = store.as_retriever(search_kwargs={"k": 4, "assertion": "any", "rerank": model}).invoke("chest pain")
+    assert [document.id for document in retrieved] == [document.id for document, _ in found]
 
 
 @pytest.mark.parametrize("scored", [True, False])

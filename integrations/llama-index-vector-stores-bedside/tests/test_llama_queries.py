@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.postprocessor import SentenceTransformerRerank
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.core.vector_stores.simple import SimpleVectorStore
@@ -24,6 +25,7 @@ from llama_index.vector_stores.bedside import BedsideVectorStore
 
 import bedside
 from bedside.errors import EncoderRequired, InvalidInputError, InvalidVectorError, UnknownOptionError
+from checkpoints import make_cross_encoder
 
 Mode = VectorStoreQueryMode
 QUESTION = "chest pain at night"
@@ -348,6 +350,24 @@ class ByLength(BaseNodePostprocessor):
     def _postprocess_nodes(self, nodes: list[NodeWithScore], query_bundle: Any = None) -> list[NodeWithScore]:
         assert query_bundle.query_str
         return sorted(nodes, key=lambda each: len(each.node.get_content()))[:2]
+
+
+def test_a_cross_encoder_of_sentence_transformers_looks_at_the_hits_again(tmp_path: Any) -> None:
+    """By itself and as LlamaIndex' own postprocessor of it."""
+    library = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
+    texts = {"a": "Chest pain on exertion.", "b": "Chest pain.", "c": "Cough at night, no pain.", "d": "Cough."}
+    folder = make_cross_encoder(tmp_path / "cross", " ".join(texts.values()).lower().replace(".", "").split())
+    model = library.CrossEncoder(str(folder), device="cpu")
+    said = dict(zip(texts, model.predict([("chest pain", text) for text in texts.values()]).tolist(), strict=True))
+    store = BedsideVectorStore()
+    store.add([TextNode(text=text, id_=id, embedding=[1.0, float(i)]) for i, (id, text) in enumerate(texts.items())])
+    query = VectorStoreQuery(query_str="chest pain", query_embedding=[1.0, 0.0], similarity_top_k=4)
+    plain = store.query(query, assertion="any")
+    assert set(plain.ids or []) == set(texts)
+    for rerank in (model, SentenceTransformerRerank(model=str(folder), top_n=4, device="cpu")):
+        found = store.query(query, assertion="any", rerank=rerank)
+        assert found.ids == sorted(texts, key=lambda id: -said[id])
+        assert found.similarities == pytest.approx(sorted(said.values(), reverse=True))
 
 
 def test_a_node_postprocessor_looks_at_the_hits_again() -> None:
