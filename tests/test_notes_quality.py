@@ -32,8 +32,8 @@ def found(judged, encoder, alpha=None) -> float:
 def test_notes_are_found_with_the_static_encoder_as_well_as_was_measured(judged):
     """It brings its own weight along: vectors of more than half would lose 0.02."""
     encoder = load_encoder("bedside/static")
-    assert found(judged, encoder) >= 0.825
-    assert found(judged, encoder, alpha=0.6) >= 0.80
+    assert found(judged, encoder) >= 0.83
+    assert found(judged, encoder, alpha=0.6) >= 0.805
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain, repeat
@@ -58,14 +59,16 @@ def _negated_words(text: str, hints: Sequence[int]) -> bytearray:
     Sentences cut a text into the same words as the whole of it.
     """
     bits = bytearray()
+    ahead = 0  # of the hints, those before it are marked
     for span in sentences(text):
         words = split_words(text[slice(*span)])
         first = len(bits)
         bits.extend(bytes(len(words)))
-        if any(first <= at < len(bits) for at in hints):
+        if hints[ahead] < len(bits):
+            ahead = bisect_left(hints, len(bits), ahead)
             for scope in find_scopes(words, NEGATED):
                 bits[first + scope.start : first + scope.stop] = b"\1" * (scope.stop - scope.start)
-        if len(bits) > hints[-1]:
+        if ahead == len(hints):
             break
     return bits
 
