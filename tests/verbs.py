@@ -50,7 +50,7 @@ _CONTEXT = f"{notes.__name__}.{notes.context.__name__}"
 NAMED = {
     "command line": {
         "open": "init", "filling": "add", "add_note": "add-notes", "import_from": "import", "copy_to": "copy",
-        "facets": "stats --facets", "scoped": "--scope",
+        "facets": "stats --facets", "scoped": "--scope", "set_min_score": "calibrate",
     },
     "HTTP": {
         "open": "create_collection", "drop": "drop_collection", "import_from": "import_file", "add_note": "add_notes",
@@ -67,7 +67,7 @@ NAMED = {
 }  # fmt: skip
 """What a verb is called where it has another name; a surface has it by its own name otherwise."""
 _OF_PYTHON = "add_batches annotate check close encode_queries filtered natural_mode replace stream update views"
-_OF_THE_FILES = "copy_to encrypt export rekey set_alpha shred"
+_OF_THE_FILES = "copy_to encrypt export rekey set_alpha set_min_score shred"
 WHY = {
     "It takes or returns something of Python: a function, an encoder, a view, an iterator.": {
         "command line": _OF_PYTHON,

@@ -7,13 +7,14 @@ the winners. Where records live is the engine's business (:mod:`bedside.engines`
 from __future__ import annotations
 
 import copy
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, get_args, overload
 
 import numpy as np
 
@@ -46,13 +47,14 @@ from bedside.filters.rules import frequent_first, key_of
 from bedside.filters.validity import moment
 from bedside.records import Checker, Record, Rule, ScopeKey, check_scope, check_vectors, with_id
 from bedside.remedies import Call, Give
+from bedside.search.calibrated import calibrated
 from bedside.search.explain import explanation, relevance
 from bedside.search.newest import unranked
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Seen
 from bedside.search.settings import SparseSettings
 from bedside.skipping import OnBadDocument, Skipped, skipping
-from bedside.support.checks import check_flag, check_int, check_key, check_number
+from bedside.support.checks import check_choice, check_flag, check_int, check_key, check_number
 from bedside.support.closing import Closing
 from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder, FilterDict, Hit, Matrix, Metadata, Mode, Vector, VectorLike
@@ -688,6 +690,7 @@ class Collection(Closing):
             InvalidVectorError: A query's vector has the wrong dimension or shape, is not finite, or zero.
             EncoderRequired: A text must be encoded and there is no encoder.
             FilterError: The filter does not parse.
+            NotCalibratedError: ``min_score="calibrated"``, and no threshold is kept for searches in this mode.
             ScopeRequired: The collection has scope keys and this is not a scoped view.
 
         Example:
@@ -705,7 +708,8 @@ class Collection(Closing):
             raise InvalidInputError(f"vectors: expected one for each of {len(texts)} queries, got {len(given)}")
         if options.get("mode") is None:
             options = {**options, "mode": self.natural_mode(texts, given)}
-        asked = SearchOptions.of(options, default_alpha=self.facts.weight)
+        facts = self.facts
+        asked = calibrated(SearchOptions.of(options, default_alpha=facts.weight), "search", facts.min_scores)
         selection = self._selection(asked.filter, asked.ids, asked.as_of)
         if not one and not texts and (given is None or not len(given)):
             return []
@@ -957,6 +961,7 @@ class Collection(Closing):
             InvalidInputError: An argument is out of its range, or none of these.
             EncoderRequired: The question must be encoded and there is no encoder.
             FilterError: The filter does not parse.
+            NotCalibratedError: ``min_score="calibrated"``, and no threshold is kept for notes in this mode.
             ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
         from bedside.notes.notes import search_notes
@@ -1121,7 +1126,8 @@ class Collection(Closing):
         """Encode every text with another encoder and make it the collection's, atomically.
 
         Readers go on with the old vectors until it is done; writers wait. On any error nothing has changed. The weight
-        of the dense half becomes the new encoder's own: what :meth:`set_alpha` set was chosen for the old vectors.
+        of the dense half becomes the new encoder's own: what :meth:`set_alpha` set was chosen for the old vectors, and
+        so was what :meth:`set_min_score` set for dense and hybrid searches, which is forgotten.
 
         Args:
             encoder: The new encoder.
@@ -1148,8 +1154,8 @@ class Collection(Closing):
         """Note the weight of the dense half that hybrid searches have which name none.
 
         :func:`bedside.evaluation.tune_search` finds one for your texts and questions. Vectors and texts stay as they
-        are; scores change, and with them what a ``min_score`` means. Other processes that have the collection open go
-        by it from their second search on.
+        are; scores change, and with them what a ``min_score`` means: one that was calibrated for hybrid searches is
+        forgotten. Other processes that have the collection open go by it from their second search on.
 
         Args:
             alpha: 0 (BM25 alone) to 1 (vectors alone); ``None`` is 0.6.
@@ -1165,6 +1171,38 @@ class Collection(Closing):
         """
         check_number("alpha", alpha, 0, 1, optional=True)
         self._upkeep("set_alpha").set_alpha(None if alpha is None else float(alpha))
+
+    @recorded()
+    def set_min_score(self, min_score: float | None, *, mode: Mode, notes: bool = False) -> None:
+        """Note the score below which a hit is no answer: what ``min_score="calibrated"`` stands for.
+
+        :func:`bedside.evaluation.choose_threshold` measures one from your questions, and notes it by this verb. It is
+        forgotten when the scores change: by :meth:`reembed` in dense and hybrid searches, by :meth:`set_alpha` in
+        hybrid ones. :meth:`copy_to` takes it along.
+
+        Args:
+            min_score: The score; ``None`` forgets it.
+            mode: Of the searches that it is for: their scores are on different scales.
+            notes: Whether it is for :meth:`search_notes`, whose scores are those of whole notes, or for :meth:`search`.
+
+        Raises:
+            InvalidInputError: The score is no finite number, or there is no such mode.
+            ScopeMismatch: This is a scoped view.
+
+        Example:
+            >>> notes = Collection.open()
+            >>> _ = notes.add([Document("Cough.", vector=[1, 0]), Document("Gout.", vector=[0.6, 0.8])])
+            >>> notes.set_min_score(0.7, mode="dense")
+            >>> [hit.text for hit in notes.search(vector=[1, 0], min_score="calibrated")]
+            ['Cough.']
+        """
+        check_number("min_score", min_score, optional=True)
+        if min_score is not None and not math.isfinite(min_score):
+            raise InvalidInputError(f"min_score: expected a finite number, got {min_score}")
+        check_choice("mode", mode, get_args(Mode))
+        check_flag("notes", notes)
+        verb = "search_notes" if notes else "search"
+        self._upkeep("set_min_score").set_min_score(verb, mode, None if min_score is None else float(min_score))
 
     @recorded(all_scopes=True)
     def copy_to(self, path: str | os.PathLike[str]) -> None:

@@ -12,6 +12,7 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     │   ├── InvalidVectorError        wrong shape or dimension, not finite, zero
     │   ├── DuplicateIdError          the same id twice in one call
     │   ├── UnknownOptionError (TypeError)    a keyword argument that the call does not take
+    │   ├── NotCalibratedError        a threshold is asked for that was not chosen for this kind of search
     │   ├── UnreadableFileError       a file to load is damaged, encrypted, hostile or of an unknown kind
     │   └── FilterError               a filter that does not parse
     ├── ScopeError
@@ -82,6 +83,7 @@ __all__ = [
     "ModelNotFoundError",
     "NotACollectionError",
     "NotANumberError",
+    "NotCalibratedError",
     "NotEncryptedError",
     "ProviderError",
     "ReadOnlyError",
@@ -144,6 +146,10 @@ class InvalidVectorError(InvalidInputError):
 
 class DuplicateIdError(InvalidInputError):
     """One call holds the same id twice within one scope."""
+
+
+class NotCalibratedError(InvalidInputError):
+    """``min_score="calibrated"`` was asked of a kind of search for which no threshold is kept."""
 
 
 class UnreadableFileError(InvalidInputError):

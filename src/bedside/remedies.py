@@ -39,10 +39,17 @@ class GiveEach:
 
 @dataclass(frozen=True)
 class Call:
-    """Call another verb of a collection."""
+    """Call another verb.
+
+    Attributes:
+        verb: Of a collection.
+        note: What for.
+        python: What it is called in Python where it is no verb of a collection.
+    """
 
     verb: str
     note: str = ""
+    python: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ Words: TypeAlias = Callable[[Remedy], tuple[str, str] | None]
 def in_python(remedy: Remedy) -> tuple[str, str]:
     """Say a remedy to somebody who writes Python."""
     if isinstance(remedy, Call):
-        return "call", f"Collection.{remedy.verb}"
+        return "call", remedy.python or f"Collection.{remedy.verb}"
     if isinstance(remedy, Act):
         return "use", 'with bedside.audit.acting_as("NAME", purpose="…")'
     if isinstance(remedy, GiveEach):

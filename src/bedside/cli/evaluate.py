@@ -1,9 +1,10 @@
-"""Commands that measure and explain a search: eval, explain."""
+"""Commands that measure and explain a search: eval, calibrate, explain."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,7 +34,7 @@ from bedside.engines import shown
 from bedside.types import Hit
 
 if TYPE_CHECKING:
-    from bedside.evaluation import Summary
+    from bedside.evaluation import Summary, Threshold, ThresholdPoint
 
 
 def evaluate(
@@ -55,6 +56,9 @@ def evaluate(
     tune: Annotated[
         bool, typer.Option("--tune", help="Also choose alpha, k1, b and stemming on half of the queries.")
     ] = False,
+    questions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also measure what is no answer; as for calibrate.")
+    ] = None,
     sample: Annotated[int, typer.Option(help="Notes or sentences in each test without judgments.")] = 200,
     seed: Annotated[int, typer.Option(help="Of samples and divisions.")] = 0,
     report: Annotated[
@@ -66,12 +70,14 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a search on judged queries, compare two encoders, or test it on the notes alone."""
-    from bedside.evaluation import METRICS, evaluate_collection, load_queries
+    from bedside.evaluation import METRICS, evaluate_collection, load_queries, load_questions
     from bedside.evaluation.collection import MODES
     from bedside.evaluation.summary import report_file
 
-    if (queries is None) != (qrels is None) or (queries is None and not probes):
-        raise typer.BadParameter("give --queries with --qrels, or --probes")
+    if (queries is None) != (qrels is None) or (queries is None and questions is None and not probes):
+        raise typer.BadParameter("give --queries with --qrels, --questions, or --probes")
+    if questions is not None and (compare or scope):
+        raise typer.BadParameter("--questions: are asked in every scope of the collection, with its own encoder")
     if compare and compare[0] == compare[1]:
         raise typer.BadParameter("--compare: give two different encoders")
     if report is not None:
@@ -91,10 +97,50 @@ def evaluate(
             all_scopes=all_scopes,
             probes=probes,
             tune=tune,
+            questions=load_questions(questions, collection.scope_keys) if questions else (),
             sample=sample,
             seed=seed,
             title=f"Search of {Path(shown(path)).name}",
         )
+    if report is not None:
+        summary.save(report)
+    if json:
+        print_json(summary.to_json())
+    else:
+        _print_summary(summary)
+
+
+def calibrate(
+    path: CollectionPath,
+    questions: Annotated[
+        Path, typer.Argument(metavar="QUESTIONS", help="JSON Lines with text and a value for each scope key.")
+    ],
+    false_answers: Annotated[
+        float, typer.Option(help="Share of the questions that may get a hit where they cannot be answered.")
+    ] = 0.05,
+    mode: Annotated[
+        list[str] | None, typer.Option(help="hybrid, dense or sparse; may be repeated; by default what searches have.")
+    ] = None,
+    notes: Annotated[bool, typer.Option("--notes", help="For search-notes, not for search.")] = False,
+    encoder: Model = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page (.html) or everything (.json).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Choose the score below which a hit is no answer, and keep it for searches with --min-score calibrated."""
+    from bedside.evaluation import Summary, choose_threshold, load_questions
+    from bedside.evaluation.summary import report_file
+
+    if report is not None:
+        report_file(report)
+    modes: Any = mode or [None]  # the collection says which modes there are
+    with asking(path, encoder, read_only=False) as collection:
+        asked = load_questions(questions, collection.scope_keys)
+        found = [
+            choose_threshold(collection, asked, false_answers=false_answers, mode=each, notes=notes) for each in modes
+        ]
+    summary = Summary(f"No answer in {Path(shown(path)).name}", {}, thresholds=found)
     if report is not None:
         summary.save(report)
     if json:
@@ -149,7 +195,8 @@ def _print_arithmetic(rank: int, facts: dict[str, Any]) -> None:
 
 
 def _print_summary(summary: Summary) -> None:
-    rows = ([one_line(cell) for cell in row] for row in _rows(summary.to_json()))
+    found = chain(_rows(summary.to_json()), chain.from_iterable(map(_threshold_rows, summary.thresholds)))
+    rows = ([one_line(cell) for cell in row] for row in found)
     print_rows(("what", "metric", "result", "test"), rows)
 
 
@@ -170,6 +217,20 @@ def _rows(document: dict[str, Any]) -> Iterator[list[str]]:
         yield [f"chosen: {settings}", result["metric"], against, f"p = {result['p_value']:.4f}"]
 
 
+def _threshold_rows(threshold: Threshold) -> Iterator[list[str]]:
+    from bedside.evaluation.curves import steps
+
+    name = f"no answer, {threshold.name}"
+    yield [name, "AUROC", f"{threshold.auroc:.3f}", f"{threshold.questions} questions"]
+    yield [f"{name}: chosen", *_cost(threshold)]
+    for point in steps(threshold):
+        yield [name, *_cost(point)]
+
+
+def _cost(point: Threshold | ThresholdPoint) -> list[str]:
+    return ["min_score", f"{point.min_score:.4f}", f"{point.kept:.3f} kept, {point.false_answers:.3f} false answers"]
+
+
 def _interval(interval: dict[str, float]) -> str:
     return f"{interval['mean']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
 
@@ -178,4 +239,4 @@ def _number(value: float | None) -> str:
     return "not computed" if value is None else f"{value:.6f}"
 
 
-COMMANDS = {"eval": evaluate, "explain": explain}
+COMMANDS = {"eval": evaluate, "calibrate": calibrate, "explain": explain}

@@ -112,10 +112,10 @@ def reading(path: str) -> Collection:
     return Collection.open(path, read_only=True, key=given_key(), audit=trail())
 
 
-def asking(path: str, model: str | None) -> Collection:
-    """Open a collection that is there, without writing to it, for questions in words."""
+def asking(path: str, model: str | None, *, read_only: bool = True) -> Collection:
+    """Open a collection that is there for questions in words; only where it is said, to write to it too."""
     _check_there(path)
-    return Collection.open(path, encoder=load(model, path), read_only=True, key=given_key(), audit=trail())
+    return Collection.open(path, encoder=load(model, path), read_only=read_only, key=given_key(), audit=trail())
 
 
 def writing(path: str) -> Collection:

@@ -248,6 +248,9 @@ def _facts(path: str, records: int) -> dict[str, Any]:
         "dimension": facts.dimension,
         "encoder": None if facts.encoder is None else facts.encoder.name,
         "alpha": facts.weight,
+        "calibrated": [
+            f"{verb} {mode} {least:.4f}" for verb, of in facts.min_scores.items() for mode, least in of.items()
+        ],
         "scope_keys": list(facts.scope_keys),
         "encrypted": facts.sealed,
         **sizes(path),

@@ -39,7 +39,24 @@ def _annotation(name: str, option: Option) -> Any:
     """Return what typer makes an option from; a value out of its range is wrong usage."""
     if option.kind in ("filter", "ids"):
         return Filter if option.kind == "filter" else Ids
+    if option.kind == "number" and option.choices:
+        return _number_or_word(name, option)
     kinds: dict[str, Any] = {"int": int, "number": float, "key": str, "flag": bool, "moment": str, "recency": str}
     kind = Literal[option.choices] if option.kind in ("choice", "rerank") else kinds[option.kind]
     spelled = typer.Option(f"--{name.replace('_', '-')}", help=option.help, min=option.least, max=option.most)
     return Annotated[kind | None if option.optional else kind, spelled]
+
+
+def _number_or_word(name: str, option: Option) -> Any:
+    def parse(text: str) -> Any:
+        if text in option.choices:
+            return text
+        try:
+            option.check(name, number := float(text))
+        except ValueError:
+            raise typer.BadParameter(f"expected a number, or {' or '.join(option.choices)}; got {text!r}") from None
+        return number
+
+    metavar = f"<{'|'.join(('float', *option.choices))}>"
+    named = f"--{name.replace('_', '-')}"
+    return Annotated[Any, typer.Option(named, help=option.help, parser=parse, metavar=metavar)]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from bedside.errors import EncoderMismatch, EncoderRequired, InvalidVectorError
 from bedside.filters.tree import Node
@@ -25,6 +25,8 @@ from bedside.search.versions import VersionProblem
 from bedside.support.checks import check_number
 from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder
+
+F = TypeVar("F", bound="Facts")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Facts:
         alpha: Weight of the dense half of a hybrid search that names none; ``None`` is 0.6.
         id: Of this collection, for caches and receipts; it says nothing about its content.
         sealed: Whether everything that is written is encrypted.
+        min_scores: Below which score a hit is no answer, by verb and mode, where that was measured; see
+            :func:`bedside.evaluation.choose_threshold`. Each goes when the scores that it was measured by change.
     """
 
     sparse: Mapping[str, Any]
@@ -81,6 +85,7 @@ class Facts:
     alpha: float | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     sealed: bool = False
+    min_scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def title(self) -> str | None:
@@ -92,6 +97,27 @@ class Facts:
     def weight(self) -> float:
         """The weight of the dense half where a search names none."""
         return DEFAULT_ALPHA if self.alpha is None else self.alpha
+
+    def with_alpha(self: F, alpha: float | None) -> F:
+        """Return the facts with another weight of the dense half."""
+        return replace(self, alpha=alpha, min_scores=self._min_scores_but("hybrid"))
+
+    def with_encoder(self: F, encoder: EncoderRecord | None, dimension: int | None, alpha: float | None) -> F:
+        """Return the facts with other vectors."""
+        kept = self._min_scores_but("dense", "hybrid")
+        return replace(self, encoder=encoder, dimension=dimension, alpha=alpha, min_scores=kept)
+
+    def with_min_score(self: F, verb: str, mode: str, min_score: float | None) -> F:
+        """Return the facts with the least score of an answer of this verb in this mode, or without one."""
+        own = {**self.min_scores.get(verb, {}), mode: min_score}
+        known = {**self.min_scores, verb: {name: score for name, score in own.items() if score is not None}}
+        return replace(self, min_scores=known)
+
+    def _min_scores_but(self, *modes: str) -> dict[str, dict[str, float]]:
+        return {
+            verb: {mode: score for mode, score in known.items() if mode not in modes}
+            for verb, known in self.min_scores.items()
+        }
 
     def of_a_copy(self) -> Facts:
         """Return the facts of another collection with the same records."""
@@ -144,7 +170,7 @@ class Facts:
         if self.encoder is not None or not expected:
             return replace(self, dimension=expected)
         alpha = own_alpha(batch.encoder) if self.alpha is None else self.alpha
-        return replace(self, dimension=expected, encoder=encoder, alpha=alpha)
+        return self.with_encoder(encoder, expected, alpha)
 
 
 def own_alpha(encoder: Encoder | None) -> float | None:
@@ -155,7 +181,7 @@ def own_alpha(encoder: Encoder | None) -> float | None:
 
 
 def known_facts(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of :class:`Facts` from the JSON that an engine keeps them in; 0.1 wrote no ``alpha``."""
+    """Return the arguments of :class:`Facts` from the JSON of an engine; 0.1 wrote no ``alpha`` and ``min_scores``."""
     encoder = data["encoder"]
     return {
         "sparse": data["sparse"],
@@ -164,6 +190,7 @@ def known_facts(data: Mapping[str, Any]) -> dict[str, Any]:
         "encoder": None if encoder is None else EncoderRecord(**encoder),
         "alpha": data.get("alpha"),
         "id": data["id"],
+        "min_scores": data.get("min_scores", {}),
     }
 
 
@@ -385,6 +412,10 @@ class Upkeep(Protocol):
 
     def set_alpha(self, alpha: float | None) -> None:
         """Note the weight of the dense half where a search names none."""
+        ...
+
+    def set_min_score(self, verb: str, mode: str, min_score: float | None) -> None:
+        """Note the least score of an answer of a verb in a mode."""
         ...
 
     def copy_to(self, write: Callable[[Facts, Iterable[Record], KeySource | None], None]) -> None:

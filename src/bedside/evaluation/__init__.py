@@ -26,7 +26,7 @@ from bedside.evaluation.probes import PROBES, Probe, probe
 from bedside.evaluation.search_tuning import SearchSettings, SearchTuning, tune_search
 from bedside.evaluation.significance import Comparison, Interval, compare, confidence_interval
 from bedside.evaluation.summary import Summary
-from bedside.evaluation.threshold import Threshold, ThresholdPoint, choose_threshold
+from bedside.evaluation.threshold import Threshold, ThresholdPoint, choose_threshold, load_questions
 
 __all__ = [
     "METRICS",
@@ -49,6 +49,7 @@ __all__ = [
     "evaluate",
     "evaluate_collection",
     "load_queries",
+    "load_questions",
     "load_retrieval_set",
     "probe",
     "search_run",

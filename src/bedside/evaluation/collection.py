@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ from bedside.evaluation.probes import probe
 from bedside.evaluation.search_tuning import tune_search
 from bedside.evaluation.significance import Comparison, compare
 from bedside.evaluation.summary import Summary
+from bedside.evaluation.threshold import Scope, choose_threshold
 from bedside.remedies import Give
 from bedside.types import Document, Encoder, FilterDict, Mode
 
@@ -34,6 +35,8 @@ def evaluate_collection(
     all_scopes: bool = False,
     probes: bool = False,
     tune: bool = False,
+    questions: Iterable[tuple[Scope, str]] = (),
+    false_answers: float = 0.05,
     sample: int = 200,
     seed: int = 0,
     title: str = "Evaluation of a search",
@@ -53,6 +56,10 @@ def evaluate_collection(
             documents it is judged by, as its users would ask it.
         probes: Also :func:`probe` the notes.
         tune: Also choose search settings on half of the queries, see :func:`tune_search`.
+        questions: Of the whole of a divided collection, each with the scope that it is about: also measure below which
+            score a hit is no answer, in each mode, and for notes where there are some. It measures in every scope, and
+            keeps nothing; see :func:`choose_threshold`.
+        false_answers: The share of hits in wrong scopes that such a score lets through.
         sample: Of each probe.
         seed: Of samples and divisions.
         title: Of the report.
@@ -72,14 +79,16 @@ def evaluate_collection(
         >>> evaluate_collection(notes, {"q": "cough"}, {"q": {"b": 1}}).reports["sparse"]["MRR@10"]
         1.0
     """
+    unanswerable = list(questions)
+    all_scopes = all_scopes or bool(unanswerable)
     parts = records.views() if all_scopes else [records]
     held = {_scope(part): part.get(filter=filter or {}) for part in parts}
     documents = [document for of in held.values() for document in of]
     judged = {id: text for id, text in (queries or {}).items() if id in (judgments or {})}
-    if not documents or not (judged or probes):
+    if not documents or not (judged or probes or unanswerable):
         raise InvalidInputError(
-            "nothing to measure: there must be documents, and judged queries or probes",
-            remedies=[Give("queries"), Give("probes", True)],
+            "nothing to measure: there must be documents, and judged queries, probes or questions",
+            remedies=[Give("queries"), Give("probes", True), Give("questions")],
         )
     if tune and not judged:
         raise InvalidInputError("there must be judged queries to choose settings by", about=Give("tune", tune))
@@ -113,6 +122,12 @@ def evaluate_collection(
         else None,
         tune_search(documents, judged, judgments or {}, last, metric=metrics[0], seed=seed) if tune else None,
         {"documents": len(documents), "encoders": ", ".join(e.name for e in named.values() if e) or "none"},
+        [
+            choose_threshold(records, unanswerable, false_answers=false_answers, mode=mode, notes=of_notes, store=False)
+            for of_notes in (False, True)
+            for mode in (_possible(records, modes) if unanswerable else ())
+            if not of_notes or any("source_hash" in document.metadata for document in documents)
+        ],
     )
 
 

@@ -14,10 +14,12 @@ from typing import Any
 import orjson
 
 from bedside.errors import InvalidInputError
+from bedside.evaluation import curves
 from bedside.evaluation.metrics import Report
 from bedside.evaluation.probes import Probe
 from bedside.evaluation.search_tuning import SearchTuning
 from bedside.evaluation.significance import Comparison, Interval, confidence_interval
+from bedside.evaluation.threshold import Threshold
 
 _WORST = 10
 _STYLE = """
@@ -31,6 +33,7 @@ table{border-collapse:collapse;width:100%}th,td{padding:.3rem .7rem;border-botto
 text-align:right;font-variant-numeric:tabular-nums}th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:600}
 p,figcaption{color:var(--soft)}td.chart{width:16rem}svg{display:block}.bar{fill:var(--bar)}
 .whisker{stroke:var(--ink);stroke-width:1.5}.track{fill:var(--line)}.yes{color:var(--good);font-weight:600}
+.curve{fill:none;stroke:var(--bar);stroke-width:2}figure{margin:1rem 0}
 """
 
 
@@ -45,6 +48,7 @@ class Summary:
         probes: Results without judgments, by system.
         choices: Search settings chosen on a half and measured on the other.
         facts: Anything else worth knowing, by name: collection, encoder, number of documents.
+        thresholds: Scores below which a hit is no answer, each with its curve.
 
     Example:
         >>> print(Summary("Ward", {"BM25": Report({"AP": 0.5}, {"AP": {"q": 0.5}})}).to_json()["reports"]["BM25"]["AP"])
@@ -57,6 +61,7 @@ class Summary:
     probes: Mapping[str, Sequence[Probe]] | None = None
     choices: SearchTuning | None = None
     facts: Mapping[str, object] | None = None
+    thresholds: Sequence[Threshold] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON: intervals of every metric, and every query's value; query ids, never texts."""
@@ -70,6 +75,7 @@ class Summary:
             "comparisons": [{"systems": [a, b], **asdict(result)} for a, b, result in self.comparisons],
             "probes": {name: [asdict(p) for p in results] for name, results in (self.probes or {}).items()},
             "choices": asdict(self.choices) if self.choices else None,
+            "thresholds": [asdict(threshold) for threshold in self.thresholds],
         }
 
     def to_html(self) -> str:
@@ -80,6 +86,7 @@ class Summary:
             _comparisons(self.comparisons),
             *(_probes(name, results) for name, results in (self.probes or {}).items()),
             _choices(self.choices),
+            *(_threshold(threshold) for threshold in self.thresholds),
             *(_hardest(name, report) for name, report in self.reports.items()),
         ]
         made = datetime.now(timezone.utc).isoformat(timespec="minutes")
@@ -167,6 +174,17 @@ def _choices(choices: SearchTuning | None) -> str:
         f"<h2>Search settings</h2><p>Chosen on {len(choices.tuned_on)} queries from {len(choices.tried)} trials. On "
         f"the {len(choices.measured_on)} others, {_text(c.metric)} is {c.second:.3f} against {c.first:.3f} with the "
         f"defaults (p = {c.p_value:.4f}).</p>" + _table(["setting", "chosen"], rows)
+    )
+
+
+def _threshold(threshold: Threshold) -> str:
+    rows = [[f"{p.min_score:.4f}", f"{p.false_answers:.3f}", f"{p.kept:.3f}"] for p in curves.steps(threshold)]
+    return (
+        f"<h2>No answer: {_text(threshold.name)}</h2><p>{threshold.questions} questions, asked {threshold.pairs} times "
+        f"where they cannot be answered; AUROC {threshold.auroc:.3f}. With min_score {threshold.min_score:.4f}, "
+        f"{threshold.false_answers:.3f} of these get a hit, and {threshold.kept:.3f} of the questions keep theirs "
+        f"where they belong. To the right: false answers, 0 to 1; upwards: questions that keep their hit.</p>"
+        f"<figure>{curves.picture(threshold)}</figure>" + _table(["min_score", "false answers", "kept"], rows)
     )
 
 

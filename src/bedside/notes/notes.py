@@ -31,6 +31,7 @@ from bedside.filters.dates import begins
 from bedside.filters.validity import SUPERSEDES
 from bedside.notes.render import NoteHit
 from bedside.records import Record, check_id
+from bedside.search.calibrated import calibrated
 from bedside.search.copies import grouped, seen
 from bedside.search.options import SearchArguments, SearchOptions, check_ids
 from bedside.skipping import OnBadDocument, Skipped
@@ -149,14 +150,17 @@ def search_notes(
     by the note that holds them all. The words that two overlapping passages share count twice.
     """
     check_texts([query])
-    asked = SearchOptions.of(options, notes=True, default_alpha=records.facts.weight)
-    mode = replace(asked, mode=asked.mode or records.natural_mode([query])).halves
+    facts = records.facts
+    asked = SearchOptions.of(options, notes=True, default_alpha=facts.weight)
+    asked = replace(asked, mode=asked.mode or records.natural_mode([query]))
+    asked, mode = calibrated(asked, "search_notes", facts.min_scores), asked.halves
     if vector is None and mode != "sparse":
         vector = records.encode_queries([query])[0]
     among = _IS_PASSAGE if asked.ids is None else passages_filter(asked.ids)
     as_notes: SearchArguments = {
         **options,
         "mode": mode,
+        "min_score": asked.min_score,
         "filter": _and(among, asked.filter),
         "ids": None,
         "group_by": "source_id",

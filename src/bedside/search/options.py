@@ -44,7 +44,7 @@ class Option:
         kind: What its values are.
         least: The lowest int or number.
         most: The highest int or number.
-        choices: The allowed strings.
+        choices: The allowed strings; of a number, words that stand for one.
         optional: Whether ``None`` is allowed.
         surface: Whether other surfaces than Python offer it.
         notes: Whether a search for whole notes takes it too.
@@ -66,8 +66,10 @@ class Option:
                 pass
             case "int":
                 check_int(name, value, self.least or 0, self.most, optional=self.optional)
+            case "number" if isinstance(value, str) and value in self.choices:
+                pass
             case "number":
-                check_number(name, value, self.least, self.most, optional=self.optional)
+                check_number(name, value, self.least, self.most, optional=self.optional, words=self.choices)
             case "choice":
                 check_choice(name, value, self.choices)
             case "key":
@@ -153,8 +155,14 @@ class SearchOptions:
         default=None,
         metadata=_about("int", "Pool of RRF and MMR, 100 by default, and of rerank, 50.", least=1, optional=True),
     )
-    min_score: float | None = field(
-        default=None, metadata=_about("number", "Leave out hits below it, on the scale of the mode.", optional=True)
+    min_score: float | Literal["calibrated"] | None = field(
+        default=None,
+        metadata=_about(
+            "number",
+            "Leave out hits below it, on the scale of the mode; calibrated is what was measured for the collection.",
+            choices=("calibrated",),
+            optional=True,
+        ),
     )
     diversity: float | None = field(
         default=None,
@@ -348,7 +356,7 @@ class SearchArguments(TypedDict, total=False):
     alpha: float | None
     fusion: Fusion
     fetch_k: int | None
-    min_score: float | None
+    min_score: float | Literal["calibrated"] | None
     diversity: float | None
     offset: int
     ids: Sequence[str] | None

@@ -245,7 +245,7 @@ def _is_sparse(options: SearchOptions, candidates: Candidates) -> bool:
 
 
 def _above_min_score(options: SearchOptions, _: Question, pool: Pool) -> Pool:
-    return pool if options.min_score is None else pool.take(pool.scores >= options.min_score)
+    return pool if options.min_score is None else pool.take(pool.scores >= float(options.min_score))
 
 
 def _diversified(options: SearchOptions, _: Question, pool: Pool) -> Pool:

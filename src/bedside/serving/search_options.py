@@ -38,5 +38,7 @@ def described(options: Mapping[str, Option], **defaults: Any) -> dict[str, tuple
 
 def _annotation(option: Option) -> Any:
     kind = Literal[option.choices] if option.kind in ("choice", "rerank") else _TYPES[option.kind]
+    if option.kind == "number" and option.choices:
+        kind |= Literal[option.choices]  # words that stand for a number
     field: Any = Field(description=option.help, ge=option.least, le=option.most)
     return Annotated[kind | None if option.optional else kind, field]

@@ -20,13 +20,20 @@ def check_int(name: str, value: object, least: int = 0, most: int | None = None,
 
 
 def check_number(
-    name: str, value: object, least: float | None = None, most: float | None = None, *, optional: bool = False
+    name: str,
+    value: object,
+    least: float | None = None,
+    most: float | None = None,
+    *,
+    optional: bool = False,
+    words: Sequence[str] = (),
 ) -> None:
     """Refuse what is not a number from ``least`` to ``most``; bools and NaN are refused, numpy's numbers are not."""
     if optional and value is None:
         return
     if not _is_number(value) or (least is not None and value < least) or (most is not None and value > most):
-        raise InvalidInputError(f"{name}: expected a number{_range(least, most)}{_or_none(optional)}, got {value!r}")
+        allowed = "".join([_range(least, most), *(f" or {word!r}" for word in words), _or_none(optional)])
+        raise InvalidInputError(f"{name}: expected a number{allowed}, got {value!r}")
 
 
 def check_choice(name: str, value: object, allowed: Sequence[str], *, optional: bool = False) -> None:

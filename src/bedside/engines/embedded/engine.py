@@ -225,13 +225,18 @@ class EmbeddedEngine(State):
             vector = first.records[0].vector if first.records else None
             dimension = encoder.dimension if vector is None else len(vector)
             changes = chain(first.records, (record for batch in made for record in batch.records))
-            made_by, alpha = EncoderRecord.of(encoder), own_alpha(encoder)
-            self._rewrite(changes, replace(self.facts, dimension=dimension, encoder=made_by, alpha=alpha), then)
+            facts = self.facts.with_encoder(EncoderRecord.of(encoder), dimension, own_alpha(encoder))
+            self._rewrite(changes, facts, then)
 
     def set_alpha(self, alpha: float | None) -> None:
         """Note the weight of the dense half where a search names none."""
         with self._transaction():
-            self._storage.save(replace(self.facts, alpha=alpha))
+            self._storage.save(self.facts.with_alpha(alpha))
+
+    def set_min_score(self, verb: str, mode: str, min_score: float | None) -> None:
+        """Note the least score of an answer of a verb in a mode."""
+        with self._transaction():
+            self._storage.save(self.facts.with_min_score(verb, mode, min_score))
 
     def copy_to(self, write: Callable[[Facts, Iterable[Record], KeySource | None], None]) -> None:
         """Hand the living records of every scope to ``write``."""

@@ -185,7 +185,15 @@ class PostgresEngine:
 
     def set_alpha(self, alpha: float | None) -> None:
         """Note the weight of the dense half where a search names none."""
-        self._write(lambda connection: writing.set_alpha(connection, alpha))
+        self._write(lambda connection: writing.change_facts(connection, lambda facts: facts.with_alpha(alpha)))
+
+    def set_min_score(self, verb: str, mode: str, min_score: float | None) -> None:
+        """Note the least score of an answer of a verb in a mode."""
+        self._write(
+            lambda connection: writing.change_facts(
+                connection, lambda facts: facts.with_min_score(verb, mode, min_score)
+            )
+        )
 
     def copy_to(self, write: Callable[[Facts, Iterable[Record], None], None]) -> None:
         """Hand the records of every scope to ``write``, all of one state."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection, sql
@@ -214,8 +213,7 @@ def reembed(
         copy_into(connection, "vec", [copied])
         vector = batch.records[0].vector if batch.records else None
         dimension = dimension if vector is None else len(vector)
-    made_by, alpha = EncoderRecord.of(encoder), own_alpha(encoder)
-    writing.decide(connection, replace(known, dimension=dimension, encoder=made_by, alpha=alpha))
+    writing.decide(connection, known.with_encoder(EncoderRecord.of(encoder), dimension, own_alpha(encoder)))
 
 
 def drop(connection: Connection[Any], name: str, *, only_empty: bool = False) -> None:

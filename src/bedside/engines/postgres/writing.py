@@ -6,8 +6,7 @@ scopes by number. So writers of different scopes do not wait for one another, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -104,10 +103,10 @@ def decide(connection: Connection[Any], facts: Facts) -> None:
     connection.execute("update about set facts = %s", (schema.facts_to_json(facts),))
 
 
-def set_alpha(connection: Connection[Any], alpha: float | None) -> None:
-    """Note the weight of the dense half where a search names none."""
+def change_facts(connection: Connection[Any], change: Callable[[Facts], Facts]) -> None:
+    """Put what ``change`` makes of the facts in their place."""
     connection.execute("select from about for update")
-    decide(connection, replace(reading.facts(connection), alpha=alpha))
+    decide(connection, change(reading.facts(connection)))
 
 
 def _locked_facts(connection: Connection[Any], first: Batch, *, alone: bool) -> tuple[Facts, bool]:

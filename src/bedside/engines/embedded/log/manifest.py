@@ -39,7 +39,8 @@ class Manifest(Facts):
 
     def with_facts(self, facts: Facts) -> Manifest:
         """Return this manifest with other facts."""
-        return replace(self, dimension=facts.dimension, encoder=facts.encoder, alpha=facts.alpha)
+        changed = ("dimension", "encoder", "alpha", "min_scores")
+        return replace(self, **{name: getattr(facts, name) for name in changed})
 
     def next_log(self) -> str:
         """Return the name of the log that follows the current one."""
