@@ -117,3 +117,23 @@ def test_nothing_changes_where_nothing_is_asked_for(folder) -> None:
     assert (first.copies, first.first_seen, first.last_seen, first.sightings) == ((), None, None, {})
     assert first.explanation.signals == {}
     assert "recency" not in first.explanation.formula
+
+
+def test_both_adapters_and_the_command_line_add_versions_of_notes_and_list_them(tmp_path: Path) -> None:
+    chain = LangChainStore(collection=Collection.open(), retrieval_mode="sparse")
+    index = LlamaStore()
+    for store in (chain, index):
+        store.add_note("PLAN: Rest.", id="v1")
+        store.add_note("PLAN: Rest, then walk.", id="v2", supersedes="v1")
+        assert [(each.id, each.superseded_by) for each in store.history("v1")] == [("v2", ()), ("v1", ("v2",))]
+    chain.add_notes([LangChainDocument("PLAN: Walk.", id="v3")], supersedes={"v3": ["v1", "v2"]})
+    assert [found.id for found in chain.search_notes("walk", as_of="now")] == ["v3"]
+    for name, text in (("v1.txt", "PLAN: Rest."), ("v2.txt", "PLAN: Rest, then walk.")):
+        (tmp_path / name).write_text(text)
+    run = CliRunner().invoke
+    place = str(tmp_path / "ward")
+    for file, more in (("v1.txt", []), ("v2.txt", ["--supersedes", "v1.txt"])):
+        assert run(app, ["add-notes", place, str(tmp_path / file), *more]).exit_code == 0
+    found = run(app, ["search-notes", place, "rest", "--as-of", "now", "--json"]).output
+    assert [json.loads(line)["id"] for line in found.splitlines()] == ["v2.txt"]
+    assert run(app, ["add-notes", place, str(tmp_path), "--supersedes", "v1.txt"]).exit_code == 2

@@ -84,11 +84,19 @@ class Intake:
         return collection.add(documents, on_bad_document=self.on_bad_document, skipped=self.skipped)
 
     def add_notes(
-        self, collection: Collection, notes: Sequence[Document], splitter: NoteSplitter | None
+        self,
+        collection: Collection,
+        notes: Sequence[Document],
+        splitter: NoteSplitter | None,
+        supersedes: Mapping[str, str | Sequence[str]] | None = None,
     ) -> dict[str, NoteChange]:
         """Add what :meth:`taken` returned as whole notes; see :meth:`bedside.Collection.add_notes`."""
         return collection.add_notes(
-            notes, splitter=splitter, on_bad_document=self.on_bad_document, skipped=self.skipped
+            notes,
+            splitter=splitter,
+            on_bad_document=self.on_bad_document,
+            skipped=self.skipped,
+            supersedes=supersedes,
         )
 
     def _converted(self, document: Document) -> Document:

@@ -66,7 +66,7 @@ def test_a_document_is_its_sections_under_their_titles_with_what_the_header_says
             "source": "letters/a.xml", "type": "cda", "title": "Letter of discharge", "kind": "Discharge summary",
             "loinc": "18842-5", "date": "2024-03-01T15:30:00-05:00", "patient": "Ann M. Lee", "subject": "mrn-7",
             "author": "Dr. Who", "document_id": "1.2.3^doc-2", "set_id": "1.2.3^set", "version": "2",
-            "supersedes": ["1.2.3^doc-1"], "section_codes": {"Plan": "18776-5", "by its code": "48765-2"},
+            "replaces": ["1.2.3^doc-1"], "section_codes": {"Plan": "18776-5", "by its code": "48765-2"},
         },
     )  # fmt: skip
 

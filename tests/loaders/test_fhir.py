@@ -72,7 +72,7 @@ def test_a_composition_is_its_sections_under_their_titles_with_what_it_says_of_i
         {
             "source": "a", "type": "fhir", "resource": "Composition/c", "title": "Letter", "status": "final",
             "date": "2024-03-01", "subject": "Patient/p", "patient": "Ann M. Lee", "author": "Dr. Who",
-            "kind": "by its code", "loinc": "18842-5", "supersedes": ["Composition/b"],
+            "kind": "by its code", "loinc": "18842-5", "replaces": ["Composition/b"],
             "section_codes": {"Plan": "18776-5"},
         },
     )  # fmt: skip
@@ -164,7 +164,7 @@ def test_a_binary_within_its_resource_and_data_in_an_address_are_read():
 )
 def test_what_a_document_replaces_is_in_its_metadata(relation, wanted):
     (document,) = read(json.dumps(reference(attached("x"), relatesTo=[relation])).encode(), "a")
-    assert document.metadata.get("supersedes") == wanted
+    assert document.metadata.get("replaces") == wanted
 
 
 # -- coded resources ---------------------------------------------------------------------------------------------------

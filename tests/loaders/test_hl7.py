@@ -187,12 +187,12 @@ def test_a_document_message_says_of_which_document_and_in_place_of_which():
         "kind": "DS",
         "author": "Ann Who",
         "document_id": "D2^HOSP",
-        "supersedes": ["D1^HOSP"],
+        "replaces": ["D1^HOSP"],
         "date": "2024-03-01",
     }
     assert {key: document.metadata[key] for key in wanted} == wanted
     (addendum,) = read(data.replace(b"ORU^R01^ORU_R01", b"MDM^T06"), "a.hl7")
-    assert "supersedes" not in addendum.metadata
+    assert "replaces" not in addendum.metadata
 
 
 def test_a_cancelled_document_and_a_message_without_text_are_said_to_be_left_out():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -16,14 +16,16 @@ from bedside.cli.lines import one_line
 from bedside.cli.options import CollectionPath, Json, Model, Scope, load, parse_scope, print_json
 from bedside.cli.recording import trail
 from bedside.collection import Collection
-from bedside.errors import DuplicateIdError, InvalidDocumentError, ScopeMismatch, UnreadableFileError
-from bedside.notes.sync import SyncReport, sync
+from bedside.errors import DuplicateIdError, InvalidDocumentError, InvalidInputError, ScopeMismatch, UnreadableFileError
+from bedside.notes.sync import SyncReport, stored_notes, sync
 from bedside.notes.sync import watch as keep
+from bedside.remedies import Give
 from bedside.types import Document
 
 if TYPE_CHECKING:
     from bedside.loaders import Finding, LoadReport
 
+_Reader: TypeAlias = "Callable[..., Iterator[Document]]"
 _SHOWN = 10
 """Parts of one file that are named in a line; with ``--json`` all of them are."""
 Encoding = Annotated[
@@ -54,6 +56,10 @@ def add_notes(
     id_key: IdKey = None,
     resources: Resources = False,
     strict: Strict = False,
+    supersedes: Annotated[
+        list[str] | None,
+        typer.Option("--supersedes", metavar="ID", help="A note that the only one added replaces; may be repeated."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Add files as notes: text, PDF, DOCX, tables, FHIR, CDA, HL7 v2, …; creates the collection if there is none.
@@ -62,9 +68,11 @@ def add_notes(
     end it says how many files were read, empty and refused; it exits with 1 where a file gave no note, or a part of one
     was refused.
     """
-    from bedside.loaders import files
+    from bedside.loaders import Links, files
     from bedside.loaders import load as read
 
+    if supersedes and (len(sources) > 1 or sources[0].is_dir()):
+        raise typer.BadParameter("--supersedes: give one file, with one note in it")
     loader = partial(read, **_loading(encoding, text_key, id_key, resources=resources, strict=strict))
     tally = _Tally()
 
@@ -76,13 +84,22 @@ def add_notes(
 
     with _opened(path, encoder, scope) as collection:
         view = _view(collection, scope)
+        links = Links(_named(view))
+        late: list[tuple[Path, _Reader]] = []
         for source in sources:
             is_folder = source.is_dir()
             unlisted: list[UnreadableFileError] = []
             for file in files(source, onerror=unlisted.append) if is_folder else [source]:
-                told(*_added(view, file, partial(loader, file, root=source if is_folder else source.parent)))
+                reader: _Reader = partial(loader, file, root=source if is_folder else source.parent, links=links)
+                notes, report = _read(reader)
+                if any(finding.outcome == "unlinked" for finding in report.findings):
+                    late.append((file, reader))  # what it replaces may come with another file
+                else:
+                    told(*_added(view, file, notes, report, supersedes))
             for error in unlisted:
                 told({}, _refusal(error.file, error.reason))
+        for file, again in late:
+            told(*_added(view, file, *_read(again), supersedes))
     if json:
         print_json(tally.counts)
     typer.echo("{read} files read, {empty} empty, {refused} refused".format(**tally.counts), err=True)
@@ -167,17 +184,32 @@ def _loading(
     return {"encoding": encoding, "text_key": text_key, "id_key": id_key, "resources": resources, "strict": strict}
 
 
-def _added(
-    view: Collection, file: Path, loader: Callable[..., Iterator[Document]]
-) -> tuple[Mapping[str, str], LoadReport]:
-    """Add a file's notes in one transaction; return what became of each, and the report."""
+def _named(view: Collection) -> list[Document]:
+    """Return the notes there that their sources have names for, and others may replace."""
+    names = {"$or": [{"document_id": {"$exists": True}}, {"resource": {"$exists": True}}]}
+    return stored_notes(view, names) if view.scope or not view.scope_keys else []
+
+
+def _read(reader: _Reader) -> tuple[list[Document], LoadReport]:
+    """Return a file's notes, and what there is to say."""
     from bedside.loaders import LoadReport
 
     report = LoadReport()
     try:
-        return view.add_notes(loader(report=report)), report
+        return list(reader(report=report)), report
     except UnreadableFileError as error:
-        return {}, _refusal(error.file, error.reason)
+        return [], _refusal(error.file, error.reason)
+
+
+def _added(
+    view: Collection, file: Path, notes: Sequence[Document], report: LoadReport, supersedes: Sequence[str] | None
+) -> tuple[Mapping[str, str], LoadReport]:
+    """Add a file's notes in one transaction; return what became of each, and the report."""
+    if supersedes and len(notes) > 1:
+        raise InvalidInputError(f"{file.name} holds {len(notes)} notes", about=Give("supersedes"))
+    links = {str(note.id): supersedes for note in notes} if supersedes else None
+    try:
+        return view.add_notes(notes, supersedes=links), report
     except (InvalidDocumentError, DuplicateIdError, ScopeMismatch) as error:
         return {}, _refusal(file.as_posix(), str(error))
 

@@ -26,10 +26,11 @@ from pathlib import Path
 from bedside.engines import holds_collection
 from bedside.errors import BedsideWarning, UnreadableFileError
 from bedside.loaders.content import MAX_BYTES, Content, LoadOptions, documents_of
+from bedside.loaders.links import Links, linked
 from bedside.loaders.report import Finding, LoadReport, reason_of
 from bedside.types import Document
 
-__all__ = ["MAX_BYTES", "Finding", "LoadReport", "files", "load", "read"]
+__all__ = ["MAX_BYTES", "Finding", "Links", "LoadReport", "files", "load", "read"]
 
 _PARTIAL = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".swp")
 
@@ -44,12 +45,17 @@ def load(
     text_key: str | None = None,
     id_key: str | None = None,
     resources: bool = False,
+    links: Links | None = None,
 ) -> Iterator[Document]:
     """Yield what a file holds as documents for :meth:`bedside.Collection.add_notes`, or each file of a folder in turn.
 
     Each has the file's path relative to ``root`` as its id and in its metadata as ``source``, and its kind as ``type``:
     ``text``, ``markdown``, ``html``, ``pdf``, ``docx``, ``csv``, ``fhir``, … A file that holds several, such as the
     rows of a table, adds ``#`` and what tells them apart to the id.
+
+    A document that replaces another (FHIR's ``relatesTo``, CDA's ``relatedDocument``, HL7's parent documents) has the
+    other's own id in ``replaces`` and, where that one is among the notes too, the ids of its notes in ``supersedes``;
+    it comes after it.
 
     What cannot be read is never passed over in silence. With a ``report``, all of it stands there, and the rest is
     yielded: a folder's other files, a file's other parts. Without one, a file of which nothing can be read
@@ -68,6 +74,7 @@ def load(
         id_key: The column of a table that tells its notes apart; ``None`` is one called ``id``.
         resources: FHIR's observations, conditions, medication requests, allergies and procedures are notes too, each a
             short text, and so is the narrative of every other resource that has one.
+        links: Of the notes that are there already, which those of the files may replace; what is read is added.
 
     Raises:
         UnreadableFileError: A file cannot be read as what it is; the message names it.
@@ -80,10 +87,21 @@ def load(
         >>> list(load(file))
         [Document(text='HPI: Cough.', metadata={'source': 'visit.txt', 'type': 'text'}, id='visit.txt')]
     """
-    path, options = Path(path), LoadOptions(strict, text_key, id_key, resources)
+    options = LoadOptions(strict, text_key, id_key, resources)
+    yield from linked(_loaded(Path(path), root, report, encoding, options), Links() if links is None else links, report)
+
+
+def _loaded(
+    path: Path,
+    root: str | os.PathLike[str] | None,
+    report: LoadReport | None,
+    encoding: str | None,
+    options: LoadOptions,
+) -> Iterator[Document]:
+    """Yield the notes of each file."""
     is_folder = os.path.isdir(path)  # noqa: PTH112 - says no where pathlib raises; reading it then names the error
     base = Path(root) if root is not None else path if is_folder else path.parent
-    onerror = None if report is None or strict else _noted(report, base)
+    onerror = None if report is None or options.strict else _noted(report, base)
     for file in files(path, onerror=onerror) if is_folder else [path]:
         try:
             data, source = _bytes(file), _relative(file, base)
@@ -109,7 +127,8 @@ def read(
     resources: bool = False,
 ) -> Iterator[Document]:
     """Yield what the bytes of a file hold, as :func:`load` does; ``source`` is the path that names it."""
-    return _taken(Content(data, source, encoding, options=LoadOptions(strict, text_key, id_key, resources)), report)
+    content = Content(data, source, encoding, options=LoadOptions(strict, text_key, id_key, resources))
+    return linked(_taken(content, report), Links(), report)
 
 
 def _taken(content: Content, report: LoadReport | None) -> Iterator[Document]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bedside.loaders.attachments import from_base64
 from bedside.loaders.cda_narrative import narrative
 from bedside.loaders.hl7_values import time_of
+from bedside.loaders.links import REPLACES
 from bedside.loaders.xml_tree import Element, attribute, child, children, name_of, parsed, words_in
 from bedside.types import Document
 
@@ -26,7 +27,7 @@ def documents(content: Content, text: str) -> Iterator[Document]:
     """Yield the document, or an example's piece of one, as one text with a Markdown heading for each section.
 
     Metadata, as far as it is there: ``title``, ``kind`` and ``loinc`` (of the kind of document), ``date``, ``patient``
-    (a name), ``subject`` (the patient's number), ``author``, ``document_id``, ``set_id``, ``version``, ``supersedes``
+    (a name), ``subject`` (the patient's number), ``author``, ``document_id``, ``set_id``, ``version``, ``replaces``
     (the ids of the documents that it replaces), and ``section_codes``: the LOINC code of each section by its title.
     """
     root = parsed(content, text, "CDA")
@@ -104,7 +105,7 @@ def _facts(root: Element) -> dict[str, Any]:
         "document_id": _id(child(root, "id")),
         "set_id": _id(child(root, "setId")),
         "version": attribute(child(root, "versionNumber"), "value"),
-        "supersedes": [
+        REPLACES: [
             _id(child(related, "parentDocument", "id"))
             for related in children(root, "relatedDocument")
             if attribute(related, "typeCode") == _REPLACES

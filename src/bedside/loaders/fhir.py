@@ -16,12 +16,14 @@ from bedside.loaders.fhir_facts import facts_of, is_wrong, name_of
 from bedside.loaders.fhir_json import Resource, at, first, key_of, resources_of, string
 from bedside.loaders.fhir_lines import LINES, line_of
 from bedside.loaders.fhir_texts import Part, attachments_of, composed, file_text, narrative, parts_of
+from bedside.loaders.links import REPLACES
 from bedside.types import Document
 
 if TYPE_CHECKING:
     from bedside.loaders.content import Content
 
 Resources: TypeAlias = "Callable[[Content], Iterator[tuple[Resource, str]]]"
+_DOCUMENTS = ("DocumentReference", "DiagnosticReport", "Composition")
 _NAMED = ("Patient", "Practitioner", "PractitionerRole", "Organization", "RelatedPerson", "Device", "Medication")
 
 
@@ -77,12 +79,14 @@ class _Survey:
         held: The addresses of the files that are there.
         names: Of persons, organizations and medicines by their addresses.
         kinds: The number of resources of each kind.
+        documents: The names of those that another may replace by their addresses.
     """
 
     asked: dict[str, list[str]] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
+    documents: dict[str, str] = field(default_factory=dict)
 
     def missing(self) -> dict[str, set[str]]:
         """Return by the names of resources the addresses of those of their files that stand by themselves."""
@@ -127,6 +131,8 @@ def _surveyed(resources: Iterator[tuple[Resource, str]]) -> _Survey:
             survey.held |= keys
         elif kind in _NAMED and (name := name_of(resource)):
             survey.names.update(dict.fromkeys(keys, name))
+        elif kind in _DOCUMENTS:
+            survey.documents.update(dict.fromkeys(keys, named))
         for attachment in () if is_wrong(resource) else attachments_of(resource):
             if link := string(at(attachment, "url")):
                 survey.asked.setdefault(key_of(link), []).append(named)
@@ -149,7 +155,7 @@ def _documents_of(
         yield from _file(content, survey, waiting, named, resource, url)
     elif kind in ("DocumentReference", "DiagnosticReport"):
         parts = parts_of(content, resource, named, survey.held)
-        facts = {"resource": named, **facts_of(resource, survey.names)}
+        facts = _facts(survey, named, resource)
         if named in waiting:
             title = first(*(at(attachment, "title") for attachment in attachments_of(resource)))
             waiting[named].facts = {**facts, **({"title": title} if title else {})}
@@ -159,14 +165,18 @@ def _documents_of(
             yield from _joined(content, named, list(parts), facts)
     elif kind == "Composition":
         text, codes = composed(content, resource)
-        facts = {"resource": named, **facts_of(resource, survey.names), **({"section_codes": codes} if codes else {})}
+        facts = {**_facts(survey, named, resource), **({"section_codes": codes} if codes else {})}
         yield Document(text, facts, f"{content.id}#{named}")
     elif content.options.resources:
-        yield Document(
-            _short(content, resource, survey),
-            {"resource": named, **facts_of(resource, survey.names)},
-            f"{content.id}#{named}",
-        )
+        yield Document(_short(content, resource, survey), _facts(survey, named, resource), f"{content.id}#{named}")
+
+
+def _facts(survey: _Survey, named: str, resource: Resource) -> dict[str, Any]:
+    """Return a resource's metadata, with the names in this file of what it refers to."""
+    facts = {"resource": named, **facts_of(resource, survey.names)}
+    if REPLACES in facts:
+        facts[REPLACES] = [survey.documents.get(key_of(link), link) for link in facts[REPLACES]]
+    return facts
 
 
 def _short(content: Content, resource: Resource, survey: _Survey) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bedside.loaders.fhir_json import LOINC, Resource, at, code_of, concept, first, key_of, many, string
+from bedside.loaders.links import REPLACES
 
 _WRONG = "entered-in-error"
 _DATES = (
@@ -18,8 +19,9 @@ def facts_of(resource: Resource, names: Mapping[str, str]) -> dict[str, Any]:
     """Return the metadata of a resource, as far as it is there.
 
     ``title``, ``status``, ``date`` (of the content before that of its recording), ``subject`` (the reference, such as
-    ``Patient/7``), ``patient`` (a name), ``author``, ``kind`` and ``loinc`` (of the kind of document), ``supersedes``:
-    references to the documents that it replaces, or their identifiers.
+    ``Patient/7``), ``patient`` (a name), ``author``, ``kind`` and ``loinc`` (of the kind of document), ``document_id``
+    (its identifier, the version's own before others), ``replaces``: references to the documents that it replaces, or
+    their identifiers.
 
     Args:
         resource: The resource.
@@ -37,7 +39,10 @@ def facts_of(resource: Resource, names: Mapping[str, str]) -> dict[str, Any]:
         "author": "; ".join(dict.fromkeys(filter(None, (_named(author, names) for author in authors)))),
         "kind": concept(kind),
         "loinc": code_of(kind, LOINC),
-        "supersedes": list(dict.fromkeys(filter(None, map(_replaced, many(resource.get("relatesTo")))))),
+        "document_id": first(
+            *map(_identifier, many(resource.get("masterIdentifier")) + many(resource.get("identifier")))
+        ),
+        REPLACES: list(dict.fromkeys(filter(None, map(_replaced, many(resource.get("relatesTo")))))),
     }
     return {key: value for key, value in facts.items() if value}
 
@@ -77,5 +82,10 @@ def _replaced(relation: Any) -> str:
     if first(code, at(code, "coding", 0, "code"), at(relation, "type")) != "replaces":
         return ""
     targets = [at(relation, name) for name in ("target", "targetReference", "resourceReference")]
-    found = first(*(at(target, "reference") for target in targets), at(relation, "targetIdentifier", "value"))
-    return found or first(*(at(target, "identifier", "value") for target in targets))
+    found = first(*(at(target, "reference") for target in targets), _identifier(at(relation, "targetIdentifier")))
+    return found or first(*(_identifier(at(target, "identifier")) for target in targets))
+
+
+def _identifier(identifier: Any) -> str:
+    """Return an identifier as FHIR writes it in one string: the system that gave it, a bar, the value."""
+    return "|".join(filter(None, (string(at(identifier, name)) for name in ("system", "value"))))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bedside.loaders.attachments import from_base64, richest
 from bedside.loaders.hl7_segments import Segment, messages
 from bedside.loaders.hl7_values import time_of
+from bedside.loaders.links import REPLACES
 from bedside.types import Document
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def documents(content: Content, text: str) -> Iterator[Document]:  # noqa: ARG00
 
     Lines of one report are joined; results are lines ``name: value unit (range) flag``. Metadata, as far as there:
     ``message`` (its control id), ``message_type``, ``kind``, ``date``, ``subject`` (the patient's number), ``patient``
-    (a name), ``author``, ``status``, ``document_id`` and ``supersedes``.
+    (a name), ``author``, ``status``, ``document_id`` and ``replaces``.
     """
     taken: set[str] = set()
     for number, message in enumerate(messages(content), 1):
@@ -228,7 +229,7 @@ def _facts_of_group(group: _Group, event: str) -> dict[str, Any]:
         facts |= _there({"kind": document.coded(2) if "kind" not in facts else facts["kind"]})
         facts |= _there({"date": time_of(document.component(4, 1)), "status": document.text(17)})
         facts |= _there({"author": document.person(9), "document_id": document.identifier(12)})
-        facts |= {"supersedes": [id]} if event in _REPLACING and (id := document.identifier(13)) else {}
+        facts |= {REPLACES: [id]} if event in _REPLACING and (id := document.identifier(13)) else {}
     return facts
 
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from bedside.errors import UnreadableFileError
 from bedside.remedies import told
 
-Outcome: TypeAlias = Literal["refused", "left out", "guessed"]
+Outcome: TypeAlias = Literal["refused", "left out", "guessed", "unlinked"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Finding:
         reason: Why, in words.
         outcome: ``"refused"``: it holds something that could not be read. ``"left out"``: it holds no text, or none
             that counts, such as a picture or what was entered in error. ``"guessed"``: it was read, in a way that is
-            likely and not certain.
+            likely and not certain. ``"unlinked"``: it replaces a document that is not among the notes.
     """
 
     file: str

@@ -26,9 +26,9 @@ from bedside.errors import (
     UnreadableFileError,
     WriteFailedError,
 )
-from bedside.loaders import Finding, LoadReport, files, load
-from bedside.notes.notes import add_notes
-from bedside.types import Document
+from bedside.loaders import Finding, Links, LoadReport, files, load
+from bedside.notes.notes import add_notes, of_note
+from bedside.types import Document, FilterDict
 
 if TYPE_CHECKING:
     from bedside.collection import Collection
@@ -116,11 +116,16 @@ def sync(
     if isinstance(paths, str | os.PathLike):
         raise InvalidInputError(f"paths: expected several paths, got one {type(paths).__name__}; wrap it in [ ]")
     chosen = None if paths is None else [PurePath(path).as_posix().strip("/") for path in paths]
-    known = {file: ids for file, ids in _known(collection, mark).items() if _is_within(file, chosen)}
+    stored = stored_notes(collection, {"folder": mark})
+    known: dict[str, set[str]] = {}
+    for note in stored:
+        known.setdefault(str(note.metadata["source"]), set()).add(str(note.id))
     failed: dict[str, str] = {}
     every = [file.relative_to(root).as_posix() for file in files(root, onerror=_noted(root, failed))]
     there = [file for file in every if _is_within(file, chosen)]
-    report = SyncReport({}, failed)
+    elsewhere = set(every).difference(there)
+    others = [note for note in stored if note.metadata["source"] in elsewhere]
+    links = Links(others)
     loader = partial(
         load,
         root=root,
@@ -129,12 +134,17 @@ def sync(
         text_key=text_key,
         id_key=id_key,
         resources=resources,
+        links=links,
     )
-    for batch in _batches(there):
-        if stop is not None and stop.is_set():
-            return report
-        report = _joined(report, _taken_up(_Pass(root, collection, mark, known, splitter, loader), batch))
-    gone = sorted(file for file in known.keys() - there if not _is_within(file, list(failed)))
+    run = _Pass(root, collection, mark, known, splitter, loader, links, [])
+    report = _joined(SyncReport({}, failed), _each_taken_up(run, there, stop))
+    late = [*run.late, *(str(note.metadata["source"]) for note in others if links.linked(note) != note)]
+    report = _joined(report, _each_taken_up(replace(run, is_last=True), list(dict.fromkeys(late)), stop))
+    if stop is not None and stop.is_set():
+        return report
+    gone = sorted(
+        file for file in known.keys() - there if _is_within(file, chosen) and not _is_within(file, list(failed))
+    )
     if gone:
         add_notes(collection, [], instead_of=[id for file in gone for id in known[file]])
     return _joined(report, SyncReport(dict.fromkeys(gone, "deleted")))
@@ -304,7 +314,13 @@ def _kept(told: SyncReport, looked_at: set[str] | None, found: SyncReport) -> Sy
 
 @dataclass(frozen=True)
 class _Pass:
-    """What one pass works with."""
+    """What one pass works with.
+
+    Attributes:
+        links: The notes of the folder, by what their sources call them.
+        late: Filled with the files that replace what has not been read yet.
+        is_last: Whether such files are taken up all the same.
+    """
 
     root: Path
     collection: Collection
@@ -312,6 +328,18 @@ class _Pass:
     known: Mapping[str, set[str]]
     splitter: NoteSplitter | None
     load: Callable[..., Iterator[Document]]
+    links: Links
+    late: list[str]
+    is_last: bool = False
+
+
+def _each_taken_up(run: _Pass, files: Sequence[str], stop: Event | None) -> SyncReport:
+    report = SyncReport()
+    for batch in _batches(files):
+        if stop is not None and stop.is_set():
+            break
+        report = _joined(report, _taken_up(run, batch))
+    return report
 
 
 def _taken_up(run: _Pass, batch: Sequence[str]) -> SyncReport:
@@ -320,6 +348,9 @@ def _taken_up(run: _Pass, batch: Sequence[str]) -> SyncReport:
     report = SyncReport()
     for file in batch:
         held, heard = _loaded(run, file)
+        if not run.is_last and any(map(run.links.missing, held or ())):
+            run.late.append(file)  # what it replaces may come with another file
+            continue
         if held is not None:
             notes[file] = held
         report = _joined(report, heard)
@@ -364,13 +395,11 @@ def _stored(run: _Pass, notes: Mapping[str, Sequence[Document]]) -> dict[str, Fi
     return found
 
 
-def _known(collection: Collection, mark: str) -> dict[str, set[str]]:
-    """Return the ids of the notes that are stored of each file."""
-    first = {"$and": [{"source_hash": {"$exists": True}}, {"folder": mark}, {"start": 0}]}
-    known: dict[str, set[str]] = {}
-    for passage in collection.get(filter=first):
-        known.setdefault(str(passage.metadata["source"]), set()).add(str(passage.metadata["source_id"]))
-    return known
+def stored_notes(collection: Collection, filter: FilterDict) -> list[Document]:
+    """Return the notes that satisfy a filter, each with the text of its first passage alone."""
+    first: FilterDict = {"$and": [{"source_hash": {"$exists": True}}, {"start": 0}, filter]}
+    passages = collection.get(filter=first)
+    return [Document(passage.text, of_note(passage), str(passage.metadata["source_id"])) for passage in passages]
 
 
 def _noted(root: Path, failed: dict[str, str]) -> Callable[[UnreadableFileError], None]:

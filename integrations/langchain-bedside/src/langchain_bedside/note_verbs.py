@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
@@ -12,6 +12,7 @@ from langchain_core.vectorstores import VectorStore
 import bedside
 from bedside.intake import Intake
 from bedside.notes import NoteHit, context, filtered_notes
+from bedside.notes.history import Version
 from bedside.notes.notes import NoteChange
 from langchain_bedside.arguments import diversity_of, is_zero, one_text
 from langchain_bedside.convert import to_core, to_langchain
@@ -40,9 +41,12 @@ class NoteVerbs(VectorStore):
         id: str,
         metadata: Mapping[str, Any] | None = None,
         splitter: BedsideNoteSplitter | None = None,
+        supersedes: str | Sequence[str] | None = None,
     ) -> NoteChange | None:
         """Add one note, or replace the one with its id; ``None`` where it was skipped; see :meth:`add_notes`."""
-        return self.add_notes([Document(text, id=id, metadata=dict(metadata or {}))], splitter=splitter).get(id)
+        links = None if supersedes is None else {id: supersedes}
+        note = Document(text, id=id, metadata=dict(metadata or {}))
+        return self.add_notes([note], splitter=splitter, supersedes=links).get(id)
 
     def add_notes(
         self,
@@ -50,6 +54,7 @@ class NoteVerbs(VectorStore):
         *,
         ids: Iterable[str | None] | None = None,
         splitter: BedsideNoteSplitter | None = None,
+        supersedes: Mapping[str, str | Sequence[str]] | None = None,
     ) -> dict[str, NoteChange]:
         """Split notes and add their passages, in place of those of notes with the same ids, in one transaction.
 
@@ -59,12 +64,14 @@ class NoteVerbs(VectorStore):
             notes: Documents with ids.
             ids: One for each, which goes before the document's own.
             splitter: How they are cut; ``None`` is into passages of up to 256 of the encoder's own tokens.
+            supersedes: By the ids of some of them, the id or ids of the notes that they replace in searches with
+                ``as_of``.
 
         Returns:
             ``"added"``, ``"replaced"`` or ``"unchanged"`` for each id that was not skipped.
         """
         given = self._intake.taken(self._view, to_core(notes, ids))
-        return self._intake.add_notes(self._view, given, None if splitter is None else splitter.splitter)
+        return self._intake.add_notes(self._view, given, None if splitter is None else splitter.splitter, supersedes)
 
     async def aadd_notes(self, notes: Iterable[Document], **kwargs: Any) -> dict[str, NoteChange]:
         """Do as :meth:`add_notes` without blocking the event loop."""
@@ -82,6 +89,14 @@ class NoteVerbs(VectorStore):
     async def aget_note(self, id: str) -> Document | None:
         """Do as :meth:`get_note` without blocking the event loop."""
         return await asyncio.to_thread(self.get_note, id)
+
+    def history(self, id: str) -> list[Version]:
+        """Give the versions that a note, or a document, is linked with by ``supersedes``, the newest first."""
+        return self._view.history(id)
+
+    async def ahistory(self, id: str) -> list[Version]:
+        """Do as :meth:`history` without blocking the event loop."""
+        return await asyncio.to_thread(self.history, id)
 
     def delete_note(self, id: str) -> bool:
         """Delete a note with all of its passages; says whether there was one."""

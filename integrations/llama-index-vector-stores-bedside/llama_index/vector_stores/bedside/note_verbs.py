@@ -15,6 +15,7 @@ from llama_index.vector_stores.bedside.rerank import as_reranker
 import bedside
 from bedside.errors import InvalidDocumentError, InvalidInputError
 from bedside.notes import NoteHit, context, filtered_notes
+from bedside.notes.history import Version
 from bedside.notes.notes import NoteChange
 from bedside.search.options import NOTE_OPTIONS
 from bedside.support.checks import check_known
@@ -40,12 +41,26 @@ class NoteVerbs:
         _intake: Intake
 
     def add_note(
-        self, text: str, *, id: str, metadata: Mapping[str, Any] | None = None, splitter: NoteSplitter | None = None
+        self,
+        text: str,
+        *,
+        id: str,
+        metadata: Mapping[str, Any] | None = None,
+        splitter: NoteSplitter | None = None,
+        supersedes: str | Sequence[str] | None = None,
     ) -> NoteChange | None:
         """Add one note, or replace the one with its id; ``None`` where it was skipped; see :meth:`add_notes`."""
-        return self.add_notes([Document(text=text, id_=id, metadata=dict(metadata or {}))], splitter=splitter).get(id)
+        links = None if supersedes is None else {id: supersedes}
+        note = Document(text=text, id_=id, metadata=dict(metadata or {}))
+        return self.add_notes([note], splitter=splitter, supersedes=links).get(id)
 
-    def add_notes(self, notes: Sequence[BaseNode], *, splitter: NoteSplitter | None = None) -> dict[str, NoteChange]:
+    def add_notes(
+        self,
+        notes: Sequence[BaseNode],
+        *,
+        splitter: NoteSplitter | None = None,
+        supersedes: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> dict[str, NoteChange]:
         """Split notes and add their passages, in place of those of notes with the same ids, in one transaction.
 
         A note that did not change is left as it is, and nothing of it is encoded.
@@ -53,12 +68,14 @@ class NoteVerbs:
         Args:
             notes: Documents with their ids; of a node, its text and metadata.
             splitter: How they are cut; ``None`` is into passages of up to 256 of the encoder's own tokens.
+            supersedes: By the ids of some of them, the id or ids of the notes that they replace in searches with
+                ``as_of``.
 
         Returns:
             ``"added"``, ``"replaced"`` or ``"unchanged"`` for each id that was not skipped.
         """
         given = self._intake.taken(self._view, [_of(note) for note in listed("notes", notes)])
-        return self._intake.add_notes(self._view, given, splitter)
+        return self._intake.add_notes(self._view, given, splitter, supersedes)
 
     def get_note(self, id: str) -> Document | None:
         """Give a note as it was added, its text character for character; ``None`` if there is none.
@@ -68,6 +85,10 @@ class NoteVerbs:
         """
         note = self._view.get_note(id)
         return None if note is None else as_note(id, note.text, note.metadata)
+
+    def history(self, id: str) -> list[Version]:
+        """Give the versions that a note, or a node, is linked with by ``supersedes``, the newest first."""
+        return self._view.history(id)
 
     def delete_note(self, id: str) -> bool:
         """Delete a note with all of its passages; says whether there was one."""
@@ -124,6 +145,10 @@ class NoteVerbs:
     async def aget_note(self, id: str) -> Document | None:
         """Do as :meth:`get_note` without blocking the event loop."""
         return await asyncio.to_thread(self.get_note, id)
+
+    async def ahistory(self, id: str) -> list[Version]:
+        """Do as :meth:`history` without blocking the event loop."""
+        return await asyncio.to_thread(self.history, id)
 
     async def adelete_note(self, id: str) -> bool:
         """Do as :meth:`delete_note` without blocking the event loop."""
