@@ -14,8 +14,7 @@ from langchain.chat_models import init_chat_model
 from langchain_bedside import (
     BedsideAnswerChecker,
     BedsideEmbeddings,
-    BedsideNoteSplitter,
-    BedsideRetriever,
+    BedsideNoteRetriever,
     BedsideVectorStore,
 )
 from langchain_core.documents import Document
@@ -31,7 +30,7 @@ PROMPT = ChatPromptTemplate.from_messages(
     [
         (
             "system",
-            "Answer from these passages of one patient's record only. Put the numbers of the passages that an answer "
+            "Answer from these notes of one patient's record only. Put the numbers of the notes that an answer "
             "rests on behind it, like [1] or [2][3]. If they do not answer the question, say so.\n\n{context}",
         ),
         ("human", "{question}"),
@@ -40,34 +39,37 @@ PROMPT = ChatPromptTemplate.from_messages(
 
 
 def store_notes(path: str | None = None) -> BedsideVectorStore:
-    """Cut all patients' notes into passages and store them, each patient in a scope of their own."""
-    notes = [Document(note.text, id=note.id, metadata=note.metadata) for note in read_patients()]
-    passages = BedsideNoteSplitter(EMBEDDINGS).split_documents(notes)
-    return BedsideVectorStore.from_documents(passages, EMBEDDINGS, path=path, scope_keys=["patient_id"])
+    """Store all patients' notes, each patient's in a scope of their own."""
+    store = BedsideVectorStore(EMBEDDINGS, path, scope_keys=["patient_id"])
+    for note in read_patients():
+        record = store.scoped(patient_id=note.metadata["patient_id"])
+        record.add_note(note.text, id=note.id, metadata=note.metadata)
+    return store
 
 
-def numbered(passages: Sequence[Document]) -> str:
-    """Write passages for a prompt, each under its number, date and kind of note."""
+def numbered(notes: Sequence[Document]) -> str:
+    """Write notes for a prompt, each under its number, date and kind."""
     return "\n\n".join(
-        f"[{number}] {passage.metadata['date']}, {passage.metadata['note_type']}\n{passage.page_content.strip()}"
-        for number, passage in enumerate(passages, start=1)
+        f"[{number}] {note.metadata['date']}, {note.metadata['note_type']}\n{note.page_content.strip()}"
+        for number, note in enumerate(notes, start=1)
     )
 
 
-def cited(answer: str, passages: Sequence[Document]) -> dict[int, Document]:
-    """Give the passages that an answer cites; a number that no passage has is the model's invention and left out."""
+def cited(answer: str, notes: Sequence[Document]) -> dict[int, Document]:
+    """Give the notes that an answer cites; a number that no note has is the model's invention and left out."""
     numbers = sorted({int(number) for number in re.findall(r"\[(\d+)\]", answer)})
-    return {number: passages[number - 1] for number in numbers if 1 <= number <= len(passages)}
+    return {number: notes[number - 1] for number in numbers if 1 <= number <= len(notes)}
 
 
 def build_chain(patient: BedsideVectorStore, model: BaseChatModel, k: int = 4) -> Runnable[str, dict[str, Any]]:
-    """Build a chain from a question to its ``answer``, the ``passages`` found, the ``citations`` and a ``check``."""
+    """Build a chain from a question to its ``answer``, the ``notes`` found, the ``citations`` and a ``check``."""
+    retriever = BedsideNoteRetriever(vectorstore=patient, k=k, max_tokens=400)  # the best passages of each note
     return (
-        RunnableParallel(question=RunnablePassthrough(), passages=BedsideRetriever(vectorstore=patient, k=k))
-        .assign(context=lambda found: numbered(found["passages"]))
+        RunnableParallel(question=RunnablePassthrough(), notes=retriever)
+        .assign(context=lambda found: numbered(found["notes"]))
         .assign(answer=PROMPT | model | StrOutputParser())
-        .assign(citations=lambda found: cited(found["answer"], found["passages"]))
-        .assign(check=BedsideAnswerChecker(context="passages"))
+        .assign(citations=lambda found: cited(found["answer"], found["notes"]))
+        .assign(check=BedsideAnswerChecker(context="notes"))
     )
 
 
@@ -76,8 +78,8 @@ def main(model: BaseChatModel, question: str = "Why was lisinopril stopped?") ->
     chain = build_chain(store_notes().scoped(patient_id="P01"), model)
     found = chain.invoke(question)
     print(found["answer"])
-    for number, passage in found["citations"].items():
-        print(f"[{number}] {passage.id}, {passage.metadata['date']}, {passage.metadata.get('section')}")
+    for number, note in found["citations"].items():
+        print(f"[{number}] {note.id}, {note.metadata['date']}, {note.metadata['note_type']}")
     for problem in found["check"].problems:
         print(f"Not supported: {problem.kind} {problem.text!r}: {problem.why}")
 

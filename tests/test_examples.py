@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bedside import Document, load_encoder
+from bedside.evaluation import probe
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NOTE_ID = re.compile(r"\b(P\d\d)-\d\d\b")
 
@@ -70,6 +73,14 @@ def test_sections_hold_every_word_of_their_note_once(clinical_notes):
         passages = list(clinical_notes.split_sections(note))
         assert " ".join(passage.text for passage in passages).split() == note.text.split()
         assert len({passage.id for passage in passages}) == len(passages)
+
+
+def test_the_latest_of_three_values_comes_first_and_what_one_copy_alone_says_is_found(clinical_notes):
+    """As ``bedside eval --probes`` asks: each question is a sentence with a value, without that value."""
+    notes = [Document(note.text, id=note.id) for note in clinical_notes.read_patients()]
+    found = probe(notes, load_encoder("bedside/static"), probes=["latest", "copies"], sample=100)
+    assert all(result.queries >= 60 for result in found)
+    assert all(result.interval.mean >= 0.95 for result in found), found
 
 
 def test_two_patients_share_an_identical_note(clinical_notes):

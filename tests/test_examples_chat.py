@@ -67,7 +67,7 @@ def test_a_program_without_a_model_says_how_to_run_it(name):
 
 
 class TestChain:
-    def test_it_prints_the_answer_and_the_passages_that_it_cites(self, example, capsys):
+    def test_it_prints_the_answer_and_the_notes_that_it_cites(self, example, capsys):
         model = ScriptedChatModel(answers=["It was stopped for a high potassium [1], see also [9]."])
         example("langchain_chain").main(model)
         first, *sources = capsys.readouterr().out.splitlines()
@@ -88,13 +88,13 @@ class TestChain:
             example("langchain_chain").main(ScriptedChatModel(answers=[wrong]))
             assert f"Not supported: {kind} {text!r}" in capsys.readouterr().out
 
-    def test_citations_are_passages_that_were_found(self, example):
+    def test_citations_are_notes_that_were_found(self, example):
         chain = example("langchain_chain")
         store = chain.store_notes().scoped(patient_id="P07")
         found = chain.build_chain(store, ScriptedChatModel(answers=["Yes [2][1][2] [0] [77]."])).invoke("insulin dose")
         assert list(found["citations"]) == [1, 2]
-        assert found["citations"][2] is found["passages"][1]
-        assert {passage.metadata["patient_id"] for passage in found["passages"]} == {"P07"}
+        assert found["citations"][2] is found["notes"][1]
+        assert {note.metadata["patient_id"] for note in found["notes"]} == {"P07"}
 
 
 def call(**arguments):
