@@ -108,6 +108,31 @@ def test_hidden_rows_leave_no_trace(rows, query, draw):
     assert alone.bound == masked.bound
 
 
+@given(ROWS, QUERY, st.data())
+def test_looking_up_few_rows_answers_as_reading_all_postings(rows, query, draw):
+    """Ids, scores, parts, contradictions and groups are the same bit for bit, whichever way a search takes."""
+    n = len(rows)
+    visible = np.array(draw.draw(st.lists(st.booleans(), min_size=n, max_size=n)), bool)
+    numbers = st.lists(st.integers(-1, n - 1), min_size=n, max_size=n)
+    groups = draw.draw(st.none() | numbers.map(lambda each: np.array(each, np.int32)))
+    marks = [bytes(draw.draw(st.lists(st.integers(0, 1), min_size=len(row), max_size=len(row)))) for row in rows]
+    index = SparseIndex()
+    index.extend(zip(rows, marks, map(len, rows), strict=True))
+    answers = []
+    for few in (0, 10_000):  # all searches are of few rows, and none is
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "_FEW", few)
+            answers.append(index.score(query, visible, groups, dict.fromkeys(query, "present")))
+    one, other = answers
+    assert (one.rows.tolist(), one.scores.tolist(), one.bound) == (
+        other.rows.tolist(),
+        other.scores.tolist(),
+        other.bound,
+    )
+    assert (one.contradicted.tolist(), one.weights) == (other.contradicted.tolist(), other.weights)
+    assert [one.explain(row) for row in range(n)] == [other.explain(row) for row in range(n)]
+
+
 @settings(suppress_health_check=[])
 @given(batches=st.lists(ROWS, max_size=6), query=QUERY)
 def test_rows_added_bit_by_bit_score_as_rows_added_at_once(batches, query):

@@ -74,6 +74,12 @@ class SparseResult:
     asked: Mapping[str, Polarity] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
 
+    def of_rows(self, rows: Rows) -> SparseResult:
+        """Return the same with row ``i`` named ``rows[i]``; they are ascending, and -1 stays."""
+        matched = self.matches.rows
+        matches = self.matches._replace(rows=np.where(matched < 0, matched, rows[matched]))
+        return replace(self, rows=rows[self.rows], matches=matches, contradicted=rows[self.contradicted])
+
     def explain(self, row: int) -> dict[str, float]:
         """Give each query term's part of the score of one row.
 

@@ -141,9 +141,7 @@ class EmbeddedEngine(State):
         if options.group_by is not None:
             numbers = index.groups(options.group_by, metadata)
             if options.as_one is not None:
-                groups = np.where(index.members(options.as_one) & index.members(options.group_by), numbers, -1).astype(
-                    np.int32
-                )
+                groups = index.owners(options.group_by, options.as_one, metadata)
         candidates = IndexCandidates(allowed, index.dense, index, self._log, numbers, times, newest)
         corpus = None if groups is None and visible.all() else visible
         dimension = self.facts.dimension

@@ -28,8 +28,8 @@ _TAIL = 1 << 13  # tokens; the first search after an add builds the tail's posti
 _BLOCK = 1 << 22  # tokens sealed at once; bounds the working memory of a bulk load to about 100 MB
 # A segment is merged into its elder once it reaches a third of it: at most log3(postings / tail) segments.
 _GROWTH = 3
-_OF_POSTINGS = ("rows", "counts", "negated")
-_SEGMENT_ARRAYS = ("terms", "starts", *_OF_POSTINGS)
+_FEW = 8  # one row of so many: looking each up in the postings of a term is faster than reading all of them
+_SEGMENT_ARRAYS = ("terms", "starts", "rows", "counts", "negated")
 
 _NOTHING: Mapping[str, Polarity] = {}
 
@@ -151,23 +151,46 @@ class SparseIndex:
         if groups is not None:
             visible = groups >= 0 if visible is None else visible & (groups >= 0)
         known = {term: times for term, times in Counter(terms).items() if term in self._terms}
-        postings = self._postings([self._terms[term] for term in known])
-        lengths, n, length = self._lengths.view, len(self), self._length
+        numbers = [self._terms[term] for term in known]
+        lengths = self._lengths.view
+        if visible is None or np.count_nonzero(visible) * _FEW > len(self):
+            return self._scored(known, self._postings(numbers), lengths, visible, groups, asked)
+        # Of few rows among many, such as one patient's: as if these were all, so that it costs what they hold.
+        seen = np.flatnonzero(visible)
+        owners = None if groups is None else np.unique(groups[seen], return_inverse=True)[1].astype(np.int32)
+        postings = self._postings(numbers, seen.astype(np.int32))
+        return self._scored(known, postings, lengths[seen], None, owners, asked).of_rows(seen)
+
+    def _scored(
+        self,
+        known: Mapping[str, int],
+        postings: Postings,
+        lengths: Rows,
+        visible: NDArray[np.bool_] | None,
+        groups: Rows | None,
+        asked: Mapping[str, Polarity],
+    ) -> SparseResult:
+        """Score the visible ones of the rows that have ``lengths``; with ``groups``, all visible rows are of one."""
+        rows_in_all = len(lengths)
+        n, length = rows_in_all, int(lengths.sum(dtype=np.int64))
         if visible is not None:
             postings = postings.where(visible.take(postings.rows))
             n, length = int(np.count_nonzero(visible)), int((lengths * visible).sum(dtype=np.int64))
-            if groups is not None:
-                postings = postings.summed(groups.take(postings.rows))
-                lengths = np.bincount(groups[visible], lengths[visible], len(self)).astype(np.int32)
-                n = len(np.unique(groups[visible]))
+        if groups is not None:
+            held = slice(None) if visible is None else visible
+            postings = postings.summed(groups.take(postings.rows))
+            lengths = np.bincount(groups[held], lengths[held], rows_in_all).astype(np.int32)
+            n = len(np.unique(groups[held]))
         which, rows, counts, negated = postings
         corpus = Corpus(n, length, self.k1, self.b)
         weights, scores = contributions(corpus, known.values(), which, counts, lengths.take(rows))
-        total: Scores = np.bincount(rows, scores, minlength=len(self)).astype(np.float64, copy=False)
+        total: Scores = np.bincount(rows, scores, minlength=rows_in_all).astype(np.float64, copy=False)
         matches = Matches(tuple(known), which, rows, scores, counts, negated)
-        against = contradicted(matches, weights, asked, len(self))
-        if visible is not None and groups is not None:
-            total, against = np.where(visible, total.take(groups), 0.0), visible & against.take(groups)
+        against = contradicted(matches, weights, asked, rows_in_all)
+        if groups is not None:
+            total, against = total.take(groups), against.take(groups)
+            if visible is not None:
+                total, against = np.where(visible, total, 0.0), visible & against
             matches = matches._replace(rows=np.full_like(rows, -1))
         found = np.flatnonzero(total > 0)  # on floats flatnonzero is 8 times slower
         by_term = dict(zip(known, weights.tolist(), strict=True))
@@ -250,17 +273,19 @@ class SparseIndex:
             self._open_segment = build(*(tail.view for tail in self._tail))
         return [*self._segments, self._open_segment]
 
-    def _postings(self, terms: Sequence[int]) -> Postings:
-        """The postings of some terms; they are numbered as they are given."""
+    def _postings(self, terms: Sequence[int], seen: Rows | None = None) -> Postings:
+        """The postings of some terms; they are numbered as they are given.
+
+        Args:
+            terms: Which.
+            seen: Ascending rows: only their postings are returned, under their places among these.
+        """
         wanted = np.asarray(terms, np.int32)
-        found = [(segment, span) for segment in self._all_segments() for span in segment.spans(wanted)]
+        found = [segment.postings(span, seen) for segment in self._all_segments() for span in segment.spans(wanted)]
         if not found:
             return Postings(np.empty(0, np.intp), np.empty(0, np.int32), *2 * [np.empty(0, np.uint8)])
-        sizes = [span.stop - span.start for _, span in found]
-        return Postings(
-            np.repeat(np.arange(len(found)) % len(terms), sizes),
-            *(np.concatenate([getattr(segment, name)[span] for segment, span in found]) for name in _OF_POSTINGS),
-        )
+        which = np.repeat(np.arange(len(found)) % len(terms), [len(rows) for rows, _, _ in found])
+        return Postings(which, *map(np.concatenate, zip(*found, strict=True)))
 
 
 def _push(segments: list[Segment], segment: Segment) -> None:

@@ -32,6 +32,16 @@ class Segment:
         held = self.terms[np.minimum(places, len(self.terms) - 1)] == terms
         return list(map(slice, self.starts[places].tolist(), self.starts[places + held].tolist()))
 
+    def postings(self, span: slice, seen: Rows | None = None) -> tuple[Rows, NDArray[Any], NDArray[Any]]:
+        """Return rows, counts and negated of a term; with ``seen`` of these rows only, under their places in it."""
+        rows, counts, negated = self.rows[span], self.counts[span], self.negated[span]
+        if seen is None or not len(rows):
+            return rows, counts, negated
+        places = np.minimum(np.searchsorted(rows, seen), len(rows) - 1)
+        held = np.flatnonzero(rows[places] == seen)
+        places = places[held]
+        return held.astype(np.int32), counts[places], negated[places]
+
     def since(self, row: int) -> Segment:
         """Return the postings of the rows from ``row`` on."""
         kept = self.rows >= row

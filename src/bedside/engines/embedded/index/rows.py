@@ -33,9 +33,10 @@ from bedside.types import Metadata, Vector
 
 Mask: TypeAlias = NDArray[np.bool_]
 _T = TypeVar("_T")
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 # Rows put at once: 256, 1,024 and 4,096 took the same time; the smaller the less memory beside the index.
 _BATCH = 1_024
-_GROUPINGS = 2  # keys whose numbers are kept: a search for notes has one, and latest_by another
+_KEPT = 3  # arrays over all rows that are kept: a search for notes has two, and latest_by one more
 
 
 class Put(NamedTuple):
@@ -69,7 +70,7 @@ class Index:
         self._first = 0  # the number of its first row
         self._before: Mapping[ScopeKey, Mapping[str, int]] = {}  # of a part: the ids of the rows before it
         self._gone: set[tuple[ScopeKey, str]] = set()  # and which of them it replaces or deletes
-        self._groups: dict[str, NDArray[np.int64]] = {}
+        self._of_all: dict[tuple[str, ...], NDArray[Any]] = {}
         self._versions: tuple[tuple[ScopeKey, int, int], Versions] | None = None
         self.set_dimension(dimension)
 
@@ -96,7 +97,7 @@ class Index:
         part.dense = None if self.dense is None else DenseIndex(self.dense.dimension)
         part._before = self._ids
         part._ids, part._alive, part._offsets, part._lengths = {}, bytearray(), array("q"), array("q")
-        part._count, part._first, part._gone, part._groups, part._versions = 0, self.rows, set(), {}, None
+        part._count, part._first, part._gone, part._of_all, part._versions = 0, self.rows, set(), {}, None
         return part
 
     def join(self, part: Index) -> None:
@@ -182,21 +183,39 @@ class Index:
             key: A metadata key, or a dotted path.
             read: Returns the metadata of a row.
         """
-        found = self._groups.get(key)
-        if found is None or len(found) != self.rows:
-            values = self.columns.groups(key).astype(np.int64)
-            found = np.where(values < 0, self.rows + np.arange(self.rows), values)
-            kinds: dict[bytes, int] = {}
-            for row in np.flatnonzero(~self.columns.scalar(key) & (values >= 0) & self.alive()).tolist():
-                value = fields(read(row))[key]
-                found[row] = kinds.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), -1 - len(kinds))
-            kept = [each for each in self._groups.items() if len(each[1]) == self.rows]
-            self._groups = dict([*kept, (key, found)][-_GROUPINGS:])
+        return self._kept(("groups", key), lambda: self._grouped(key, read))
+
+    def _grouped(self, key: str, read: Callable[[int], Mapping[str, Any]]) -> NDArray[np.int64]:
+        values = self.columns.groups(key).astype(np.int64)
+        found = np.where(values < 0, self.rows + np.arange(self.rows), values)
+        kinds: dict[bytes, int] = {}
+        for row in np.flatnonzero(~self.columns.scalar(key) & (values >= 0) & self.alive()).tolist():
+            value = fields(read(row))[key]
+            found[row] = kinds.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), -1 - len(kinds))
         return found
+
+    def owners(self, key: str, as_one: str, read: Callable[[int], Mapping[str, Any]]) -> NDArray[np.int32]:
+        """Return :meth:`groups` of the rows that have both keys, and -1 for all others: int32 ``[n]``."""
+
+        def owned() -> NDArray[np.int32]:
+            held = self.members(as_one) & self.members(key)
+            return np.where(held, self.groups(key, read), -1).astype(np.int32)
+
+        return self._kept(("owners", key, as_one), owned)
 
     def members(self, key: str) -> Mask:
         """Say which rows have a metadata key, whatever its value: bool ``[n]``."""
         return self.columns.present(key)
+
+    def _kept(self, name: tuple[str, ...], make: Callable[[], NDArray[_Scalar]]) -> NDArray[_Scalar]:
+        """Return what is said of every row, made anew after a put; the last few of these are kept."""
+        found = self._of_all.get(name)
+        if found is None or len(found) != self.rows:
+            found = make()
+            found.flags.writeable = False  # all searches share it
+            kept = [each for each in self._of_all.items() if len(each[1]) == self.rows and each[0] != name]
+            self._of_all = dict([*kept, (name, found)][-_KEPT:])
+        return found
 
     def derived(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the bytes of what a cache of this index holds: terms, ids, paths, values, vectors and numbers."""
