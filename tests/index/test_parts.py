@@ -147,3 +147,23 @@ def test_a_checkpoint_that_does_not_follow_is_refused() -> None:
     state, arrays = index.since(2, 0)
     with pytest.raises(ValueError, match="rows begin at 2, expected 0"):
         Index(2, SETTINGS).load(state, arrays)
+
+
+@given(changes=changes, scope=st.sampled_from(SCOPES))
+def test_few_rows_are_grouped_and_counted_as_many_are(changes, scope) -> None:
+    entries = entries_of(changes)
+    put = [entry for entry in entries if isinstance(entry, Put)]
+    index = applied(entries)
+    visible = index.visible(scope)
+
+    def partitions(few: int) -> Any:
+        """Which visible rows are of one group, by either numbering, which are of none, and how many have each value."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rows, "FEW", few)
+            patch.setattr(segments, "FEW", few)
+            groups = index.groups("k", lambda row: put[row].metadata, visible)[visible]
+            owners = index.owners("k", "m", lambda row: put[row].metadata, visible)[visible]
+            counts = [index.columns.facets(key, visible) for key in ("k", "m", "k.y")]
+        return [(each[:, None] == each).tolist() for each in (groups, owners)], (owners == -1).tolist(), counts
+
+    assert partitions(4_096) == partitions(-1)

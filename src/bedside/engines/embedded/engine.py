@@ -136,12 +136,12 @@ class EmbeddedEngine(State):
             held = allowed & index.members(options.latest_by)
             newest = np.zeros_like(allowed)
             newest[held] = latest_of_each(
-                index.groups(options.latest_by, metadata)[held], times[options.date_key][held]
+                index.groups(options.latest_by, metadata, held)[held], times[options.date_key][held]
             )
         if options.group_by is not None:
-            numbers = index.groups(options.group_by, metadata)
+            numbers = index.groups(options.group_by, metadata, visible)
             if options.as_one is not None:
-                groups = index.owners(options.group_by, options.as_one, metadata)
+                groups = index.owners(options.group_by, options.as_one, metadata, visible)
         candidates = IndexCandidates(allowed, index.dense, index, self._log, numbers, times, newest)
         corpus = None if groups is None and visible.all() else visible
         dimension = self.facts.dimension

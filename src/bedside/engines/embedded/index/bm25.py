@@ -134,7 +134,7 @@ class SparseIndex:
         Args:
             terms: The query's terms, made by the tokenizer that made the rows'.
             visible: bool ``[rows]``, the rows that are the corpus for this search; ``None`` is all of them.
-            groups: int32 ``[rows]``, numbers below the number of rows: the visible rows of one number are scored as
+            groups: int32 ``[rows]``, numbers below twice that of rows: the visible rows of one number are scored as
                 one text, and those of -1 are left out. ``None`` scores each row by itself.
             asked: Which of the terms are asked about, and whether they should be present or absent.
 

@@ -18,13 +18,14 @@ import orjson
 from numpy.typing import NDArray
 
 from bedside.engines.embedded.index.bm25 import SparseIndex
-from bedside.engines.embedded.index.columns import Columns
+from bedside.engines.embedded.index.columns import Columns, is_scalar
 from bedside.engines.embedded.index.dense import DenseIndex
 from bedside.engines.embedded.index.mask import mask
+from bedside.engines.embedded.index.segments import FEW
 from bedside.engines.embedded.index.versions import Versions
 from bedside.engines.embedded.log.log import Span
 from bedside.engines.protocol import Selection
-from bedside.filters.rules import fields
+from bedside.filters.rules import Key, fields
 from bedside.filters.validity import valid
 from bedside.records import Delete, ScopeKey
 from bedside.support.turns import taking_turns
@@ -173,35 +174,51 @@ class Index:
             for id, row in ids.items():
                 yield (scope, id), self.span(row)
 
-    def groups(self, key: str, read: Callable[[int], Mapping[str, Any]]) -> NDArray[np.int64]:
+    def groups(self, key: str, read: Callable[[int], Mapping[str, Any]], among: Mask) -> NDArray[np.int64]:
         """Number the groups of rows that have one value of ``key``: int64 ``[n]``; a row without it is its own group.
 
-        Lists and objects are one group where they are equal, which only their records can tell. The numbers are kept
-        for the last keys, until the next put: numbering 1,000,000 rows takes 0.2 s.
+        Lists and objects are one group where they are equal, which only their records can tell. Of many rows the
+        numbers of all are kept until the next put: to number 1,000,000 rows of as many values takes a second. Those of
+        few rows, such as a patient's, are looked up.
 
         Args:
             key: A metadata key, or a dotted path.
             read: Returns the metadata of a row.
+            among: bool ``[n]``: the rows that are asked about; the number of any other says nothing.
         """
+        if self._are_few(among, key):
+            return self._groups_of(key, read, among)
         return self._kept(("groups", key), lambda: self._grouped(key, read))
 
-    def _grouped(self, key: str, read: Callable[[int], Mapping[str, Any]]) -> NDArray[np.int64]:
-        values = self.columns.groups(key).astype(np.int64)
-        found = np.where(values < 0, self.rows + np.arange(self.rows), values)
-        kinds: dict[bytes, int] = {}
-        for row in np.flatnonzero(~self.columns.scalar(key) & (values >= 0) & self.alive()).tolist():
-            value = fields(read(row))[key]
-            found[row] = kinds.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), -1 - len(kinds))
-        return found
-
-    def owners(self, key: str, as_one: str, read: Callable[[int], Mapping[str, Any]]) -> NDArray[np.int32]:
+    def owners(self, key: str, as_one: str, read: Callable[[int], Mapping[str, Any]], among: Mask) -> NDArray[np.int32]:
         """Return :meth:`groups` of the rows that have both keys, and -1 for all others: int32 ``[n]``."""
 
         def owned() -> NDArray[np.int32]:
             held = self.members(as_one) & self.members(key)
-            return np.where(held, self.groups(key, read), -1).astype(np.int32)
+            return np.where(held, self.groups(key, read, among), -1).astype(np.int32)
 
-        return self._kept(("owners", key, as_one), owned)
+        return owned() if self._are_few(among, key) else self._kept(("owners", key, as_one), owned)
+
+    def _are_few(self, among: Mask, key: str) -> bool:
+        return bool(np.count_nonzero(among) <= FEW) and not self._has(("groups", key))
+
+    def _groups_of(self, key: str, read: Callable[[int], Mapping[str, Any]], among: Mask) -> NDArray[np.int64]:
+        found = np.zeros(self.rows, np.int64)
+        rows = np.flatnonzero(among)
+        found[rows] = self.rows + rows
+        numbers: dict[Key | bytes, int] = {}
+        for value, row in self.columns.keys(key, among):
+            name = value if is_scalar(value) else _as_json(read(row), key)
+            found[row] = numbers.setdefault(name, len(numbers))
+        return found
+
+    def _grouped(self, key: str, read: Callable[[int], Mapping[str, Any]]) -> NDArray[np.int64]:
+        values = self.columns.groups(key).astype(np.int64)
+        found = np.where(values < 0, 2 * self.rows + np.arange(self.rows), values)
+        kinds: dict[bytes, int] = {}
+        for row in np.flatnonzero(~self.columns.scalar(key) & (values >= 0) & self.alive()).tolist():
+            found[row] = kinds.setdefault(_as_json(read(row), key), self.rows + len(kinds))
+        return found
 
     def members(self, key: str) -> Mask:
         """Say which rows have a metadata key, whatever its value: bool ``[n]``."""
@@ -209,13 +226,16 @@ class Index:
 
     def _kept(self, name: tuple[str, ...], make: Callable[[], NDArray[_Scalar]]) -> NDArray[_Scalar]:
         """Return what is said of every row, made anew after a put; the last few of these are kept."""
-        found = self._of_all.get(name)
-        if found is None or len(found) != self.rows:
+        if not self._has(name):
             found = make()
             found.flags.writeable = False  # all searches share it
-            kept = [each for each in self._of_all.items() if len(each[1]) == self.rows and each[0] != name]
+            kept = [each for each in self._of_all.items() if self._has(each[0])]
             self._of_all = dict([*kept, (name, found)][-_KEPT:])
-        return found
+        return self._of_all[name]
+
+    def _has(self, name: tuple[str, ...]) -> bool:
+        found = self._of_all.get(name)
+        return found is not None and len(found) == self.rows
 
     def derived(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the bytes of what a cache of this index holds: terms, ids, paths, values, vectors and numbers."""
@@ -348,6 +368,10 @@ class Index:
         allowed = self.allowed(selection)
         named = self.ids(selection.scope) if selection.ids is None else dict.fromkeys(selection.ids)
         return [id for id in named if (row := self.row(selection.scope, id)) is not None and allowed[row]]
+
+
+def _as_json(metadata: Mapping[str, Any], key: str) -> bytes:
+    return orjson.dumps(fields(metadata)[key], option=orjson.OPT_SORT_KEYS)
 
 
 def _named(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
