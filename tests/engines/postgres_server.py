@@ -1,7 +1,7 @@
 """A real PostgreSQL server with pgvector for tests: that of a wheel, on loopback; or a site's, if the environment says.
 
 ``BEDSIDE_TEST_DSN`` names a database on a server in which the tests may create schemas. Without it a server is started
-in a folder of its own and stopped by its own pid.
+in a folder of its own and stopped by its own pid; where this process is killed, by ``postgres_guard.py``.
 
 ``python tests/engines/postgres_server.py COMMAND…`` runs a command with the URL of such a server as its last argument.
 """
@@ -47,7 +47,7 @@ def binaries() -> Path:
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
-def _unprivileged() -> list[str]:
+def unprivileged() -> list[str]:
     """What a command is begun with: PostgreSQL refuses to run as root."""
     if os.geteuid():
         return []
@@ -58,7 +58,7 @@ def _unprivileged() -> list[str]:
 def _run(*command: str | Path, folder: Path) -> None:
     env = {"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": str(folder)}
     done = subprocess.run(
-        [*_unprivileged(), *map(str, command)], cwd=folder, env=env, capture_output=True, text=True, check=False
+        [*unprivileged(), *map(str, command)], cwd=folder, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{command[0]}: {done.stdout}{done.stderr}"
 
@@ -137,9 +137,15 @@ def _folder() -> Iterator[Path]:
     if not os.geteuid():
         nobody = pwd.getpwnam("nobody")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    guard = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("postgres_guard.py"), folder, str(os.getpid())],
+        start_new_session=True,  # what ends this process by its group, such as Ctrl-C, does not end the guard
+    )
     try:
         yield folder
     finally:
+        guard.kill()
+        guard.wait()
         shutil.rmtree(folder)
 
 
