@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,9 @@ def test_a_command_that_opens_no_collection_leaves_a_line_too(tmp_path: Path, tr
     bedside("add", tmp_path / "ward", "-", stdin=json_lines(LINES))
     bedside("--actor", "dr.x", "repair", tmp_path / "ward", environment=trail)
     assert told(trail) == [("dr.x", None, "repair")]
+
+
+def test_a_bulk_load_leaves_a_line(tmp_path: Path, trail: dict[str, str], postgres: Callable[[], str]):
+    (tmp_path / "notes.jsonl").write_text(json_lines(LINES))
+    bedside("--actor", "dr.x", "bulk-load", tmp_path / "notes.jsonl", postgres(), "--workers", 1, environment=trail)
+    assert told(trail) == [("dr.x", None, "bulk_load")]

@@ -20,7 +20,7 @@ import numpy as np
 
 from bedside.arguments import check_encoder, check_scope_keys, check_selection, check_texts
 from bedside.audit.log import AuditLog
-from bedside.audit.verbs import MOST, Line, recorded
+from bedside.audit.verbs import MOST, Line, begin_trail, recorded
 from bedside.encoding import Encoding, batches_of, check_keeps_nothing, reencoded
 from bedside.engines import open_engine, write_new
 from bedside.engines.protocol import (
@@ -151,9 +151,7 @@ class Collection(Closing):
             raise InvalidInputError(f"sparse: expected SparseSettings, got {type(sparse).__name__}")
         settings = (sparse or SparseSettings()).to_json()
         if audit is not None:
-            if not isinstance(audit, AuditLog):
-                raise InvalidInputError(f"audit: expected an AuditLog, got {type(audit).__name__}")
-            audit.begin()
+            begin_trail(audit)
 
         def new() -> Facts:
             known = encoder.dimension if encoder is not None else None

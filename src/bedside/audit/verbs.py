@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from itertools import chain, islice
 from typing import Any, Protocol, TypeVar, cast
@@ -16,6 +17,7 @@ import orjson
 
 from bedside.audit.log import AuditLog
 from bedside.audit.trail import now
+from bedside.errors import InvalidInputError
 from bedside.types import Document, Hit
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,6 +46,10 @@ class Line:
         self._ids: dict[str, None] = {}
         self._scopes: dict[str, None] = {}
         self._counts: dict[str, int] = {}
+
+    def about(self, collection: str) -> None:
+        """Name the collection, where it was not known when the verb began."""
+        self._said["collection"] = collection
 
     def tells(
         self, what: str, count: int | None, ids: Iterable[str] = (), scopes: Iterable[Mapping[str, str | int]] = ()
@@ -82,6 +88,37 @@ class Line:
     def _append(self, found: Mapping[str, Any], *, durable: bool = False) -> int:
         fields = {"at": now(), **self._said, **found}
         return self._log.append({name: value for name, value in fields.items() if value is not None}, durable=durable)
+
+
+def begin_trail(audit: object) -> None:
+    """Make the trail that an ``audit=`` argument names, where there is none yet.
+
+    Raises:
+        InvalidInputError: It is no :class:`~bedside.audit.AuditLog`.
+        BedsideError: It cannot be written.
+    """
+    if not isinstance(audit, AuditLog):
+        raise InvalidInputError(f"audit: expected an AuditLog, got {type(audit).__name__}")
+    audit.begin()
+
+
+@contextmanager
+def beside(audit: AuditLog | None, verb: str) -> Iterator[Line | None]:
+    """Have work that is no verb of an open collection leave a line, written in the block or else after it.
+
+    Yields ``None`` where there is no log.
+    """
+    if audit is None:
+        yield None
+        return
+    begin_trail(audit)
+    line = Line(audit, verb, {})
+    try:
+        yield line
+        line.write()
+    except BaseException as error:
+        line.failed(error)
+        raise
 
 
 class Recorded(Protocol):

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, as_completed
 from pathlib import Path
 
+from bedside.audit.log import AuditLog
+from bedside.audit.verbs import beside
 from bedside.bulk.job import Job, Outcome, Reading, failure, how_loaded, loaded, opened, run
 from bedside.bulk.report import BulkReport, Refusals
 from bedside.bulk.shards import cut
@@ -37,6 +39,7 @@ def bulk_load(
     notes: bool = False,
     splitter: NoteSplitter | None = None,
     shard_bytes: int = SHARD_BYTES,
+    audit: AuditLog | None = None,
 ) -> BulkReport:
     """Load files of JSON Lines into a collection on PostgreSQL, creating it if there is none, with many workers.
 
@@ -61,6 +64,8 @@ def bulk_load(
             did not change counts as added now.
         splitter: How notes are cut; ``None`` as ``add_notes``.
         shard_bytes: The least size of a shard.
+        audit: Takes a line that says who loads into which collection, and how many lines of the files there are to
+            load; it is written before the first of them is. What cannot be recorded is not done.
 
     Returns:
         What was loaded, what was left out and why, and which shards failed.
@@ -68,6 +73,7 @@ def bulk_load(
     Raises:
         InvalidInputError: The place is not a URL of PostgreSQL, or an argument is out of its range.
         UnreadableFileError: A file is not JSON Lines.
+        ActorRequired: There is a trail, and it is not said who acts.
         BedsideError: Those of :meth:`bedside.Collection.open`.
 
     Example:
@@ -88,15 +94,20 @@ def bulk_load(
     how = how_loaded((splitter or splitter_for(known)) if notes else None)
     shards = [shard for file in files for shard in cut(Path(file), shard_bytes, how)]
     jobs = {each.name: Job(place, each, encoder, notes, splitter) for each in shards}  # the same lines are loaded once
-    Collection.open(place, encoder=known, scope_keys=scope_keys, sparse=sparse).close()
-    with opened(place, known) as (engine, loading, encoding):
-        sample = _sample(jobs.values(), engine, loading, encoding)
-        entries = loading.plan({name: job.shard.size for name, job in jobs.items()}, sample)
-        left = [job for name, job in jobs.items() if entries[name].documents is None]
-        try:
-            outcomes = list(_outcomes(executor, left))
-        finally:
-            loading.finish()
+    with beside(audit, "bulk_load") as line:
+        Collection.open(place, encoder=known, scope_keys=scope_keys, sparse=sparse).close()
+        with opened(place, known) as (engine, loading, encoding):
+            sample = _sample(jobs.values(), engine, loading, encoding)
+            entries = loading.plan({name: job.shard.size for name, job in jobs.items()}, sample)
+            left = [job for name, job in jobs.items() if entries[name].documents is None]
+            if line is not None:
+                line.about(engine.facts.id)
+                line.tells("count", sum(job.shard.lines for job in left))
+                line.write(durable=True)
+            try:
+                outcomes = list(_outcomes(executor, left))
+            finally:
+                loading.finish()
     return _report(outcomes, [entry for entry in entries.values() if entry.documents is not None])
 
 

@@ -14,7 +14,6 @@ import typer
 from bedside.cli.lines import one_line
 from bedside.cli.options import Json, Model, model_of, say
 from bedside.cli.recording import trail
-from bedside.errors import InvalidInputError
 from bedside.support.processors import processors
 
 
@@ -39,13 +38,17 @@ def bulk_load(
     """
     from bedside.bulk import bulk_load as load  # most commands load no encoder
 
-    if trail() is not None:
-        raise InvalidInputError("bulk-load leaves no audit trail; load without one, or with import")
     chosen = workers or processors()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, processors() // chosen)))  # of each worker's numeric libraries
     with ProcessPoolExecutor(chosen, mp_context=get_context("spawn")) as executor:
         report = load(
-            files, url, executor=executor, encoder=model_of(encoder, url), scope_keys=scope_key or (), notes=notes
+            files,
+            url,
+            executor=executor,
+            encoder=model_of(encoder, url),
+            scope_keys=scope_key or (),
+            notes=notes,
+            audit=trail(),
         )
     for each in (*report.refused, *report.failed):
         typer.echo(one_line(str(each)), err=True)

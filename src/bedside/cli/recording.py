@@ -9,7 +9,6 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from bedside.audit import AuditLog, acting_as
-from bedside.audit.verbs import Line
 
 KEY_VARIABLE = "BEDSIDE_AUDIT_KEY"
 _trail: ContextVar[AuditLog | None] = ContextVar("bedside_cli_trail", default=None)
@@ -32,12 +31,6 @@ def recording(folder: Path | None, key_file: Path | None, actor: str | None, pur
 def trail() -> AuditLog | None:
     """Return the trail that the command was told to leave, if any."""
     return _trail.get()
-
-
-def record(verb: str) -> None:
-    """Leave a line for a verb that is none of an open collection's; what cannot be recorded is not done."""
-    if (audit := trail()) is not None:
-        Line(audit, verb, {}).write(durable=True)
 
 
 def opened(folder: Path, key_file: Path | None) -> AuditLog:

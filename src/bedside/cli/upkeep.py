@@ -10,7 +10,7 @@ import typer
 from bedside.cli.keys import given_key
 from bedside.cli.lines import one_line
 from bedside.cli.options import CollectionPath, Json, load, reading, say, writing
-from bedside.cli.recording import record
+from bedside.cli.recording import trail
 from bedside.engines import holds_collection, read_facts, shown, verify_without_key
 from bedside.engines import repair as repair_place
 from bedside.engines.protocol import RepairReport
@@ -29,6 +29,8 @@ def verify(path: CollectionPath, json: Json = False) -> None:
     lines = [f"{report.file} is whole: {records}, {report.lines} lines, {report.bytes} bytes"]
     if report.unfinished_bytes:
         lines.append(f"{report.unfinished_bytes} bytes behind the last commit; the next write removes them")
+    if report.missing_indexes:
+        lines.append(f"missing indexes, which compact makes: {', '.join(report.missing_indexes)}")
     lines += [
         one_line(f"version {each.id}{f' of {list(each.scope)}' if each.scope else ''}: {each.wrong}")
         for each in report.versions
@@ -38,8 +40,7 @@ def verify(path: CollectionPath, json: Json = False) -> None:
 
 def repair(path: CollectionPath, json: Json = False) -> None:
     """Save what is whole of a collection whose log is damaged; no process may have it open."""
-    record("repair")
-    report = repair_place(path, key=given_key())
+    report = repair_place(path, key=given_key(), audit=trail())
     say("\n".join(_repaired(report)), asdict(report), json=json)
 
 

@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
 
+from bedside.audit.log import AuditLog
+from bedside.audit.verbs import beside
 from bedside.engines.protocol import Check, Engine, Facts, RepairReport, VerifyReport
 from bedside.errors import InvalidInputError
 from bedside.records import Record
@@ -134,7 +136,7 @@ def below(root: Place, name: str) -> Place | None:
     return _module(root).below(root, name)
 
 
-def repair(place: Place, *, key: KeySource | None = None) -> RepairReport:
+def repair(place: Place, *, key: KeySource | None = None, audit: AuditLog | None = None) -> RepairReport:
     """Save what is whole of a collection whose log is damaged; no process may have it open.
 
     Every record whose line has a matching checksum is kept, in order, as one transaction of a new log. The damaged log
@@ -143,6 +145,7 @@ def repair(place: Place, *, key: KeySource | None = None) -> RepairReport:
     Args:
         place: The collection's folder.
         key: Of an encrypted collection.
+        audit: Takes a line that says who did it; what cannot be recorded is not done.
 
     Returns:
         What was saved, and each line that was lost. A lost ``delete`` brings its record back: look at them.
@@ -151,8 +154,13 @@ def repair(place: Place, *, key: KeySource | None = None) -> RepairReport:
         NotACollectionError: There is no readable manifest: put it back from a backup, it says whose records are whose.
         LockTimeoutError: Another process is writing.
         KeyRequired, WrongKeyError, KeyringError: The key does not fit.
+        ActorRequired: There is a trail, and it is not said who acts.
     """
-    return _module(place).repair(place, key=key)
+    with beside(audit, "repair") as line:
+        if line is not None:
+            line.about(read_facts(place).id)
+            line.write(durable=True)
+        return _module(place).repair(place, key=key)
 
 
 def verify_without_key(place: Place) -> VerifyReport:

@@ -270,6 +270,8 @@ class VerifyReport:
         unfinished_bytes: What a killed writer left behind the last commit; the next write removes it.
         versions: What is wrong with ``supersedes``, ``valid_from`` and ``valid_to``: no damage, but searches with
             ``as_of`` cannot go by it.
+        missing_indexes: Those of a server that are not there: no damage, but searches are slow until ``compact`` makes
+            them.
     """
 
     file: str
@@ -278,6 +280,7 @@ class VerifyReport:
     records: int | None
     unfinished_bytes: int
     versions: tuple[VersionProblem, ...] = ()
+    missing_indexes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
