@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,11 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside import Collection, Document
+from bedside.audit import AuditLog, acting_as
 from bedside.bulk import BulkReport, bulk_load
 from bedside.bulk.shards import cut, numbered_lines
-from bedside.engines import holds_collection
+from bedside.engines import examine, holds_collection
 from bedside.engines.postgres.url import parse
-from bedside.errors import BedsideError, EncoderRequired, InvalidInputError, UnreadableFileError
+from bedside.errors import ActorRequired, BedsideError, EncoderRequired, InvalidInputError, UnreadableFileError
 from bedside.text.split import NoteSplitter
 from command_line import bedside
 from engines.bulk_encoders import Letters
@@ -262,6 +264,79 @@ def test_a_killed_worker_leaves_whole_shards_and_the_next_run_does_the_rest(
     assert there + second.documents == 120 + 60
     assert_same(url, added(files))
     assert_second_run_changes_nothing(files, url, second.skipped + second.shards)
+
+
+LOAD = """
+import sys
+from bedside.bulk import bulk_load
+from engines.bulk_encoders import Letters
+
+bulk_load(sys.argv[2:-1], sys.argv[-1], encoder=Letters(sys.argv[1]), scope_keys=["patient_id"], shard_bytes=4_000)
+"""
+
+
+@pytest.fixture
+def left_by_a_killed_load(files: list[Path], tmp_path: Path, url: str) -> list[Path]:
+    """The files of a load whose starter was killed: some shards are there, and no indexes."""
+    files = with_one_that_kills(files[:1], tmp_path)
+    tests = Path(__file__).parents[1]  # where `engines` is found
+    killed = subprocess.run([sys.executable, "-c", LOAD, tmp_path / "killed", *files, url], cwd=tests, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    return files
+
+
+def test_indexes_that_a_killed_load_left_out_are_told_of_and_compact_makes_them(
+    left_by_a_killed_load: list[Path], url: str
+) -> None:
+    with Collection.open(url, encoder=Letters()) as notes:
+        report = notes.verify()
+        assert report.records > 0
+        assert set(report.missing_indexes) == {"doc_fields", "doc_row", "vec_row", "post_key", "post_row"}
+        assert "missing indexes, which compact makes: doc_fields" in bedside("verify", url)
+        wrong = {check.what: check for check in examine(url) if check.state == "wrong"}["indexes"]
+        assert "doc_fields" in wrong.found
+        assert "bedside compact" in wrong.advice
+        notes.compact()
+        assert notes.verify().missing_indexes == ()
+        assert {check.what: check.state for check in examine(url)}["indexes"] == "ok"
+    assert set(rows(url)[-1]) == set(indexes_of_a_new_one(url))
+    assert bulk_load(left_by_a_killed_load, url, encoder=Letters(), shard_bytes=SMALL).is_complete
+    assert_same(url, added(left_by_a_killed_load))
+
+
+def test_an_index_that_was_not_finished_is_made_anew(url: str) -> None:
+    with Collection.open(url) as notes, psycopg.connect(parse(url).conninfo, autocommit=True) as connection:
+        found = connection.execute(
+            "update pg_index set indisvalid = false where indexrelid = to_regclass(%s) returning indexrelid",
+            (f'"{parse(url).schema}".post_key',),
+        ).fetchall()
+        assert len(found) == 1
+        assert notes.verify().missing_indexes == ("post_key",)
+        notes.compact()
+        assert notes.verify().missing_indexes == ()
+
+
+def test_a_load_leaves_a_line_before_it_loads_and_without_an_actor_makes_nothing(
+    files: list[Path], tmp_path: Path, url: str
+) -> None:
+    audit = AuditLog(tmp_path / "trail", key=bytes(32))
+    with pytest.raises(ActorRequired, match="bulk_load: an audit trail is kept"):
+        bulk_load(files, url, encoder=Letters(), scope_keys=KEYS, audit=audit)
+    assert not holds_collection(url)
+    with acting_as("loader"):
+        bulk_load(files[:1], url, encoder=Letters(), scope_keys=KEYS, audit=audit)
+        bulk_load(files[:1], url, encoder=Letters(), audit=audit)
+        with pytest.raises(BedsideError):
+            bulk_load(files, url, encoder=Letters(), scope_keys=["ward"], audit=audit)
+    with Collection.open(url) as notes:
+        asked = {"actor": "loader", "verb": "bulk_load"}
+        told = [{key: line[key] for key in ("actor", "verb", "collection", "count", "error") if key in line} for line in
+                audit.entries()]  # fmt: skip
+        assert told == [
+            {**asked, "collection": notes.facts.id, "count": 120},
+            {**asked, "collection": notes.facts.id, "count": 0},
+            {**asked, "error": "ScopeMismatch"},
+        ]
 
 
 def test_dask_workers_load_and_one_that_is_killed_is_replaced(files: list[Path], tmp_path: Path, url: str) -> None:

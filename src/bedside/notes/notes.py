@@ -60,6 +60,8 @@ NoteChange: TypeAlias = Literal["added", "replaced", "unchanged"]
 MAX_TOKENS = 256
 """Of a passage: 256 and 128 gave 0.857 and 0.856 nDCG@10 on the development notes (see ``docs/notes.md``)."""
 _OWN = ("source_id", "start", "end", "section", "section_kind", "source_hash")
+_ALL = 2**31 - 1
+"""As ``top_k``: more than the passages of some notes can be."""
 _IS_PASSAGE: FilterDict = {"source_hash": {"$exists": True}}
 
 
@@ -224,7 +226,7 @@ def filtered_notes(records: Collection, **options: Unpack[SearchArguments]) -> l
         return []
     among = _IS_PASSAGE if asked.ids is None else passages_filter(asked.ids)
     chosen = _and(among, asked.filter)
-    left = records.filtered(filter=chosen, as_of=asked.as_of, top_k=max(1, records.count(chosen)))
+    left = records.filtered(filter=chosen, as_of=asked.as_of, top_k=_ALL)
     ids = list(dict.fromkeys(str(passage.metadata["source_id"]) for passage in left))[asked.offset : asked.depth]
     whole = _passages(records, ids)
     return [
@@ -245,7 +247,7 @@ def _scored(records: Collection, query: str, vector: Any, asked: SearchOptions) 
     every = records.search(
         query,
         vector=vector,
-        top_k=max(1, records.count(asked.filter)),
+        top_k=_ALL,
         filter=asked.filter,
         mode=asked.mode,
         alpha=asked.weight,

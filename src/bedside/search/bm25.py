@@ -44,6 +44,7 @@ def contributions(
     which: NDArray[np.integer[Any]],
     counts: NDArray[np.integer[Any]],
     lengths: NDArray[np.integer[Any]],
+    df: NDArray[np.integer[Any]] | None = None,
 ) -> Contributions:
     """Score the postings that a query met.
 
@@ -53,9 +54,10 @@ def contributions(
         which: ``[postings]``, the term of each, by its place in ``times``.
         counts: ``[postings]``, how often its row holds the term.
         lengths: ``[postings]``, how many terms its row has.
+        df: ``[terms]``, how many visible rows hold each; ``None`` where ``which`` has all of their postings.
     """
     repeated = np.fromiter(times, np.float64)
-    df = np.bincount(which, minlength=len(repeated))
+    df = np.bincount(which, minlength=len(repeated)) if df is None else df
     idf = repeated * np.log1p((corpus.n - df + 0.5) / (df + 0.5))
     saturation = _saturation(corpus, counts, lengths)
     return Contributions(np.where(df > 0, idf, 0.0), idf.take(which) * saturation)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,11 @@ from bedside.search.bm25 import Corpus, contributions
 from bedside.search.pool import Matches, SparseResult
 from bedside.search.rank import Rows, added_up
 from bedside.text.assertions import Polarity
+
+_FEW = 0.25
+"""Of a scope's rows: where more are allowed, all postings are read."""
+_CLOSE = 16
+"""Numbers for each row between the lowest and the highest."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,9 @@ def score(
     terms: Sequence[str],
     grouped: Grouped | None,
     asked: Mapping[str, Polarity],
+    allowed: Rows | None,
 ) -> SparseResult:
-    """Score every record of a scope that holds a term, or with ``grouped`` every row of a group that holds one.
+    """Score the records of a scope that hold a term, or with ``grouped`` every row of a group that holds one.
 
     Args:
         connection: Of the transaction.
@@ -66,21 +72,18 @@ def score(
         terms: Those of the query.
         grouped: Rows that are scored as one text.
         asked: Which of the terms are asked about, and whether they should be present or absent.
+        allowed: Those that may be an answer; others may be left out. ``None``: all.
     """
     counted = Counter(terms)
-    keys = {term_key(statistics.sid, term): term for term in counted}
-    found = {
-        keys[key]: columns
-        for key, *columns in connection.cursor(binary=True).execute(
-            "select key, array_agg(row order by row), array_agg(tf order by row), array_agg(dl order by row),"
-            " array_agg(negated order by row) "
-            "from post where key = any(%s) and sid = %s group by key",
-            (Int8s(np.array(list(keys), np.int64)), statistics.sid),
-        )
-    }
+    if grouped is not None or statistics.rows is not None:
+        allowed = None  # how many rows of those that count hold a term is told by all of its postings
+    found = _postings(connection, statistics, counted, allowed)
     known = [term for term in counted if term in found]
-    which = np.repeat(np.arange(len(known)), [len(found[term][0]) for term in known])
-    rows, counts, lengths, negated = (_joined([found[term][i] for term in known]) for i in range(4))
+    which = np.repeat(np.arange(len(known)), [len(found[term].rows) for term in known])
+    rows, counts, lengths, negated = (
+        np.concatenate([np.zeros(0, np.int64), *(found[term][i] for term in known)]) for i in range(4)
+    )
+    df = None if allowed is None else np.array([found[term].held for term in known], np.int64)
     if statistics.rows is not None:
         held = np.isin(rows, statistics.rows)
         which, rows, counts, lengths, negated = (each[held] for each in (which, rows, counts, lengths, negated))
@@ -88,8 +91,8 @@ def score(
     if grouped is not None:
         which, rows, counts, lengths, negated = _as_groups(which, rows, counts, negated, grouped)
         corpus = corpus._replace(n=len(np.unique(grouped.numbers)), tokens=int(grouped.lengths.sum()))
-    weights, scores = contributions(corpus, (counted[term] for term in known), which, counts, lengths)
-    owners, at = np.unique(rows, return_inverse=True)
+    weights, scores = contributions(corpus, (counted[term] for term in known), which, counts, lengths, df)
+    owners, at = _numbered(rows)
     total = np.bincount(at, scores, minlength=len(owners)).astype(np.float64)
     matches = Matches(tuple(known), which, at, scores, counts, negated)  # type: ignore[arg-type]  # 64 bits here
     against = owners[contradicted(matches, weights, asked, len(owners))]
@@ -97,13 +100,67 @@ def score(
         owners, total = _each_row(grouped, owners, total)
         against = grouped.rows[np.isin(grouped.numbers, against)]
         rows = np.full_like(rows, -1)
-    matches = matches._replace(rows=rows)  # type: ignore[arg-type]  # as above
+    matches = matches._replace(rows=rows)
     by_term = dict(zip(known, weights.tolist(), strict=True))
     return SparseResult(owners, total, added_up(weights), matches, against, asked, by_term)
 
 
-def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    return np.concatenate([np.zeros(0, np.int64), *parts])
+class _Postings(NamedTuple):
+    """Those of one term: int64 ``[m]`` each, rows ascending, and how many rows hold the term in all."""
+
+    rows: Rows
+    counts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    negated: NDArray[np.int64]
+    held: int
+
+
+def _postings(
+    connection: Connection[Any], statistics: Statistics, terms: Iterable[str], allowed: Rows | None
+) -> dict[str, _Postings]:
+    """Read the postings of terms, where few rows are allowed only theirs."""
+    every = allowed is None or len(allowed) > _FEW * statistics.corpus.n
+    rows = Int8s(np.zeros(0, np.int64) if allowed is None or every else allowed)
+    keys = {term_key(statistics.sid, term): term for term in terms}
+    # What the server must write costs most: two numbers go in one, and few occurrences are negated.
+    columns = [
+        f"array_agg({column} order by row) filter (where {which} and (%s or row = any(%s)))"
+        for column, which in (
+            ("row", "true"), ("dl::bigint << 32 | tf", "true"), ("row", "negated > 0"), ("negated", "negated > 0"),
+        )
+    ]  # fmt: skip
+    found = connection.cursor(binary=True).execute(
+        f"select key, count(*), {', '.join(columns)} from post where key = any(%s) and sid = %s group by key".encode(),  # noqa: S608 - every value is bound
+        (*(every, rows) * len(columns), Int8s(np.array(list(keys), np.int64)), statistics.sid),
+    )
+    return {keys[key]: _unpacked(held, *columns) for key, held, *columns in found}
+
+
+def _unpacked(held: int, rows: Rows | None, packed: Any, negating: Any, times: Any) -> _Postings:
+    """Return postings of the columns that the server sent; nothing is ``None`` there."""
+    if rows is None:
+        nothing = np.zeros(0, np.int64)
+        return _Postings(nothing, nothing, nothing, nothing, held)
+    negated = np.zeros(len(rows), np.int64)
+    if negating is not None:
+        negated[np.searchsorted(rows, negating)] = times
+    return _Postings(rows, packed & 0xFFFFFFFF, packed >> 32, negated, held)
+
+
+def _numbered(rows: Rows) -> tuple[Rows, NDArray[np.int64]]:
+    """Return the distinct rows, ascending, and the place of each of ``rows`` among them, as ``numpy.unique`` does.
+
+    Rows that lie close together, as they do where many hold a term, are marked in an array and need no sorting.
+    """
+    if not len(rows) or (span := int(rows.max() - rows.min()) + 1) > _CLOSE * len(rows):
+        return np.unique(rows, return_inverse=True)
+    first = rows.min()
+    there = np.zeros(span, np.bool_)
+    there[rows - first] = True
+    owners = np.flatnonzero(there)
+    places = np.empty(span, np.int64)
+    places[owners] = np.arange(len(owners))
+    return owners + first, places[rows - first]
 
 
 def _as_groups(

@@ -84,8 +84,7 @@ class PostgresBulkLoading:
 
     def finish(self) -> None:
         """Make the indexes that are missing, and renew what the planner knows."""
-        self._database.write(schema.add_indexes)
-        upkeep.vacuum(self._database)
+        upkeep.compact(self._database)
 
     def _loaded(
         self, connection: Connection[Any], shard: str, content: _Content, refused: int, wholes: Wholes | None

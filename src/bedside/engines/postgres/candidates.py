@@ -19,9 +19,9 @@ from bedside.engines.embedded.index.dense import unit_rows
 from bedside.engines.postgres import nearest
 from bedside.engines.postgres.arrays import Float4s, Float8s, Int8s, vectors_of
 from bedside.engines.postgres.bm25 import Grouped
-from bedside.engines.postgres.rows import document_of, in_parts, scalar
+from bedside.engines.postgres.rows import document_of, in_parts
 from bedside.filters.dates import stored_span
-from bedside.filters.rules import fields, key_of
+from bedside.filters.rules import fields
 from bedside.search.newest import latest_of_each
 from bedside.search.pool import Mask, Signal, Top
 from bedside.search.rank import Rows, Scores, best
@@ -45,11 +45,13 @@ class Groups:
         rows: Those that have the key.
         numbers: From 0 for scalars, which ``as_one`` reads as one text; lists and objects follow.
         scalars: How many numbers are of scalars.
+        lengths: How many terms each row holds; -1 where that was not wanted.
     """
 
     rows: Rows
     numbers: NDArray[np.int64]
     scalars: int
+    lengths: NDArray[np.int64]
 
     def of(self, rows: Rows) -> NDArray[np.int64]:
         """Return the number of each row's group."""
@@ -246,34 +248,46 @@ class ServerCandidates:
         return self.grouped
 
 
-def groups_of(connection: Connection[Any], sid: int, key: str) -> Groups:
-    """Number the groups of a scope's records by the value of a metadata key."""
-    found = (
-        connection.cursor(binary=True)
-        .execute(
-            "select f::text, array_agg(row order by row) from (select row, fields -> %s::text as f from doc"
-            " where sid = %s and fields ? %s::text) as at where jsonb_typeof(f) not in ('array', 'object') group by f",
-            (key, sid, key),
-        )
-        .fetchall()
+def groups_of(connection: Connection[Any], sid: int, key: str, as_one: str = "") -> Groups:
+    """Number the groups of a scope's records by the value of a metadata key.
+
+    Args:
+        connection: Of the transaction.
+        sid: The scope.
+        key: That of the groups.
+        as_one: The key of the records whose lengths are wanted; none is empty.
+    """
+    # A group is numbered by its first row: the server compares scalars as every engine does.
+    found = connection.cursor(binary=True).execute(
+        "select coalesce(array_agg(row order by row), '{}'), coalesce(array_agg(first order by row), '{}'),"
+        " coalesce(array_agg(dl order by row), '{}'), coalesce(bool_or(first < 0), false) from"
+        " (select row, case when jsonb_typeof(f) in ('array', 'object') then -1 else min(row) over (partition by f) end"
+        " as first, case when one then dl else -1 end as dl from (select row, dl, fields -> %s::text as f,"
+        " fields ? %s::text as one from doc where sid = %s and fields ? %s::text) as at) as numbered",
+        (key, as_one, sid, key),
     )
-    kinds: dict[Any, int] = {}
-    named = [kinds.setdefault(key_of(scalar(text)), len(kinds)) for text, _ in found]
-    rows = [np.zeros(0, np.int64), *(some for _, some in found)]
-    numbers = [np.repeat(np.array(named, np.int64), [len(some) for _, some in found])]
-    scalars = len(kinds)
-    # The server has no objects, and takes [1] and [1.0] for one list: only the records can tell.
-    for row, record in connection.cursor(binary=True).execute(
-        "select row, record from doc where sid = %s and jsonb_typeof(fields -> %s::text) in ('array', 'object')",
+    ((rows, firsts, lengths, others),) = found.fetchall()
+    numbers = np.unique(firsts, return_inverse=True)[1] - int(others)
+    scalars = int(numbers.max(initial=-1)) + 1
+    if others:
+        numbers[numbers < 0] = scalars + _others(connection, sid, key)
+    return Groups(rows, numbers, scalars, lengths)
+
+
+def _others(connection: Connection[Any], sid: int, key: str) -> NDArray[np.int64]:
+    """Number the lists and objects that a scope's records have at a key, in the order of their rows.
+
+    The server has no objects, and takes [1] and [1.0] for one list: only the records can tell.
+    """
+    kinds: dict[bytes, int] = {}
+    found = connection.cursor(binary=True).execute(
+        "select record from doc where sid = %s and jsonb_typeof(fields -> %s::text) in ('array', 'object')"
+        " order by row",
         (sid, key),
-    ):
-        value = fields(document_of(record).metadata)[key]
-        number = kinds.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), len(kinds))
-        rows.append(np.array([row]))
-        numbers.append(np.array([number]))
-    joined, numbered = np.concatenate(rows), np.concatenate(numbers)
-    order = np.argsort(joined)
-    return Groups(joined[order], numbered[order], scalars)
+    )
+    values = (fields(document_of(record).metadata)[key] for (record,) in found)
+    named = [kinds.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), len(kinds)) for value in values]
+    return np.array(named, np.int64)
 
 
 def dates_of(connection: Connection[Any], sid: int, key: str) -> Dated:
@@ -297,13 +311,7 @@ def newest_of(groups: Groups, dated: Dated, candidates: ServerCandidates) -> Row
     return rows[kept][latest_of_each(groups.of(rows[kept]), when[kept])]
 
 
-def texts_as_one(connection: Connection[Any], sid: int, groups: Groups, key: str) -> Grouped:
-    """Return the rows that BM25 reads as one text for each group: those with ``key`` and a scalar group."""
-    ((rows, lengths),) = connection.cursor(binary=True).execute(
-        "select coalesce(array_agg(row order by row), '{}'), coalesce(array_agg(dl order by row), '{}')"
-        " from doc where sid = %s and fields ? %s::text",
-        (sid, key),
-    )
-    numbers = groups.of(rows)
-    held = (numbers >= 0) & (numbers < groups.scalars)
-    return Grouped(rows[held], numbers[held], lengths[held])
+def texts_as_one(groups: Groups) -> Grouped:
+    """Return the rows that BM25 reads as one text for each group: those whose lengths were wanted, of a scalar."""
+    held = (groups.numbers < groups.scalars) & (groups.lengths >= 0)
+    return Grouped(groups.rows[held], groups.numbers[held], groups.lengths[held])

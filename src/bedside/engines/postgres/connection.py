@@ -12,12 +12,20 @@ from typing import Any, NoReturn, TypeVar
 
 import psycopg
 from psycopg import Connection
+from psycopg.abc import Query
 from psycopg.sql import SQL
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from bedside.engines.postgres import arrays, schema
 from bedside.engines.postgres.url import Place
-from bedside.errors import BedsideError, DatabaseError, LockTimeoutError, ReadOnlyError, WriteFailedError
+from bedside.errors import (
+    BedsideError,
+    DatabaseError,
+    InvalidInputError,
+    LockTimeoutError,
+    ReadOnlyError,
+    WriteFailedError,
+)
 from bedside.remedies import Give
 from bedside.support.fork import fork_barrier, in_each_process
 
@@ -50,8 +58,19 @@ class SharedPool:
         self._lock = threading.Lock()
 
     @contextmanager
-    def connection(self) -> Iterator[Connection[Any]]:
-        """Lend a connection; it goes back when the block ends."""
+    def connection(self, first: Query = "") -> Iterator[Connection[Any]]:
+        """Lend a connection that has done a first statement; it goes back when the block ends.
+
+        The first statement finds out whether the server is still there, so nothing is asked for that alone.
+        """
+        pool = self._opened()
+        connection = _begun(pool, first)
+        try:
+            yield connection
+        finally:
+            pool.putconn(connection)
+
+    def _opened(self) -> ConnectionPool:
         with self._lock:
             if self._pool is None:
                 self._pool = ConnectionPool(
@@ -61,12 +80,9 @@ class SharedPool:
                     max_idle=_IDLE,
                     kwargs={"autocommit": True, "prepare_threshold": None},
                     configure=arrays.register,
-                    check=ConnectionPool.check_connection,
                     open=True,
                 )
-            pool = self._pool
-        with pool.connection() as connection:
-            yield connection
+            return self._pool
 
     def close(self) -> None:
         """Close what is open; a later use opens anew."""
@@ -74,6 +90,27 @@ class SharedPool:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
+
+
+def _begun(pool: ConnectionPool, first: Query) -> Connection[Any]:
+    """Take a connection that has done a statement; those that a server which went away left behind are replaced."""
+    for _ in range(_MOST):
+        try:
+            return _taken(pool, first)
+        except psycopg.Error as error:
+            if not _is_lost(error):
+                raise
+    return _taken(pool, first)
+
+
+def _taken(pool: ConnectionPool, first: Query) -> Connection[Any]:
+    connection = pool.getconn()
+    try:
+        connection.execute(first)
+    except BaseException:
+        pool.putconn(connection)  # which throws a broken one away
+        raise
+    return connection
 
 
 _pools: dict[str, SharedPool] = {}
@@ -153,8 +190,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[Connection[Any]]:
         """Lend a connection that sees one state until the block ends."""
-        with self._own_errors(), self.pool.connection() as connection:
-            connection.execute(self._begin_reading)
+        with self._own_errors(), self.pool.connection(self._begin_reading) as connection:
             try:
                 yield connection
             finally:
@@ -162,15 +198,36 @@ class Database:
 
     @contextmanager
     def alone(self) -> Iterator[Connection[Any]]:
-        """Lend a connection outside of any transaction, for what may not be in one."""
+        """Lend a connection outside of any transaction, for what may not be in one.
+
+        Through a pooler, which may send each statement to another session, it waits for locks without end: a setting
+        would be some other client's.
+        """
         if self._read_only:
             raise ReadOnlyError(f"{self.place.name} is open for reading only", remedies=[Give("read_only", False)])
         with self._own_errors(), self.pool.connection() as connection:
+            if is_pooled(connection):
+                yield connection
+                return
             connection.execute(f"set lock_timeout = {self._milliseconds}".encode())
             try:
                 yield connection
             finally:
                 _end(connection, "reset lock_timeout")
+
+    def check_not_pooled(self, verb: str) -> None:
+        """Refuse what depends on its session outside of transactions.
+
+        Raises:
+            InvalidInputError: A pooler stands before the server.
+        """
+        with self._own_errors(), self.pool.connection() as connection:
+            pooled = is_pooled(connection)
+        if pooled:
+            raise InvalidInputError(
+                f"{verb}: {self.place.name} is reached through a pooler, and this works outside of transactions: give "
+                "a URL that leads past it"
+            )
 
     def close(self) -> None:
         """Give back the pool."""
@@ -182,16 +239,14 @@ class Database:
         return int(min(max(self.lock_timeout * 1000, 1), _LONGEST_WAIT))
 
     def _reading(self, work: Callable[[Connection[Any]], _T]) -> _T:
-        with self.pool.connection() as connection:
-            connection.execute(self._begin_reading)
+        with self.pool.connection(self._begin_reading) as connection:
             try:
                 return work(connection)
             finally:
                 _end(connection, "rollback")
 
     def _writing(self, work: Callable[[Connection[Any]], _T]) -> _T:
-        with self.pool.connection() as connection:
-            connection.execute(self._begin_writing)
+        with self.pool.connection(self._begin_writing) as connection:
             try:
                 done = work(connection)
             except BaseException:
@@ -226,6 +281,12 @@ class Database:
             yield
         except psycopg.Error as error:
             raise_ours(error, self.place)
+
+
+def is_pooled(connection: Connection[Any]) -> bool:
+    """Say whether a pooler, such as PgBouncer, stands before the server: it gives out session numbers of its own."""
+    found = connection.execute("select pg_backend_pid()").fetchone()
+    return found != (connection.info.backend_pid,)
 
 
 def raise_ours(error: psycopg.Error, place: Place) -> NoReturn:

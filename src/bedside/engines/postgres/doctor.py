@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from typing import Any
 
 from psycopg import Connection
 
 from bedside.engines.postgres import roles, schema
+from bedside.engines.postgres.connection import is_pooled
 from bedside.engines.protocol import Check, Facts
 from bedside.errors import FormatVersionError, NotACollectionError
 
@@ -52,6 +54,7 @@ def _server(connection: Connection[Any]) -> Iterator[Check]:
     else:
         do = "without one, a lost disk loses what the last backup lacks"
         yield Check("standby", "note", "no synchronous standby", do)
+    yield from _pooler(connection)
     yield _encryption(connection)
 
 
@@ -69,9 +72,23 @@ def _extension(connection: Connection[Any]) -> Check:
 def _encryption(connection: Connection[Any]) -> Check:
     encrypted = _one(connection, "select ssl from pg_stat_ssl where pid = pg_backend_pid()")
     local = _one(connection, _LOCAL)
-    if encrypted or local:
+    safe = bool(encrypted or local)
+    if is_pooled(connection):  # the server knows one half of the way
+        safe = safe and (connection.pgconn.ssl_in_use or _is_here(connection.info.hostaddr))
+    if safe:
         return Check("connection", "ok", "encrypted" if encrypted else "on this machine")
     return Check("connection", "wrong", "notes cross the network in the clear", "add sslmode=verify-full to the URL")
+
+
+def _is_here(address: str) -> bool:
+    """Say whether an address is of this machine; a socket of the file system has none."""
+    return not address or ip_address(address).is_loopback
+
+
+def _pooler(connection: Connection[Any]) -> Iterator[Check]:
+    if is_pooled(connection):
+        do = "erase needs a URL that leads past it; in transaction mode everything else works"
+        yield Check("pooler", "note", "one stands before the server", do)
 
 
 def _setting(connection: Connection[Any], name: str) -> str:
@@ -138,7 +155,7 @@ def _collection(connection: Connection[Any], name: str, read: Callable[[], Facts
     sizes = schema.sizes(connection, name)
     yield Check("size", "ok", ", ".join(f"{what.replace('_', ' ')} {size:,}" for what, size in sizes.items()))
     if missing := schema.missing_indexes(connection, name):
-        do = "searches are slow without: reindex, or make them as docs/postgres.md says"
+        do = "searches are slow without: bedside compact makes them, as does the end of a bulk load that is running"
         yield Check("indexes", "wrong", f"missing or not valid: {', '.join(missing)}", do)
     else:
         yield Check("indexes", "ok", "all there")

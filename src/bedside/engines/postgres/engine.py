@@ -160,13 +160,13 @@ class PostgresEngine:
         return upkeep.erase(self._database, selection, forget)
 
     def compact(self) -> None:
-        """Give up the room of what was deleted and replaced: VACUUM."""
+        """Make the indexes that are missing, and give up the room of what was deleted and replaced: VACUUM."""
         self._check_open()
-        upkeep.vacuum(self._database)
+        upkeep.compact(self._database)
 
     def verify(self) -> VerifyReport:
         """Make fields, postings and counters anew from every record and compare them with what is stored."""
-        return self._read(lambda c: upkeep.verify(c, self._database.place.name, self._known, self._analyzer))
+        return self._read(lambda c: upkeep.verify(c, self._database.place, self._known, self._analyzer))
 
     def reembed(
         self, batches: Callable[[Iterator[Record]], Iterator[Batch]], encoder: Encoder, then: Callable[[], None]

@@ -108,7 +108,7 @@ def _connected(place: Place) -> Connection[Any]:
     known = conninfo_to_dict(place.conninfo)
     try:
         conninfo = make_conninfo(place.conninfo, connect_timeout=known.get("connect_timeout") or _SECONDS)
-        connection = psycopg.connect(conninfo, autocommit=True)
+        connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         reason = place.hidden(str(error)).strip().replace("\n", "; ")
         raise DatabaseError(f"{place.name}: {reason}") from None
@@ -158,7 +158,7 @@ def _found_or_made(
             return False
         known = facts()
         _make(connection, place, extension, known, ClinicalTokenizer.from_settings(known.sparse["tokenizer"]))
-        schema.add_indexes(connection)
+        schema.add_indexes(connection, place.schema)
         if row_security:
             roles.secure(connection)
     return True
@@ -176,7 +176,7 @@ def filled(url: str, facts: Facts, records: Iterable[Record]) -> None:
                     raise NotACollectionError(f"{place.name} already holds a collection; a copy needs a new place")
                 _make(connection, place, extension, facts, analyzer.tokenizer)
                 writing.fill(connection, analyzer, records)
-                schema.add_indexes(connection)
+                schema.add_indexes(connection, place.schema)
         except psycopg.Error as error:
             raise_ours(error, place)
 

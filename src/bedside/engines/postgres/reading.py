@@ -204,9 +204,9 @@ def search(
     allowed = empty if found is None else rows_of(connection, corpus.sid, selection) if narrowed else None
     groups = grouped = None
     if options.group_by is not None:
-        groups = groups_of(connection, corpus.sid, _stored(options.group_by))
+        groups = groups_of(connection, corpus.sid, _stored(options.group_by), _stored(options.as_one or ""))
         if options.as_one is not None:
-            grouped = texts_as_one(connection, corpus.sid, groups, options.as_one).among(corpus.rows)
+            grouped = texts_as_one(groups).among(corpus.rows)
     times = {key: dates_of(connection, corpus.sid, _stored(key)) for key in options.date_keys}
     plain = allowed is None and groups is None and not times and corpus.corpus.n > nearest.LARGE
     ef = approximate if plain and approximate and nearest.is_there(connection) else None
@@ -214,7 +214,7 @@ def search(
     if options.latest_by is not None:
         valued = groups_of(connection, corpus.sid, _stored(options.latest_by))
         candidates = replace(candidates, newest=newest_of(valued, times[options.date_key], candidates))
-    asked = [_scored(connection, corpus, tokenizer, options, grouped, question) for question in questions]
+    asked = [_scored(connection, corpus, tokenizer, options, grouped, question, allowed) for question in questions]
     answers = [Answer(question, pool) for question, pool in answer(options, asked, candidates)]
     for each in answers:
         candidates.keep(each.pool.rows)
@@ -244,6 +244,7 @@ def _scored(
     options: SearchOptions,
     grouped: Grouped | None,
     question: Question,
+    allowed: Rows | None,
 ) -> Question:
     """Return the question with its BM25, where the search has a sparse half or goes by what texts assert."""
     if question.text is None:
@@ -252,7 +253,7 @@ def _scored(
     asked = {} if options.assertion == "any" else asked_polarity(question.text, tokenizer)
     if is_dense and not asked:
         return question
-    found = score(connection, corpus, tokenizer.tokenize(question.text), grouped, asked)
+    found = score(connection, corpus, tokenizer.tokenize(question.text), grouped, asked, allowed)
     asserted, tokenize = found if asked else None, tokenizer.tokenize
     return replace(question, sparse=None if is_dense else found, asserted=asserted, tokenize=tokenize)
 

@@ -60,10 +60,11 @@ def create(connection: Connection[Any], facts: Facts, terms: str) -> None:
     )
 
 
-def add_indexes(connection: Connection[Any]) -> None:
-    """Make the indexes that are missing."""
-    for name, on in _INDEXES.items():
-        connection.execute(f"create index if not exists {name} on {on}".encode())
+def add_indexes(connection: Connection[Any], schema: str) -> None:
+    """Make the indexes that are missing or were not finished; where all are there, no writer is waited for."""
+    for name in missing_indexes(connection, schema):
+        connection.execute(f"drop index if exists {name}".encode())
+        connection.execute(f"create index {name} on {_INDEXES[name]}".encode())
 
 
 def drop_indexes(connection: Connection[Any]) -> None:

@@ -23,6 +23,7 @@ from bedside.engines.postgres.rows import (
     term_key,
     terms_of,
 )
+from bedside.engines.postgres.url import Place
 from bedside.engines.protocol import Batch, EncoderRecord, EraseReceipt, Facts, Selection, VerifyReport, own_alpha
 from bedside.errors import DatabaseError, LockTimeoutError, TracesRemainError
 from bedside.records import Record
@@ -48,6 +49,7 @@ def erase(database: Database, selection: Selection, forget: Callable[[list[str]]
     """Remove the selected records, then rewrite the tables, so that no data file holds them.
 
     Raises:
+        InvalidInputError: A pooler is between, through which the tables cannot be rewritten.
         TracesRemainError: The records are gone, and the tables could not be rewritten without them: other transactions
             still see them, a lock was not free in time, or the role does not own the tables.
     """
@@ -63,6 +65,7 @@ def erase(database: Database, selection: Selection, forget: Callable[[list[str]]
         title = reading.facts(connection).title
         return [(d.id or "", encoded_texts(d.text, d.metadata, title)) for d in found]
 
+    database.check_not_pooled("erase")
     removed = database.write(work)
     forget([text for _, texts in removed for text in texts])
     try:  # also where nothing was removed now: what was deleted before may still lie in the files
@@ -103,8 +106,12 @@ def _dead_rows(connection: Connection[Any], name: str) -> int:
     return int(found[0] or 0) if found else 0
 
 
-def vacuum(database: Database) -> None:
-    """Free the room of dead rows for new ones, and renew what the planner knows."""
+def compact(database: Database) -> None:
+    """Make the indexes that are missing, free the room of dead rows for new ones, renew what the planner knows.
+
+    Indexes are missing where a load in bulk began and whoever started it died.
+    """
+    database.write(lambda connection: schema.add_indexes(connection, database.place.schema))
     with database.alone() as connection:
         _each_table(connection, database.place.schema, "vacuum (analyze) {}")
 
@@ -114,12 +121,13 @@ def _each_table(connection: Connection[Any], name: str, statement: LiteralString
         connection.execute(sql.SQL(statement).format(sql.Identifier(name, table)))
 
 
-def verify(connection: Connection[Any], where: str, known: Facts, analyzer: Analyzer) -> VerifyReport:
+def verify(connection: Connection[Any], place: Place, known: Facts, analyzer: Analyzer) -> VerifyReport:
     """Hold fields, vectors, postings and counters against the records they were made of.
 
     Raises:
         DatabaseError: Something does not agree; names the row or the scope, never what it holds.
     """
+    where = place.name
     rows = [row for (row,) in connection.execute("select row from doc order by row")]
     n: Counter[int] = Counter()
     tokens: Counter[int] = Counter()
@@ -145,7 +153,8 @@ def verify(connection: Connection[Any], where: str, known: Facts, analyzer: Anal
         "select sum(pg_total_relation_size(to_regclass(name))) from unnest(%s::text[]) as each(name)",
         (list(schema.TABLES),),
     ).fetchone() or (0,)
-    return VerifyReport(where, int(size), len(rows), len(rows), 0, versions.problems())
+    missing = tuple(schema.missing_indexes(connection, place.schema))
+    return VerifyReport(where, int(size), len(rows), len(rows), 0, versions.problems(), missing)
 
 
 def _checked(
