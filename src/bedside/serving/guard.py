@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, TypeVar
 
+import anyio
 import orjson
 
 from bedside.serving.access import Access
@@ -105,8 +106,9 @@ class Guard:
 
     async def _in_time(self, awaited: Awaitable[T], status: int, title: str, late: str) -> T:
         try:
-            return await asyncio.wait_for(awaited, self.seconds)
-        except (TimeoutError, asyncio.TimeoutError):
+            with anyio.fail_after(self.seconds):  # not asyncio.wait_for, which makes a task of each
+                return await awaited
+        except TimeoutError:
             raise _RefusedError(status, title, f"{late} within {self.seconds:g} seconds") from None
 
     def _checked(self, scope: MutableMapping[str, Any]) -> int:

@@ -1,93 +1,31 @@
 """The HTTP server: the verbs as JSON over FastAPI, with the schema that clients are generated from."""
 
-import logging
 import math
-import re
-import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from bedside import __version__, errors
-from bedside.remedies import in_json, speaking
 from bedside.serving import models
 from bedside.serving.access import Access, Token, access_of
 from bedside.serving.bodies import BodyRoute
-from bedside.serving.guard import RETRY_AFTER, Guard
+from bedside.serving.guard import Guard
 from bedside.serving.http_notes import add_note_operations
 from bedside.serving.http_upkeep import add_upkeep_operations
 from bedside.serving.metrics import CONTENT_TYPE, Metrics
 from bedside.serving.openapi import publish
 from bedside.serving.pages import add_pages
 from bedside.serving.parameters import Caller, Name
-from bedside.serving.pool import Doors, Pool, TooBusyError, TooSlowError
+from bedside.serving.pool import Doors, Pool, TooSlowError
+from bedside.serving.problems import PROBLEMS, add_handlers, problem
+from bedside.serving.recorded import Recorded
 from bedside.serving.service import Service
-from bedside.serving.shelf import is_name
 
-log = logging.getLogger(__name__)
-
-# The first class that an error is an instance of decides.
-STATUS: tuple[tuple[type[Exception], int], ...] = (
-    (errors.ScopeMismatch, 403),
-    (errors.ActorRequired, 403),
-    (errors.AuditError, 503),
-    (errors.ReadOnlyError, 403),
-    (errors.RoleRequired, 403),
-    (errors.NotACollectionError, 404),
-    (errors.ShreddedError, 410),
-    (errors.UnknownScope, 404),
-    (errors.EncoderMismatch, 409),
-    (errors.InvalidInputError, 400),
-    (errors.ScopeError, 400),
-    (errors.EncoderRequired, 400),
-    (errors.TextTooLongError, 400),
-    (errors.LockTimeoutError, 503),
-    (errors.ProviderError, 502),
-    (errors.WriteFailedError, 507),
-    (TooBusyError, 503),
-    (TooSlowError, 504),
-)
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": models.Problem, "description": "The request cannot be answered as it is."},
-    401: {"model": models.Problem, "description": "No token, or an unknown one."},
-    403: {
-        "model": models.Problem,
-        "description": "Another scope or role than the token's, another origin than the server's, or an audit trail "
-        "needs to know what the request is for.",
-    },
-    404: {
-        "model": models.Problem,
-        "description": "There is no such collection, or no document in a scope that must exist.",
-    },
-    408: {"model": models.Problem, "description": "The body was not there in time."},
-    409: {
-        "model": models.Problem,
-        "description": "The server's encoder is not the collection's, or would not be used: it holds texts alone.",
-    },
-    410: {"model": models.Problem, "description": "The key of these records was destroyed; nobody can read them."},
-    413: {"model": models.Problem, "description": "The body is too large."},
-    421: {"model": models.Problem, "description": "The Host header names another machine."},
-    422: {"model": models.Problem, "description": "The body is not as the schema says."},
-    500: {"model": models.Problem, "description": "The server failed."},
-    502: {"model": models.Problem, "description": "The encoder's own server failed."},
-    503: {
-        "model": models.Problem,
-        "description": "Too many requests at once, another process writes, or nothing can be recorded.",
-    },
-    504: {"model": models.Problem, "description": "No answer in time."},
-    507: {"model": models.Problem, "description": "The disk did not take the documents; none was added."},
-}
-# What a caller may call a request, so that its own log and this one can be read together.
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 Tokens = Sequence[Token] | Callable[[str], Access | None]
 
 
@@ -121,7 +59,7 @@ def create_app(
         version=__version__,
         summary="Clinical retrieval: documents in, ranked documents out.",
         lifespan=lifespan,
-        responses=_PROBLEMS,
+        responses=PROBLEMS,
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
     )
@@ -145,8 +83,8 @@ def create_app(
             expose_headers=["X-Request-ID", "Retry-After"],
         )
     app.add_middleware(Guard, hosts=hosts, origins=origins, identify=identify, limits=limits)
-    app.middleware("http")(partial(_logged, metrics))
-    _add_handlers(app)
+    app.add_middleware(Recorded, metrics=metrics)
+    add_handlers(app)
     add_pages(app)
     _add_server(app, service, reading, metrics)
     _add_operations(app, service, reading, Doors(reading, writing, service))
@@ -167,13 +105,13 @@ def _add_server(app: FastAPI, service: Service, pool: Pool, metrics: Metrics) ->
         """Say that the process answers, and which release it is; see `/ready` for what is behind it."""
         return {"status": "ok", "version": __version__}
 
-    @app.get("/ready", operation_id="ready", tags=["server"], responses={503: _PROBLEMS[503]})
+    @app.get("/ready", operation_id="ready", tags=["server"], responses={503: PROBLEMS[503]})
     async def ready() -> Response:
         """Say whether the folder or database is there and what is open of it answers."""
         try:
             await pool.run(service.shelf.check_ready)
         except (errors.BedsideError, OSError, TooSlowError) as error:
-            return _problem(503, "NotReady", f"the collections cannot be reached: {type(error).__name__}")
+            return problem(503, "NotReady", f"the collections cannot be reached: {type(error).__name__}")
         return JSONResponse({"status": "ready", "version": __version__})
 
     @app.get("/metrics", operation_id="metrics", tags=["server"], response_class=PlainTextResponse)
@@ -251,72 +189,3 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors) ->
         return models.Receipt(**asdict(await write(service.erase, access, name, body.scope, body.ids, body.filter)))
 
     add_note_operations(app, service, run, write)
-
-
-def _add_handlers(app: FastAPI) -> None:
-    @app.exception_handler(RequestValidationError)
-    async def not_as_the_schema_says(request: Request, error: RequestValidationError) -> Response:
-        # Without the input, which pydantic would repeat: it may be a note.
-        said = "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()[:5])
-        if "json" not in request.headers.get("content-type", ""):
-            said += "; give the header Content-Type: application/json"
-        return _problem(422, "ValidationError", said)
-
-    @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
-        return _problem(error.status_code, "HTTPError", str(error.detail), dict(error.headers or {}))
-
-    async def failed(request: Request, error: Exception) -> Response:
-        status = next(status for kind, status in STATUS if isinstance(error, kind))
-        with speaking(in_json(_fields(request), acting="the header Bedside-Purpose")):
-            return _problem(status, type(error).__name__, str(error))
-
-    for kind, _ in STATUS:
-        app.exception_handler(kind)(failed)
-
-
-def _fields(request: Request) -> Collection[str]:
-    """Return the fields that the body of this request may have."""
-    endpoint = getattr(request.scope.get("route"), "endpoint", None)
-    body = {} if endpoint is None else endpoint.__annotations__
-    return getattr(body.get("body"), "model_fields", {})
-
-
-def _problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    if status == 503:
-        headers = {"Retry-After": RETRY_AFTER, **(headers or {})}
-    return JSONResponse(models.Problem(title=title, status=status, detail=detail).model_dump(), status, headers)
-
-
-async def _logged(metrics: Metrics, request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Log who asked for what and how it ended: never a body, a query or an id. An unexpected error is answered here."""
-    start = time.perf_counter()
-    given = request.headers.get("x-request-id", "")
-    number = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-    try:
-        response = await following(request)
-    except Exception as error:  # noqa: BLE001 - the outermost place: nothing of it may reach the caller
-        kind = type(error).__name__  # without the traceback, whose message may hold text
-        log.error("%s %s failed: %s", request.method, _place(request), kind, extra={"request": number})  # noqa: TRY400
-        response = _problem(500, "InternalError", "the server failed; its log names the kind of error")
-    response.headers["X-Request-ID"] = number
-    access, took = getattr(request.state, "access", None), time.perf_counter() - start
-    operation = getattr(request.scope.get("route"), "operation_id", None) or "-"
-    metrics.count(operation, response.status_code, took)
-    line = {
-        "caller": "-" if access is None else access.name,
-        "method": request.method,
-        "path": _place(request),
-        "status": response.status_code,
-        "ms": round(1000 * took, 1),
-        "request": number,
-    }
-    log.info("%s %s %s %d %.1f ms %s", *line.values(), extra={**line, "operation": operation})
-    return response
-
-
-def _place(request: Request) -> str:
-    """Return the path as far as it is one of the server's: the rest may be an id, or a name somebody typed there."""
-    path: str = getattr(request.scope.get("route"), "path", "-")
-    name = request.path_params.get("name", "")
-    return path.replace("{name}", name) if is_name(name) else path

@@ -15,7 +15,7 @@ _Purpose: TypeAlias = Annotated[
 ]
 
 
-def _caller(
+async def _caller(
     request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)], purpose: _Purpose = None
 ) -> Access:
     """Hand over what the guard found out; the second argument says in the schema how it is proved."""

@@ -82,12 +82,10 @@ class Pool:
         Raises:
             TooSlowError: The limit of time is over.
         """
-        try:
-            return await asyncio.wait_for(asyncio.shield(future), None if self._seconds == math.inf else self._seconds)
-        except (TimeoutError, asyncio.TimeoutError):
-            if future.done():
-                raise  # the work itself said so
-            raise TooSlowError(f"no answer within {self._seconds:g} seconds; the work goes on") from None
+        done, _ = await asyncio.wait([future], timeout=None if self._seconds == math.inf else self._seconds)
+        if not done:
+            raise TooSlowError(f"no answer within {self._seconds:g} seconds; the work goes on")
+        return future.result()
 
     def close(self) -> None:
         """Wait for what has begun; what has not is dropped."""
