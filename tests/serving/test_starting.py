@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bedside.serving.run import short_turns
 from bedside.support.processors import processors
 from serving_server import bearer, problem, serving
 
@@ -33,6 +34,13 @@ serve(Service(Path({str(root)!r})), host="127.0.0.1", port=0, tokens=[], ready=r
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout == f"[{most}]\n", done.stderr
+
+
+def test_threads_take_short_turns_while_a_server_runs_and_the_usual_ones_afterwards():
+    usual = sys.getswitchinterval()
+    with short_turns():
+        assert sys.getswitchinterval() < usual / 5
+    assert sys.getswitchinterval() == usual
 
 
 def test_web_pages_of_other_origins_and_rebound_names_are_refused(root, tokens):
