@@ -133,16 +133,15 @@ def _ends_sentence(text: str, start: int, gap: re.Match[str]) -> bool:
         return True
     before = _last_word(text, start, gap.start())
     marked = before.rstrip(_CLOSERS)
-    follows = _next_word(text, gap.end())
     if marked.endswith("."):
         place = gap.start() - len(before)
-        return _stops(text, start, gap, place, marked[:-1].lstrip("([\"'“‘"), follows, new_line=lines > 0)
+        return _stops(text, start, gap, place, marked[:-1].lstrip("([\"'“‘"), new_line=lines > 0)
     if marked.endswith(("!", "?", "…")):
         return not text[gap.end()].islower()
-    return lines > 0 and _is_new_statement(before, text[gap.end()], follows.lower())
+    return lines > 0 and _is_new_statement(before, text, gap.end())
 
 
-def _stops(text: str, start: int, gap: re.Match[str], place: int, word: str, follows: str, *, new_line: bool) -> bool:
+def _stops(text: str, start: int, gap: re.Match[str], place: int, word: str, *, new_line: bool) -> bool:
     """Whether the dot after ``word``, which stands at ``place``, ends the sentence."""
     bare, first = word.lower(), text[gap.end()]
     if bare in _OPEN or (len(bare) == 1 and bare.isalpha()) or (bare in _OPEN_BEFORE_NUMBER and first.isdigit()):
@@ -150,11 +149,15 @@ def _stops(text: str, start: int, gap: re.Match[str], place: int, word: str, fol
     if first.islower() and not (new_line and bare.isalpha()):
         return False
     if bare.isdigit() and (
-        first.isdigit() or _is_list_number(text, start, place) or _is_ordinal(text, start, place, follows)
+        first.isdigit()
+        or _is_list_number(text, start, place)
+        or _is_ordinal(text, start, place, _next_word(text, gap.end()))
     ):
         return False
-    is_measure = bare in UNITS or _DOTTED.fullmatch(word) is not None
-    return not (is_measure and follows.isupper() and follows.lower() in _ROUTES)
+    if bare not in UNITS and ("." not in word or _DOTTED.fullmatch(word) is None):
+        return True
+    follows = _next_word(text, gap.end())
+    return not (follows.isupper() and follows.lower() in _ROUTES)
 
 
 def _is_ordinal(text: str, start: int, place: int, follows: str) -> bool:
@@ -163,13 +166,13 @@ def _is_ordinal(text: str, start: int, place: int, follows: str) -> bool:
     return follows.lower() in _MONTHS_AFTER or not _BEFORE_ORDINAL.isdisjoint(before)
 
 
-def _is_new_statement(before: str, first: str, follows: str) -> bool:
-    """Whether a line break without a mark before it begins a statement of its own, as in a list of findings."""
+def _is_new_statement(before: str, text: str, at: int) -> bool:
+    """Whether a line break without a mark before it begins a statement of its own at ``at``, as in a list."""
     if before[-1:] in {",", "-", "/", "(", "&", "+", "=", "<", ">"} or before.lower() in _GOES_ON:
         return False
-    if before[-1:].isdigit() and follows in UNITS:
+    if before[-1:].isdigit() and _next_word(text, at).lower() in UNITS:
         return False
-    return not first.islower()
+    return not text[at].islower()
 
 
 def _is_list_number(text: str, start: int, at: int) -> bool:
