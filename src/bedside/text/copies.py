@@ -31,7 +31,7 @@ SAME = 0.8
 SIZE = 5
 _INT64 = 2**63 - 1
 _WORD = re.compile(r"[^\W_]+")
-_LOWER = bytes(ord(c.lower()) if (c := chr(i)).isalnum() and i < 128 else 32 for i in range(256))
+_APART = bytes(i if chr(i).isalnum() and i < 128 else ord(" ") for i in range(256))
 _SAID = re.compile(r"[^\W_]+|[<>=+~±]|-(?=\d)|(?<=\d)[.,:/](?=\d)")  # of a sentence: its words, and signs that matter
 
 
@@ -202,9 +202,10 @@ class _Judged:
 
 
 def _words(text: str) -> list[str]:
-    if text.isascii():  # the same, many times as fast
-        return text.encode().translate(_LOWER).decode().split()
-    return _WORD.findall(fold(text))
+    folded = fold(text)
+    if folded.isascii():  # the same, many times as fast
+        return folded.encode().translate(_APART).decode().split()
+    return _WORD.findall(folded)
 
 
 def _pieces(text: str) -> list[str]:
