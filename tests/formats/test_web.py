@@ -6,6 +6,7 @@ import json
 import re
 import zlib
 from base64 import b64decode
+from itertools import compress
 
 import numpy as np
 import pytest
@@ -18,7 +19,10 @@ from bedside.evaluation import load_retrieval_set
 from bedside.formats.exchange import estimate_characters
 from bedside.formats.web import read
 from bedside.formats.web.packing import base64, compressed
+from bedside.formats.web.postings import varints
 from bedside.formats.web.write import estimate_size
+from bedside.text.analyzer import Analyzer
+from bedside.text.tokenizer import ClinicalTokenizer
 from command_line import bedside
 
 HOSTILE = "</script><script>alert(1)</script> <!-- &"
@@ -148,6 +152,57 @@ def test_the_size_that_is_told_beforehand_is_about_the_pages(tmp_path, encoder, 
     told = estimate_size(characters, encoder=encoder_too)
     assert count == 300
     assert told == pytest.approx((tmp_path / "page.html").stat().st_size, rel=0.25)
+
+
+def test_a_page_brings_the_postings_of_its_texts_and_titles_along(tmp_path, data):
+    documents = [
+        Document(each.text, {"title": "Denies fever"} if n % 3 == 0 else {}, f"d{n}")
+        for n, each in enumerate(
+            [*load_retrieval_set(data / "mtsdialog").documents[:200], Document("?!"), Document("µg")]
+        )
+    ]
+    with Collection.open() as notes:
+        notes.add(documents)
+        notes.export(tmp_path / "page.html")
+    analyzer = Analyzer(ClinicalTokenizer(), "title")
+    expected = [analyzer.terms(document.text, document.metadata) for document in documents]
+    lengths, postings = read_postings(tmp_path / "page.html", len(documents))
+    assert lengths == [terms.length for terms in expected]
+    assert postings == {
+        (term, row): (terms.terms.count(term), sum(compress(terms.negated, map(term.__eq__, terms.terms))))
+        for row, terms in enumerate(expected)
+        for term in set(terms.terms)
+    }
+
+
+@given(st.lists(st.integers(0, 2**32 - 1)))
+def test_whole_numbers_come_out_of_their_bytes_again(numbers):
+    packed = iter(varints(numbers))
+    assert [unpacked(packed) for _ in numbers] == numbers
+    assert next(packed, None) is None
+
+
+def read_postings(page, count):
+    """Read what postings.py packs: lengths, and by term and row how often it stands there and how often negated."""
+    block = re.search(rb'id="documents">(.*?)</script>', page.read_bytes())[1]
+    line, _, numbers = zlib.decompress(b64decode(block), 31).partition(b"\n\n")[2].partition(b"\n")
+    terms, rest = json.loads(line), iter(numbers)
+    lengths, sizes = ([unpacked(rest) for _ in range(n)] for n in (count, len(terms)))
+    gaps, counts, negated = ([unpacked(rest) for _ in range(sum(sizes))] for _ in range(3))
+    assert next(rest, None) is None
+    places = [(term, i == 0) for term, size in zip(terms, sizes, strict=True) for i in range(size)]
+    found, row = {}, 0
+    for (term, is_first), gap, *times in zip(places, gaps, counts, negated, strict=True):
+        row = gap if is_first else row + gap
+        found[term, row] = tuple(times)
+    return lengths, found
+
+
+def unpacked(numbers):
+    value = shift = 0
+    while (byte := next(numbers)) > 127:
+        value, shift = value | (byte & 127) << shift, shift + 7
+    return value | byte << shift
 
 
 @pytest.mark.parametrize("alpha", [None, 0.7])

@@ -62,11 +62,12 @@ export async function check(text, weights, tokenizer) {
 function compare(report, asked, expected, found) {
   const ids = [expected.map(([id]) => id), found.map(({ id }) => id)];
   if (JSON.stringify(ids[0]) !== JSON.stringify(ids[1])) return report("ids", asked, ...ids);
-  expected.forEach(([id, score, dense, sparse, parts], i) => {
+  expected.forEach(([id, score, dense, sparse, relevance, parts, seen], i) => {
     const hit = found[i];
     const close = (a, b) => (a === null ? b === null : Math.abs(a - b) <= TOLERANCE * Math.max(1, Math.abs(a)));
-    const scores = close(score, hit.score) && close(dense, hit.dense) && close(sparse, hit.sparse);
+    const scores = close(score, hit.score) && close(dense, hit.dense) && close(sparse, hit.sparse) && close(relevance, hit.relevance);
     if (!scores) report("score", asked, id, [score, dense, sparse], [hit.score, hit.dense, hit.sparse]);
+    if (JSON.stringify(seen) !== JSON.stringify(sightings(hit))) report("copies", asked, id, seen, sightings(hit));
     if (!parts) return;
     const agree = (expected, found) =>
       JSON.stringify(Object.keys(expected)) === JSON.stringify(Object.keys(found)) &&
@@ -77,3 +78,9 @@ function compare(report, asked, expected, found) {
     }
   });
 }
+
+// As Python's Hit.sightings.
+const sightings = ({ copies, firstSeen, lastSeen }) => ({
+  ...(copies.length ? { copies } : {}),
+  ...(lastSeen === null ? {} : { first_seen: firstSeen, last_seen: lastSeen }),
+});

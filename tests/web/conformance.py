@@ -33,7 +33,8 @@ ENDINGS = (
 CAMEL = {
     "top_k": "topK", "fetch_k": "fetchK", "min_score": "minScore", "group_by": "groupBy", "mode": "mode",
     "alpha": "alpha", "fusion": "fusion", "diversity": "diversity", "offset": "offset", "explain": "explain",
-    "filter": "filter", "assertion": "assertion",
+    "filter": "filter", "assertion": "assertion", "as_of": "asOf", "recency": "recency", "latest_by": "latestBy",
+    "newest_first": "newestFirst", "date_key": "dateKey", "collapse": "collapse",
 }  # fmt: skip
 WAYS: tuple[dict[str, Any], ...] = (
     {"mode": "sparse"},
@@ -57,6 +58,26 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"fusion": "rrf", "assertion": "only", "alpha": 0.3},
     {"diversity": 0.4, "group_by": "n", "top_k": 6},
 )
+TIMED: tuple[dict[str, Any], ...] = (
+    {"as_of": "2022-06-15", "explain": True},
+    {"as_of": "2021-03-01T09:30:00+02:00", "mode": "sparse", "explain": True},
+    {"as_of": "2023-01-01", "recency": "1y:0.3", "explain": True},
+    {"as_of": "2024-01-01", "recency": "issued:90d:1", "mode": "sparse", "explain": True},
+    {"as_of": "2024-01-01", "recency": "26w:0.5", "fusion": "rrf"},
+    {"as_of": "2024-01-01", "recency": "36h:0.7", "mode": "dense", "group_by": "third", "explain": True},
+    {"latest_by": "n", "top_k": 20, "explain": True},
+    {"latest_by": "third", "date_key": "issued", "mode": "sparse"},
+    {"latest_by": "n", "group_by": "third", "mode": "dense"},
+    {"latest_by": "tags", "fusion": "rrf", "offset": 2},
+    {"newest_first": True, "top_k": 15},
+    {"newest_first": True, "date_key": "issued", "mode": "sparse", "offset": 4},
+    {"collapse": "copies", "explain": True},
+    {"collapse": "copies", "mode": "sparse", "top_k": 25, "date_key": "issued"},
+    {"collapse": "copies", "fetch_k": 30, "diversity": 0.3},
+    {"collapse": "copies", "newest_first": True, "as_of": "2022-06-15", "group_by": "n"},
+    {"collapse": "copies", "assertion": "only", "mode": "dense", "min_score": 0.2},
+)
+"""Options of time and copies. What fades is asked about at a moment that is given, so that both sides have one now."""
 ASKED = ("", "", "no ", "denies ", "patient without ", "does he have ", "cannot rule out ", "absence of ")
 """What a part of the questions begins with, so that they want something present, absent, or have no preference."""
 CUES = (
@@ -244,6 +265,43 @@ def scoped_case(judged: RetrievalSet, documents: int, queries: int) -> dict[str,
         return _asked(collection, chosen, ("third",), list(judged.queries.values())[:queries])
 
 
+DATES = (
+    *("2021-05-06", "2022-06-15", "2022-06-15T09:00:00+02:00", "2023-11", "2020", "2021-05-06T00:00", "not a date"),
+    *(None, 20230101, "2024-02-29", ["2021-01-01"], "2022-06"),
+)
+
+
+def timed_case(judged: RetrievalSet, documents: int, queries: int) -> dict[str, Any]:
+    """Answers over documents with dates, versions and near copies, each query asked in one of :data:`TIMED`."""
+    chosen = _dated(judged, documents, random.Random(len(judged.documents)))
+    with Collection.open(encoder=load_encoder("bedside/static"), scope_keys=["third"]) as collection:
+        collection.add(chosen)
+        return _asked(collection, chosen, ("third",), list(judged.queries.values())[:queries], TIMED)
+
+
+def _dated(judged: RetrievalSet, count: int, chance: random.Random) -> list[Document]:
+    """Some documents and copies of them, a few words or a sentence apart, of which some supersede others."""
+    chosen: list[Document] = []
+    for n, document in enumerate(judged.documents[:count]):
+        names = [f"t{n - chance.randint(0, 9)}", "t0", f"note {n % 7}"]
+        given = {"valid_from": chance.choice(DATES), "valid_to": chance.choice(DATES), "date": chance.choice(DATES)}
+        given |= {"issued": f"20{chance.randint(10, 30)}-{chance.randint(1, 12):02}", "tags": [n % 5, "x"]}
+        given |= {"supersedes": chance.choice((names, names[0], names[0], 7))}
+        metadata = {key: value for key, value in given.items() if chance.random() < 0.4}
+        if n % 4 == 0:
+            metadata |= {"source_id": f"note {n % 7}", "source_hash": "0"}
+        words = document.text.split(" ")
+        for copy in range(chance.choice((1, 1, 2, 4))):
+            if copy and len(words) > 30:
+                words[chance.randrange(len(words))] = chance.choice(("changed", "potassium 4.2.", "(𝔘nsure)"))
+            date = {"date": chance.choice(DATES)} if copy else {}
+            more = {"n": n % 60, "third": n % 3, "source": f"s{copy}"}
+            chosen.append(
+                Document(" ".join(words), {**metadata, **more, **date}, f"t{n}" if not copy else f"t{n}-{copy}")
+            )
+    return chosen
+
+
 TITLES = (None, "Chest pain", " ", "What is diabetes?", 7, "\u00b5g of HbA1c")
 
 
@@ -257,11 +315,15 @@ def _some_with_titles(judged: RetrievalSet, count: int) -> list[Document]:
 
 
 def _asked(
-    collection: Collection, documents: Sequence[Document], scope_keys: Sequence[str], queries: Sequence[str]
+    collection: Collection,
+    documents: Sequence[Document],
+    scope_keys: Sequence[str],
+    queries: Sequence[str],
+    ways: Sequence[dict[str, Any]] = WAYS,
 ) -> dict[str, Any]:
     questions = []
     for i, query in enumerate(queries):
-        options = WAYS[i % len(WAYS)]
+        options = ways[i % len(ways)]
         scope = {"third": i % 3} if scope_keys else None
         query = ASKED[i % len(ASKED)] + query
         hits = (collection.scoped(**scope) if scope else collection).search(query, **options)
@@ -270,7 +332,10 @@ def _asked(
                 "query": query,
                 "scope": scope,
                 "options": {CAMEL[name]: value for name, value in options.items()},
-                "hits": [[hit.id, hit.score, hit.dense, hit.sparse, _parts(hit.explanation)] for hit in hits],
+                "hits": [
+                    [hit.id, hit.score, hit.dense, hit.sparse, hit.relevance, _parts(hit.explanation), hit.sightings]
+                    for hit in hits
+                ],
             }
         )
     return {"documents": [_record(d) for d in documents], "scopeKeys": list(scope_keys), "questions": questions}
@@ -302,6 +367,7 @@ def write_task(path: Path, sets: Sequence[RetrievalSet], *, share: int) -> None:
         "searches": [
             *(search_case(judged, 5_000 // share**2, 100 // share) for judged in sets),
             *(scoped_case(judged, 900 // share, 60 // share) for judged in sets[:1]),
+            *(timed_case(judged, 900 // share, 100 // share) for judged in sets),
         ],
     }
     path.write_bytes(orjson.dumps(task))

@@ -15,12 +15,34 @@ import pytest
 
 import bedside
 from bedside.evaluation import load_retrieval_set
-from web.conformance import write_task
+from bedside.search.options import OPTIONS, SearchOptions
+from web.conformance import CAMEL, write_task
 
 SETS = ("medquad", "mtsdialog", "notes", "pubmedqa")
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 STATIC = Path(bedside.__file__).parent / "encoders" / "data" / "static"
+
+
+@pytest.mark.node
+@pytest.mark.skipif(not shutil.which("node"), reason="Node.js is not installed")
+def test_every_search_option_is_in_the_module_or_refused_by_name():
+    module = (STATIC.parents[2] / "web" / "options.js").as_uri()
+    program = f"""
+        import {{ DEFAULTS, REFUSED }} from "{module}";
+        console.log(JSON.stringify([DEFAULTS, Object.keys(REFUSED)]));
+    """
+    command = ["node", "--no-warnings", "--input-type=module", "--eval", program]
+    defaults, refused = orjson.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    ours = {camel(name): getattr(SearchOptions(), name) for name in OPTIONS}
+    assert sorted(defaults) == sorted(set(ours) - set(refused))
+    assert {name: ours[name] for name in defaults} == defaults
+    assert set(CAMEL.values()) == {*defaults} - {"ids"}
+
+
+def camel(name):
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
 
 
 @pytest.mark.node
@@ -56,7 +78,7 @@ def write(data, path, share):
 def assert_agrees(answer, share):
     assert answer["wrong"] == []
     assert answer["counts"]["filters"] == 2_000 // share
-    assert answer["counts"]["questions"] == 4 * (100 // share) + 60 // share
+    assert answer["counts"]["questions"] == 8 * (100 // share) + 60 // share
     assert answer["counts"]["tokens"] >= 20_000 // share
 
 

@@ -104,7 +104,7 @@ def test_the_verbs_hold_what_their_own_tests_say():
     run = ["node", "--no-warnings", "--test", Path(__file__).with_name("verbs.test.mjs")]
     done = subprocess.run(run, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout
-    assert "# pass 9" in done.stdout
+    assert "# pass 12" in done.stdout
 
 
 def test_the_package_for_npm_has_the_version_of_the_one_for_python():

@@ -165,3 +165,61 @@ test("a note is cut at headings and empty lines, a long paragraph at sentences",
     long.trim(),
   );
 });
+
+test("what was valid then is found, counted and returned, and what it names in supersedes is not", async () => {
+  const notes = await Collection.open();
+  await notes.add([
+    { id: "old", text: "Sepsis: within three hours.", metadata: { valid_from: "2016", valid_to: "2021-10-04" } },
+    { id: "new", text: "Sepsis: within one hour.", metadata: { valid_from: "2021-10-04", date: "2021-10" } },
+    { id: "page", text: "Sepsis leaflet.", metadata: { source_id: "leaflet", source_hash: "0" } },
+    { id: "leaflet-2", text: "Sepsis leaflet, second edition.", metadata: { valid_from: "2023", supersedes: ["leaflet"] } },
+    { id: "a", text: "Sepsis, a.", metadata: { supersedes: "b", date: "2020-05-06" } },
+    { id: "b", text: "Sepsis, b.", metadata: { supersedes: "a" } },
+  ]);
+  const found = async (asOf) => (await notes.search("sepsis", { asOf, mode: "sparse" })).map(({ id }) => id).sort();
+  assert.deepEqual(await found("2021-10-03"), ["a", "b", "old", "page"]);
+  assert.deepEqual(await found("2021-10-04"), ["a", "b", "new", "page"]);
+  assert.deepEqual(await found(new Date("2023-01-01T00:00:00Z")), ["a", "b", "leaflet-2", "new"]);
+  assert.equal(await notes.count({}, { asOf: "now" }), 4);
+  const newest = await notes.get({ filter: {}, asOf: "2021-10-04", newestFirst: true });
+  assert.deepEqual(newest.map(({ id }) => id), ["new", "a", "page", "b"]);
+  await refuses(() => notes.search("sepsis", { asOf: "2021-13-01" }), "InvalidInputError", /^asOf: expected a date/);
+});
+
+test("options of time and copies out of their range are named, and so is what is no option", async () => {
+  const notes = await Collection.open();
+  await notes.add(["Fever."]);
+  const wrong = {
+    asOf: new Date(NaN),
+    recency: "30 days:0.2",
+    latestBy: "",
+    newestFirst: 1,
+    dateKey: null,
+    collapse: "all",
+    rerank: "proximity",
+    asOne: "source_hash",
+  };
+  for (const [name, value] of Object.entries(wrong)) {
+    await refuses(() => notes.search("fever", { [name]: value }), "InvalidInputError", new RegExp(`^${name}: `));
+  }
+  await refuses(() => notes.search("fever", { recency: "30d:2" }), "InvalidInputError", /^recency: weight: /);
+  await refuses(() => notes.search("fever", { topk: 3 }), "InvalidInputError", /unknown option 'topk'; allowed: topK, /);
+  await refuses(() => notes.search("fever", { latestBy: "n", diversity: 0.5 }), "InvalidInputError", /^latestBy: /);
+  assert.equal((await notes.search("fever", { recency: { halfLife: "30d" }, rerank: null })).length, 1);
+});
+
+test("postings that were made beforehand grow like others", async () => {
+  const numbers = (...values) => Uint32Array.from(values);
+  const documents = ["Fever, fever.", "No cough."].map((text, i) => ({ id: `${i}`, text, metadata: {}, vector: null }));
+  const postings = {
+    terms: ["fever", "no", "cough"],
+    lengths: numbers(2, 2),
+    sizes: numbers(1, 1, 1),
+    postings: { rows: numbers(0, 1, 1), counts: numbers(2, 1, 1), negated: numbers(0, 0, 1) },
+  };
+  const [made, loaded] = [await Collection.open(), await Collection.open(null, { documents, postings })];
+  await made.add(documents);
+  for (const notes of [made, loaded]) await notes.add([{ id: "2", text: "Fever and cough." }, { id: "0", text: "Cough." }]);
+  const options = { mode: "sparse", explain: true };
+  assert.deepEqual(await loaded.search("fever cough", options), await made.search("fever cough", options));
+});

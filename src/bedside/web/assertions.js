@@ -29,6 +29,10 @@ const PREPOSITIONS = new Set(cueLists.prepositions);
 const QUESTIONS = new Set(cueLists.questions);
 const GENERIC = [...cueLists.generic, ...lexicon.negations].join(" ");
 
+const MEMO_SIZE = 1 << 17;
+/** @type {Map<string, Word>} */
+const memo = new Map();
+
 const CUES = compiled();
 const HINTS = hintWords();
 
@@ -41,16 +45,16 @@ const HINTS = hintWords();
  */
 export function markedTerms(text, tokenizer) {
   const words = splitWords(text);
-  const cut = words.map((word) => tokenizer.termsOf(word));
-  const terms = cut.flat();
-  const negated = new Uint8Array(terms.length);
-  if (!hintsIn(words).length) return { terms, negated }; // most texts
-  const bits = negatedWords(text, words.length);
-  let at = 0;
-  cut.forEach((found, word) => {
-    negated.fill(bits[word], at, at + found.length);
-    at += found.length;
+  /** @type {string[]} */
+  const terms = [];
+  const ends = words.map((word) => {
+    for (const term of tokenizer.termsOf(word)) terms.push(term);
+    return terms.length;
   });
+  const negated = new Uint8Array(terms.length);
+  if (!words.some(isHint)) return { terms, negated };
+  const bits = negatedWords(text, words.length);
+  ends.forEach((end, word) => negated.fill(bits[word], ends[word - 1] ?? 0, end));
   return { terms, negated };
 }
 
@@ -105,7 +109,7 @@ function negatedWords(text, count) {
  * @returns {{start: number, stop: number}[]}
  */
 function negatedScopes(words) {
-  if (!hintsIn(words).length) return [];
+  if (!words.some(isHint)) return [];
   const read = words.map(readWord);
   const found = findCues(read);
   const terminators = found.filter(({ cue }) => cue.roles.has("terminators"));
@@ -118,15 +122,29 @@ function negatedScopes(words) {
   );
 }
 
-/** @param {string[]} words */
-const hintsIn = (words) => words.filter((word) => HINTS.has(readWord(word).bare));
+/** @param {string} word */
+const isHint = (word) => HINTS.has(readWord(word).bare);
+
+/**
+ * A folded word as it was read before; the memo is emptied when full, as the tokenizer's is.
+ * @param {string} word
+ */
+function readWord(word) {
+  let found = memo.get(word);
+  if (!found) {
+    found = readAnew(word);
+    if (memo.size >= MEMO_SIZE) memo.clear();
+    memo.set(word, found);
+  }
+  return found;
+}
 
 /**
  * A folded word without what stands around it, and what that says: the mark it ends with, and parentheses.
  * @param {string} word
  * @returns {Word}
  */
-function readWord(word) {
+function readAnew(word) {
   const bare = word.replace(AROUND, "");
   const depth = (word.match(/\(/g) ?? []).length - (word.match(/\)/g) ?? []).length;
   if (!bare) return { bare, mark: word.includes("-") ? "-" : "", depth };

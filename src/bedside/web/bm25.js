@@ -9,7 +9,17 @@
  * @property {(row: number) => Record<string, number>} explain Each query term's part of a row's score.
  * @property {(row: number) => Record<string, string>} negations How often a row negates each term that is asked about.
  */
-/** @typedef {{rows: number[], counts: number[], negated: number[]}} Postings */
+/**
+ * @template {number[] | Uint32Array} [T=number[] | Uint32Array]
+ * @typedef {{rows: T, counts: T, negated: T}} Postings
+ */
+/**
+ * @typedef {object} Prebuilt Postings made beforehand, of rows from 0.
+ * @property {string[]} terms
+ * @property {Uint32Array} lengths How long each row counts as.
+ * @property {Uint32Array} sizes How many postings each term has.
+ * @property {Postings<Uint32Array>} postings Those of a term together, its rows ascending.
+ */
 
 /** Of the weight that must be contradicted: bedside/search/assertion.py. */
 const SHARE = 0.9;
@@ -38,17 +48,48 @@ export class SparseIndex {
   add(terms, negated = new Uint8Array(terms.length), length = terms.length) {
     const row = this.lengths.push(length) - 1;
     terms.forEach((term, i) => {
-      const list = this.postings.get(term);
-      if (!list) this.postings.set(term, { rows: [row], counts: [1], negated: [negated[i]] });
-      else if (list.rows[list.rows.length - 1] === row) {
-        list.counts[list.counts.length - 1]++;
-        list.negated[list.negated.length - 1] += negated[i];
+      const { rows, counts, negated: times } = this.growing(term);
+      if (rows[rows.length - 1] === row) {
+        counts[counts.length - 1]++;
+        times[times.length - 1] += negated[i];
       } else {
-        list.rows.push(row);
-        list.counts.push(1);
-        list.negated.push(negated[i]);
+        rows.push(row);
+        counts.push(1);
+        times.push(negated[i]);
       }
     });
+  }
+
+  /**
+   * Take up rows whose postings were made beforehand, before any other row.
+   * @param {Prebuilt} prebuilt
+   */
+  load({ terms, lengths, sizes, postings: { rows, counts, negated } }) {
+    this.lengths = Array.from(lengths);
+    let start = 0;
+    terms.forEach((term, i) => {
+      const end = start + sizes[i];
+      this.postings.set(term, {
+        rows: rows.subarray(start, end),
+        counts: counts.subarray(start, end),
+        negated: negated.subarray(start, end),
+      });
+      start = end;
+    });
+  }
+
+  /**
+   * The postings of a term as lists that can grow.
+   * @param {string} term
+   * @returns {Postings<number[]>}
+   */
+  growing(term) {
+    const known = this.postings.get(term);
+    if (known && Array.isArray(known.rows)) return /** @type {Postings<number[]>} */ (known);
+    const { rows = [], counts = [], negated = [] } = known ?? {};
+    const lists = { rows: Array.from(rows), counts: Array.from(counts), negated: Array.from(negated) };
+    this.postings.set(term, lists);
+    return lists;
   }
 
   /**
@@ -76,14 +117,15 @@ export class SparseIndex {
     let wanted = 0;
     for (const [term, times] of tally(terms)) {
       const list = this.postings.get(term);
-      const df = list ? list.rows.reduce((sum, row) => sum + visible[row], 0) : 0;
+      let df = 0;
+      for (const row of list?.rows ?? []) df += visible[row];
       if (!list || !df) continue;
       const idf = times * Math.log1p((n - df + 0.5) / (df + 0.5));
       idfs.set(term, idf);
       bound += idf;
       const polarity = asked.get(term);
       if (polarity) wanted += idf;
-      list.rows.forEach((row, i) => {
+      list.rows.forEach((/** @type {number} */ row, /** @type {number} */ i) => {
         if (!visible[row]) return;
         scores[row] += part(idf, this.lengths[row], list.counts[i]);
         if (polarity && list.negated[i] === (polarity === "absent" ? 0 : list.counts[i])) against[row] += idf;

@@ -13,6 +13,7 @@ import { Records } from "./verbs.js";
  * @property {import("./static-encoder.js").StaticEncoder | null} [encoder]
  * @property {import("./index-rows.js").Settings} [settings] Of BM25 and the tokenizer.
  * @property {Stored[]} [documents] What a page brings along: found like the rest, but not written to the store.
+ * @property {import("./bm25.js").Prebuilt | null} [postings] Of these documents; they are made of the texts without it.
  * @property {number | null} [dimension] Of their vectors; 0 where they have none.
  * @property {(done: number) => void} [progress] Called while they are taken up.
  */
@@ -40,6 +41,7 @@ export class Collection extends Records {
       encoder = null,
       settings = {},
       documents = [],
+      postings = null,
       dimension = documents.length ? (encoder?.dimension ?? 0) : null,
       progress = () => {},
     } = options;
@@ -52,7 +54,7 @@ export class Collection extends Records {
       settings,
     );
     try {
-      await core.load(documents, progress);
+      await core.load(documents, postings, progress);
       await core.refresh();
     } catch (error) {
       store.close();

@@ -44,9 +44,10 @@ export class Core {
   /**
    * Take the documents that a page brings along; they are not written to the store.
    * @param {Stored[]} documents
+   * @param {import("./bm25.js").Prebuilt | null} postings Of the documents; null makes them here.
    * @param {(done: number) => void} progress
    */
-  async load(documents, progress) {
+  async load(documents, postings, progress) {
     let until = 0;
     for (const [i, document] of documents.entries()) {
       if (performance.now() >= until) {
@@ -56,8 +57,11 @@ export class Core {
       }
       const scope = scopeOf(document.metadata, this.about.scopeKeys, `documents[${i}].metadata`);
       const { id } = document;
-      this.rows.apply({ key: keyOfRecord(scope, id), scope, id, document });
+      const entry = { key: keyOfRecord(scope, id), scope, id, document };
+      if (postings) this.rows.place(entry);
+      else this.rows.apply(entry);
     }
+    if (postings) this.rows.sparse.load(postings);
     progress(documents.length);
   }
 
@@ -185,8 +189,10 @@ function unit(vector) {
   return wide.map((value) => value / length);
 }
 
-/** Let the page draw and hear keys. */
-const pause = () => new Promise((resolve) => setTimeout(resolve));
+/** Let the page draw, hear keys and search; a timer alone would wait for 4 ms each time. */
+const pause = () =>
+  /** @type {any} */ (globalThis).scheduler?.postTask?.(() => {}, { priority: "background" }) ??
+  new Promise((resolve) => setTimeout(resolve));
 
 /**
  * @param {About} about What the store holds.

@@ -12,6 +12,8 @@ const MONTH_OR_YEAR = /^([0-9]{4})(?:-([0-9]{2}))?$/;
 const DAYS_BEFORE_1970 = 719_162;
 const LAST_DAY = 3_652_059; // 9999-12-31, counted from 1 as 0001-01-01
 const DAY = 86_400_000_000n;
+/** The last microsecond of the calendar. */
+export const LAST_MOMENT = BigInt(LAST_DAY) * DAY - 1n;
 
 /**
  * The span of a text that is a day or a time of day; null for every other text.
@@ -61,6 +63,18 @@ export function storedSpan(text) {
   const end = ordinalOf(year, last, daysIn(year, last));
   return start === null || end === null ? null : [midnight(start), midnight(end + 1)];
 }
+
+/**
+ * When a stored value begins; null where it is not a date.
+ * @param {unknown} value
+ */
+export const beginsOf = (value) => (typeof value === "string" ? (storedSpan(value)?.[0] ?? null) : null);
+
+/**
+ * A Date as spans count.
+ * @param {Date} date
+ */
+export const momentOf = (date) => BigInt(DAYS_BEFORE_1970) * DAY + BigInt(date.getTime()) * 1000n;
 
 /** @param {number} ordinal */
 const midnight = (ordinal) => BigInt(ordinal - 1) * DAY;

@@ -20,7 +20,8 @@ export class DenseIndex {
       larger.set(this.values);
       this.values = larger;
     }
-    this.values.set(unit(vector), start);
+    const length = lengthOf(vector);
+    for (let i = 0; i < this.dimension; i++) this.values[start + i] = vector[i] / length;
   }
 
   /**
@@ -54,11 +55,14 @@ export class DenseIndex {
  * @param {ArrayLike<number>} vector
  */
 function unit(vector) {
-  const length = Math.sqrt(dot(vector, vector)) || 1;
+  const length = lengthOf(vector);
   const scaled = new Float64Array(vector.length);
   for (let i = 0; i < scaled.length; i++) scaled[i] = vector[i] / length;
   return scaled;
 }
+
+/** @param {ArrayLike<number>} vector */
+const lengthOf = (vector) => Math.sqrt(dot(vector, vector)) || 1;
 
 /**
  * @param {ArrayLike<number>} a

@@ -1,12 +1,15 @@
 // The living records by row, what is searched in them, and who may be seen: bedside/index/state.py.
 import { fieldTerms } from "./analyzer.js";
 import { SparseIndex } from "./bm25.js";
+import { beginsOf } from "./dates.js";
 import { DenseIndex } from "./dense.js";
 import { fields, keyOf } from "./filter-rules.js";
 import { matcher } from "./filters.js";
+import { writeJson } from "./json.js";
 import { keyOfRecord } from "./records.js";
 import { ClinicalTokenizer } from "./tokenizer.js";
 import { compareStrings } from "./unicode.js";
+import { isValid, superseded } from "./validity.js";
 
 /** @typedef {import("./records.js").Entry} Entry */
 /** @typedef {import("./records.js").Stored} Stored */
@@ -32,13 +35,26 @@ export class Rows {
     this.rows = new Map();
     /** @type {(Map<string, any> | undefined)[]} */
     this.fields = [];
+    /** @type {Map<string, (bigint | null | undefined)[]>} */
+    this.dates = new Map();
   }
 
   /**
    * Take over one change; the vector of a new row is asked for later, see `addVectors`.
    * @param {Entry} entry
    */
-  apply({ key, scope, document }) {
+  apply(entry) {
+    this.place(entry);
+    if (!entry.document) return;
+    const { terms, negated, length } = fieldTerms(entry.document, this.title, this.tokenizer);
+    this.sparse.add(terms, negated, length);
+  }
+
+  /**
+   * Give a record its row, and end that of the one it replaces.
+   * @param {Entry} entry
+   */
+  place({ key, scope, document }) {
     const old = this.rows.get(key);
     if (old !== undefined) {
       this.documents[old] = null;
@@ -48,8 +64,6 @@ export class Rows {
     if (!document) return;
     this.rows.set(key, this.documents.push(document) - 1);
     this.scopes.push(scope);
-    const { terms, negated, length } = fieldTerms(document, this.title, this.tokenizer);
-    this.sparse.add(terms, negated, length);
   }
 
   /**
@@ -83,14 +97,11 @@ export class Rows {
    * @param {string} scope
    * @param {Node | null} node
    * @param {string[] | null} [ids]
+   * @param {bigint | null} [until] Only what was valid just before.
    * @returns {Candidates}
    */
-  candidates(scope, node, ids = null) {
-    const { documents } = this;
-    const visible = new Uint8Array(documents.length);
-    documents.forEach((document, row) => {
-      visible[row] = document && this.scopes[row] === scope ? 1 : 0;
-    });
+  candidates(scope, node, ids = null, until = null) {
+    const visible = this.visible(scope, until);
     let allowed = visible;
     if (node) {
       const matches = matcher(node);
@@ -103,12 +114,60 @@ export class Rows {
     return { visible, allowed };
   }
 
+  /** @type {(scope: string, until: bigint | null) => Uint8Array} */
+  visible(scope, until) {
+    const { documents } = this;
+    const seen = new Uint8Array(documents.length);
+    documents.forEach((document, row) => {
+      seen[row] = document && this.scopes[row] === scope ? 1 : 0;
+    });
+    if (until === null) return seen;
+    const valid = seen.map((visible, row) => (visible && isValid(this, row, until) ? 1 : 0));
+    for (const row of superseded(this, seen, valid)) valid[row] = 0;
+    return valid;
+  }
+
+  /**
+   * The record of a row that is visible.
+   * @param {number} row
+   */
+  record(row) {
+    return /** @type {Stored} */ (this.documents[row]);
+  }
+
+  /**
+   * When the date at a path of a row's metadata begins, worked out once; null where there is none.
+   * @param {number} row
+   * @param {string} path
+   * @returns {bigint | null}
+   */
+  dateOf(row, path) {
+    const known = this.dates.get(path) ?? [];
+    this.dates.set(path, known);
+    const found = known[row];
+    return found === undefined ? (known[row] = beginsOf(this.fieldsOf(row).get(path))) : found;
+  }
+
+  /**
+   * What is equal for rows whose values at a path are; one without it is a group of its own.
+   * @param {number} row
+   * @param {string} path
+   * @returns {unknown}
+   */
+  groupOf(row, path) {
+    const found = this.fieldsOf(row);
+    if (!found.has(path)) return `row ${row}`;
+    const value = found.get(path);
+    if (typeof value === "string") return `text ${value}`;
+    return value !== null && typeof value === "object" ? `json ${writeJson(sorted(value))}` : keyOf(value);
+  }
+
   /**
    * Every path of a row's metadata with its value, worked out once.
    * @param {number} row
    */
   fieldsOf(row) {
-    return (this.fields[row] ??= fields(/** @type {Stored} */ (this.documents[row]).metadata));
+    return (this.fields[row] ??= fields(this.record(row).metadata));
   }
 
   /**
@@ -139,6 +198,17 @@ function compareKeys(a, b) {
   const byKind = kindOf(a) - kindOf(b);
   if (byKind || a === b) return byKind;
   return typeof a === "string" ? compareStrings(a, b) : a < b ? -1 : 1;
+}
+
+/** @type {(value: any) => any} */
+function sorted(value) {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(
+    Object.keys(value)
+      .sort()
+      .map((key) => [key, sorted(value[key])]),
+  );
 }
 
 /** @param {any} key */

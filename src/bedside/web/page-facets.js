@@ -11,6 +11,8 @@ const LOOKED_AT = 500;
 const USELESS = /(?:^|\.)(?:start|end|source_hash|id|text)$/;
 const FIRST = ["section", "type", "source", "date", "source_id", "author"];
 
+const VERSIONS = ["valid_from", "valid_to", "supersedes"];
+
 /** The lists and what is ticked in them. */
 export class PageFacets {
   /**
@@ -24,7 +26,8 @@ export class PageFacets {
     this.keys = [];
     /** @type {Map<string, Map<string, any>>} */
     this.ticked = new Map();
-    this.hasSources = false;
+    /** What the passages have that the page can do something with. */
+    this.holds = { sources: false, dates: false, versions: false };
   }
 
   /** What is ticked, in the filter language: any value of a key, and all keys. */
@@ -50,7 +53,11 @@ export class PageFacets {
         if (isPlain && !USELESS.test(path)) times.set(path, (times.get(path) ?? 0) + 1);
       }
     }
-    this.hasSources = times.has("source_id");
+    this.holds = {
+      sources: times.has("source_id"),
+      dates: times.has("date"),
+      versions: VERSIONS.some((key) => times.has(key)),
+    };
     const scope = Object.keys(records.scope ?? {});
     const found = [];
     for (const key of [...times.keys()].filter((key) => !scope.includes(key))) {
@@ -66,11 +73,12 @@ export class PageFacets {
   /**
    * Count and show every list; each list counts what the other lists leave.
    * @param {Records} records
+   * @param {string | null} asOf
    */
-  async count(records) {
+  async count(records, asOf) {
     const lists = [];
     for (const key of this.keys)
-      lists.push(this.list(key, await records.facets(key, { filter: this.filterWithout(key) })));
+      lists.push(this.list(key, await records.facets(key, { filter: this.filterWithout(key), asOf })));
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.id;
     this.place.replaceChildren(...lists);
     if (focused?.startsWith("facet:")) document.getElementById(focused)?.focus();

@@ -69,7 +69,7 @@ export function renderHit(hit, place, { encoder, query, onRemove }) {
 }
 
 /** @param {Hit} hit */
-function heading({ id, metadata, score, explanation }) {
+function heading({ id, metadata, score, explanation, ...seen }) {
   const known = SHOWN_FIRST.filter((key) => ["string", "number"].includes(typeof metadata[key]));
   const [first, ...rest] = known.map((key) => String(metadata[key]));
   const dated = Object.keys(metadata).find((key) => /date|time/i.test(key) && !known.includes(key));
@@ -83,8 +83,24 @@ function heading({ id, metadata, score, explanation }) {
       { className: "from" },
       ...[...new Set([...rest, ...(first === undefined ? [] : [id])])].map((part) => h("span", { dir: "auto" }, part)),
     ),
+    copiesOf(seen),
     explanation?.signals.assertion ? h("strong", { className: "against" }, AGAINST) : null,
     Number.isFinite(score) ? h("data", { value: String(score), title: "Score" }, score.toFixed(3)) : null,
+  );
+}
+
+/**
+ * How many copies a hit stands for, and when they were seen.
+ * @param {import("./copies.js").Seen} seen
+ */
+function copiesOf({ copies, firstSeen, lastSeen }) {
+  if (!copies.length) return null;
+  const times = firstSeen === null ? "" : `, ${firstSeen} to ${lastSeen}`;
+  const title = copies.map(({ id, source, date }) => [source ?? id, date].filter(Boolean).join(", ")).join("\n");
+  return h(
+    "span",
+    { className: "copies", title },
+    `and ${copies.length === 1 ? "a copy" : `${copies.length} copies`}${times}`,
   );
 }
 

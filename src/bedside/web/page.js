@@ -1,5 +1,6 @@
 // The search page: what is typed and ticked becomes a search, its hits are shown, and files can be added and exported.
 import { Collection } from "./collection.js";
+import { ALONE } from "./copies.js";
 import { StorageUnavailableError } from "./errors.js";
 import { $, describe, foldFilters, listenToDrops, listenToKeys, passages, say } from "./page-frame.js";
 import { h, renderHit } from "./page-hits.js";
@@ -13,6 +14,7 @@ import { readFile } from "./notes.js";
 const PAGE_SIZE = 20;
 const WAIT = 60; // milliseconds after a key
 const NOT_ADDED = "Not added:";
+const UNRANKED = { score: NaN, dense: null, sparse: null, relevance: NaN, explanation: null, ...ALONE };
 const BY_WORDS = ", by words so far: the comparison of meaning is being prepared";
 
 /** One page over one collection. */
@@ -66,7 +68,10 @@ class Page {
   /** Look at one scope anew: what can be filtered by, and what is there. */
   async open() {
     await this.facets.choose(this.records);
-    $("each-label").hidden = !this.facets.hasSources;
+    const { sources, dates, versions } = this.facets.holds;
+    $("each-label").hidden = !sources;
+    $("newest-label").hidden = !dates;
+    $("valid-label").hidden = !versions;
     await this.search();
   }
 
@@ -76,7 +81,7 @@ class Page {
       this.timer = setTimeout(() => this.search(), WAIT);
     };
     $("query").oninput = later;
-    $("mode").onchange = $("each").onchange = () => this.search();
+    for (const id of ["mode", "each", "newest", "valid", "copies"]) $(id).onchange = () => this.search();
     $("search").onsubmit = (/** @type {Event} */ event) => event.preventDefault();
     $("more").onclick = () => this.search(this.shown + PAGE_SIZE);
     $("help").onclick = () => $("about").showModal();
@@ -99,15 +104,19 @@ class Page {
     const query = $("query").value.trim();
     const started = performance.now();
     const { filter } = this.facets;
+    const narrowed = { filter, asOf: $("valid").value || null, newestFirst: $("newest").checked };
     const chosen = /** @type {any} */ (document.querySelector("#mode input:checked")).value;
     const early = query !== "" && chosen === "hybrid" && !this.prepared;
     const mode = early ? "sparse" : chosen;
     this.early = early;
     try {
-      const options = { mode, filter, topK: shown, explain: true, groupBy: $("each").checked ? "source_id" : null };
-      const hits = query ? await this.records.search(query, options) : await this.browse(shown);
+      const groupBy = $("each").checked ? "source_id" : null;
+      /** @type {"copies" | null} */
+      const collapse = $("copies").checked ? "copies" : null;
+      const options = { ...narrowed, mode, topK: shown, explain: true, groupBy, collapse };
+      const hits = query ? await this.records.search(query, options) : await this.browse({ ...narrowed, limit: shown });
       const took = performance.now() - started;
-      const count = await this.records.count(filter);
+      const count = await this.records.count(filter, narrowed);
       if (asked !== this.asked) return;
       this.shown = shown;
       this.show(hits, query);
@@ -116,16 +125,16 @@ class Page {
       const all = passages(count);
       $("status").textContent = query ? `${found} ${all}, ${took.toFixed(0)} ms${early ? BY_WORDS : ""}` : all;
       $("more").hidden = hits.length < shown || hits.length >= count;
-      await this.facets.count(this.records);
+      await this.facets.count(this.records, narrowed.asOf);
     } catch (error) {
       fail(error);
     }
   }
 
-  /** @param {number} shown */
-  async browse(shown) {
-    const documents = await this.records.get({ filter: this.facets.filter, limit: shown });
-    return documents.map((document) => ({ ...document, score: NaN, dense: null, sparse: null, explanation: null }));
+  /** @param {{filter: any, asOf: string | null, newestFirst: boolean, limit: number}} selection */
+  async browse(selection) {
+    const documents = await this.records.get(selection);
+    return documents.map((document) => ({ ...document, ...UNRANKED }));
   }
 
   /** @type {(hits: import("./verbs.js").Hit[], query: string) => void} */
@@ -227,7 +236,7 @@ async function openCollection(name, options) {
 
 async function main() {
   const seal = sealOf();
-  const { about, documents, encoder } = await (seal ? unlock(seal) : readPage(null, ""));
+  const { about, documents, postings, encoder } = await (seal ? unlock(seal) : readPage(null, ""));
   const { scopeKeys, settings, dimension } = about;
   const progress = (/** @type {number} */ done) => ($("progress").value = done / Math.max(1, documents.length));
   const collection = await openCollection(seal ? null : `page:${about.page}`, {
@@ -236,6 +245,7 @@ async function main() {
     dimension,
     encoder,
     documents,
+    postings,
     progress,
   });
   const page = new Page(collection, about, encoder, seal !== null);

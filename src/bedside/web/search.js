@@ -1,27 +1,13 @@
 // One search, from its checked options to ranked rows: bedside/search.py has the scales and the reasons.
-import { keyOf } from "./filter-rules.js";
-import { InvalidInputError, shown } from "./errors.js";
-import { writeJson } from "./json.js";
+import { ALONE, collapsed } from "./copies.js";
+import { InvalidInputError } from "./errors.js";
+import { gainOf, newestFirst, partLatest } from "./newest.js";
 import { RRF_K, best, mmr } from "./rank.js";
 
 /** @typedef {import("./index-rows.js").Rows} Rows */
 /** @typedef {import("./index-rows.js").Candidates} Candidates */
 /** @typedef {import("./bm25.js").SparseResult} SparseResult */
-/** @typedef {"hybrid" | "dense" | "sparse"} Mode */
-/**
- * @typedef {object} Options
- * @property {number} [topK] How many hits at most; 10.
- * @property {Mode | null} [mode] What the question offers, where it is not given.
- * @property {number | null} [alpha] Weight of the dense half in a hybrid search, 0 to 1; the collection's own.
- * @property {"weighted" | "rrf"} [fusion] Adds the halves on a fixed scale, or fuses their ranks.
- * @property {number | null} [fetchK] Pool of RRF and MMR; 100.
- * @property {number | null} [minScore] Leave out hits below it.
- * @property {number | null} [diversity] Re-rank the pool by maximal marginal relevance.
- * @property {number} [offset] Skip so many hits.
- * @property {string | null} [groupBy] The best hit of each value of this metadata key only.
- * @property {"prefer" | "only" | "any"} [assertion] What denies the question comes last, is left out, or ranks as all do.
- * @property {boolean} [explain] Say how each score came about.
- */
+/** @typedef {import("./options.js").Plan} Plan */
 /**
  * @typedef {object} Parts They and the signals sum to the score.
  * @property {number} dense
@@ -31,57 +17,17 @@ import { RRF_K, best, mmr } from "./rank.js";
  * @property {Record<string, string>} negated
  * @property {string} formula
  */
-/** @typedef {{row: number, score: number, dense: number | null, sparse: number | null, parts: Parts | null}} Ranked */
+/**
+ * @typedef {{row: number, score: number, dense: number | null, sparse: number | null, relevance: number,
+ *   parts: Parts | null} & import("./copies.js").Seen} Ranked
+ */
 /**
  * @typedef {object} Question
+ * @property {string | null} text
  * @property {Float64Array | null} cosines
  * @property {SparseResult | null} sparse BM25; null in a dense search.
  * @property {SparseResult | null} asserted The same where the question has a preference.
  */
-/** @typedef {Required<Options> & {mode: Mode, fetchK: number, depth: number, pool: number, weight: number}} Plan */
-
-const MODES = ["hybrid", "dense", "sparse"];
-const FUSIONS = ["weighted", "rrf"];
-const ASSERTIONS = ["prefer", "only", "any"];
-
-/**
- * Check the options of a search.
- * @param {Options} options
- * @param {Mode} natural The mode where none is given.
- * @param {number} ownAlpha The weight of the dense half where none is given.
- * @returns {Plan}
- * @throws {InvalidInputError} Names the option that is wrong.
- */
-export function makePlan(options, natural, ownAlpha) {
-  const { topK = 10, offset = 0, alpha = null, fusion = "weighted", minScore = null, diversity = null } = options;
-  const { groupBy = null, assertion = "prefer", explain = false } = options;
-  if (/** @type {any} */ (options).rerank != null) {
-    throw new InvalidInputError("rerank: a page does not look at its hits again");
-  }
-  const fetchK = options.fetchK ?? 100;
-  let mode = options.mode ?? natural;
-  checkChoice("mode", mode, MODES);
-  checkChoice("fusion", fusion, FUSIONS);
-  checkChoice("assertion", assertion, ASSERTIONS);
-  checkInt("topK", topK, 1);
-  checkInt("offset", offset, 0);
-  checkInt("fetchK", fetchK, 1);
-  checkNumber("alpha", alpha, 0, 1);
-  checkNumber("diversity", diversity, 0, 1);
-  checkNumber("minScore", minScore, -Infinity, Infinity);
-  if (groupBy !== null && (typeof groupBy !== "string" || !groupBy)) {
-    throw new InvalidInputError(`groupBy: expected a metadata key or null, got ${shown(groupBy)}`);
-  }
-  const weight = alpha ?? ownAlpha;
-  const all = fusion === "rrf" ? alpha : weight; // ranks are fused evenly unless asked otherwise
-  if (mode === "hybrid" && all === 1) mode = "dense";
-  if (mode === "hybrid" && all === 0) mode = "sparse";
-  const depth = topK + offset;
-  const pool = diversity === null ? depth : options.fetchK ?? Math.max(depth, fetchK);
-  const ways = { mode, alpha, weight, fusion, assertion, explain };
-  return { ...ways, topK, offset, depth, pool, fetchK, minScore, diversity, groupBy };
-}
-
 /**
  * The rows that answer a question, best first; with `groupBy` the best of each group.
  * @param {Plan} plan
@@ -91,63 +37,99 @@ export function makePlan(options, natural, ownAlpha) {
  * @returns {Ranked[]}
  */
 export function rank(plan, rows, candidates, question) {
-  const { minScore, diversity, offset, depth } = plan;
+  const { minScore, diversity, offset, depth, dateKey } = plan;
   const { cosines, sparse, asserted } = question;
   const { dense } = rows;
   const { ranked, partsOf } = pooled(plan, rows, candidates, question);
   let pool = ranked;
   if (plan.assertion === "only" && asserted) pool = pool.filter(({ row }) => !asserted.contradicted[row]);
   if (minScore !== null) pool = pool.filter(({ score }) => score >= minScore);
+  const { hits, seen } =
+    plan.collapse === null ? { hits: pool, seen: new Map() } : collapsed(rows, pool, question.text, dateKey);
+  pool = hits;
   if (diversity !== null && pool.length) {
     if (!dense) {
       throw new InvalidInputError("diversity: this collection holds texts without vectors, so nothing can be compared");
     }
     pool = mmr(pool, (row) => dense.vector(row), depth, diversity);
   }
-  return pool.slice(offset, depth).map(({ row, score }) => ({
+  pool = pool.slice(offset, depth);
+  if (plan.newestFirst) {
+    const scores = new Map(pool.map(({ row, score }) => [row, score]));
+    pool = newestFirst(rows, [...scores.keys()], dateKey).map((row) => ({ row, score: scores.get(row) ?? 0 }));
+  }
+  return pool.map(({ row, score }) => ({
     row,
     score,
     dense: cosines ? cosines[row] : null,
     sparse: sparse ? sparse.scores[row] : null,
+    relevance: relevance(plan, question, score),
     parts: plan.explain ? explained(question, row, partsOf(row)) : null,
+    ...(seen.get(row) ?? ALONE),
   }));
 }
 
-/** @typedef {{dense?: number, sparse?: number, assertion?: number, formula: string}} Named */
+/** @typedef {{dense?: number, sparse?: number, signals?: Record<string, number>, formula: string}} Named */
 /** @typedef {import("./rank.js").Scored[]} Ranking Best first. */
 /** @typedef {{row: number, score: number, group: unknown}} Member */
+/** @typedef {{ranked: Ranking, partsOf: (row: number) => Named}} Pool The best rows, and what their scores are sums of. */
+/** @typedef {{assertion: (row: number) => number, recency: (row: number) => number}} Signals Parts known before the cut. */
+
+/** @type {(plan: Plan, rows: Rows, candidates: Candidates, question: Question) => Pool} */
+function pooled(plan, rows, candidates, question) {
+  return plan.latestBy === null
+    ? scored(plan, rows, candidates, question)
+    : latestFirst(plan, plan.latestBy, rows, candidates, question);
+}
 
 /**
- * The best rows, and what each one's score is the sum of.
- * @type {(plan: Plan, rows: Rows, candidates: Candidates, question: Question) =>
- *   {ranked: Ranking, partsOf: (row: number) => Named}}
+ * Rank the newest record of each value of a key, then all others.
+ * @type {(plan: Plan, key: string, rows: Rows, candidates: Candidates, question: Question) => Pool}
  */
-function pooled(plan, rows, candidates, question) {
+function latestFirst(plan, key, rows, { visible, allowed }, question) {
+  const { groupBy } = plan;
+  const [latest, others] = partLatest(rows, allowed, key, plan.dateKey);
+  const first = scored(plan, rows, { visible, allowed: latest }, question);
+  const early = new Set(first.ranked.map(({ row }) => row));
+  const taken = new Set(groupBy === null ? [] : [...early].map((row) => rows.groupOf(row, groupBy)));
+  const left =
+    groupBy === null ? others : others.map((seen, row) => (seen && !taken.has(rows.groupOf(row, groupBy)) ? 1 : 0));
+  const rest = scored(plan, rows, { visible, allowed: left }, question);
+  return {
+    ranked: [...first.ranked, ...rest.ranked].slice(0, plan.pool),
+    partsOf: (row) => (early.has(row) ? first : rest).partsOf(row),
+  };
+}
+
+/** @type {(plan: Plan, rows: Rows, candidates: Candidates, question: Question) => Pool} */
+function scored(plan, rows, candidates, question) {
   const { cosines, sparse } = question;
   const { pool, groupBy } = plan;
   const reach = groupBy === null ? pool : Infinity; // the best rows of a group are not known beforehand
   const firsts = (/** @type {Ranking} */ ranking, k = pool) => firstOfEachGroup(plan, rows, ranking, k);
   if (plan.mode === "sparse" || !cosines) {
-    let lost = demotion(plan, question, sparse?.bound ?? 0);
+    let signals = signalsOf(plan, rows, question, sparse?.bound ?? 0);
     // Where every row denies what is asked, there is nothing to come after, and to find nothing would hide that.
-    if (!sparseRanking(candidates, sparse, lost, 1).length) lost = () => 0;
+    if (!sparseRanking(candidates, sparse, signals, 1).length) signals = { ...signals, assertion: () => 0 };
     const formula = (/** @type {number} */ row) => `bm25 ${(sparse?.scores[row] ?? 0).toFixed(6)}`;
     return {
-      ranked: firsts(sparseRanking(candidates, sparse, lost, reach)),
-      partsOf: (row) => ({ sparse: sparse?.scores[row], assertion: lost(row), formula: formula(row) }),
+      ranked: firsts(sparseRanking(candidates, sparse, signals, reach)),
+      partsOf: (row) => ({ sparse: sparse?.scores[row], signals: at(signals, row), formula: formula(row) }),
     };
   }
-  if (plan.mode === "hybrid" && plan.fusion === "rrf") return fused(plan, candidates, question, firsts);
-  const lost = demotion(plan, question, 1);
+  if (plan.mode === "hybrid" && plan.fusion === "rrf") return fused(plan, rows, candidates, question, firsts);
+  const signals = signalsOf(plan, rows, question, 1);
   const weight = plan.mode === "dense" ? 1 : plan.weight;
   const words = plan.mode === "hybrid" && sparse?.bound ? (1 - weight) / sparse.bound : 0;
   const sparseOf = (/** @type {number} */ row) => (words && sparse ? words * sparse.scores[row] : 0);
+  const score = (/** @type {number} */ row) =>
+    weight * cosines[row] + sparseOf(row) + signals.assertion(row) + signals.recency(row);
   return {
-    ranked: firsts(denseRanking(candidates, (row) => weight * cosines[row] + sparseOf(row) + lost(row), reach)),
+    ranked: firsts(denseRanking(candidates, score, reach)),
     partsOf: (row) => ({
       dense: weight * cosines[row],
       sparse: sparseOf(row),
-      assertion: lost(row),
+      signals: at(signals, row),
       formula: weighed(plan, cosines[row], sparse, row),
     }),
   };
@@ -156,17 +138,18 @@ function pooled(plan, rows, candidates, question) {
 /**
  * Ranks of both halves, fused; where there are groups, a half ranks groups, and the better of a group's two best rows
  * stands for it.
- * @type {(plan: Plan, candidates: Candidates, question: Question, firsts: (ranking: Ranking, k: number) => Member[]) =>
- *   {ranked: Ranking, partsOf: (row: number) => Named}}
+ * @type {(plan: Plan, rows: Rows, candidates: Candidates, question: Question,
+ *   firsts: (ranking: Ranking, k: number) => Member[]) => Pool}
  */
-function fused(plan, candidates, question, firsts) {
+function fused(plan, rows, candidates, question, firsts) {
   const cosines = /** @type {Float64Array} */ (question.cosines);
   const reach = plan.groupBy === null ? plan.fetchK : Infinity;
   const { sparse } = question;
-  const [far, near] = [demotion(plan, question, sparse?.bound ?? 0), demotion(plan, question, 1)];
+  const near = signalsOf(plan, rows, question, 1);
+  const far = signalsOf(plan, rows, question, sparse?.bound ?? 0);
   const halves = [
     firsts(
-      denseRanking(candidates, (row) => cosines[row] + near(row), reach),
+      denseRanking(candidates, (row) => cosines[row] + near.assertion(row) + near.recency(row), reach),
       plan.fetchK,
     ),
     firsts(sparseRanking(candidates, sparse, far, reach), plan.fetchK),
@@ -203,6 +186,23 @@ function fused(plan, candidates, question, firsts) {
   };
 }
 
+/** @type {(plan: Plan, rows: Rows, question: Question, full: number) => Signals} */
+const signalsOf = (plan, rows, question, full) => ({
+  assertion: demotion(plan, question, full),
+  recency: gainOf(rows, plan, full),
+});
+
+/**
+ * What the signals are for a row; those that are nothing are left out.
+ * @type {(signals: Signals, row: number) => Record<string, number>}
+ */
+const at = (signals, row) =>
+  Object.fromEntries(
+    Object.entries(signals)
+      .map(([name, signal]) => /** @type {[string, number]} */ ([name, signal(row)]))
+      .filter(([, value]) => value),
+  );
+
 /**
  * What a row loses that denies what is asked: the length of the scale, so that it comes after the others.
  * @type {(plan: Plan, question: Question, full: number) => (row: number) => number}
@@ -216,13 +216,16 @@ function demotion({ assertion }, { asserted }, full) {
 /** @type {(candidates: Candidates, score: (row: number) => number, k: number) => Ranking} */
 const denseRanking = (candidates, score, k) => best(allowedRows(candidates), score, k);
 
-/** @type {(candidates: Candidates, sparse: SparseResult | null, lost: (row: number) => number, k: number) => Ranking} */
-function sparseRanking({ allowed }, sparse, lost, k) {
+/**
+ * The rows that hold a term and are not demoted to nothing: being new makes no hit of another.
+ * @type {(candidates: Candidates, sparse: SparseResult | null, signals: Signals, k: number) => Ranking}
+ */
+function sparseRanking({ allowed }, sparse, { assertion, recency }, k) {
   if (!sparse) return [];
-  const score = (/** @type {number} */ row) => sparse.scores[row] + lost(row);
+  const score = (/** @type {number} */ row) => sparse.scores[row] + assertion(row);
   return best(
     sparse.rows.filter((row) => allowed[row] && score(row) > 0),
-    score,
+    (row) => score(row) + recency(row),
     k,
   );
 }
@@ -232,7 +235,7 @@ function firstOfEachGroup({ groupBy }, rows, ranking, k) {
   if (groupBy === null) return ranking.slice(0, k).map((each) => ({ ...each, group: each.row }));
   const firsts = new Map();
   for (const each of ranking) {
-    const group = groupOf(rows, groupBy, each.row);
+    const group = rows.groupOf(each.row, groupBy);
     if (!firsts.has(group)) firsts.set(group, { ...each, group });
     if (firsts.size === k) break;
   }
@@ -248,68 +251,32 @@ function weighed({ mode, weight }, cosine, sparse, row) {
 }
 
 /** @type {(question: Question, row: number, named: Named) => Parts} */
-function explained({ sparse, asserted }, row, { dense = 0, sparse: words = 0, assertion = 0, formula }) {
+function explained({ sparse, asserted }, row, { dense = 0, sparse: words = 0, signals = {}, formula }) {
   const negated = asserted?.negations(row) ?? {};
-  if (assertion) formula += ` - assertion ${Math.abs(assertion).toFixed(6)}`;
+  for (const [name, value] of Object.entries(signals)) {
+    formula += ` ${value < 0 ? "-" : "+"} ${name} ${Math.abs(value).toFixed(6)}`;
+  }
   if (asserted?.contradicted[row])
     formula += ` (${Object.entries(negated)
       .map((each) => each.join(" "))
       .join(", ")})`;
-  return {
-    dense,
-    sparse: words,
-    signals: assertion ? { assertion } : {},
-    terms: sparse ? sparse.explain(row) : {},
-    negated,
-    formula,
+  return { dense, sparse: words, signals, terms: sparse ? sparse.explain(row) : {}, negated, formula };
+}
+
+/**
+ * A score from 0 to 1, by the lowest and the highest that its scale has.
+ * @type {(plan: Plan, question: Question, score: number) => number}
+ */
+function relevance({ mode, fusion, alpha }, { cosines, sparse }, score) {
+  const share = () => {
+    if (!cosines) return score / (sparse?.bound || 1);
+    if (mode !== "hybrid" || fusion !== "rrf") return (score + 1) / 2;
+    return (score * (RRF_K + 1)) / (alpha === null ? 2 : 1);
   };
+  return Math.min(1, Math.max(0, share()));
 }
 
 /** @param {Candidates} candidates */
 function* allowedRows({ allowed }) {
   for (let row = 0; row < allowed.length; row++) if (allowed[row]) yield row;
-}
-
-/**
- * What is equal for rows whose values at a path are; one without it is a group of its own.
- * @type {(rows: Rows, path: string, row: number) => unknown}
- */
-function groupOf(rows, path, row) {
-  const found = rows.fieldsOf(row);
-  if (!found.has(path)) return `row ${row}`;
-  const value = found.get(path);
-  if (typeof value === "string") return `text ${value}`;
-  return value !== null && typeof value === "object" ? `json ${writeJson(sorted(value))}` : keyOf(value);
-}
-
-/** @type {(value: any) => any} */
-function sorted(value) {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(
-    Object.keys(value)
-      .sort()
-      .map((key) => [key, sorted(value[key])]),
-  );
-}
-
-/** @type {(name: string, value: unknown, allowed: string[]) => void} */
-function checkChoice(name, value, allowed) {
-  if (!allowed.includes(/** @type {string} */ (value))) {
-    throw new InvalidInputError(`${name}: expected one of ${allowed.join(", ")}; got ${shown(value)}`);
-  }
-}
-
-/** @type {(name: string, value: unknown, least: number) => void} */
-function checkInt(name, value, least) {
-  if (!Number.isSafeInteger(value) || /** @type {number} */ (value) < least) {
-    throw new InvalidInputError(`${name}: expected a whole number of at least ${least}, got ${shown(value)}`);
-  }
-}
-
-/** @type {(name: string, value: number | null, low: number, high: number) => void} */
-function checkNumber(name, value, low, high) {
-  if (value === null || (typeof value === "number" && value >= low && value <= high)) return;
-  const range = high === 1 ? "a number from 0 to 1 or null" : "a number or null";
-  throw new InvalidInputError(`${name}: expected ${range}, got ${shown(value)}`);
 }

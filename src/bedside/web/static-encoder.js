@@ -26,11 +26,8 @@ export class StaticEncoder {
     this.alpha = alpha;
     this.titleShare = titleShare;
     this.tokenizer = new WordPiece(tokenizer);
-    this.table = tensors.embeddings;
-    this.factors = tensors.weights?.values;
-    this.mapping = tensors.mapping?.values;
-    /** @type {Float32Array[]} */
-    this.rows = [];
+    /** The weighted vector of each token, one after the other. */
+    this.table = weighted(tensors);
     /** @type {number} Length of a vector. */
     this.dimension = tensors.embeddings.shape[1];
   }
@@ -44,49 +41,47 @@ export class StaticEncoder {
   encode(text) {
     let ids = this.tokenizer.ids(text);
     if (!ids.length) ids = [this.unknown(text)];
-    const sums = this.sums(ids);
-    const means = sums.map((sum) => sum / ids.length);
-    const length = Math.fround(Math.sqrt(means.reduce((sum, value) => sum + value * value, 0)));
-    return this.normalize && length > 0 ? means.map((value) => value / length) : means;
+    const vector = this.sums(ids);
+    let squares = 0;
+    for (let i = 0; i < vector.length; i++) {
+      vector[i] /= ids.length;
+      squares += vector[i] * vector[i];
+    }
+    const length = fround(Math.sqrt(squares));
+    if (this.normalize && length > 0) for (let i = 0; i < vector.length; i++) vector[i] /= length;
+    return vector;
   }
 
   /**
-   * Add up the vectors of tokens in their order, each sum rounded to float32 as in Python. Four at a time takes half as
-   * long as one by one.
+   * Add up the vectors of tokens in their order, each sum rounded to float32 as in Python. Four columns at a time, so
+   * that their sums stay in registers, takes half as long as row after row.
    * @param {number[]} ids
    */
   sums(ids) {
-    const sums = new Float32Array(this.dimension);
-    const rows = ids.map((id) => this.row(id));
-    while (rows.length % 4) rows.push(new Float32Array(this.dimension));
-    for (let k = 0; k < rows.length; k += 4) {
-      const a = rows[k];
-      const b = rows[k + 1];
-      const c = rows[k + 2];
-      const d = rows[k + 3];
-      for (let i = 0; i < sums.length; i++) {
-        sums[i] = fround(fround(fround(fround(sums[i] + a[i]) + b[i]) + c[i]) + d[i]);
+    const { table, dimension } = this;
+    const sums = new Float32Array(dimension);
+    const starts = Int32Array.from(ids);
+    for (let k = 0; k < starts.length; k++) starts[k] *= dimension;
+    let column = 0;
+    for (; column + 4 <= dimension; column += 4) {
+      let a = fround(0);
+      let b = fround(0);
+      let c = fround(0);
+      let d = fround(0);
+      for (let k = 0; k < starts.length; k++) {
+        const at = starts[k] + column;
+        a = fround(a + table[at]);
+        b = fround(b + table[at + 1]);
+        c = fround(c + table[at + 2]);
+        d = fround(d + table[at + 3]);
       }
+      sums[column] = a;
+      sums[column + 1] = b;
+      sums[column + 2] = c;
+      sums[column + 3] = d;
     }
+    for (; column < dimension; column++) for (const start of starts) sums[column] += table[start + column];
     return sums;
-  }
-
-  /**
-   * The weighted vector of a token, kept for the next text.
-   * @param {number} id
-   */
-  row(id) {
-    return (this.rows[id] ??= this.weighted(id));
-  }
-
-  /** @param {number} id */
-  weighted(id) {
-    const { values } = this.table;
-    const start = (this.mapping ? this.mapping[id] : id) * this.dimension;
-    const factor = this.factors ? this.factors[id] : 1;
-    const row = new Float32Array(this.dimension);
-    for (let i = 0; i < row.length; i++) row[i] = values[start + i] * factor;
-    return row;
   }
 
   /** @param {string} text */
@@ -97,6 +92,22 @@ export class StaticEncoder {
     if (id === undefined) throw new InvalidInputError("no word is known and the vocabulary has no unknown token");
     return id;
   }
+}
+
+/**
+ * The vector of each token times its weight.
+ * @param {Record<string, {shape: number[], values: ArrayLike<number>}>} tensors
+ */
+function weighted({ embeddings, weights, mapping }) {
+  const { values } = embeddings;
+  const [rows, dimension] = embeddings.shape;
+  const table = new Float32Array((mapping?.values.length ?? rows) * dimension);
+  for (let id = 0, at = 0; at < table.length; id++) {
+    const factor = weights ? weights.values[id] : 1;
+    let from = (mapping ? mapping.values[id] : id) * dimension;
+    for (const end = at + dimension; at < end; at++, from++) table[at] = values[from] * factor;
+  }
+  return table;
 }
 
 /**

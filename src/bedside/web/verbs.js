@@ -3,9 +3,12 @@ import { askedPolarity } from "./assertions.js";
 import { InvalidInputError, ScopeRequired } from "./errors.js";
 import { readLines, toLine } from "./exchange.js";
 import { parseFilter } from "./filters.js";
+import { newestFirst } from "./newest.js";
+import { DEFAULTS, makePlan } from "./options.js";
 import { checkCount, checkDocuments, checkIds, checkVector, keyOfRecord, scopeOf } from "./records.js";
-import { makePlan, rank } from "./search.js";
+import { rank } from "./search.js";
 import { isBlank } from "./unicode.js";
+import { moment } from "./validity.js";
 
 /** @typedef {import("./core.js").Core} Core */
 /** @typedef {import("./records.js").Input} Input */
@@ -14,7 +17,7 @@ import { isBlank } from "./unicode.js";
 /** @typedef {import("./search.js").Parts & {filter: any, scope: Metadata}} Explanation */
 /**
  * @typedef {{id: string, text: string, metadata: Metadata, score: number, dense: number | null, sparse: number | null,
- *   explanation: Explanation | null}} Hit
+ *   relevance: number, explanation: Explanation | null} & import("./copies.js").Seen} Hit `relevance`: from 0 to 1.
  */
 
 /** The verbs on records, the same on a whole collection and on one scope of it. */
@@ -53,24 +56,24 @@ export class Records {
   }
 
   /**
-   * Return documents: by id in the order asked, else in insertion order.
-   * @param {{ids?: string[], filter?: any, limit?: number, offset?: number, includeVectors?: boolean}} [selection]
+   * Return documents: by id in the order asked, else in insertion order, or the newest first.
+   * @param {{ids?: string[], filter?: any, asOf?: Date | string | null, newestFirst?: boolean, limit?: number,
+   *   offset?: number, includeVectors?: boolean}} [selection] `asOf`: only what was valid then.
    * @returns {Promise<(Omit<Stored, "vector"> & {vector?: ArrayLike<number> | null})[]>}
    */
-  async get({ ids, filter, limit, offset = 0, includeVectors = false } = {}) {
+  async get({ ids, filter, asOf = null, newestFirst: byDate = false, limit, offset = 0, includeVectors = false } = {}) {
     const core = this.#core;
-    const chosen = this.#select("get", ids, filter);
+    const chosen = this.#select("get", ids, filter, asOf);
     checkCount("offset", offset);
     if (limit !== undefined) checkCount("limit", limit);
     await core.refresh();
-    return chosen()
-      .slice(offset, limit === undefined ? undefined : offset + limit)
-      .map((row) => {
-        const document = /** @type {Stored} */ (core.rows.documents[row]);
-        const { id, text, metadata } = document;
-        const copy = { id, text, metadata: structuredClone(metadata) };
-        return includeVectors && core.about.dimension ? { ...copy, vector: core.vectorOf(document) } : copy;
-      });
+    const rows = byDate ? newestFirst(core.rows, chosen(), DEFAULTS.dateKey) : chosen();
+    return rows.slice(offset, limit === undefined ? undefined : offset + limit).map((row) => {
+      const document = /** @type {Stored} */ (core.rows.documents[row]);
+      const { id, text, metadata } = document;
+      const copy = { id, text, metadata: structuredClone(metadata) };
+      return includeVectors && core.about.dimension ? { ...copy, vector: core.vectorOf(document) } : copy;
+    });
   }
 
   /**
@@ -89,28 +92,29 @@ export class Records {
   /**
    * Count the documents that a filter leaves; all of them without one.
    * @param {any} [filter]
+   * @param {{asOf?: Date | string | null}} [options] `asOf`: only what was valid then.
    */
-  async count(filter) {
-    const { allowed } = await this.#candidates(filter);
+  async count(filter, { asOf = null } = {}) {
+    const { allowed } = await this.#candidates(filter, asOf);
     return allowed.reduce((sum, seen) => sum + seen, 0);
   }
 
   /**
    * Count the documents by the values of a metadata key or dotted path, the most frequent value first.
    * @param {string} key A list counts once for each of its elements.
-   * @param {{filter?: any}} [options]
+   * @param {{filter?: any, asOf?: Date | string | null}} [options]
    * @returns {Promise<[any, number][]>}
    */
-  async facets(key, { filter } = {}) {
+  async facets(key, { filter, asOf = null } = {}) {
     if (typeof key !== "string") throw new InvalidInputError("key: expected a metadata key");
-    const { allowed } = await this.#candidates(filter);
+    const { allowed } = await this.#candidates(filter, asOf);
     return this.#core.rows.facets(key, allowed);
   }
 
   /**
    * Return the best documents for a query, best first.
    * @param {string | null} query
-   * @param {import("./search.js").Options & {filter?: any, ids?: string[], vector?: ArrayLike<number>}} [options]
+   * @param {import("./options.js").Options & {vector?: ArrayLike<number>}} [options]
    * @returns {Promise<Hit[]>}
    * @throws {InvalidInputError} An option is out of its range, or the mode needs what was not given or is not stored.
    */
@@ -122,7 +126,7 @@ export class Records {
       throw new InvalidInputError("query: expected a text that is not empty, or null beside vector");
     }
     const node = parseFilter(filter);
-    const named = ids === undefined ? null : checkIds(ids);
+    const named = ids === undefined || ids === null ? null : checkIds(ids);
     await core.refresh();
     const { rows, about } = core;
     const plan = makePlan(options, this.#naturalMode(query, vector), core.alpha);
@@ -135,12 +139,13 @@ export class Records {
       );
     }
     while ((plan.mode !== "sparse" || plan.diversity !== null) && core.lacksVectors) await core.completeVectors();
-    const candidates = rows.candidates(scope, node, named);
+    const candidates = rows.candidates(scope, node, named, plan.until);
     const compared = plan.mode === "sparse" ? null : this.#vector(query, vector);
     const asked = query === null || plan.assertion === "any" ? new Map() : askedPolarity(query, rows.tokenizer);
     const hasWords = query !== null && (plan.mode !== "dense" || asked.size > 0);
     const found = hasWords ? rows.sparse.score(rows.tokenizer.tokenize(query), candidates.visible, asked) : null;
     const ranked = rank(plan, rows, candidates, {
+      text: query,
       cosines: compared && rows.dense ? rows.dense.cosines(compared) : null,
       sparse: plan.mode === "dense" ? null : found,
       asserted: asked.size ? found : null,
@@ -192,12 +197,16 @@ export class Records {
     return scopeOf(this.scope ?? {}, scopeKeys, "scope");
   }
 
-  /** @param {any} filter */
-  async #candidates(filter) {
+  /**
+   * @param {any} filter
+   * @param {Date | string | null} asOf
+   */
+  async #candidates(filter, asOf) {
     const scope = this.#name();
     const node = parseFilter(filter);
+    const until = asOf === null ? null : moment(asOf, "asOf");
     await this.#core.refresh();
-    return this.#core.rows.candidates(scope, node);
+    return this.#core.rows.candidates(scope, node, null, until);
   }
 
   /**
@@ -205,24 +214,26 @@ export class Records {
    * @param {string} verb
    * @param {string[] | undefined} ids
    * @param {any} filter
+   * @param {Date | string | null} [asOf]
    * @returns {() => number[]}
    */
-  #select(verb, ids, filter) {
+  #select(verb, ids, filter, asOf = null) {
     if (!ids && (filter === undefined || filter === null)) {
       throw new InvalidInputError(`${verb}: give ids or filter; filter {} means every document`);
     }
     const scope = this.#name();
     const node = parseFilter(filter);
+    const until = asOf === null ? null : moment(asOf, "asOf");
     const { rows } = this.#core;
     const named = ids && checkIds(ids);
     return () => {
-      const { allowed } = rows.candidates(scope, node, named);
+      const { allowed } = rows.candidates(scope, node, named, until);
       if (!named) return [...allowed.keys()].filter((row) => allowed[row]);
       return named.map((id) => rows.row(scope, id) ?? -1).filter((row) => allowed[row]);
     };
   }
 
-  /** @type {(query: string | null, vector: ArrayLike<number> | undefined) => import("./search.js").Mode} */
+  /** @type {(query: string | null, vector: ArrayLike<number> | undefined) => import("./options.js").Mode} */
   #naturalMode(query, vector) {
     const { about, encoder } = this.#core;
     if (query === null) return "dense";

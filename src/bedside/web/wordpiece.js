@@ -1,5 +1,5 @@
 // BERT's WordPiece tokenizer, as bedside/encoders/wordpiece.py: text to token ids by greedy longest match.
-import { SPACE, splitAtSpace } from "./unicode.js";
+import { SPACE, isAscii, splitAtSpace } from "./unicode.js";
 
 // prettier-ignore
 const CJK =
@@ -70,9 +70,8 @@ export class WordPiece {
    */
   words(chunk) {
     let text = chunk.replace(CONTROL, "");
-    if (this.stripAccents) text = text.normalize("NFD").replace(ACCENTS, "");
-    // By character: toLowerCase has a rule for a final sigma, BERT has not.
-    if (this.lowercase) text = [...text].map((character) => character.toLowerCase()).join("");
+    if (this.stripAccents && !isAscii(text)) text = text.normalize("NFD").replace(ACCENTS, "");
+    if (this.lowercase) text = isAscii(text) ? text.toLowerCase() : lowered(text);
     text = text.replace(PUNCTUATION, " $& ");
     return splitAtSpace(this.cjk ? text.replace(CJK, " $& ") : text);
   }
@@ -82,15 +81,14 @@ export class WordPiece {
    * @param {string} word
    */
   match(word) {
-    const characters = [...word];
-    if (characters.length > this.longest) return [];
+    if ([...word].length > this.longest) return [];
     /** @type {number[]} */
     const found = [];
-    for (let start = 0; start < characters.length;) {
-      let end = characters.length;
+    for (let start = 0; start < word.length;) {
+      let end = word.length;
       let id;
       while (end > start && id === undefined) {
-        id = this.vocabulary.get((start ? this.prefix : "") + characters.slice(start, end--).join(""));
+        id = this.vocabulary.get((start ? this.prefix : "") + word.slice(start, end--));
       }
       if (id === undefined) return [];
       found.push(id);
@@ -99,3 +97,9 @@ export class WordPiece {
     return found;
   }
 }
+
+/**
+ * Lower the case of each character by itself: toLowerCase has a rule for a final sigma, BERT has not.
+ * @param {string} text
+ */
+const lowered = (text) => [...text].map((character) => character.toLowerCase()).join("");

@@ -33,10 +33,11 @@ def read(path: Path) -> Iterator[Document]:
     if parse(_block(page, b"bedside", path.name), path.name, "its first block")["seal"] is not None:
         raise UnreadableFileError(path.name, "sealed with a passphrase: open it in a browser and export from there")
     try:
-        lines = zlib.decompress(b64decode(_block(page, b"documents", path.name), validate=True), _GZIP).split(b"\n")
+        packed = zlib.decompress(b64decode(_block(page, b"documents", path.name), validate=True), _GZIP)
     except (ValueError, zlib.error):
         raise UnreadableFileError(path.name, "the page is damaged: its documents cannot be unpacked") from None
-    for number, line in enumerate(lines[1:-1], 1):
+    lines = packed.partition(b"\n\n")[0].split(b"\n")  # after an empty line come the postings
+    for number, line in enumerate(lines[1:], 1):
         fields = parse(line, path.name, f"document {number}")
         vector = fields.pop("vector", None)
         document = make(fields, path.name, f"document {number}")

@@ -23,6 +23,8 @@ from bedside.engines.protocol import Facts
 from bedside.errors import InvalidInputError
 from bedside.formats.web.bundle import assemble
 from bedside.formats.web.packing import Seal, base64, compressed
+from bedside.formats.web.postings import PagePostings
+from bedside.text.analyzer import Analyzer
 from bedside.types import Document, FilterDict
 
 if TYPE_CHECKING:
@@ -51,8 +53,11 @@ class Origin:
 
 
 def estimate_size(characters: int, *, encoder: bool) -> int:
-    """Return about how many bytes a page has: English text takes 0.45 of a character compressed and as base64."""
-    return 150_000 + int(0.45 * characters) + (12_000_000 if encoder else 0)
+    """Return about how many bytes a page has: English text takes 0.56 of a character as base64.
+
+    Of that, 0.42 are the text compressed and 0.14 its postings, with which a page opens in half the time.
+    """
+    return sum(map(len, _template("Search"))) + int(0.56 * characters) + (12_000_000 if encoder else 0)
 
 
 def write(
@@ -88,7 +93,9 @@ def write(
     taken = _encoder_of(origin.facts) if encoder else None
     # By the standard library: orjson refuses whole numbers beyond 64 bits in a filter, and lone surrogates in a title.
     about = json.dumps(_about(origin, taken, title)).encode()
-    packed = compressed(line + b"\n" for line in chain([about], _lines(documents, taken)))
+    postings = PagePostings(Analyzer.of(origin.facts.sparse))
+    lines = (line + b"\n" for line in chain([about], _lines(documents, taken, postings), [b""]))
+    packed = compressed(chain(lines, postings.packed()))  # which runs when the lines have been written
     blocks = [
         ("bedside", [orjson.dumps({"format": FORMAT, "seal": seal and seal.facts})]),
         ("documents", base64(packed if seal is None else seal(packed))),
@@ -141,9 +148,10 @@ def _about(origin: Origin, encoder: StaticEncoder | None, title: str) -> dict[st
     }  # fmt: skip
 
 
-def _lines(documents: Iterable[Document], encoder: StaticEncoder | None) -> Iterator[bytes]:
+def _lines(documents: Iterable[Document], encoder: StaticEncoder | None, postings: PagePostings) -> Iterator[bytes]:
     source = iter(documents)
     while batch := list(islice(source, _BATCH)):
+        postings.add(batch)
         own = _own_vectors(batch, encoder) if encoder else {}
         for i, document in enumerate(batch):
             vector = {"vector": b64encode(own[i].tobytes()).decode()} if i in own else {}
