@@ -2,7 +2,7 @@
 import { beginsOf } from "./dates.js";
 import { fold } from "./fold.js";
 import { sentences } from "./sentences.js";
-import { SPACE, compareStrings } from "./unicode.js";
+import { compareStrings } from "./unicode.js";
 
 /** @typedef {import("./index-rows.js").Rows} Rows */
 /** @typedef {{id: string, source: string | null, date: string | null}} Copy */
@@ -12,7 +12,7 @@ const SAME = 0.8;
 const SIZE = 5;
 const WORD = /[\p{L}\p{N}]+/gu;
 const SAID = /[\p{L}\p{N}]+|[<>=+~±]|-(?=\p{Nd})|(?<=\p{Nd})[.,:/](?=\p{Nd})/gu;
-const PIECE = new RegExp(`[\\n;]|\\.[${SPACE}]`, "u");
+const PIECE = /[\n;]|\.[\n ]/; // lines and clauses, roughly: nothing but counts is made of them
 
 /** What a hit without copies, whose date was not read, stands for. */
 export const ALONE = Object.freeze({ copies: [], firstSeen: null, lastSeen: null });

@@ -58,9 +58,9 @@ export class PageFacets {
       dates: times.has("date"),
       versions: VERSIONS.some((key) => times.has(key)),
     };
-    const scope = Object.keys(records.scope ?? {});
+    const passedOver = [...Object.keys(records.scope ?? {}), ...VERSIONS];
     const found = [];
-    for (const key of [...times.keys()].filter((key) => !scope.includes(key))) {
+    for (const key of [...times.keys()].filter((key) => !passedOver.includes(key))) {
       const values = await records.facets(key);
       if (values.length > 1 && values.length <= VALUES)
         found.push({ key, place: (FIRST.indexOf(key) + 99) % 99, often: times.get(key) });

@@ -64,7 +64,9 @@ def varints(values: ArrayLike) -> bytes:
         [5, 172, 2]
     """
     numbers = np.asarray(values, np.uint32)
-    sizes = 1 + sum((numbers >= 1 << bits).astype(np.int64) for bits in (7, 14, 21, 28))
+    sizes = np.ones(numbers.shape, np.int64)
+    for bits in (7, 14, 21, 28):
+        sizes += numbers >= 1 << bits
     ends = np.cumsum(sizes)
     found = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
     for place in range(5):
