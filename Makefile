@@ -66,7 +66,7 @@ types: $(READY)
 bench: $(READY)
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	@$(BENCH)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt -e .
-	@! command -v npm >/dev/null || npm install --silent --prefix bench-results/node vectra@0.15.0
+	@! command -v npm >/dev/null || npm install --silent --prefix bench-results/node vectra@0.15.0 esbuild@0.25.0
 	$(BIN)/python benchmarks/retrieval.py --output docs/benchmarks.md
 	$(BIN)/python benchmarks/calibration.py --output docs/encoders.md
 	$(BIN)/python benchmarks/notes.py --output docs/notes.md
@@ -77,6 +77,7 @@ bench: $(READY)
 	$(BENCH)/bin/python benchmarks/store.py --output docs/benchmarks.md
 	$(BIN)/python benchmarks/beside.py --output docs/benchmarks.md
 	$(BIN)/python benchmarks/postgres.py --rows 1000000 --output docs/benchmarks.md
+	$(BIN)/python benchmarks/browser.py --output
 	$(BIN)/python benchmarks/audit.py --output
 	$(BIN)/python benchmarks/encryption.py --output docs/benchmarks.md
 	$(BENCH)/bin/python benchmarks/growth.py --output docs/benchmarks.md --plot docs/growth.svg

@@ -235,6 +235,38 @@ def test_a_page_of_several_patients_shows_one_at_a_time(browser, tmp_path):
     tab.close()
 
 
+def test_the_newest_come_first_copies_are_one_and_a_day_leaves_what_was_valid_then(browser, tmp_path):
+    day = "Wound on the left shin three centimetres, clean, no discharge, and no swelling of the legs."
+    versions = [{"valid_from": "2016", "valid_to": "2021-10-04"}, {"valid_from": "2021-10-04"}]
+    with Collection.open() as notes:
+        notes.add([Document(day, {"date": f"2025-03-0{n}"}, f"day-{n}") for n in range(1, 4)])
+        notes.add([Document(f"Wound care, edition {n}.", given, f"v{n}") for n, given in enumerate(versions)])
+        notes.export(tmp_path / "notes.html")
+        wanted = {
+            "newest": [hit.id for hit in notes.search("wound", newest_first=True)],
+            "copies": [hit.id for hit in notes.search("wound", collapse="copies")],
+            "valid": [hit.id for hit in notes.search("wound", as_of="2021-10-03")],
+        }
+    tab = browser.open((tmp_path / "notes.html").as_uri())
+    for control, value in (
+        ("newest", "checked = true"),
+        ("copies", "checked = true"),
+        ("valid", "value = '2021-10-03'"),
+    ):
+        tab.run(f"document.getElementById('{control}').{value}")
+        tab.run("document.getElementById('query').value = 'wound'; bedside.page.search()")
+        assert tab.run("[...document.querySelectorAll('.hit')].map((hit) => hit.dataset.id)") == wanted[control]
+        if control == "copies":
+            assert tab.run("document.querySelector('.copies').textContent") == (
+                "and 2 copies, 2025-03-01 to 2025-03-03"
+            )
+        if control == "valid":
+            tab.run("document.getElementById('query').value = ''; bedside.page.search()")
+            assert tab.run("document.getElementById('status').textContent") == "4 passages"
+        tab.run(f"Object.assign(document.getElementById('{control}'), {{ checked: false, value: '' }})")
+    tab.close()
+
+
 def test_right_to_left_text_reads_from_the_right(browser, page):
     tab = browser.open(url(page))
     tab.until("document.querySelectorAll('.hit').length === 4")

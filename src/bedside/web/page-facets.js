@@ -73,9 +73,9 @@ export class PageFacets {
   /**
    * Count and show every list; each list counts what the other lists leave.
    * @param {Records} records
-   * @param {string | null} asOf
+   * @param {string | null} [asOf]
    */
-  async count(records, asOf) {
+  async count(records, asOf = null) {
     const lists = [];
     for (const key of this.keys)
       lists.push(this.list(key, await records.facets(key, { filter: this.filterWithout(key), asOf })));

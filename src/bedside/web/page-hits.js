@@ -1,4 +1,5 @@
 // A hit as a person reads it: the sentence and the words that matched, where it is from, and why it is there.
+import { ALONE } from "./copies.js";
 import { dot } from "./dense.js";
 import { sentences } from "./sentences.js";
 import { ClinicalTokenizer } from "./tokenizer.js";
@@ -11,6 +12,16 @@ const SHOWN_FIRST = ["title", "section", "date", "source", "source_id", "author"
 const AGAINST = "says the opposite";
 const INTERNAL = new Set(["start", "end", "source_hash"]);
 const tokenizer = new ClinicalTokenizer();
+
+/** Makes of a document what is shown of a hit, where no question was asked. */
+export const UNRANKED = Object.freeze({
+  score: NaN,
+  dense: null,
+  sparse: null,
+  relevance: NaN,
+  explanation: null,
+  ...ALONE,
+});
 
 /**
  * Make an element. Text becomes text, never markup.

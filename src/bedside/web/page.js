@@ -1,9 +1,8 @@
 // The search page: what is typed and ticked becomes a search, its hits are shown, and files can be added and exported.
 import { Collection } from "./collection.js";
-import { ALONE } from "./copies.js";
 import { StorageUnavailableError } from "./errors.js";
 import { $, describe, foldFilters, listenToDrops, listenToKeys, passages, say } from "./page-frame.js";
-import { h, renderHit } from "./page-hits.js";
+import { UNRANKED, h, renderHit } from "./page-hits.js";
 import { WrongPassphrase, readPage, sealOf } from "./page-data.js";
 import { PageFacets } from "./page-facets.js";
 import { readFile } from "./notes.js";
@@ -14,7 +13,6 @@ import { readFile } from "./notes.js";
 const PAGE_SIZE = 20;
 const WAIT = 60; // milliseconds after a key
 const NOT_ADDED = "Not added:";
-const UNRANKED = { score: NaN, dense: null, sparse: null, relevance: NaN, explanation: null, ...ALONE };
 const BY_WORDS = ", by words so far: the comparison of meaning is being prepared";
 
 /** One page over one collection. */

@@ -1,6 +1,6 @@
 // The search page of a server: collection, scope and question become a search over HTTP, and its hits are shown.
 import { $, allowMeaning, foldFilters, listenToKeys, passages, say } from "./page-frame.js";
-import { h, renderHit } from "./page-hits.js";
+import { UNRANKED, h, renderHit } from "./page-hits.js";
 import { PageFacets } from "./page-facets.js";
 import { ServedRecords, Server, ServerError } from "./served-records.js";
 
@@ -89,7 +89,7 @@ class ServedPage {
       }
       $("scope-form").hidden = !given.length || !(values.length || !$("scope-form").hidden);
       await this.facets.choose(this.records);
-      $("each-label").hidden = !this.facets.hasSources;
+      $("each-label").hidden = !this.facets.holds.sources;
       await this.search();
       $("query").focus();
     });
@@ -180,7 +180,7 @@ const readings = (text) => (Number.isSafeInteger(Number(text)) && /^-?\d+$/.test
 /** @type {(records: ServedRecords, filter: any, limit: number) => Promise<import("./verbs.js").Hit[]>} */
 async function browse(records, filter, limit) {
   const documents = await records.get({ filter, limit });
-  return documents.map((document) => ({ ...document, score: NaN, dense: null, sparse: null, explanation: null }));
+  return documents.map((document) => ({ ...document, ...UNRANKED }));
 }
 
 /** @type {(hits: import("./verbs.js").Hit[], query: string) => void} */

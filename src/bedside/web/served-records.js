@@ -1,4 +1,5 @@
 // The records of a collection that a server holds, asked over HTTP: as much of the verbs as a search page needs.
+import { ALONE } from "./copies.js";
 import { BedsideError } from "./errors.js";
 import { parseJson, writeJson } from "./json.js";
 
@@ -78,7 +79,8 @@ export class ServedRecords {
    */
   async search(query, { mode, filter, topK, groupBy }) {
     const asked = { query, mode, filter, top_k: topK, group_by: groupBy, explain: true };
-    return (await this.#ask("search", asked)).hits;
+    const { hits } = await this.#ask("search", asked);
+    return hits.map((/** @type {any} */ hit) => ({ ...ALONE, ...hit }));
   }
 
   /**
