@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bedside.engines.embedded.index.postings import build
 from bedside.text.analyzer import Analyzer
 from bedside.types import Document
 
@@ -47,13 +46,21 @@ class PagePostings:
         yield varints(self._lengths)
         if not self._terms:
             return
-        rows = np.repeat(np.arange(len(self._sizes), dtype=np.int32), self._sizes)
-        found = build(np.frombuffer(self._terms, np.int32), rows, np.frombuffer(self._negated, np.uint8))
-        gaps = np.diff(found.rows, prepend=np.int32(0))
-        firsts = found.starts[:-1]
-        gaps[firsts] = found.rows[firsts]
-        for values in (np.diff(found.starts), gaps, found.counts, found.negated):
-            yield varints(values)
+        count = len(self._sizes)
+        tokens = np.frombuffer(self._terms, np.int32).astype(np.int64) * count + np.repeat(
+            np.arange(count), self._sizes
+        )
+        order = np.argsort(tokens, kind="stable")
+        firsts = np.flatnonzero(np.diff(tokens[order], prepend=-1))
+        terms, rows = np.divmod(tokens[order[firsts]], count)
+        marks = np.frombuffer(self._negated, np.uint8)[order].astype(np.int64)
+        gaps = np.diff(rows, prepend=0)
+        begins = np.flatnonzero(np.diff(terms, prepend=-1))
+        gaps[begins] = rows[begins]
+        yield varints(np.bincount(terms))
+        yield varints(gaps)
+        yield varints(np.diff(firsts, append=len(order)))
+        yield varints(np.add.reduceat(marks, firsts))
 
 
 def varints(values: ArrayLike) -> bytes:
