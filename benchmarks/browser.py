@@ -195,12 +195,10 @@ def measure(rows: int, openings: int, rounds: int) -> str:
             opened = [opening(browser, folder / "page.html") for _ in range(openings)]
             words, meaning = ([statistics.median(each[i][j] for each in opened) for i in (0, 1)] for j in (0, 1))
             times = _beside(browser, folder, questions, rounds)
-    lines = [
-        f"{machine()}. {today()}. {rows:,} passages of up to 500 characters, {size['page']:.1f} MB with the encoder,"
-    ]
-    lines += [f"{size['words']:.1f} MB without.", ""]
-    rows_ = [["by words", *map(_seconds, words)], ["by meaning too", *map(_seconds, meaning)]]
-    lines += [table(["opens until it answers", "seconds passed", "seconds computed"], rows_), ""]
+    sizes = f"a page of {size['page']:.1f} MB with the encoder and {size['words']:.1f} MB without"
+    lines = [f"Measured {today()} on {machine()}: {rows:,} passages of up to 500 characters, {sizes}.", ""]
+    opens = [["by words", *map(_seconds, words)], ["by meaning too", *map(_seconds, meaning)]]
+    lines += [table(["opens until it answers", "seconds passed", "seconds computed"], opens), ""]
     found = [
         [f"{mode}, {name}", f"{each.p50 * 1e3:.1f}", f"{each.p95 * 1e3:.1f}", str(len(each.seconds))]
         for (mode, name), each in times.items()
