@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := integrations/langchain-bedside integrations/llama-index-embeddings-bedside integrations/llama-index-vector-stores-bedside
 EDITABLE := -e ".[transformers,onnx,openvino,eval,words,cluster,plot,arrow,loaders,watch,serve,mcp,remote,postgres,tuning,crypto,cli]" $(addprefix -e ,$(PACKAGES))
 
-.PHONY: help demo demo-postgres test test-all test-lowest release lint format types bench docs constraints clean
+.PHONY: help demo demo-postgres test test-all test-lowest release lint format types bench docs docs-serve constraints clean
 
 help:
 	@echo "make demo      ingest the example notes and ask three clinical questions"
@@ -17,7 +17,8 @@ help:
 	@echo "make test-lowest   the adapters with the oldest frameworks they support"
 	@echo "make release   the four packages, built, checked, and each run alone in a clean environment"
 	@echo "make lint      ruff;  make format: apply its fixes;  make types: mypy, strict"
-	@echo "make bench     the benchmarks;  make docs: check and build the documentation"
+	@echo "make bench     the benchmarks"
+	@echo "make docs      the documentation site, in site/;  make docs-serve: the same while it is written"
 
 # pip, because the constraints pin a torch build that a plain wheel folder may provide.
 $(READY): constraints.txt pyproject.toml $(addsuffix /pyproject.toml,$(PACKAGES))
@@ -82,10 +83,12 @@ bench: $(READY)
 	$(BIN)/python benchmarks/encryption.py --output docs/benchmarks.md
 	$(BENCH)/bin/python benchmarks/growth.py --output docs/benchmarks.md --plot docs/growth.svg
 
+# The site, in site/; a warning, such as a link that leads nowhere, is an error.
 docs: $(READY)
-	$(BIN)/python -m pytest tests/test_docs.py
-	@$(PIP) install --quiet --constraint constraints.txt --group docs
-	$(BIN)/mkdocs build --quiet
+	$(BIN)/zensical build --strict --clean
+
+docs-serve: $(READY)
+	$(BIN)/zensical serve
 
 constraints: $(READY)
 	@{ sed -n '1p' constraints.txt; $(PIP) freeze --exclude-editable | sed 's/^torch==\([0-9.]*\).*/torch==\1/' | LC_ALL=C sort -f; } > constraints.new

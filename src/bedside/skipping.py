@@ -14,6 +14,7 @@ from bedside.support.checks import check_choice
 __all__ = ["OnBadDocument", "Skipped", "skipping"]
 
 OnBadDocument: TypeAlias = Literal["raise", "skip"]
+"""Whether a document that cannot be stored refuses its call, or is left out."""
 _TOLD = 3
 """Skipped documents that a warning names."""
 

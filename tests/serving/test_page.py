@@ -38,7 +38,7 @@ def done(command: list[str], **environment: str) -> str:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_requests_of_the_page_are_answered(tmp_path):
     (block,) = [block for block in blocks("console") if "curl -X PUT" in block]
-    commands = block.replace("\\\n", " ").replace("$ curl", "curl --silent --fail").splitlines()
+    commands = [f"curl --silent --fail{command}" for command in block.split("$ curl")[1:]]
     with serving(tmp_path, "--encoder", "bedside/static") as client:
         answers = [json.loads(done(["sh", "-c", local(command, client)])) for command in commands]
         schema = done(["sh", "-c", local("curl --silent --fail localhost:8427/openapi.json", client)])

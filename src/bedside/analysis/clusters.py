@@ -28,6 +28,7 @@ from bedside.types import Document, FilterDict, Matrix, Vector
 __all__ = ["Cluster", "Clustering", "Method", "cluster_documents", "cluster_vectors", "cluster_words", "documents_of"]
 
 Method: TypeAlias = Literal["kmeans", "minibatch", "agglomerative", "hdbscan"]
+"""How documents are put into clusters."""
 METHODS: tuple[Method, ...] = get_args(Method)
 NOISE = -1
 """The label of what HDBSCAN leaves in no cluster."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["FileChange", "SyncReport", "sync", "watch"]
 
 FileChange: TypeAlias = Literal["added", "replaced", "deleted", "unchanged"]
+"""What became of a file's notes."""
 BATCH = 16
 """Files in one transaction: their passages fill an encoder's batches, and little is done anew after a failure."""
 _PASSING = (LockTimeoutError, ProviderError, WriteFailedError, OSError)

@@ -17,6 +17,7 @@ from bedside.text.senses import ShortForm
 __all__ = ["KINDS", "Entry", "Kind", "Lexicon"]
 
 Kind: TypeAlias = Literal["abbreviation", "professional", "lay", "neighbour"]
+"""What an offer is: a short form written out or the reverse, another term, everyday words, a near word."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _OWN = "bedside"

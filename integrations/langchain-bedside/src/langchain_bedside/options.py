@@ -16,6 +16,7 @@ from langchain_bedside.rerank import as_reranker
 __all__ = ["OPTION_NAMES", "SearchOptions", "UnknownSearchArgumentError"]
 
 UnknownSearchArgumentError = UnknownOptionError
+"""What :class:`bedside.errors.UnknownOptionError` was called here in release 0.1."""
 _RENAMED = {"mode": "retrieval_mode"}
 _SAID_OTHERWISE = ("top_k", "diversity", "filter", "explain")  # k, lambda_mult, and a filter of LangChain's kinds
 _NAMES = {

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 Status: TypeAlias = Literal["negated", "hypothetical", "historical", "family"]
+"""What a sentence says of a word, other than that it is so."""
 Role: TypeAlias = Literal[
     "denial", "forward", "backward", "colon", "pseudo", "terminators", "hypothetical", "historical", "family"
 ]

@@ -17,6 +17,7 @@ from bedside.text.tokenizer import ClinicalTokenizer, split_words
 __all__ = ["MarkedTerms", "Polarity", "asked_polarity", "marked_terms"]
 
 Polarity: TypeAlias = Literal["present", "absent"]
+"""What a question wants of a finding."""
 
 _QUESTIONS = rule_words("questions")
 
