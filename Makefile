@@ -7,6 +7,8 @@ BENCH := .venv-bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := integrations/langchain-bedside integrations/llama-index-embeddings-bedside integrations/llama-index-vector-stores-bedside
 EDITABLE := -e ".[transformers,onnx,openvino,eval,words,cluster,plot,arrow,loaders,watch,serve,mcp,remote,postgres,tuning,crypto,cli]" $(addprefix -e ,$(PACKAGES))
+# The code of the pages, which show lines of 86 characters without scrolling.
+PAGES := --isolated --line-length 86 README.md docs integrations/*/README.md
 
 .PHONY: help demo demo-postgres test test-all test-lowest release lint format types bench docs docs-serve constraints clean
 
@@ -53,10 +55,12 @@ release: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check $(PAGES)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/ruff format $(PAGES)
 
 types: $(READY)
 	$(BIN)/mypy
