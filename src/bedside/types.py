@@ -19,9 +19,13 @@ Metadata: TypeAlias = Mapping[str, Any]
 FilterDict: TypeAlias = Mapping[str, Any]
 """The filter language of :mod:`bedside.filters`, as plain dicts and lists."""
 Mode: TypeAlias = Literal["hybrid", "dense", "sparse"]
+"""What a search ranks by: vectors and words, vectors alone, words alone."""
 Fusion: TypeAlias = Literal["weighted", "rrf"]
+"""How a hybrid search joins its halves: by scores, or by ranks."""
 Collapse: TypeAlias = Literal["copies"]
+"""What becomes one hit."""
 Assertion: TypeAlias = Literal["any", "prefer", "only"]
+"""What becomes of documents that deny what is asked."""
 
 
 class Reranker(Protocol):

@@ -38,6 +38,7 @@ from bedside.text.sentences import sentences
 from bedside.types import Document, Encoder, Mode
 
 PROBES = ("known-item", "split-half", "numbers", "negation", "latest", "copies")
+"""The questions that can be made out of notes."""
 _NUMBER = re.compile(r"(?<![\w./-])\d+(?:\.\d+)?(?![\w/-]|\.\d)")
 _NEGATED = re.compile(rf"\b(?:{'|'.join(sorted(NEGATIONS - {'never', 'nor', 'neither', 'none', 'cannot'}))})\b", re.I)
 _WORD = re.compile(r"\S+")

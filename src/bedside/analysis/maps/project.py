@@ -17,6 +17,7 @@ from bedside.types import Matrix
 log = logging.getLogger(__name__)
 
 Projection: TypeAlias = Literal["pca", "tsne", "umap"]
+"""How vectors are put on a plane."""
 PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
 
 _PCA_BEFORE = 50  # dimensions that t-SNE and UMAP are given: distances hardly change, time does
