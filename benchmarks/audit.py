@@ -17,12 +17,11 @@ import numpy as np
 
 from bedside import Collection, Document
 from bedside.audit import AuditLog, acting_as
-from report import ROOT, machine, table, today, versions, workplace, write_section
+from report import DOCS, machine, table, today, versions, workplace, write_section
 from timing import Times, duration, interleaved
 
 DIMENSION = 384
 PATIENTS = 50
-DOCS = ROOT / "docs" / "audit.md"
 _WORDS = [f"word{i}" for i in range(5_000)]
 
 

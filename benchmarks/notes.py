@@ -3,7 +3,7 @@
 ::
 
     python benchmarks/notes.py                          # prints; the notes under BEDSIDE_DATA, with MiniLM
-    python benchmarks/notes.py --output docs/notes.md   # writes its sections there
+    python benchmarks/notes.py --output docs/benchmarks.md   # writes its sections there
 
 Needs the extras ``transformers`` and ``eval``; encoding takes some minutes once.
 """

