@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", action="store_true", help="write the table of docs/install.md")
     arguments = parser.parse_args()
-    alone = {canonicalize_name(Requirement(each).name) for each in PROJECT["dependencies"]}
+    alone: set[str] = {canonicalize_name(Requirement(each).name) for each in PROJECT["dependencies"]}
     rows = [[f"`{extra}`", BRINGS[extra], weight(extra, alone)] for extra in EXTRAS]
     rows.insert(0, ["none", "the store and `bedside/static`", f"{sum(map(size, alone)) / 1e6:,.0f} MB"])
     text = f"Installed bytes beyond the first row, torch in its CPU build; measured {today()} on Linux.\n\n"
