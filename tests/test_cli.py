@@ -182,8 +182,8 @@ def test_control_characters_in_a_note_do_not_reach_the_terminal(tmp_path):
 def test_stats_names_records_dimension_scope_keys_and_bytes(ward, scoped_ward):
     facts = json.loads(bedside("stats", ward, "--json"))
     assert facts == {
-        "records": 3, "dimension": 3, "encoder": None, "alpha": 0.6, "scope_keys": [], "encrypted": False,
-        "log_bytes": (ward / "log-000001.jsonl").stat().st_size,
+        "records": 3, "dimension": 3, "encoder": None, "alpha": 0.6, "calibrated": [], "scope_keys": [],
+        "encrypted": False, "log_bytes": (ward / "log-000001.jsonl").stat().st_size,
     }  # fmt: skip
     assert "patient" in bedside("stats", scoped_ward)
     assert json.loads(bedside("stats", ward, "--facets", "section", "--json").splitlines()[0])["count"] == 1

@@ -138,9 +138,9 @@ def sync(
         links=links,
     )
     run = _Pass(root, collection, mark, known, splitter, loader, links, [])
-    report = _joined(SyncReport({}, failed), _each_taken_up(run, there, stop))
+    report = _each_taken_up(run, there, stop, SyncReport({}, failed))
     late = [*run.late, *(str(note.metadata["source"]) for note in others if links.linked(note) != note)]
-    report = _joined(report, _each_taken_up(replace(run, is_last=True), list(dict.fromkeys(late)), stop))
+    report = _each_taken_up(replace(run, is_last=True), list(dict.fromkeys(late)), stop, report)
     if stop is not None and stop.is_set():
         return report
     gone = sorted(
@@ -334,8 +334,8 @@ class _Pass:
     is_last: bool = False
 
 
-def _each_taken_up(run: _Pass, files: Sequence[str], stop: Event | None) -> SyncReport:
-    report = SyncReport()
+def _each_taken_up(run: _Pass, files: Sequence[str], stop: Event | None, report: SyncReport) -> SyncReport:
+    """Take up files batch by batch until told to stop; return the report with what became of them."""
     for batch in _batches(files):
         if stop is not None and stop.is_set():
             break
