@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from bedside import Collection, Document
 from bedside.cli.app import GROUPS, app
@@ -169,7 +170,7 @@ def test_a_scope_is_required_and_a_number_is_not_its_digits(scoped_ward):
 def test_set_alpha_keeps_how_much_vectors_weigh_and_wrong_usage_changes_nothing(ward):
     assert "0.25" in bedside("set-alpha", ward, "0.25")
     assert json.loads(bedside("stats", ward, "--json"))["alpha"] == 0.25
-    bedside("set-alpha", ward, "2", code=1)
+    bedside("set-alpha", ward, "2", code=2)
     with Collection.open(ward) as notes:
         assert notes.facts.weight == 0.25
 
@@ -240,10 +241,44 @@ def test_a_mistyped_path_is_an_error_and_creates_nothing(tmp_path):
         ["count", "PATH", "--filter", "[]"],
         ["count", "PATH", "--scope", "patient:=x"],
         ["add", "PATH", "no-such-file.jsonl"],
+        ["search", "PATH", "pain", "--as-of", "tomorrow"],
+        ["search", "PATH", "pain", "--recency", "30x"],
+        ["search", "PATH", "pain", "--group-by", ""],
+        ["search", "PATH", "--vector", "[1, true]"],
+        ["get", "PATH", "--id", "a", "--limit", "-1"],
+        ["set-alpha", "PATH", "2"],
+        ["export", "PATH", "out.json", "--format", "chroma"],
+        ["import", "PATH", "notes.jsonl", "--format", "xls"],
+        ["migrate", "store", "PATH", "--from", "elastic"],
+        ["eval", "PATH", "--probes", "--mode", "fuzzy"],
+        ["eval", "PATH", "--probes", "--sample", "0"],
+        ["export-model", "model", "out", "--dtype", "int4"],
     ],
 )
 def test_wrong_usage_exits_with_2(ward, arguments):
-    bedside(*(ward if argument == "PATH" else argument for argument in arguments), code=2)
+    done = CliRunner().invoke(app, [str(ward) if argument == "PATH" else argument for argument in arguments])
+    assert done.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["search", "PATH", "pain", "--filter", '{"a": {"$near": 1}}'], "bedside: --filter: a.$near: unknown operator"),
+        (["search", "PATH", "pain"], "bedside: QUERY: the collection was opened without an encoder; give --encoder"),
+        (["get", "PATH", "--id", ""], "bedside: --id: expected a non-empty str"),
+        (["stats", "PATH", "--facets", ""], "bedside: --facets: expected a metadata key"),
+        (["export", "PATH", "out.xls"], "bedside: --format: give one"),
+        (["search", "PATH", "pain", "--scope", "p=A"], "bedside: --scope: 'p' is not a scope key"),
+    ],
+)
+def test_an_error_names_the_option_as_the_shell_has_it(ward, capsys, arguments, said):
+    CliRunner().invoke(app, [str(ward) if argument == "PATH" else argument for argument in arguments])
+    assert said in capsys.readouterr().err
+
+
+def test_a_question_may_be_a_vector_and_a_scope_that_holds_nothing_an_error(ward, scoped_ward):
+    assert bedside("search", ward, "--vector", "[1, 0, 0]", "--top-k", 1).split("\t")[1] == "a"
+    assert "no document" in bedside("search", scoped_ward, "pain", "--scope", "patient=8", "--must-exist", code=1)
 
 
 def test_models_that_are_not_there_are_an_error_in_one_line(ward, tmp_path):

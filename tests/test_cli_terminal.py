@@ -10,8 +10,11 @@ import time
 from functools import partial
 
 import pytest
+from typer.testing import CliRunner
 
 from bedside import Collection, Document
+from bedside.cli.app import app
+from bedside.support.progress import counting
 from checkpoints import minilm_folder
 from command_line import LINES, bedside, json_lines, on_terminal
 
@@ -23,6 +26,38 @@ def test_a_mistyped_command_is_told_what_was_meant():
 def test_a_shell_can_complete_commands():
     environment = {"_BEDSIDE_COMPLETE": "complete_bash", "COMP_WORDS": "bedside sea", "COMP_CWORD": "1"}
     assert bedside(environment=environment).split() == ["search", "search-notes"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("search c.bedside --mode ", ["dense", "hybrid", "sparse"]),
+        ("search c.bedside --assertion p", ["prefer"]),
+        ("export c.bedside notes --format j", ["json", "jsonl"]),
+        ("eval c.bedside --mode s", ["sparse"]),
+        ("migrate store c.bedside --from c", ["chroma"]),
+    ],
+)
+def test_a_shell_can_complete_the_values_of_an_option(typed, completed):
+    words = f"bedside {typed}"
+    environment = {
+        "_BEDSIDE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)
+    }  # fmt: skip
+    done = CliRunner().invoke(app, [], prog_name="bedside", env=environment)
+    assert sorted(done.output.split()) == completed
+
+
+def test_a_bar_asks_for_its_total_on_a_terminal_alone(monkeypatch):
+    def total():
+        asked.append(True)
+        return 2
+
+    asked: list[bool] = []
+    assert list(counting("ab", total, "import", "record")) == ["a", "b"]
+    assert asked == []
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert list(counting("ab", total, "import", "record")) == ["a", "b"]
+    assert asked == [True]
 
 
 def test_people_get_tables_and_programs_get_lines(tmp_path):

@@ -460,7 +460,7 @@ BAD_CALLS = [
     (lambda c: c.search(vectors=np.ones((2, 3))), InvalidVectorError, "vectors: expected dimension 16"),
     (lambda c: c.search(vectors=np.ones((2, 16)), mode="hybrid"), InvalidInputError, "give query="),
     (lambda c: c.search([], vectors=np.ones((2, 16))), InvalidInputError, "each of 0"),
-    (lambda c: c.scoped(patient_id="A"), BedsideError, "created without scope_keys"),
+    (lambda c: c.scoped(patient_id="A"), BedsideError, "it is not divided"),
 ]
 
 

@@ -39,7 +39,8 @@ embeddings = langchain_bedside.BedsideEmbeddings(model="bedside/static")
 notes = [Document("HPI: Chest pain on exertion. PLAN: Stress test.", id="n1")]
 passages = langchain_bedside.BedsideNoteSplitter(embeddings).split_documents(notes)
 store = langchain_bedside.BedsideVectorStore.from_documents(passages, embeddings, path="notes.bedside")
-written = [(document.id, score) for document, score in store.similarity_search_with_score("angina")]
+asked = {"retrieval_mode": "dense"}  # LlamaIndex' default
+written = [(document.id, score) for document, score in store.similarity_search_with_score("angina", **asked)]
 store.close()
 embed_model = BedsideEmbedding(model_name="bedside/static")
 reopened = BedsideVectorStore("notes.bedside", encoder=embed_model.encoder)

@@ -15,6 +15,7 @@ from typing import get_type_hints
 
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from bedside import Collection, Document
@@ -133,6 +134,14 @@ def test_a_new_option_is_in_the_schemas_of_http_and_mcp_with_its_range_and_help(
         assert schema["description"] == "A dummy option."
         assert {"type": "integer", "minimum": 1, "maximum": 9} in schema["anyOf"]
     assert surfaces["HTTP's arguments"] == 3
+
+
+def test_the_command_asks_all_that_http_asks():
+    """Its scope and query too, as --scope and QUERY."""
+    asked = set(SearchRequest.model_fields)
+    options = {option.name for option in get_command(app).commands["search"].params}
+    assert asked <= options
+    assert options - asked == {"path", "encoder", "json"}
 
 
 def test_the_keyword_arguments_for_type_checkers_are_the_options():

@@ -177,7 +177,7 @@ def check_scope(values: Mapping[str, Any], scope_keys: Sequence[str]) -> ScopeKe
         ScopeMismatch: They name a key that is not a scope key, or a value that cannot be one.
     """
     if unknown := sorted(set(values) - set(scope_keys)):
-        allowed = ", ".join(scope_keys) if scope_keys else "none: the collection was created without scope_keys"
+        allowed = ", ".join(scope_keys) if scope_keys else "none, it is not divided"
         raise ScopeMismatch(f"scope: {unknown[0]!r} is not a scope key of this collection; its scope keys: {allowed}")
     return _scope_of(values, scope_keys, "scope")
 

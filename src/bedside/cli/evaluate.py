@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.table import Table
@@ -21,17 +21,17 @@ from bedside.cli.options import (
     Scope,
     asking,
     load,
+    one_of,
     parse_filter,
     part,
     print_json,
     print_rows,
     reading,
-    scoped,
     terminal,
 )
-from bedside.cli.search_options import arguments, with_search_options
+from bedside.cli.search_options import Query, question, with_search_options
 from bedside.engines import shown
-from bedside.types import Hit
+from bedside.types import Hit, Mode
 
 if TYPE_CHECKING:
     from bedside.evaluation import Summary, Threshold, ThresholdPoint
@@ -48,7 +48,9 @@ def evaluate(
         typer.Option("--compare", metavar="MODEL MODEL", help="Two encoders: each encodes the notes again, in memory."),
     ] = None,
     encoder: Model = None,
-    mode: Annotated[list[str] | None, typer.Option(help="hybrid, dense or sparse; may be repeated.")] = None,
+    mode: Annotated[
+        list[str] | None, typer.Option(help="hybrid, dense or sparse; may be repeated.", **one_of(get_args(Mode)))
+    ] = None,
     metric: Annotated[
         list[str] | None, typer.Option(help="nDCG@10, recall@100, MAP@100, …; may be repeated; the first is tested.")
     ] = None,
@@ -59,8 +61,8 @@ def evaluate(
     questions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also measure what is no answer; as for calibrate.")
     ] = None,
-    sample: Annotated[int, typer.Option(help="Notes or sentences in each test without judgments.")] = 200,
-    seed: Annotated[int, typer.Option(help="Of samples and divisions.")] = 0,
+    sample: Annotated[int, typer.Option(min=1, help="Notes or sentences in each test without judgments.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of samples and divisions.")] = 0,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page (.html) or everything (.json).")
     ] = None,
@@ -83,7 +85,7 @@ def evaluate(
     if report is not None:
         report_file(report)
     asked, judged = load_queries(queries, qrels) if queries and qrels else (None, None)
-    modes: Any = mode or MODES  # the collection says which modes there are
+    modes: Any = mode or MODES
     encoders: Any = {name: load(name) for name in compare or ()}
     with reading(path) if compare else asking(path, encoder) as collection:
         summary = evaluate_collection(
@@ -152,16 +154,15 @@ def calibrate(
 @with_search_options("explain", top_k=5)
 def explain(
     path: CollectionPath,
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="The question.")],
+    query: Query = None,
     encoder: Model = None,
     scope: Scope = None,
     json: Json = False,
     **options: Any,
 ) -> None:
     """Show the arithmetic of each hit: cosine, every term's part of BM25, fusion, filter and scope; never its text."""
-    asked = arguments(options)
-    with asking(path, encoder) as collection:
-        hits = scoped(collection, scope).search(query, explain=True, **asked)
+    with question(path, encoder, scope, options) as (view, asked):
+        hits = view.search(query, explain=True, **asked)
     for rank, hit in enumerate(hits, 1):
         if json:
             print_json({"rank": rank, **_explained(hit)})

@@ -19,6 +19,7 @@ from bedside.cli.options import (
     Scope,
     filling,
     load,
+    one_of,
     parse_filter,
     parse_scope,
     reading,
@@ -32,10 +33,12 @@ from bedside.encoders.presets import STATIC
 from bedside.engines import holds_collection, read_facts, shown
 from bedside.errors import NotACollectionError, ScopeRequired
 from bedside.formats.exchange import estimate_characters
+from bedside.formats.registry import FORMATS
 from bedside.formats.web.write import estimate_size
 from bedside.skipping import Skipped
 
-_FORMAT_OUT = "json, jsonl, csv, parquet, arrow, numpy, vectra, langchain or web; by default the suffix tells."
+_WRITTEN = [name for name, format in FORMATS.items() if format.write]
+_FORMAT_OUT = f"{', '.join(_WRITTEN[:-1])} or {_WRITTEN[-1]}; by default the suffix tells."
 
 
 def init(
@@ -66,7 +69,7 @@ def init(
 def export(
     path: CollectionPath,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What is there is replaced.")],
-    format: Annotated[str | None, typer.Option("--format", help=_FORMAT_OUT)] = None,
+    format: Annotated[str | None, typer.Option("--format", help=_FORMAT_OUT, **one_of(_WRITTEN))] = None,
     filter: Filter = None,
     scope: Scope = None,
     all_scopes: AllScopes = False,
@@ -129,7 +132,9 @@ def _passphrase() -> str:
 def import_(
     path: CollectionPath,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file, or another program's store.")],
-    format: Annotated[str | None, typer.Option("--format", help="By default the content tells.")] = None,
+    format: Annotated[
+        str | None, typer.Option("--format", help="By default the content tells.", **one_of(FORMATS))
+    ] = None,
     text_key: Annotated[str | None, typer.Option("--text-key", help="Where another store has its texts.")] = None,
     scope: Scope = None,
     scope_key: Annotated[

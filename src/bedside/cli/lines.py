@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from bedside.errors import BedsideError
@@ -13,13 +14,13 @@ _USERINFO = re.compile(r"(postgres(?:ql)?:/[^\s:@]*):\S*@")
 _PASSWORD = re.compile(r"([?&]\w*(?:password|secret|key)=)[^\s&]*")
 
 
-def fail(error: BedsideError | OSError) -> NoReturn:
-    """Say in one line what went wrong, and exit with 1."""
+def fail(error: BedsideError | OSError, in_words: Callable[[str], str] = str) -> NoReturn:
+    """Say in one line what went wrong, in the words that a command has for it, and exit with 1."""
     reason = str(error)
     if isinstance(error, OSError) and error.strerror:  # without the number, which is for programs
         of = f"{error.filename}: " if error.filename is not None else ""
         reason = f"{of}{error.strerror}{told(error.remedies) if isinstance(error, BedsideError) else ''}"
-    sys.stderr.write(f"bedside: {one_line(without_password(reason))}\n")
+    sys.stderr.write(f"bedside: {one_line(without_password(in_words(reason)))}\n")
     sys.exit(1)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bedside.cli.options import CollectionPath, Json, Model, Scope, filling, parse_scope, say
+from bedside.cli.options import CollectionPath, Json, Model, Scope, filling, one_of, parse_scope, say
 from bedside.formats.stores.migration import READERS, store_of
 
 _PART = {"chroma": "collection", "qdrant": "collection", "lancedb": "table", "llama-index": "namespace"}
@@ -18,7 +18,8 @@ def migrate_command(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The other store's folder or file.")],
     path: CollectionPath,
     store: Annotated[
-        str | None, typer.Option("--from", help=f"{', '.join(READERS)}; by default told by what is in SOURCE.")
+        str | None,
+        typer.Option("--from", help=f"{', '.join(READERS)}; by default told by what is in SOURCE.", **one_of(READERS)),
     ] = None,
     part: Annotated[
         str | None,

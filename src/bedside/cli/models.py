@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from bedside.cli.options import Json, say
+from bedside.cli.options import Json, one_of, say
+from bedside.encoders.export import EXPORTS
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A hub id or a folder.")]
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write.")]
+_DTYPES = dict.fromkeys(dtype for dtypes in EXPORTS.values() for dtype in dtypes)
 
 
 def fetch_model(
@@ -32,8 +34,8 @@ def fetch_model(
 def export_model(
     model: Model,
     folder: Folder,
-    backend: Annotated[str, typer.Option(help="onnx, openvino or tensorflow.")] = "onnx",
-    dtype: Annotated[str, typer.Option(help="float32, or int8 with --texts.")] = "float32",
+    backend: Annotated[str, typer.Option(help="onnx, openvino or tensorflow.", **one_of(EXPORTS))] = "onnx",
+    dtype: Annotated[str, typer.Option(help="float32, or int8 with --texts.", **one_of(_DTYPES))] = "float32",
     texts: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="For int8: a text file with a real passage in each line."),

@@ -17,7 +17,6 @@ from bedside.cli.options import (
     Model,
     Scope,
     as_json,
-    asking,
     parse_filter,
     print_json,
     print_rows,
@@ -26,14 +25,13 @@ from bedside.cli.options import (
     scoped,
     writing,
 )
-from bedside.cli.search_options import arguments, with_search_options
+from bedside.cli.search_options import NoteQuery, question, with_search_options
 from bedside.errors import InvalidInputError
 from bedside.notes import NoteHit, source_header
 from bedside.notes import context as rendered
 from bedside.search.options import NOTE_OPTIONS, OPTIONS
 from bedside.types import Hit
 
-Query = Annotated[str, typer.Argument(metavar="QUERY", help="The question.")]
 NoteId = Annotated[str, typer.Argument(metavar="ID", help="The note's id.")]
 _OTHERS = [name for name in OPTIONS if name not in NOTE_OPTIONS]
 
@@ -41,16 +39,15 @@ _OTHERS = [name for name in OPTIONS if name not in NOTE_OPTIONS]
 @with_search_options(*_OTHERS)
 def search_notes(
     path: CollectionPath,
-    query: Query,
+    query: NoteQuery,
     scope: Scope = None,
     encoder: Model = None,
     json: Json = False,
     **options: Any,
 ) -> None:
     """Print the best notes for a query, best first, each with its best passage; --json prints all passages."""
-    asked = arguments(options)
-    with asking(path, encoder) as collection:
-        hits = scoped(collection, scope).search_notes(query, **asked)
+    with question(path, encoder, scope, options) as (view, asked):
+        hits = view.search_notes(query, **asked)
     if json:
         for hit in hits:
             print_json(_hit_as_json(hit))
@@ -61,7 +58,7 @@ def search_notes(
 @with_search_options(*_OTHERS, "explain")
 def context(
     path: CollectionPath,
-    query: Query,
+    query: NoteQuery,
     scope: Scope = None,
     encoder: Model = None,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=0, help="Tokens of the text at most.")] = 2_000,
@@ -72,9 +69,8 @@ def context(
     **options: Any,
 ) -> None:
     """Print the best passages of the best notes as one text for a prompt."""
-    asked = arguments(options)
-    with asking(path, encoder) as collection:
-        hits = scoped(collection, scope).search_notes(query, **asked)
+    with question(path, encoder, scope, options) as (view, asked):
+        hits = view.search_notes(query, **asked)
     text = rendered(hits, max_tokens=max_tokens, header=source_header if header else None)
     say(text, {"context": text}, json=json)
 

@@ -44,6 +44,26 @@ OnBadDocument = Annotated[
     typer.Option(help="raise: one document that cannot be stored refuses them all. skip: the others are stored."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
+
+
+def one_of(names: Iterable[str]) -> dict[str, Any]:
+    """Return what makes a typer option take some names alone and complete them, where a table has them at run time.
+
+    Example:
+        >>> typer.Option("--format", **one_of(["csv", "json"])).autocompletion()
+        ['csv', 'json']
+    """
+    allowed = list(names)
+
+    def checked(given: Any) -> Any:
+        for name in given if isinstance(given, list) else [given]:
+            if name is not None and name not in allowed:
+                raise typer.BadParameter(f"expected one of {', '.join(allowed)}; got {name!r}")
+        return given
+
+    return {"callback": checked, "autocompletion": lambda: allowed}
+
+
 SHOWN = 300
 """Characters of a text in a table: a screen holds a few hits."""
 
@@ -139,10 +159,10 @@ def _check_there(path: str) -> None:
         raise NotACollectionError(f"{shown(path)} holds no Bedside collection")
 
 
-def scoped(collection: Collection, pairs: Sequence[str] | None) -> Collection:
+def scoped(collection: Collection, pairs: Sequence[str] | None, *, must_exist: bool = False) -> Collection:
     """Return the part of the collection that ``--scope`` names; all of it where it has no scope keys."""
     scope = parse_scope(pairs)
-    return collection.scoped(**scope) if scope else collection
+    return collection.scoped(must_exist=must_exist, **scope) if scope else collection
 
 
 def part(collection: Collection, pairs: Sequence[str] | None, *, all_scopes: bool) -> Collection:

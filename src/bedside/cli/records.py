@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain, islice
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import orjson
 import typer
@@ -23,7 +25,6 @@ from bedside.cli.options import (
     OnBadDocument,
     Scope,
     as_json,
-    asking,
     filling,
     parse_filter,
     part,
@@ -36,7 +37,7 @@ from bedside.cli.options import (
     selection,
     writing,
 )
-from bedside.cli.search_options import arguments, with_search_options
+from bedside.cli.search_options import Query, question, with_search_options
 from bedside.engines import read_facts, sizes
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
 from bedside.skipping import Skipped
@@ -68,7 +69,7 @@ def add(
     lines: list[int] = []
     with (
         filling(path, encoder, scope_key or ()) as collection,
-        progress(None, "add", "document") as advance,
+        progress(_size(file), "add", "B") as advance,
     ):
         first = chain([file.readline().removeprefix(BOM_UTF8)], file)  # Windows' editors write the mark
         numbered = ((number, line) for number, line in enumerate(first, 1) if line.strip())
@@ -83,23 +84,22 @@ def add(
             added += done
             skipped += left_out
             lines += [batch[each.index][0] for each in left_out]
-            advance(done)
+            advance(sum(len(line) for _, line in batch))
     say_added(added, skipped, "line", lines, json=json)
 
 
 @with_search_options()
 def search(
     path: CollectionPath,
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="The question.")],
+    query: Query = None,
     scope: Scope = None,
     encoder: Model = None,
     json: Json = False,
     **options: Any,
 ) -> None:
     """Print the best documents for a query, best first."""
-    asked = arguments(options)
-    with asking(path, encoder) as collection:
-        hits = scoped(collection, scope).search(query, **asked)
+    with question(path, encoder, scope, options) as (view, asked):
+        hits = view.search(query, **asked)
     if json:
         for hit in hits:
             print_json(_hit_as_json(hit))
@@ -112,14 +112,17 @@ def get(
     ids: Ids = None,
     filter: Filter = None,
     scope: Scope = None,
-    limit: Annotated[int | None, typer.Option(help="Documents at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="Documents at most.")] = None,
+    offset: Annotated[int, typer.Option(min=0, help="Skip so many documents.")] = 0,
     vectors: Annotated[bool, typer.Option("--vectors", help="Print vectors too.")] = False,
     json: Json = False,
 ) -> None:
     """Print documents by id, by filter, or those that satisfy both."""
     chosen, wanted = selection(ids, filter)
     with reading(path) as collection:
-        documents = scoped(collection, scope).get(chosen, filter=wanted, limit=limit, include_vectors=vectors)
+        documents = scoped(collection, scope).get(
+            chosen, filter=wanted, limit=limit, offset=offset, include_vectors=vectors
+        )
     if json or vectors:
         for document in documents:
             print_json(as_json(document))
@@ -139,8 +142,8 @@ def count(
 
 def stats(
     path: CollectionPath,
-    facets: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Count documents by this metadata key instead.")
+    key: Annotated[
+        str | None, typer.Option("--facets", metavar="KEY", help="Count documents by this metadata key instead.")
     ] = None,
     scope: Scope = None,
     all_scopes: AllScopes = False,
@@ -148,9 +151,9 @@ def stats(
 ) -> None:
     """Print a collection's size, dimension, encoder and scope keys, or the values of a metadata key."""
     with reading(path) as collection:
-        if facets is not None:
-            rows = part(collection, scope, all_scopes=all_scopes).facets(facets, all_scopes=all_scopes)
-            names, shown = (facets, "count"), [(orjson.dumps(value).decode(), str(number)) for value, number in rows]
+        if key is not None:
+            rows = part(collection, scope, all_scopes=all_scopes).facets(key, all_scopes=all_scopes)
+            names, shown = (key, "count"), [(orjson.dumps(value).decode(), str(number)) for value, number in rows]
             lines = [{"value": value, "count": number} for value, number in rows]
         else:
             facts = _facts(path, len(collection) if not scope else scoped(collection, scope).count())
@@ -215,6 +218,15 @@ def _documents(batch: Iterable[tuple[int, bytes]]) -> Iterator[Document]:
         if unknown := sorted(set(fields) - _FIELDS):
             raise InvalidDocumentError(f"{where}: unknown field {unknown[0]!r}; allowed: text, metadata, id, vector")
         yield Document(**{"text": "", **fields})
+
+
+def _size(file: BinaryIO) -> int | None:
+    """Return the bytes of a file; of a pipe nobody knows them."""
+    try:
+        about = os.fstat(file.fileno())
+    except OSError:
+        return None
+    return about.st_size if stat.S_ISREG(about.st_mode) else None
 
 
 def _at_line(message: str, batch: list[tuple[int, bytes]]) -> str:

@@ -53,9 +53,9 @@ def documented(kind: type) -> dict[str, str]:
 
 
 def _shown(hint: Any) -> Any:
-    """The type of an option: that of a field, ``str`` for a choice; ``None`` where a shell has no form for it."""
+    """The type of an option: that of a field; ``None`` where a shell has no form for it."""
     if get_origin(hint) is Literal:
-        return str
+        return hint
     if get_origin(hint) is tuple:
         return list[str]
     if hint in (int, float, bool, str):

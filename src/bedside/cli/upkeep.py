@@ -82,7 +82,7 @@ def reembed(
 
 def set_alpha(
     path: CollectionPath,
-    alpha: Annotated[float, typer.Argument(metavar="ALPHA", help="0: BM25 alone, 1: vectors alone.")],
+    alpha: Annotated[float, typer.Argument(metavar="ALPHA", min=0, max=1, help="0: BM25 alone, 1: vectors alone.")],
     json: Json = False,
 ) -> None:
     """Note the weight of vectors in hybrid searches that name none."""

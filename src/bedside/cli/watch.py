@@ -20,6 +20,7 @@ from bedside.errors import DuplicateIdError, InvalidDocumentError, InvalidInputE
 from bedside.notes.sync import SyncReport, stored_notes, sync
 from bedside.notes.sync import watch as keep
 from bedside.remedies import Give
+from bedside.support.progress import counting
 from bedside.types import Document
 
 if TYPE_CHECKING:
@@ -86,18 +87,21 @@ def add_notes(
         view = _view(collection, scope)
         links = Links(_named(view))
         late: list[tuple[Path, _Reader]] = []
-        for source in sources:
-            is_folder = source.is_dir()
-            unlisted: list[UnreadableFileError] = []
-            for file in files(source, onerror=unlisted.append) if is_folder else [source]:
-                reader: _Reader = partial(loader, file, root=source if is_folder else source.parent, links=links)
-                notes, report = _read(reader)
-                if any(finding.outcome == "unlinked" for finding in report.findings):
-                    late.append((file, reader))  # what it replaces may come with another file
-                else:
-                    told(*_added(view, file, notes, report, supersedes))
-            for error in unlisted:
-                told({}, _refusal(error.file, error.reason))
+        unlisted: list[UnreadableFileError] = []
+        found = [
+            (file, source if source.is_dir() else source.parent)
+            for source in sources
+            for file in (files(source, onerror=unlisted.append) if source.is_dir() else [source])
+        ]
+        for file, root in counting(found, len(found), "add-notes", "file"):
+            reader: _Reader = partial(loader, file, root=root, links=links)
+            notes, report = _read(reader)
+            if any(finding.outcome == "unlinked" for finding in report.findings):
+                late.append((file, reader))  # what it replaces may come with another file
+            else:
+                told(*_added(view, file, notes, report, supersedes))
+        for error in unlisted:
+            told({}, _refusal(error.file, error.reason))
         for file, again in late:
             told(*_added(view, file, *_read(again), supersedes))
     if json:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
@@ -17,6 +18,7 @@ from bedside.remedies import Act, Call, Give, GiveEach, Remedy, Words, as_json, 
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_ABOUT = re.compile(r"(\w+)(?:\[\d+\])?(?:: |\.(?=\S))")
 _READ_LINES = {"add"}
 """Commands whose input has a line for each document."""
 
@@ -28,7 +30,7 @@ def spoken(command: Callable[P, R], commands: Iterable[str]) -> Callable[P, R]:
         command: A function whose parameters typer makes into options; they have the library's names.
         commands: What ``bedside`` has.
     """
-    words = words_of(command, frozenset(commands))
+    words, options = words_of(command, frozenset(commands)), options_of(command)
 
     @wraps(command)
     def speaks(*arguments: P.args, **named: P.kwargs) -> R:
@@ -36,7 +38,7 @@ def spoken(command: Callable[P, R], commands: Iterable[str]) -> Callable[P, R]:
             try:
                 return command(*arguments, **named)
             except BedsideError as error:
-                fail(error)
+                fail(error, partial(named_in_shell, options))
 
     return speaks
 
@@ -75,6 +77,20 @@ def options_of(command: Callable[..., Any]) -> Mapping[str, str]:
                 named = (text.partition("/")[0] for text in spelled if text.startswith("--"))
                 found[name] = next(named, f"--{name.replace('_', '-')}")  # typer keeps the first name as the default
     return found
+
+
+def named_in_shell(options: Mapping[str, str], message: str) -> str:
+    """Return a message that begins with the argument it is about as one that begins with the option.
+
+    Example:
+        >>> named_in_shell({"ids": "--id"}, "ids[0]: expected a non-empty str, got an empty str")
+        '--id: expected a non-empty str, got an empty str'
+    """
+    if (about := _ABOUT.match(message)) is None:
+        return message
+    name = about[1]
+    option = options.get(name) or options.get(name.removesuffix("s"))  # what is a list in Python may be repeated here
+    return message if option is None else f"{option}: {message[about.end() :]}"
 
 
 def _given(option: str, remedy: Give) -> str:

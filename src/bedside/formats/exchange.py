@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from bedside.formats.web.write import Origin
 from bedside.remedies import Give
 from bedside.skipping import OnBadDocument, Skipped
 from bedside.support.files import FILE_MODE, FOLDER_MODE, refusals, sync_folder
-from bedside.support.progress import progress
+from bedside.support.progress import Total, counting, progress
 from bedside.types import Document, FilterDict
 
 if TYPE_CHECKING:
@@ -63,20 +64,18 @@ def export_records(
     found = chain.from_iterable(part.stream(filter=filter, include_vectors=vectors) for part in parts)
     written = 0
 
-    def counted() -> Iterator[Document]:
+    def taken() -> Iterator[Document]:
         nonlocal written
-        with progress(count, "export", "record") as step:
-            for document in found:
-                yield document
-                written += 1
-                step(1)
+        for document in counting(found, count, "export", "record"):
+            yield document
+            written += 1
 
     write: Any = chosen.write
     with (
         refusals(target.name, "nothing was exported"),
         tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as beside,
     ):
-        write(Path(beside) / target.name, counted(), vectors=include_vectors, **options)
+        write(Path(beside) / target.name, taken(), vectors=include_vectors, **options)
         _move(Path(beside), target)
     return written
 
@@ -101,7 +100,8 @@ def import_records(
 ) -> int:
     """Read a file or a foreign store into a collection; see :meth:`bedside.Collection.import_from`."""
     source = Path(path)
-    batches = _Batches(read_records(source, format, **options), source.name)
+    total = partial(count_records, source, format)
+    batches = _Batches(read_records(source, format, **options), source.name, total)
     try:
         return records.add_batches(batches, on_bad_document=on_bad_document, skipped=skipped)
     except (InvalidInputError, ScopeError, EncoderRequired) as error:
@@ -124,6 +124,14 @@ def read_records(source: Path, format: str | None = None, **options: Any) -> Ite
     return chosen.read(source, **options)
 
 
+def count_records(source: Path, format: str | None) -> int | None:
+    """Return how many records a file has, where that is known without reading each; a pipe can be read but once."""
+    if not source.is_file():
+        return None
+    count = (detect_format(source) if format is None else named_format(format)).count
+    return None if count is None else count(source)
+
+
 def _check_options(function: Any, format: str, options: Mapping[str, Any], given: Sequence[str]) -> None:
     """Refuse options that a format's reader or writer does not take; it is ``given`` some by us."""
     known = [name for name in inspect.signature(function).parameters if name not in given]
@@ -141,14 +149,15 @@ def _parts(records: Collection, *, all_scopes: bool) -> list[Collection]:
 class _Batches:
     """Cuts a stream of documents into lists, and knows which records a list holds."""
 
-    def __init__(self, documents: Iterable[Document], file: str) -> None:
+    def __init__(self, documents: Iterable[Document], file: str, total: Total) -> None:
         self._documents = documents
+        self._total = total
         self._file = file
         self._before = self._size = 0
 
     def __iter__(self) -> Iterator[list[Document]]:
         source = iter(self._documents)
-        with progress(None, "import", "record") as step:
+        with progress(self._total, "import", "record") as step:
             while batch := self._next(source):
                 self._size = len(batch)
                 yield batch

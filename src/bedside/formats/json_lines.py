@@ -39,6 +39,11 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 yield number, record
 
 
+def count(path: Path) -> int:
+    """Return how many records a file has."""
+    return sum(1 for _ in lines(path))
+
+
 def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each line's object and where it stands, for data that is not a collection's.
 

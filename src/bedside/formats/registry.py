@@ -32,6 +32,7 @@ class Format:
         needs_vectors: It cannot hold records without vectors.
         replaces: A file that is there may be replaced; it cannot where a record is in several files.
         has_origin: Its writer is told where the records come from, and gets their vectors.
+        count: Counts the records of a file without reading them; ``None`` where that cannot be done.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Format:
     needs_vectors: bool = False
     replaces: bool = True
     has_origin: bool = False
+    count: Callable[[Path], int] | None = None
 
 
 def _ignoring_vectors(write: Callable[[Path, Any], object]) -> Callable[..., object]:
@@ -66,7 +68,7 @@ _ALL = (
     Format("numpy", numpy_pair.detect, numpy_pair.read, numpy_pair.write, ".npy", needs_vectors=True, replaces=False),
     Format("web", web.detect, web.read, web.write, ".html", has_origin=True),
     Format("json", json_array.detect, json_array.read, json_array.write, ".json"),
-    Format("jsonl", json_lines.detect, json_lines.read, json_lines.write, ".jsonl"),
+    Format("jsonl", json_lines.detect, json_lines.read, json_lines.write, ".jsonl", count=json_lines.count),
     Format("csv", csv_table.detect, csv_table.read, csv_table.write, ".csv"),
 )
 FORMATS = {format.name: format for format in _ALL}

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+Total: TypeAlias = int | Callable[[], int | None] | None
 
 
 @contextmanager
-def progress(total: int | None, what: str, unit: str) -> Iterator[Callable[[int], object]]:
+def progress(total: Total, what: str, unit: str) -> Iterator[Callable[[int], object]]:
     """Show a bar on standard error once two seconds have passed; none where that is not a terminal.
 
     Args:
-        total: Units in all; ``None`` where nobody knows.
+        total: Units in all, or what counts them, which is asked on a terminal alone; ``None`` where nobody knows.
         what: The bar's name.
         unit: What is counted.
 
@@ -28,8 +31,17 @@ def progress(total: int | None, what: str, unit: str) -> Iterator[Callable[[int]
     if bar_type is None:
         yield lambda _: None
         return
-    with bar_type(total=total, desc=what, unit=unit, unit_scale=True, delay=2.0, leave=False) as bar:
+    units = total() if callable(total) else total
+    with bar_type(total=units, desc=what, unit=unit, unit_scale=True, delay=2.0, leave=False) as bar:
         yield bar.update
+
+
+def counting(items: Iterable[T], total: Total, what: str, unit: str) -> Iterator[T]:
+    """Yield the items, and show how many were taken."""
+    with progress(total, what, unit) as step:
+        for item in items:
+            yield item
+            step(1)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from bedside.errors import BedsideError, CollectionClosedError, CorruptLogError
 from bedside.records import Delete, Record, ScopeKey
 from bedside.remedies import Call
 from bedside.support.fork import in_each_process
+from bedside.support.progress import counting
 from bedside.text.assertions import RULES_VERSION
 from bedside.types import Document
 
@@ -214,7 +215,8 @@ class State:
     def _spans(self, without: Collection[int]) -> Iterator[Span]:
         index = self._index
         rows = np.flatnonzero(index.alive()).tolist()
-        return (index.span(row) for row in rows if row not in without)
+        spans = (index.span(row) for row in rows if row not in without)
+        return counting(spans, len(rows) - len(without), "rewriting", "record")
 
     # Following the log
 

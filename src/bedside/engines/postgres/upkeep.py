@@ -28,6 +28,7 @@ from bedside.engines.protocol import Batch, EncoderRecord, EraseReceipt, Facts, 
 from bedside.errors import DatabaseError, LockTimeoutError, TracesRemainError
 from bedside.records import Record
 from bedside.search.versions import Versions
+from bedside.support.progress import counting
 from bedside.text.analyzer import Analyzer, encoded_texts
 from bedside.types import Encoder
 
@@ -211,7 +212,8 @@ def reembed(
     found = connection.execute("select row, sid from doc order by row").fetchall()
     rows = [row for row, _ in found]
     texts = reading.records(connection, None, rows, None)
-    made = batches(record_of(text, known.scope_keys, None) for text, _ in texts)
+    records = (record_of(text, known.scope_keys, None) for text, _ in texts)
+    made = batches(counting(records, len(rows), "rewriting", "record"))
     connection.execute("delete from vec")
     nearest.drop(connection)
     at, dimension = 0, encoder.dimension
