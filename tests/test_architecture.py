@@ -16,7 +16,16 @@ import bedside
 from bedside import errors
 
 SOURCE = Path(bedside.__file__).parent
-HEAVY = ["torch", "transformers", "sentence_transformers", "langchain_core", "llama_index", "tqdm", "hypothesis"]
+HEAVY = [
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "jinja2",
+    "langchain_core",
+    "llama_index",
+    "tqdm",
+    "hypothesis",
+]
 
 
 # From the bottom up: a module imports of its own row and of those above it here, never of those below. The longest name
@@ -26,6 +35,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("types",),
     ("support",),
+    ("pages",),
     ("filters", "text", "audit"),
     ("skipping",),
     ("records",),

@@ -209,6 +209,21 @@ def test_the_page_is_self_contained_and_escapes_what_it_shows(summary):
     assert page.count("<svg") == len(summary.reports) * len(METRICS) + PROBED
 
 
+def test_the_page_has_systems_side_by_side_with_their_tests_and_says_that_few_queries_were_judged(summary):
+    page = summary.to_html()
+    row = page.partition("Systems side by side")[2].partition("</table>")[0]
+    assert re.findall(r"<th>([^<]+)</th>", row) == ["metric", *summary.reports]
+    assert row.count("<small>p ") == len(summary.reports) - 1
+    assert "Only 6 judged queries" in page
+
+
+def test_texts_of_queries_are_in_the_report_where_they_are_asked_for(ward, tmp_path):
+    with Collection.open(ward, encoder=load_encoder("bedside/static"), read_only=True) as notes:
+        asked = evaluate_collection(notes, QUERIES, JUDGMENTS, modes=["sparse"], query_texts=True)
+    assert asked.to_json()["queries"] == QUERIES
+    assert all(text in asked.to_html() for text in QUERIES.values())
+
+
 def test_another_suffix_is_refused(summary, tmp_path):
     with pytest.raises(InvalidInputError, match=r"r\.pdf"):
         summary.save(tmp_path / "r.pdf")
@@ -259,8 +274,8 @@ def test_eval_tests_the_notes_alone(ward):
 
 def test_eval_refuses_before_it_measures_and_never_says_nothing(ward, tmp_path):
     files = ["--queries", tmp_path / "queries.jsonl", "--qrels", tmp_path / "qrels.tsv"]
+    bedside("eval", ward, *files, "--mode", "magic", code=2)
     for wrong, named in (
-        (["--mode", "magic"], "modes: expected some of hybrid, dense, sparse"),
         (["--report", tmp_path / "no" / "r.html"], "there is no folder"),
         (["--report", tmp_path / "r.pdf"], ".html or .json"),
     ):

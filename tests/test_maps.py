@@ -17,7 +17,8 @@ import pytest
 from bedside import Collection, Document
 from bedside.analysis.clusters import cluster_documents, cluster_words
 from bedside.analysis.maps import map_documents, map_words, project
-from bedside.analysis.maps.colors import PALETTE, RAMP, label_values
+from bedside.analysis.maps.colors import PALETTE, RAMP, UNNAMED, label_values, shapes_of
+from bedside.analysis.maps.project import chosen_method
 from bedside.errors import InvalidInputError, ScopeRequired
 from bedside.words import WordVectors
 
@@ -61,7 +62,7 @@ def test_pca_is_the_two_directions_of_most_variance(rng):
     rows = rng.normal(size=(50, 6)).astype(np.float32) * [5, 3, 1, 1, 1, 1]
     units = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float64)
     singular = np.linalg.svd(units - units.mean(axis=0), compute_uv=False)
-    points = project(rows.astype(np.float32))
+    points = project(rows.astype(np.float32), "pca")
     np.testing.assert_allclose(np.linalg.norm(points, axis=0), singular[:2], rtol=1e-4)
     assert abs(points[:, 0] @ points[:, 1]) < 1e-3
 
@@ -104,11 +105,49 @@ def test_colours_are_categories_most_frequent_first_or_ranges_of_numbers():
     assert label_values(["", " ", "a"])[0] == ["(empty)", "(empty)", "a"]
 
 
+def test_every_colour_stands_out_on_the_white_and_on_the_dark_page_and_shapes_tell_labels_apart_too():
+    """A contrast of 3, which WCAG 2 asks of graphics."""
+    for color in (*PALETTE, *RAMP, *UNNAMED.values()):
+        assert min(contrast(color, "#ffffff"), contrast(color, "#14181c")) >= 3, color
+    shapes = shapes_of([*"abcde", "(other)", "(none)"])
+    assert len({shapes[label] for label in (*"abcd", "(other)", "(none)")}) == 6
+
+
+def contrast(one, other):
+    low, high = sorted(luminance(color) + 0.05 for color in (one, other))
+    return high / low
+
+
+def luminance(color):
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize(
+    ("installed", "points", "method"),
+    [({"umap", "sklearn"}, 9, "umap"), ({"sklearn"}, 9, "tsne"), ({"sklearn"}, 20_000, "pca"), (set(), 9, "pca"),
+     ({"umap"}, 4, "pca")],
+)  # fmt: skip
+def test_a_map_takes_the_method_that_keeps_neighbours_where_it_is_installed(monkeypatch, installed, points, method):
+    module = sys.modules[chosen_method.__module__]  # the package has a function of that name
+    monkeypatch.setattr(module, "is_installed", installed.__contains__)
+    assert chosen_method("auto", points) == method
+
+
+def test_a_map_says_how_it_was_laid_out_and_what_distances_mean(notes, tmp_path):
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    for method, words in (("pca", "Laid out by PCA"), ("tsne", "distances between far groups mean nothing")):
+        chart = map_documents(notes, method=method)
+        assert words in chart.note
+        assert words in chart.save(tmp_path / "map.html").read_text("utf-8")
+
+
 def test_dotted_keys_and_clusters_colour_a_map(notes):
-    assert set(map_documents(notes, color_by="seen.by").labels) == {"Dr 0", "Dr 1"}
+    assert set(map_documents(notes, method="pca", color_by="seen.by").labels) == {"Dr 0", "Dr 1"}
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     clustering = cluster_documents(notes, 3)
-    chart = map_documents(notes, color_by=clustering)
+    chart = map_documents(notes, method="pca", color_by=clustering)
     assert set(chart.labels) == {cluster.name for cluster in clustering.clusters}
 
 
@@ -132,7 +171,7 @@ def test_words_are_mapped_with_their_clusters():
 def test_without_snippets_no_text_is_in_any_file(notes, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     for snippets in (True, False):
-        chart = map_documents(notes, color_by="section", snippets=snippets)
+        chart = map_documents(notes, method="pca", color_by="section", snippets=snippets)
         page = chart.save(tmp_path / "map.html").read_text("utf-8")
         assert ("Secret text" in page) is snippets
         assert b"Secret" not in chart.save(tmp_path / "map.svg").read_bytes()
@@ -158,7 +197,7 @@ class Tags(html.parser.HTMLParser):
 
 
 def test_the_page_loads_nothing_and_no_text_becomes_markup(notes, tmp_path):
-    page = map_documents(notes, title=HOSTILE).save(tmp_path / "map.html").read_text("utf-8")
+    page = map_documents(notes, method="pca", title=HOSTILE).save(tmp_path / "map.html").read_text("utf-8")
     tags = Tags()
     tags.feed(page)
     assert [tag for tag, _ in tags.found].count("script") == 2
@@ -173,7 +212,7 @@ def test_the_page_loads_nothing_and_no_text_becomes_markup(notes, tmp_path):
 
 
 def test_files_are_private_and_other_endings_refused(notes, tmp_path):
-    chart = map_documents(notes)
+    chart = map_documents(notes, method="pca")
     assert chart.save(tmp_path / "map.html").stat().st_mode & 0o077 == 0
     with pytest.raises(InvalidInputError, match=r"\.html, \.png or \.svg"):
         chart.save(tmp_path / "map.pdf")
@@ -185,7 +224,7 @@ def test_files_are_private_and_other_endings_refused(notes, tmp_path):
 
 def test_the_picture_shows_every_colour(notes, tmp_path):
     image = pytest.importorskip("matplotlib.image", reason="matplotlib is not installed")
-    chart = map_documents(notes, color_by="section", title="cost $5 and $6 _x")
+    chart = map_documents(notes, method="pca", color_by="section", title="cost $5 and $6 _x")
     pixels = image.imread(chart.save(tmp_path / "map.png"))
     assert_shows(pixels, chart.colors.values())
 
@@ -231,7 +270,7 @@ def headless(profile: Path, *arguments: str) -> str:
 @pytest.mark.slow
 def test_a_real_browser_draws_every_point_and_runs_none_of_the_texts(notes, tmp_path):
     image = pytest.importorskip("matplotlib.image", reason="matplotlib is not installed")
-    chart = map_documents(notes, color_by="section", title="Example notes")
+    chart = map_documents(notes, method="pca", color_by="section", title="Example notes")
     page = chart.save(tmp_path / "map.html").as_uri()
     dom = headless(tmp_path / "profile-1", "--dump-dom", page)
     assert 'data-points="30"' in dom  # the script ran to its end
@@ -247,7 +286,7 @@ def test_a_real_browser_draws_every_point_and_runs_none_of_the_texts(notes, tmp_
 @pytest.mark.slow
 @pytest.mark.parametrize("snippets", [True, False])
 def test_the_pointer_shows_id_label_and_text_as_text(notes, tmp_path, snippets):
-    page = map_documents(notes, color_by="section", snippets=snippets).save(tmp_path / "map.html")
+    page = map_documents(notes, method="pca", color_by="section", snippets=snippets).save(tmp_path / "map.html")
     move = (
         "<script>canvas.dispatchEvent(new PointerEvent('pointermove', {clientX: screenX(4) + "
         "canvas.getBoundingClientRect().left, clientY: screenY(4) + canvas.getBoundingClientRect().top}));</script>"

@@ -99,9 +99,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def run(*arguments: str, cwd: Path, python: Path | str = sys.executable, **environment: str) -> str:
-    done = subprocess.run(
-        [str(python), *arguments], cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment}
-    )
+    # Without PYTHONPATH: in a clean environment it would lead past the wheels to this checkout.
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | environment
+    done = subprocess.run([str(python), *arguments], cwd=cwd, capture_output=True, text=True, env=variables)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     return done.stdout
 

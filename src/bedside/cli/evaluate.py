@@ -66,6 +66,9 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page (.html) or everything (.json).")
     ] = None,
+    query_texts: Annotated[
+        bool, typer.Option("--query-texts", help="Put the texts of the queries into the report, not their ids alone.")
+    ] = False,
     filter: Filter = None,
     scope: Scope = None,
     all_scopes: AllScopes = False,
@@ -102,6 +105,7 @@ def evaluate(
             questions=load_questions(questions, collection.scope_keys) if questions else (),
             sample=sample,
             seed=seed,
+            query_texts=query_texts,
             title=f"Search of {Path(shown(path)).name}",
         )
     if report is not None:
@@ -110,6 +114,8 @@ def evaluate(
         print_json(summary.to_json())
     else:
         _print_summary(summary)
+        if summary.few:
+            typer.echo(summary.few, err=True)
 
 
 def calibrate(

@@ -9,11 +9,13 @@ from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain, islice
+from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import orjson
 import typer
 
+from bedside.analysis.explained import save_explanation
 from bedside.cli.lines import one_line
 from bedside.cli.options import (
     AllScopes,
@@ -94,12 +96,20 @@ def search(
     query: Query = None,
     scope: Scope = None,
     encoder: Model = None,
+    explain_html: Annotated[
+        Path | None,
+        typer.Option("--explain-html", metavar="FILE", help="Also write a page that shows each score on its text."),
+    ] = None,
     json: Json = False,
     **options: Any,
 ) -> None:
     """Print the best documents for a query, best first."""
+    options["explain"] |= explain_html is not None
     with question(path, encoder, scope, options) as (view, asked):
         hits = view.search(query, **asked)
+        facts = view.facts
+    if explain_html is not None:
+        save_explanation(explain_html, query, hits, facts)
     if json:
         for hit in hits:
             print_json(_hit_as_json(hit))

@@ -40,6 +40,7 @@ def evaluate_collection(
     sample: int = 200,
     seed: int = 0,
     title: str = "Evaluation of a search",
+    query_texts: bool = False,
 ) -> Summary:
     """Measure a search on judged queries, on the notes alone, or both.
 
@@ -63,6 +64,7 @@ def evaluate_collection(
         sample: Of each probe.
         seed: Of samples and divisions.
         title: Of the report.
+        query_texts: Put the texts of the queries into the report, beside their ids.
 
     Returns:
         Everything, ready to be saved as a page or as JSON. Systems are compared mode by mode, encoder by encoder.
@@ -128,6 +130,7 @@ def evaluate_collection(
             for mode in (_possible(records, modes) if unanswerable else ())
             if not of_notes or any("source_hash" in document.metadata for document in documents)
         ],
+        judged if query_texts else None,
     )
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 
 from bedside.errors import MissingExtraError
 
@@ -34,6 +35,18 @@ def needs(extra: str) -> Iterator[None]:
         if isinstance(error, ModuleNotFoundError) and sys.modules.get(package) is None:
             raise MissingExtraError(package, extra) from error
         raise MissingExtraError(package, extra, _another_release(package, extra)) from error
+
+
+def is_installed(module: str) -> bool:
+    """Tell whether a module can be imported, without importing it.
+
+    Example:
+        >>> is_installed("json"), is_installed("no_such_module")
+        (True, False)
+    """
+    if module in sys.modules:
+        return sys.modules[module] is not None  # None: somebody forbids it
+    return find_spec(module) is not None
 
 
 def _another_release(package: str, extra: str) -> str:

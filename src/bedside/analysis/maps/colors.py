@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -14,14 +14,28 @@ NONE = "(none)"
 EMPTY = "(empty)"
 OTHER = "(other)"
 
-# Okabe and Ito's colours, which the colour-blind tell apart, and four more; then a ramp from viridis.
+# After Okabe and Ito's colours, which the colour-blind tell apart; each has a contrast of at least 3 to the white
+# page and to the dark one. Colours that are near each other differ in shape.
 PALETTE = (
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
-    "#7a5195", "#8c6d31", "#a6761d", "#5c8001", "#b2182b",
+    "#0072b2", "#d55e00", "#009e73", "#c0649a", "#b07a00", "#3d8fc6",
+    "#8f6bb0", "#cc3f4f", "#6b8e23", "#9a6a3a", "#5f7f8f",
 )  # fmt: skip
-RAMP = ("#440154", "#3b528b", "#21918c", "#5ec962", "#b5b316")
-UNNAMED = {OTHER: "#4d4d4d", NONE: "#b3b3b3"}
-"""Greys for what is not a category of its own, far enough apart to be told in a legend."""
+RAMP = ("#8455b5", "#3f75b8", "#1f8a80", "#4f9334", "#9a8420")
+UNNAMED = {OTHER: "#5e6a75", NONE: "#8a8a8a"}
+"""Greys for what is not a category of its own; their shapes tell them apart as well."""
+Shape: TypeAlias = Literal["circle", "square", "triangle", "diamond", "cross", "ring"]
+SHAPES: tuple[Shape, ...] = ("circle", "square", "triangle", "diamond")
+
+
+def shapes_of(labels: Iterable[str]) -> dict[str, Shape]:
+    """Return the shape that each label of a legend is drawn in: a colour alone is not seen by everybody.
+
+    Example:
+        >>> shapes_of(["HPI", "ROS", OTHER, NONE])
+        {'HPI': 'circle', 'ROS': 'square', '(other)': 'cross', '(none)': 'ring'}
+    """
+    unnamed: dict[str, Shape] = {OTHER: "cross", NONE: "ring"}
+    return {label: unnamed.get(label, SHAPES[at % len(SHAPES)]) for at, label in enumerate(labels)}
 
 
 def value_at(metadata: Mapping[str, Any], key: str) -> Any:

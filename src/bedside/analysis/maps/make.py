@@ -14,12 +14,20 @@ from bedside.analysis.clusters import NOISE, Clustering, Words, documents_of
 from bedside.analysis.maps.colors import label_values, value_at
 from bedside.analysis.maps.page import render_page
 from bedside.analysis.maps.picture import render_picture
-from bedside.analysis.maps.project import Projection, project
+from bedside.analysis.maps.project import Projection, chosen_method, project
 from bedside.collection import Collection
 from bedside.errors import InvalidInputError
 from bedside.support.files import replace_file
 from bedside.types import Document, FilterDict, Matrix
 
+_NEIGHBOURS = "near points have near vectors; distances between far groups mean nothing, and the axes have no unit."
+NOTES: Mapping[Projection, str] = {
+    "umap": f"Laid out by UMAP: {_NEIGHBOURS}",
+    "tsne": f"Laid out by t-SNE: {_NEIGHBOURS}",
+    "pca": "Laid out by PCA, the two directions of most variance: far points have unlike vectors, but near points may "
+    "have too. The axes have no unit.",
+}
+"""What a map says about how it was laid out."""
 SNIPPET = 160
 """Characters of a text that a map keeps."""
 
@@ -35,6 +43,7 @@ class Map:
         colors: Label -> ``#rrggbb``, in the order of the legend.
         snippets: The beginning of each text; ``None``: the map keeps no text.
         title: One line.
+        note: How the points were laid out, and what distances mean.
     """
 
     points: Matrix
@@ -43,6 +52,7 @@ class Map:
     colors: Mapping[str, str]
     snippets: tuple[str, ...] | None
     title: str
+    note: str = ""
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it, readable by its owner only: ``.html`` is one interactive page, ``.png`` and ``.svg`` a picture.
@@ -51,7 +61,7 @@ class Map:
 
         Raises:
             InvalidInputError: Another ending.
-            MissingExtraError: A picture, and matplotlib is not installed.
+            MissingExtraError: A picture, and matplotlib is not installed; a page, and Jinja2 is not.
         """
         target = Path(path)
         kind = target.suffix.lower()
@@ -65,7 +75,7 @@ class Map:
 def map_documents(
     records: Collection,
     *,
-    method: Projection = "pca",
+    method: Projection = "auto",
     color_by: str | Clustering | None = None,
     filter: FilterDict | None = None,
     all_scopes: bool = False,
@@ -78,7 +88,8 @@ def map_documents(
 
     Args:
         records: A collection or a scoped view: nothing outside of it is on the map.
-        method: ``"pca"``, ``"tsne"`` or ``"umap"``; see :func:`bedside.analysis.maps.project`.
+        method: ``"pca"``, ``"tsne"``, ``"umap"``, or ``"auto"``, which takes what is installed; the map says which. See
+            :func:`bedside.analysis.maps.project`.
         color_by: A metadata key (dotted paths reach into objects), or what
             :func:`bedside.analysis.clusters.cluster_documents` returned.
         filter: Only documents that satisfy it.
@@ -100,15 +111,16 @@ def map_documents(
     labels, colors = label_values(_values(documents, color_by))
     ids = tuple(str(document.id) for document in documents)
     texts = tuple(_snippet(document.text) for document in documents) if snippets else None
+    method = chosen_method(method, len(ids))
     points = project(vectors, method, seed=seed, **settings)
-    return Map(points, ids, tuple(labels), colors, texts, title or f"{len(ids)} documents, {method}")
+    return Map(points, ids, tuple(labels), colors, texts, title or f"{len(ids)} documents", NOTES[method])
 
 
 def map_words(
     vectors: Words,
     words: Sequence[str],
     *,
-    method: Projection = "pca",
+    method: Projection = "auto",
     color_by: Clustering | Mapping[str, str] | None = None,
     title: str | None = None,
     seed: int = 0,
@@ -134,8 +146,9 @@ def map_words(
         raise InvalidInputError("none of the words is known")
     named = _cluster_names(color_by) if isinstance(color_by, Clustering) else color_by or {}
     labels, colors = label_values([named.get(word) for word in chosen])
+    method = chosen_method(method, len(chosen))
     points = project(np.stack([vectors.vector(word) for word in chosen]), method, seed=seed, **settings)
-    return Map(points, chosen, tuple(labels), colors, None, title or f"{len(chosen)} words, {method}")
+    return Map(points, chosen, tuple(labels), colors, None, title or f"{len(chosen)} words", NOTES[method])
 
 
 def _values(documents: Sequence[Document], color_by: object) -> list[Any]:

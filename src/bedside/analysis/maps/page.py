@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
-import json
-from importlib import resources
 from typing import TYPE_CHECKING
+
+from bedside.analysis.maps.colors import shapes_of
+from bedside.pages import render
 
 if TYPE_CHECKING:
     from bedside.analysis.maps.make import Map
@@ -22,11 +22,6 @@ def render_page(chart: Map) -> bytes:
         "text": chart.snippets,
         "names": names,
         "colors": list(chart.colors.values()),
+        "shapes": list(shapes_of(names).values()),
     }
-    # "<" cannot stand in the data: "</script>" would end it.
-    content = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    page = resources.files("bedside.analysis.maps").joinpath("map.html").read_text("utf-8")
-    before, after = page.split("/*DATA*/")
-    title = html.escape(chart.title)
-    whole = before.replace("/*TITLE*/", title) + content + after.replace("/*TITLE*/", title)
-    return whole.encode("utf-8", "replace")
+    return render("map.html", title=chart.title, note=chart.note, data=data).encode("utf-8", "replace")

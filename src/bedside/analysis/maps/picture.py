@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bedside.analysis.maps.colors import Shape, shapes_of
 from bedside.support.extras import needs
 
 if TYPE_CHECKING:
     from bedside.analysis.maps.make import Map
 
 _NAMED = 60  # points; more would be names on names
+_MARKERS: dict[Shape, str] = {
+    "circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cross": "x", "ring": "o"
+}  # fmt: skip
 _LABEL_LENGTH = 40  # characters in the legend
 
 
@@ -26,14 +30,17 @@ def render_picture(chart: Map, kind: str) -> bytes:
     axes = figure.add_subplot()
     labels = np.array(chart.labels)
     size = float(np.clip(6_000 / len(labels), 6, 60))
+    shapes = shapes_of(chart.colors)
     for label, color in chart.colors.items():
-        chosen = chart.points[labels == label]
-        name = _plain(label)
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=size, c=color, alpha=0.75, linewidths=0, label=name)
+        chosen, shape = chart.points[labels == label], shapes[label]
+        look: dict[str, Any] = {"facecolors": "none", "edgecolors": color} if shape == "ring" else {"c": color}
+        look |= {"marker": _MARKERS[shape], "linewidths": 1.2 if shape in ("ring", "cross") else 0}
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=size, alpha=0.75, label=_plain(label), **look)
     if chart.snippets is None and len(labels) <= _NAMED:
         for point, id in zip(chart.points, chart.ids, strict=True):
             axes.annotate(_plain(id), (point[0], point[1]), xytext=(4, 3), textcoords="offset points", fontsize=8)
     axes.set_title(_plain(chart.title, 100), fontsize=11)
+    axes.set_xlabel(_plain(chart.note, 200), fontsize=8, wrap=True)
     axes.set_xticks([])
     axes.set_yticks([])
     if len(chart.colors) > 1:

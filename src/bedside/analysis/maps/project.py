@@ -11,27 +11,28 @@ import numpy as np
 from bedside.encoders.pooling import unit
 from bedside.errors import InvalidInputError
 from bedside.remedies import Give
-from bedside.support.extras import needs
+from bedside.support.extras import is_installed, needs
 from bedside.types import Matrix
 
 log = logging.getLogger(__name__)
 
-Projection: TypeAlias = Literal["pca", "tsne", "umap"]
+Projection: TypeAlias = Literal["auto", "pca", "tsne", "umap"]
 """How vectors are put on a plane."""
 PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
 
+_SLOW = 10_000  # points, beyond which t-SNE takes minutes
 _PCA_BEFORE = 50  # dimensions that t-SNE and UMAP are given: distances hardly change, time does
 _FEWEST = 5  # points; below, t-SNE and UMAP have no neighbourhoods to keep
 
 
-def project(vectors: Matrix, method: Projection = "pca", *, seed: int = 0, **settings: Any) -> Matrix:
+def project(vectors: Matrix, method: Projection = "auto", *, seed: int = 0, **settings: Any) -> Matrix:
     """Lay vectors out in the plane; the same vectors, arguments and seed give the same points.
 
     Args:
         vectors: float32 ``[n, d]``; they are scaled to length 1 first.
-        method: ``"pca"`` (numpy alone: the two directions of most variance; distances mean something), ``"tsne"``
-            (scikit-learn: neighbourhoods; distances between groups mean little), ``"umap"`` (umap-learn: likewise).
-            Fewer than five points are always laid out by PCA.
+        method: ``"auto"`` is what :func:`chosen_method` chooses. ``"pca"`` (numpy alone): the two directions of most
+            variance; distances mean something. ``"tsne"`` (scikit-learn): neighbourhoods; distances between groups
+            mean nothing. ``"umap"`` (umap-learn): likewise. Fewer than five points are always laid out by PCA.
         seed: Of t-SNE and UMAP.
         **settings: More arguments for scikit-learn's ``TSNE`` or ``umap.UMAP``.
 
@@ -42,16 +43,35 @@ def project(vectors: Matrix, method: Projection = "pca", *, seed: int = 0, **set
         InvalidInputError: ``method`` is unknown, or there is no vector.
         MissingExtraError: The library is not installed.
     """
-    if method not in PROJECTIONS:
-        raise InvalidInputError(f"expected one of {', '.join(PROJECTIONS)}", about=Give("method", method))
     if not len(vectors):
         raise InvalidInputError("there is no vector to lay out")
+    method = chosen_method(method, len(vectors))
     rows = unit(np.asarray(vectors, dtype=np.float32))
-    if method == "pca" or len(rows) < _FEWEST:
+    if method == "pca":
         return _pca(rows, 2)
     reduced = _pca(rows, min(_PCA_BEFORE, *rows.shape))
     points = _tsne(reduced, seed, settings) if method == "tsne" else _umap(reduced, seed, settings)
     return np.ascontiguousarray(points, dtype=np.float32)
+
+
+def chosen_method(method: Projection, points: int) -> Projection:
+    """Return the method that lays out so many points.
+
+    ``"auto"`` is UMAP where umap-learn is installed, else t-SNE where scikit-learn is and there are at most 10,000
+    points, else PCA: neighbourhoods are what a map is read for, and they keep them. Fewer than five points have none.
+
+    Raises:
+        InvalidInputError: ``method`` is unknown.
+    """
+    if method not in PROJECTIONS:
+        raise InvalidInputError(f"expected one of {', '.join(PROJECTIONS)}", about=Give("method", method))
+    if points < _FEWEST:
+        return "pca"
+    if method != "auto":
+        return method
+    if is_installed("umap"):
+        return "umap"
+    return "tsne" if points <= _SLOW and is_installed("sklearn") else "pca"
 
 
 def _pca(rows: Matrix, count: int) -> Matrix:
