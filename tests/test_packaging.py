@@ -253,8 +253,22 @@ def test_each_wheel_runs_its_ten_lines_alone_in_a_clean_environment(wheels, fold
     python = environment(folder / "venv", *core, str(wheels[package]))
     code = f"import sys\n{TEN_LINES[package]}\nprint('torch' in sys.modules)"
     assert run("-c", code, cwd=folder, python=python).splitlines()[-2:] == ["a-1", "False"]
-    size = sum(file.stat().st_size for file in (folder / "venv").rglob("*") if file.is_file() and not file.is_symlink())
-    assert size < 300e6
+    assert size_of(folder / "venv") < 300e6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_wheels_of_both_llama_index_adapters_with_the_static_encoder_take_under_300_mb(wheels, folder):
+    adapters = [str(wheel) for name, wheel in wheels.items() if name.startswith("llama_index")]
+    python = environment(folder / "venv", str(wheels["bedside"]), *adapters)
+    code = TEN_LINES["llama_index_embeddings_bedside"]
+    assert run("-c", code, cwd=folder, python=python).split()[-1] == "a-1"
+    assert size_of(folder / "venv") < 300e6
+
+
+def size_of(folder: Path) -> int:
+    """The bytes of all files of a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
 
 
 @pytest.mark.slow
