@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from bedside.cli.lines import one_line
-from bedside.cli.options import Json, Model, model_of, say
+from bedside.cli.options import Json, Model, ScopeKeys, model_of, say
 from bedside.cli.recording import trail
 from bedside.support.processors import processors
 
@@ -25,9 +25,7 @@ def bulk_load(
     ] = None,
     notes: Annotated[bool, typer.Option("--notes", help="Each line is a note; split it into passages.")] = False,
     encoder: Model = None,
-    scope_key: Annotated[
-        list[str] | None, typer.Option("--scope-key", help="A scope key of a new collection; may be repeated.")
-    ] = None,
+    scope_key: ScopeKeys = None,
     json: Json = False,
 ) -> None:
     """Load documents or notes into a collection on PostgreSQL with many workers; creates it if there is none.

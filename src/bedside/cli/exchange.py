@@ -17,6 +17,7 @@ from bedside.cli.options import (
     Model,
     OnBadDocument,
     Scope,
+    ScopeKeys,
     filling,
     load,
     one_of,
@@ -43,9 +44,7 @@ _FORMAT_OUT = f"{', '.join(_WRITTEN[:-1])} or {_WRITTEN[-1]}; by default the suf
 
 def init(
     path: CollectionPath,
-    scope_key: Annotated[
-        list[str] | None, typer.Option("--scope-key", help="A key that divides the collection; may be repeated.")
-    ] = None,
+    scope_key: ScopeKeys = None,
     encoder: Model = None,
     encrypt: Annotated[
         bool, typer.Option("--encrypt", help="An error without a key; with one, it is encrypted anyway.")
@@ -137,9 +136,7 @@ def import_(
     ] = None,
     text_key: Annotated[str | None, typer.Option("--text-key", help="Where another store has its texts.")] = None,
     scope: Scope = None,
-    scope_key: Annotated[
-        list[str] | None, typer.Option("--scope-key", help="A scope key of a new collection; may be repeated.")
-    ] = None,
+    scope_key: ScopeKeys = None,
     encoder: Model = None,
     on_bad_document: OnBadDocument = "raise",
     json: Json = False,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bedside.cli.options import CollectionPath, Json, Model, Scope, filling, one_of, parse_scope, say
+from bedside.cli.options import CollectionPath, Json, Model, Scope, ScopeKeys, filling, one_of, parse_scope, say
 from bedside.formats.stores.migration import READERS, store_of
 
 _PART = {"chroma": "collection", "qdrant": "collection", "lancedb": "table", "llama-index": "namespace"}
@@ -35,9 +35,7 @@ def migrate_command(
     ] = False,
     encoder: Model = None,
     scope: Scope = None,
-    scope_key: Annotated[
-        list[str] | None, typer.Option("--scope-key", help="A scope key of a new collection; may be repeated.")
-    ] = None,
+    scope_key: ScopeKeys = None,
     json: Json = False,
 ) -> None:
     """Fill a collection from another store; creates the collection if there is none.

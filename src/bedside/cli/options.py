@@ -34,6 +34,10 @@ Scope = Annotated[
     list[str] | None,
     typer.Option("--scope", help="KEY=VALUE, or KEY:=NUMBER for a whole number; once for each scope key."),
 ]
+ScopeKeys = Annotated[
+    list[str] | None,
+    typer.Option("--scope-key", help="A key that divides a new collection into scopes; may be repeated."),
+]
 AllScopes = Annotated[bool, typer.Option("--all-scopes", help="Every scope of a collection that is divided by scope.")]
 Model = Annotated[
     str | None,

@@ -26,6 +26,7 @@ from bedside.cli.options import (
     Model,
     OnBadDocument,
     Scope,
+    ScopeKeys,
     as_json,
     filling,
     parse_filter,
@@ -56,9 +57,7 @@ def add(
     path: CollectionPath,
     file: Annotated[typer.FileBinaryRead, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")],
     encoder: Model = None,
-    scope_key: Annotated[
-        list[str] | None, typer.Option("--scope-key", help="A scope key of a new collection; may be repeated.")
-    ] = None,
+    scope_key: ScopeKeys = None,
     on_bad_document: OnBadDocument = "raise",
     json: Json = False,
 ) -> None:

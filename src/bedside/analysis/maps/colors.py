@@ -21,7 +21,7 @@ PALETTE = (
     "#8f6bb0", "#cc3f4f", "#6b8e23", "#9a6a3a", "#5f7f8f",
 )  # fmt: skip
 RAMP = ("#8455b5", "#3f75b8", "#1f8a80", "#4f9334", "#9a8420")
-UNNAMED = {OTHER: "#5e6a75", NONE: "#8a8a8a"}
+UNNAMED = {OTHER: "#707b86", NONE: "#8a8a8a"}
 """Greys for what is not a category of its own; their shapes tell them apart as well."""
 Shape: TypeAlias = Literal["circle", "square", "triangle", "diamond", "cross", "ring"]
 SHAPES: tuple[Shape, ...] = ("circle", "square", "triangle", "diamond")

@@ -24,8 +24,8 @@ _NEIGHBOURS = "near points have near vectors; distances between far groups mean 
 NOTES: Mapping[Projection, str] = {
     "umap": f"Laid out by UMAP: {_NEIGHBOURS}",
     "tsne": f"Laid out by t-SNE: {_NEIGHBOURS}",
-    "pca": "Laid out by PCA, the two directions of most variance: far points have unlike vectors, but near points may "
-    "have too. The axes have no unit.",
+    "pca": "Laid out by PCA, the two directions of most variance: far points have unlike vectors, and so may near "
+    "ones. The axes have no unit.",
 }
 """What a map says about how it was laid out."""
 SNIPPET = 160
