@@ -86,3 +86,15 @@ def test_an_export_says_that_it_is_in_the_clear(tmp_path: Path, key: Path) -> No
     assert done.exit_code == 0, done.output
     assert "is in the clear" in done.stderr
     assert "tachycardia" in (tmp_path / "notes.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    "command", [["search", "notes", "tachycardia", "--mode", "sparse", "--explain-html", "page.html"],
+                ["map", "notes", "page.html", "--method", "pca"]],
+)  # fmt: skip
+def test_a_page_with_notes_says_that_it_is_in_the_clear(tmp_path, key, monkeypatch, command):
+    bedside("--key-file", key, "add", tmp_path / "notes", "-", stdin=json_lines(NOTES))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["--key-file", str(key), *command])
+    assert done.exit_code == 0, done.output
+    assert "page.html is in the clear" in done.stderr

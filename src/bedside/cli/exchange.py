@@ -27,6 +27,7 @@ from bedside.cli.options import (
     say,
     say_added,
     scoped,
+    tell_if_clear,
 )
 from bedside.cli.recording import trail
 from bedside.collection import Collection
@@ -97,9 +98,8 @@ def export(
         written = records.export(
             file, format=format, filter=wanted, include_vectors=include_vectors, all_scopes=all_scopes, **options
         )
-        clear = collection.facts.sealed and not encrypt
-    if clear:
-        typer.echo(f"the collection is encrypted, and {file} is in the clear", err=True)
+        if not encrypt:
+            tell_if_clear(collection, file)
     say(f"{written} documents exported", {"exported": written}, json=json)
 
 

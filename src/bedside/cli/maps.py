@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from bedside.analysis.maps import Projection, map_documents
-from bedside.cli.options import AllScopes, CollectionPath, Filter, Json, Scope, parse_filter, part, reading, say
+from bedside.cli.options import (
+    AllScopes,
+    CollectionPath,
+    Filter,
+    Json,
+    Scope,
+    parse_filter,
+    part,
+    reading,
+    say,
+    tell_if_clear,
+)
 
 
 def draw(
@@ -33,7 +44,8 @@ def draw(
         drawn = map_documents(
             view, method=method, color_by=color_by, filter=wanted, all_scopes=all_scopes, snippets=snippets
         )
-    file, documents = str(drawn.save(target)), len(drawn.ids)
+        file, documents = str(drawn.save(target)), len(drawn.ids)
+        tell_if_clear(collection, target)
     say(f"{file} shows {documents} documents", {"file": file, "documents": documents}, json=json)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -174,6 +175,12 @@ def part(collection: Collection, pairs: Sequence[str] | None, *, all_scopes: boo
     if all_scopes and pairs:
         raise typer.BadParameter("give --scope or --all-scopes", param_hint="--all-scopes")
     return scoped(collection, pairs)
+
+
+def tell_if_clear(collection: Collection, file: Path) -> None:
+    """Say on standard error that a file with notes of an encrypted collection is not encrypted."""
+    if collection.facts.sealed:
+        typer.echo(f"the collection is encrypted, and {file} is in the clear", err=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

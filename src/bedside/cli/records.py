@@ -38,6 +38,7 @@ from bedside.cli.options import (
     say_added,
     scoped,
     selection,
+    tell_if_clear,
     writing,
 )
 from bedside.cli.search_options import Query, question, with_search_options
@@ -106,9 +107,9 @@ def search(
     options["explain"] |= explain_html is not None
     with question(path, encoder, scope, options) as (view, asked):
         hits = view.search(query, **asked)
-        facts = view.facts
-    if explain_html is not None:
-        save_explanation(explain_html, query, hits, facts)
+        if explain_html is not None:
+            save_explanation(explain_html, query, hits, view.facts)
+            tell_if_clear(view, explain_html)
     if json:
         for hit in hits:
             print_json(_hit_as_json(hit))
@@ -151,18 +152,20 @@ def count(
 
 def stats(
     path: CollectionPath,
-    key: Annotated[
-        str | None, typer.Option("--facets", metavar="KEY", help="Count documents by this metadata key instead.")
+    facets: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Count documents by this metadata key instead.")
     ] = None,
     scope: Scope = None,
     all_scopes: AllScopes = False,
     json: Json = False,
 ) -> None:
     """Print a collection's size, dimension, encoder and scope keys, or the values of a metadata key."""
+    if facets == "":
+        raise typer.BadParameter("expected a metadata key", param_hint="--facets")
     with reading(path) as collection:
-        if key is not None:
-            rows = part(collection, scope, all_scopes=all_scopes).facets(key, all_scopes=all_scopes)
-            names, shown = (key, "count"), [(orjson.dumps(value).decode(), str(number)) for value, number in rows]
+        if facets is not None:
+            rows = part(collection, scope, all_scopes=all_scopes).facets(facets, all_scopes=all_scopes)
+            names, shown = (facets, "count"), [(orjson.dumps(value).decode(), str(number)) for value, number in rows]
             lines = [{"value": value, "count": number} for value, number in rows]
         else:
             facts = _facts(path, len(collection) if not scope else scoped(collection, scope).count())
