@@ -141,7 +141,7 @@ def test_the_command_asks_all_that_http_asks():
     asked = set(SearchRequest.model_fields)
     options = {option.name for option in get_command(app).commands["search"].params}
     assert asked <= options
-    assert options - asked == {"path", "encoder", "json"}
+    assert options - asked == {"path", "encoder", "json", "explain_html"}
 
 
 def test_the_keyword_arguments_for_type_checkers_are_the_options():
