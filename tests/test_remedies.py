@@ -40,7 +40,7 @@ def test_python_is_told_arguments_documents_and_methods():
 def test_a_shell_is_told_the_options_that_the_command_has_and_other_commands():
     with speaking(words_of(COMMANDS["search"], frozenset(COMMANDS))):
         assert told(REMEDIES) == (
-            "; give --encoder, or --mode sparse for BM25 alone, or --filter '{}', or --scope patient=…, "
+            "; give --encoder, or --vector, or --mode sparse for BM25 alone, or --filter '{}', or --scope patient=…, "
             "or run bedside reembed to make the vectors"
         )
     with speaking(words_of(COMMANDS["add"], frozenset(COMMANDS))):
