@@ -147,7 +147,7 @@ def test_text_without_an_encoder_is_an_error_that_says_what_to_write(ward, tmp_p
     with Collection.open(tmp_path / "c", encoder=Named("openai:text-embedding-3-small")) as collection:
         collection.add(["Chest pain."])
     for command in ("search", "explain"):
-        assert "give --encoder, or --mode sparse" in bedside(command, ward, "pain", code=1)
+        assert "give --encoder, or --vector, or --mode sparse" in bedside(command, ward, "pain", code=1)
         # The name that a collection has for its encoder must not send the question to a server.
         said = bedside(command, tmp_path / "c", "pain", code=1)
         assert "written with openai:text-embedding-3-small; give --encoder" in said

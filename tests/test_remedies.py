@@ -112,7 +112,7 @@ def test_commands_speak_of_options_and_never_of_python_or_error_numbers(tmp_path
     ]
     wanted = [
         "give --scope patient=…",
-        "give --encoder, or --mode sparse for BM25 alone",
+        "give --encoder, or --vector, or --mode sparse for BM25 alone",
         "give --mode sparse, or run bedside reembed to make the vectors",
         "none.csv: No such file or directory",
         "give --include-vectors to write them",
