@@ -66,7 +66,9 @@ class ServedPage {
     await this.attempt(async () => {
       const { scope_keys: keys, encoder } = await this.server.stats($("collection").value);
       allowMeaning(encoder !== null);
-      const fields = keys.map((name) => h("label", {}, `${name} `, h("input", { name, dir: "auto", autocomplete: "off" })));
+      const fields = keys.map((name) =>
+        h("label", {}, `${name} `, h("input", { name, dir: "auto", autocomplete: "off" })),
+      );
       $("scope-fields").replaceChildren(...fields);
       await this.open();
     });
