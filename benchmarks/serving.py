@@ -63,6 +63,7 @@ class Load:
     seconds: list[float] = field(default_factory=list)
     acknowledged: set[str] = field(default_factory=set)
     turned_away: int = 0
+    ending: threading.Event = field(default_factory=threading.Event)
     errors: Counter[str] = field(default_factory=Counter)
     bulk_seconds: float = 0.0
     written: int = 0
@@ -91,7 +92,7 @@ class Client:
                 break
             self._load.turned_away += 1
             time.sleep(float(answer.headers["Retry-After"]))
-        if answer.status != 200:
+        if answer.status != 200 and not self._load.ending.is_set():
             self._load.errors[f"{verb} {answer.status} {said[:200].decode()}"] += 1
         return answer.status == 200
 
@@ -129,14 +130,14 @@ def add_in_bulk(address: str, load: Load, requests: int, going: Callable[[], boo
             load.bulk_seconds = time.perf_counter() - start
 
 
-def _until_the_end(work: Callable[..., None], load: Load, ending: threading.Event) -> Callable[..., None]:
+def _until_the_end(work: Callable[..., None], load: Load) -> Callable[..., None]:
     """Return the work of a thread: an error is counted, but not that the server goes away once it was told to."""
 
     def run(*arguments: Any) -> None:
         try:
             work(*arguments)
         except (OSError, http.client.HTTPException) as error:
-            if not ending.is_set():
+            if not load.ending.is_set():
                 load.errors[f"{work.__name__} {type(error).__name__}"] += 1
 
     return run
@@ -195,7 +196,7 @@ def run(root: Path, *, rows: int, clients: int, writers: int, bulk: int, seconds
     words = Words(2)
     with Collection.open(root / "notes", encoder=load_encoder("bedside/static")) as notes:
         notes.add(Document(words.text(500), id=f"row-{i}") for i in range(rows))
-    load, idle, ending = Load(), Load(), threading.Event()
+    load, idle = Load(), Load()
     with serving(root) as server:
         for kept, last in ((Load(), WARM_UP), (idle, max(2.0, seconds / 6))):
             until = time.perf_counter() + last
@@ -213,12 +214,12 @@ def run(root: Path, *, rows: int, clients: int, writers: int, bulk: int, seconds
         ]
         work += [(write, (server.address, load, 100 + n, always)) for n in range(writers)]
         work += [(add_in_bulk, (server.address, load, bulk, always))] * bool(bulk)
-        threads = [threading.Thread(target=_until_the_end(each, load, ending), args=given) for each, given in work]
+        threads = [threading.Thread(target=_until_the_end(each, load), args=given) for each, given in work]
         for thread in threads:
             thread.start()
         time.sleep(max(0.0, until - time.perf_counter()))
         after = server.memory()
-        ending.set()
+        load.ending.set()
         ended = server.end()
         for thread in threads:
             thread.join()

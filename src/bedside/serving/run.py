@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import math
 import os
 import socket
 import sys
@@ -74,7 +75,12 @@ def serve(
     local = LOOPBACK_NAMES | {host} if is_loopback(host) else frozenset()
     names = local | {name.lower() for name in allow_hosts}
     app = create_app(service, tokens=tokens, hosts=names or None, origins=allow_origins)
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=30)
+    longest = (
+        math.ceil(service.limits.seconds) + 1
+    )  # by then each request has its answer, if only that it takes too long
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=longest
+    )
     with short_turns(), bounded_products(service.limits.running):
         _Server(config, ready).run(sockets=listening(host, port))
 
