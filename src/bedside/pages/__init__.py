@@ -43,5 +43,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # a map's points are most of its file
     environment.filters["share"] = lambda value: max(0.0, min(1.0, value))
     return environment
