@@ -10,7 +10,7 @@ import pytest
 from bedside import Collection, Document
 from bedside.errors import KeyRequired, ShreddedError
 from bedside.serving import Access, Service
-from bedside.serving.http import STATUS
+from bedside.serving.problems import STATUS
 
 KEY = bytes(range(32))
 
