@@ -185,7 +185,8 @@ class _Judged:
 
     def _coverage(self, found: Collection[str]) -> float:
         weights = self._weights
-        return max((sum(map(weights.__getitem__, weights.keys() & each.split())) for each in found), default=0.0)
+        # fsum: whatever the order of a set of words, so that no tie depends on the run.
+        return max((math.fsum(map(weights.__getitem__, weights.keys() & each.split())) for each in found), default=0.0)
 
     def _spans(self, i: int) -> list[tuple[int, int]]:
         if i not in self._cut:
