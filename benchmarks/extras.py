@@ -35,6 +35,7 @@ BRINGS = {
     "jax": "encoders by JAX",
     "tensorflow": "encoders by TensorFlow; not in `all`",
     "export": "to make ONNX and OpenVINO networks, int8 too",
+    "pages": "reports, maps and explanations as HTML",
     "eval": "`bedside eval`: nDCG and other measures",
     "words": "word vectors of your own",
     "cluster": "clusters and near duplicates",

@@ -271,9 +271,9 @@ def test_wrong_usage_exits_with_2(ward, arguments):
         (["search", "PATH", "pain", "--scope", "p=A"], "bedside: --scope: 'p' is not a scope key"),
     ],
 )
-def test_an_error_names_the_option_as_the_shell_has_it(ward, capsys, arguments, said):
-    CliRunner().invoke(app, [str(ward) if argument == "PATH" else argument for argument in arguments])
-    assert said in capsys.readouterr().err
+def test_an_error_names_the_option_as_the_shell_has_it(ward, arguments, said):
+    done = CliRunner().invoke(app, [str(ward) if argument == "PATH" else argument for argument in arguments])
+    assert said in done.stderr
 
 
 def test_a_question_may_be_a_vector_and_a_scope_that_holds_nothing_an_error(ward, scoped_ward):

@@ -285,7 +285,7 @@ def test_eval_refuses_before_it_measures_and_never_says_nothing(ward, tmp_path):
     with Collection.open(tmp_path / "given") as given:
         given.add([Document("Cough.", vector=[1, 0])])
     error = bedside("eval", tmp_path / "given", *files, "--mode", "dense", code=1)
-    assert "modes: dense needs an encoder" in error
+    assert "--mode: dense needs an encoder" in error
 
 
 def test_explain_shows_numbers_that_add_up_to_the_score(ward):

@@ -95,7 +95,7 @@ def test_the_collections_of_a_database_are_served_by_http_as_those_of_a_folder(r
         added = client.post(
             "/v1/collections/made/add", json={"documents": [{"id": "x", "text": "Cough."}], "scope": {"p": "1"}}
         )
-        assert added.json() == {"ids": ["x"]}
+        assert added.json() == {"ids": ["x"], "skipped": []}
         with psycopg.connect(root, autocommit=True) as connection:
             connection.execute("drop schema made cascade")
         problem(client.post("/v1/collections/made/count", json={"scope": {"p": "1"}}), 404, "NotACollectionError")

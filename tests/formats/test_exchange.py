@@ -284,7 +284,7 @@ def test_the_commands_create_fill_and_write_a_collection(tmp_path):
 def test_a_file_that_is_refused_leaves_no_empty_collection(tmp_path):
     (tmp_path / "in").write_text('[{"id": "1", "text": "x", "vector": [1, 2]}, {')
     assert "record 1" in run("import", tmp_path / "new", tmp_path / "in", code=1)
-    assert "expected one of" in run("import", tmp_path / "new", tmp_path / "in", "--format", "xls", code=1)
+    assert "expected one of" in run("import", tmp_path / "new", tmp_path / "in", "--format", "xls", code=2)
     assert "no such file" in run("import", tmp_path / "new", tmp_path / "none", code=1).lower()
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 

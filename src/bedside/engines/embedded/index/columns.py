@@ -137,7 +137,7 @@ class Columns:
         if column is None:
             return self._mask(())
         whole = column.values.whole()
-        scalars = np.fromiter(map(is_scalar, whole.ordered()), np.bool_)
+        scalars = np.fromiter(map(_is_scalar, whole.ordered()), np.bool_)
         return self._mask([whole.rows[np.repeat(scalars, np.diff(whole.offsets))]])
 
     def strings(self, path: str, rows: Mask) -> Iterator[tuple[str, int]]:
@@ -146,6 +146,11 @@ class Columns:
         for postings in () if column is None else column.both:
             for segment in postings.segments():
                 yield from ((key, row) for key, row in segment.entries(rows) if isinstance(key, str))
+
+    def all_scalars(self, path: str) -> bool:
+        """Tell whether no row has a list or an object at the path."""
+        column = self._columns.get(path)
+        return column is None or all(map(_is_scalar, column.values.tokens()))
 
     def keys(self, path: str, among: Mask) -> Iterator[tuple[Key, int]]:
         """Yield each row of a mask ``[n]`` that has the path, with the key of its value before it."""
@@ -173,7 +178,7 @@ class Columns:
         if column is None:
             return []
         parts = [postings.whole() for postings in (column.values, column.elements) if postings]
-        return [_scalar(key) for key in Segment.merge(parts).ordered() if is_scalar(key)]
+        return [_scalar(key) for key in Segment.merge(parts).ordered() if _is_scalar(key)]
 
     def facets(self, path: str, visible: Mask) -> list[tuple[Scalar, int]]:
         """How many rows hold each scalar at a path, as itself or in a list; the most frequent first, ties by value.
@@ -189,7 +194,7 @@ class Columns:
             return []
         counts = column.values.counts(visible)
         counts.update(column.elements.counts(visible))
-        found = [(key, count) for key, count in counts.items() if count and is_scalar(key)]
+        found = [(key, count) for key, count in counts.items() if count and _is_scalar(key)]
         return [(_scalar(key), count) for key, count in sorted(found, key=frequent_first)]
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -257,8 +262,7 @@ def _matches(column: _Column, rule: Rule) -> Iterator[Rows]:
     yield from column.elements.find(rule.element)
 
 
-def is_scalar(key: Key) -> bool:
-    """Tell whether a key is that of neither a list nor an object."""
+def _is_scalar(key: Key) -> bool:
     return not isinstance(key, Token) or key in SCALAR_TOKENS
 
 

@@ -18,7 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from bedside.engines.embedded.index.bm25 import SparseIndex
-from bedside.engines.embedded.index.columns import Columns, is_scalar
+from bedside.engines.embedded.index.columns import Columns
 from bedside.engines.embedded.index.dense import DenseIndex
 from bedside.engines.embedded.index.mask import mask
 from bedside.engines.embedded.index.segments import FEW
@@ -179,7 +179,7 @@ class Index:
 
         Lists and objects are one group where they are equal, which only their records can tell. Of many rows the
         numbers of all are kept until the next put: to number 1,000,000 rows of as many values takes a second. Those of
-        few rows, such as a patient's, are looked up.
+        few rows, such as a patient's, are looked up where all values are scalars.
 
         Args:
             key: A metadata key, or a dotted path.
@@ -187,7 +187,7 @@ class Index:
             among: bool ``[n]``: the rows that are asked about; the number of any other says nothing.
         """
         if self._are_few(among, key):
-            return self._groups_of(key, read, among)
+            return self._groups_of(key, among)
         return self._kept(("groups", key), lambda: self._grouped(key, read))
 
     def owners(self, key: str, as_one: str, read: Callable[[int], Mapping[str, Any]], among: Mask) -> NDArray[np.int32]:
@@ -200,16 +200,17 @@ class Index:
         return owned() if self._are_few(among, key) else self._kept(("owners", key, as_one), owned)
 
     def _are_few(self, among: Mask, key: str) -> bool:
-        return bool(np.count_nonzero(among) <= FEW) and not self._has(("groups", key))
+        if self._has(("groups", key)) or not self.columns.all_scalars(key):
+            return False
+        return bool(np.count_nonzero(among) <= FEW)
 
-    def _groups_of(self, key: str, read: Callable[[int], Mapping[str, Any]], among: Mask) -> NDArray[np.int64]:
+    def _groups_of(self, key: str, among: Mask) -> NDArray[np.int64]:
         found = np.zeros(self.rows, np.int64)
         rows = np.flatnonzero(among)
         found[rows] = self.rows + rows
-        numbers: dict[Key | bytes, int] = {}
+        numbers: dict[Key, int] = {}
         for value, row in self.columns.keys(key, among):
-            name = value if is_scalar(value) else _as_json(read(row), key)
-            found[row] = numbers.setdefault(name, len(numbers))
+            found[row] = numbers.setdefault(value, len(numbers))
         return found
 
     def _grouped(self, key: str, read: Callable[[int], Mapping[str, Any]]) -> NDArray[np.int64]:
@@ -217,7 +218,8 @@ class Index:
         found = np.where(values < 0, 2 * self.rows + np.arange(self.rows), values)
         kinds: dict[bytes, int] = {}
         for row in np.flatnonzero(~self.columns.scalar(key) & (values >= 0) & self.alive()).tolist():
-            found[row] = kinds.setdefault(_as_json(read(row), key), self.rows + len(kinds))
+            value = orjson.dumps(fields(read(row))[key], option=orjson.OPT_SORT_KEYS)
+            found[row] = kinds.setdefault(value, self.rows + len(kinds))
         return found
 
     def members(self, key: str) -> Mask:
@@ -368,10 +370,6 @@ class Index:
         allowed = self.allowed(selection)
         named = self.ids(selection.scope) if selection.ids is None else dict.fromkeys(selection.ids)
         return [id for id in named if (row := self.row(selection.scope, id)) is not None and allowed[row]]
-
-
-def _as_json(metadata: Mapping[str, Any], key: str) -> bytes:
-    return orjson.dumps(fields(metadata)[key], option=orjson.OPT_SORT_KEYS)
 
 
 def _named(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

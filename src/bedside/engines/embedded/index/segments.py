@@ -104,6 +104,10 @@ class Segment:
         running = np.concatenate([[0], np.cumsum(visible[self.rows], dtype=np.int64)])
         return np.diff(running[self.offsets])
 
+    def tokens(self) -> list[Token]:
+        """The keys that stand for null, booleans, and lists and objects by kind."""
+        return self.keys[0]
+
     def entries(self, among: NDArray[np.bool_]) -> Iterator[tuple[Key, int]]:
         """The keys, with each row of a mask ``[n]`` that holds them."""
         held = np.flatnonzero(among[self.rows])
@@ -244,6 +248,11 @@ class Postings:
         """Everything as one segment; there must be something."""
         parts = self.segments()
         return parts[0] if len(parts) == 1 else Segment.merge(parts)
+
+    def tokens(self) -> Iterator[Token]:
+        """The keys that stand for null, booleans, and lists and objects by kind; some may come twice."""
+        yield from chain.from_iterable(segment.tokens() for segment in self._segments)
+        yield from (key for key in self._tail if isinstance(key, Token))
 
     def rows(self) -> Iterator[Rows]:
         """Every row that holds a key, in pieces."""
