@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,6 +43,9 @@ CHECKPOINT_BYTES = 64 * 2**20
 # Entries, or bytes of log, that are applied at once while searches wait: a few hundredths of a second.
 BESIDE_ENTRIES = 256
 BESIDE_BYTES = 512 * 2**10
+# Seconds after which a search that began before an index was replaced is done, as a rule; and rows that are worth it.
+_SEARCH = 0.2
+_MANY = 20_000
 _log = logging.getLogger(__name__)
 
 
@@ -193,6 +197,7 @@ class State:
             index.apply(_entries(log, Position(), end))
             checkpoints = self._checkpoints.of_another_log()
             checkpoints.write(index, self._cache_key(new, index), end)
+            replaced = self._index
             with self._state:
                 self._storage.switch(log, new)
                 self._checkpoints = checkpoints
@@ -201,6 +206,9 @@ class State:
                     then()
         finally:
             self._storage.remove_strays()
+        if replaced.rows > _MANY:
+            # The last who looks at the old index lets go of it, which takes a search 0.1 s: here nobody waits.
+            time.sleep(_SEARCH)
 
     def _living(self, without: Collection[int] = ()) -> Iterator[Record]:
         """Return the living records as the log holds them, in insertion order."""
