@@ -29,6 +29,17 @@ class Signal(NamedTuple):
         places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
         return np.where(self.rows[places] == rows, self.values[places], 0.0)
 
+    def along(self, rows: Rows) -> Scores:
+        """Return the value of each of ascending ``rows``: costs what the signal holds, and nothing for its own rows."""
+        if rows is self.rows:
+            return self.values
+        found = np.zeros(len(rows))
+        if len(rows):
+            places = np.minimum(np.searchsorted(rows, self.rows), len(rows) - 1)
+            held = rows[places] == self.rows
+            found[places[held]] = self.values[held]
+        return found
+
 
 class Top(NamedTuple):
     """Rows best first, with their scores."""

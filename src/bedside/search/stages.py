@@ -138,8 +138,8 @@ def _signals(options: SearchOptions, question: Question, candidates: Candidates)
 
 
 def _total(parts: Mapping[str, Signal], rows: Rows) -> NDArray[np.float64]:
-    """Return what all parts give to each of ``rows``."""
-    return sum((part.at(rows) for part in parts.values()), np.zeros(len(rows)))
+    """Return what all parts give to each of ascending ``rows``."""
+    return sum((part.along(rows) for part in parts.values()), np.zeros(len(rows)))
 
 
 def _found_by(parts: Mapping[str, Signal]) -> Mapping[str, Signal]:
@@ -167,8 +167,9 @@ def _dense_rank(options: SearchOptions, question: Question, parts: Mapping[str, 
 def _sparse_rank(parts: Mapping[str, Signal]) -> Rank:
     """Rank the rows that hold a term and score above zero: what they score beside BM25 never brings in another."""
     sparse = parts.get("sparse", Signal(np.zeros(0, np.int64), np.zeros(0)))
-    hits = _total(_found_by(parts), sparse.rows) > 0
-    found, values = sparse.rows[hits], _total(parts, sparse.rows)[hits]
+    total = _total(parts, sparse.rows)
+    hits = (_total(_found_by(parts), sparse.rows) if "recency" in parts else total) > 0
+    found, values = sparse.rows[hits], total[hits]
 
     def rank(candidates: Candidates, k: int) -> Top:
         allowed = candidates.allows(found)
