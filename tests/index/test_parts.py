@@ -161,8 +161,8 @@ def test_few_rows_are_grouped_and_counted_as_many_are(changes, scope) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(rows, "FEW", few)
             patch.setattr(segments, "FEW", few)
-            groups = index.groups("k", lambda row: put[row].metadata, visible)[visible]
-            owners = index.owners("k", "m", lambda row: put[row].metadata, visible)[visible]
+            numbers = index.groups("k", lambda row: put[row].metadata, visible)
+            groups, owners = numbers[visible], index.owners("k", "m", numbers, visible)[visible]
             counts = [index.columns.facets(key, visible) for key in ("k", "m", "k.y")]
         return [(each[:, None] == each).tolist() for each in (groups, owners)], (owners == -1).tolist(), counts
 

@@ -108,14 +108,7 @@ def evaluate(
             query_texts=query_texts,
             title=f"Search of {Path(shown(path)).name}",
         )
-    if report is not None:
-        summary.save(report)
-    if json:
-        print_json(summary.to_json())
-    else:
-        _print_summary(summary)
-        if summary.few:
-            typer.echo(summary.few, err=True)
+    _tell(summary, report, json=json)
 
 
 def calibrate(
@@ -149,12 +142,7 @@ def calibrate(
             choose_threshold(collection, asked, false_answers=false_answers, mode=each, notes=notes) for each in modes
         ]
     summary = Summary(f"No answer in {Path(shown(path)).name}", {}, thresholds=found)
-    if report is not None:
-        summary.save(report)
-    if json:
-        print_json(summary.to_json())
-    else:
-        _print_summary(summary)
+    _tell(summary, report, json=json)
 
 
 @with_search_options("explain", top_k=5)
@@ -199,6 +187,18 @@ def _print_arithmetic(rank: int, facts: dict[str, Any]) -> None:
     table.add_row("filter", one_line(str(facts["filter"] or "none")))
     table.add_row("scope", one_line(str(dict(facts["scope"]) or "none")))
     terminal().print(table)
+
+
+def _tell(summary: Summary, report: Path | None, *, json: bool) -> None:
+    """Write the report that was asked for, and print what it says."""
+    if report is not None:
+        summary.save(report)
+    if json:
+        print_json(summary.to_json())
+    else:
+        _print_summary(summary)
+        if summary.few:
+            typer.echo(summary.few, err=True)
 
 
 def _print_summary(summary: Summary) -> None:

@@ -141,7 +141,7 @@ class EmbeddedEngine(State):
         if options.group_by is not None:
             numbers = index.groups(options.group_by, metadata, visible)
             if options.as_one is not None:
-                groups = index.owners(options.group_by, options.as_one, metadata, visible)
+                groups = index.owners(options.group_by, options.as_one, numbers, visible)
         candidates = IndexCandidates(allowed, index.dense, index, self._log, numbers, times, newest)
         corpus = None if groups is None and visible.all() else visible
         dimension = self.facts.dimension

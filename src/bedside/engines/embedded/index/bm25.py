@@ -154,25 +154,27 @@ class SparseIndex:
         numbers = [self._terms[term] for term in known]
         lengths = self._lengths.view
         if visible is None or np.count_nonzero(visible) * _FEW > len(self):
-            return self._scored(known, self._postings(numbers), lengths, visible, groups, asked)
+            return self._scored(known, self._postings(numbers), lengths, self._length, visible, groups, asked)
         # Of few rows among many, such as one patient's: as if these were all, so that it costs what they hold.
         seen = np.flatnonzero(visible)
         owners = None if groups is None else np.unique(groups[seen], return_inverse=True)[1].astype(np.int32)
         postings = self._postings(numbers, seen.astype(np.int32))
-        return self._scored(known, postings, lengths[seen], None, owners, asked).of_rows(seen)
+        lengths = lengths[seen]
+        length = int(lengths.sum(dtype=np.int64))
+        return self._scored(known, postings, lengths, length, None, owners, asked).of_rows(seen)
 
     def _scored(
         self,
         known: Mapping[str, int],
         postings: Postings,
         lengths: Rows,
+        length: int,
         visible: NDArray[np.bool_] | None,
         groups: Rows | None,
         asked: Mapping[str, Polarity],
     ) -> SparseResult:
-        """Score the visible ones of the rows that have ``lengths``; with ``groups``, all visible rows are of one."""
-        rows_in_all = len(lengths)
-        n, length = rows_in_all, int(lengths.sum(dtype=np.int64))
+        """Score the visible ones of the rows of ``lengths``, ``length`` in all; with ``groups`` each is of one."""
+        n = rows_in_all = len(lengths)
         if visible is not None:
             postings = postings.where(visible.take(postings.rows))
             n, length = int(np.count_nonzero(visible)), int((lengths * visible).sum(dtype=np.int64))

@@ -190,12 +190,12 @@ class Index:
             return self._groups_of(key, among)
         return self._kept(("groups", key), lambda: self._grouped(key, read))
 
-    def owners(self, key: str, as_one: str, read: Callable[[int], Mapping[str, Any]], among: Mask) -> NDArray[np.int32]:
-        """Return :meth:`groups` of the rows that have both keys, and -1 for all others: int32 ``[n]``."""
+    def owners(self, key: str, as_one: str, numbers: NDArray[np.int64], among: Mask) -> NDArray[np.int32]:
+        """Return ``numbers``, which :meth:`groups` gave, where a row has both keys, and -1 elsewhere: int32 ``[n]``."""
 
         def owned() -> NDArray[np.int32]:
             held = self.members(as_one) & self.members(key)
-            return np.where(held, self.groups(key, read, among), -1).astype(np.int32)
+            return np.where(held, numbers, -1).astype(np.int32)
 
         return owned() if self._are_few(among, key) else self._kept(("owners", key, as_one), owned)
 
