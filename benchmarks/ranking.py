@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bedside import Collection, Encoder, SparseSettings
-from bedside.engines.protocol import own_alpha
+from bedside.engines.facts import own_alpha
 from bedside.evaluation import Report, RetrievalSet, compare, evaluate, load_retrieval_set, search_run
 from bedside.evaluation.significance import confidence_interval
 from bedside.search.options import DEFAULT_ALPHA

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from bedside import Collection, Encoder, SparseSettings, load_encoder
-from bedside.engines.protocol import own_alpha
+from bedside.engines.facts import own_alpha
 from bedside.evaluation import METRICS, Report, RetrievalSet, evaluate, load_retrieval_set, search_run
 from bedside.types import Matrix
 from report import RESULTS, machine, table, test_sets, today, versions, write_section

@@ -40,6 +40,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("skipping",),
     ("records",),
     ("search",),
+    ("engines.facts", "engines.reports"),
     ("engines.protocol",),
     ("engines.embedded.log",),
     ("engines.embedded.index",),

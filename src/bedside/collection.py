@@ -23,17 +23,9 @@ from bedside.audit.log import AuditLog
 from bedside.audit.verbs import MOST, Line, begin_trail, recorded
 from bedside.encoding import Encoding, batches_of, check_keeps_nothing, reencoded
 from bedside.engines import open_engine, write_new
-from bedside.engines.protocol import (
-    Answer,
-    EncoderRecord,
-    Engine,
-    EraseReceipt,
-    Facts,
-    Selection,
-    VerifyReport,
-    Written,
-    own_alpha,
-)
+from bedside.engines.facts import EncoderRecord, Facts, own_alpha
+from bedside.engines.protocol import Answer, Engine, Selection
+from bedside.engines.reports import EraseReceipt, VerifyReport, Written
 from bedside.errors import (
     AuditError,
     InvalidDocumentError,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.engines.protocol import Batch, Facts
+from bedside.engines.facts import Batch, Facts
 from bedside.errors import (
     BedsideWarning,
     EncoderMismatch,

@@ -16,7 +16,9 @@ from bedside.encoding import Encoding
 from bedside.engines.embedded import EmbeddedEngine
 from bedside.engines.embedded.log.manifest import Manifest, log_name
 from bedside.engines.embedded.log.storage import MemoryStorage
-from bedside.engines.protocol import Batch, Selection, Written
+from bedside.engines.facts import Batch
+from bedside.engines.protocol import Selection
+from bedside.engines.reports import Written
 from bedside.errors import (
     BedsideError,
     BedsideWarning,

@@ -21,7 +21,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bedside.engines.protocol import Facts
+from bedside.engines.facts import Facts
 from bedside.errors import InvalidInputError
 from bedside.pages import render
 from bedside.remedies import Give

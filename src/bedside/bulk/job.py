@@ -16,7 +16,8 @@ from bedside.encoders import load_encoder
 from bedside.encoding import Encoding
 from bedside.engines import open_engine
 from bedside.engines.bulk import BulkLoading, Wholes
-from bedside.engines.protocol import Batch, Engine, Facts
+from bedside.engines.facts import Batch, Facts
+from bedside.engines.protocol import Engine
 from bedside.errors import (
     BedsideError,
     DuplicateIdError,

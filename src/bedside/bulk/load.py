@@ -15,7 +15,8 @@ from bedside.bulk.shards import cut
 from bedside.collection import Collection
 from bedside.encoding import Encoding
 from bedside.engines.bulk import BulkLoading, Entry
-from bedside.engines.protocol import Batch, Engine
+from bedside.engines.facts import Batch
+from bedside.engines.protocol import Engine
 from bedside.errors import InvalidInputError
 from bedside.notes.notes import splitter_for
 from bedside.search.settings import SparseSettings

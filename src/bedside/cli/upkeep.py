@@ -13,7 +13,7 @@ from bedside.cli.options import CollectionPath, Json, load, reading, say, writin
 from bedside.cli.recording import trail
 from bedside.engines import holds_collection, read_facts, shown, verify_without_key
 from bedside.engines import repair as repair_place
-from bedside.engines.protocol import RepairReport
+from bedside.engines.reports import RepairReport
 from bedside.errors import InvalidInputError
 
 

@@ -14,7 +14,9 @@ from typing import Any, Protocol, TypeAlias, cast
 
 from bedside.audit.log import AuditLog
 from bedside.audit.verbs import beside
-from bedside.engines.protocol import Check, Engine, Facts, RepairReport, VerifyReport
+from bedside.engines.facts import Facts
+from bedside.engines.protocol import Engine
+from bedside.engines.reports import Check, RepairReport, VerifyReport
 from bedside.errors import InvalidInputError
 from bedside.records import Record
 from bedside.support.keys import KeySource

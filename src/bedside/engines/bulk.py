@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from bedside.engines.protocol import Batch
+from bedside.engines.facts import Batch
 from bedside.records import Record
 from bedside.types import FilterDict
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bedside.collection import Collection, SparseSettings
-from bedside.engines.protocol import own_alpha
+from bedside.engines.facts import own_alpha
 from bedside.errors import InvalidInputError
 from bedside.evaluation.metrics import Judgments, Report, evaluate, search_run
 from bedside.evaluation.significance import Comparison, compare

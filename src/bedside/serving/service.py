@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from bedside.audit import AuditLog
 from bedside.collection import Collection
 from bedside.engines import Place, below, read_facts
-from bedside.engines.protocol import EraseReceipt, VerifyReport
+from bedside.engines.reports import EraseReceipt, VerifyReport
 from bedside.errors import InvalidInputError
 from bedside.notes import NoteHit
 from bedside.notes.history import Version

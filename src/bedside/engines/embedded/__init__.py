@@ -20,7 +20,7 @@ from bedside.engines.embedded.places import (
     verify_without_key,
 )
 from bedside.engines.embedded.salvage import repair
-from bedside.engines.protocol import Facts
+from bedside.engines.facts import Facts
 from bedside.errors import InvalidInputError
 from bedside.records import Record
 from bedside.support.keys import KeySource

@@ -16,17 +16,9 @@ from bedside.engines.embedded.log.codec import Change
 from bedside.engines.embedded.log.log import Position, Scan
 from bedside.engines.embedded.salvage import KEPT
 from bedside.engines.embedded.state import State, document
-from bedside.engines.protocol import (
-    Answer,
-    Batch,
-    EncoderRecord,
-    EraseReceipt,
-    Facts,
-    Selection,
-    VerifyReport,
-    Written,
-    own_alpha,
-)
+from bedside.engines.facts import Batch, EncoderRecord, Facts, own_alpha
+from bedside.engines.protocol import Answer, Selection
+from bedside.engines.reports import EraseReceipt, VerifyReport, Written
 from bedside.errors import (
     CorruptLogError,
     DuplicateIdError,

@@ -11,7 +11,7 @@ from bedside.engines.embedded.log.codec import Codec
 from bedside.engines.embedded.log.log import DiskFile, Log, Scan
 from bedside.engines.embedded.log.manifest import FORMAT, NAME, Manifest
 from bedside.engines.embedded.log.sealed import SealedCodec
-from bedside.engines.protocol import VerifyReport
+from bedside.engines.reports import VerifyReport
 from bedside.errors import CorruptLogError, InvalidInputError, NotACollectionError
 from bedside.remedies import Call
 

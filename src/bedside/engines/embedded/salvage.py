@@ -16,7 +16,7 @@ from bedside.engines.embedded.log.codec import Change, Codec, Remains, remains_o
 from bedside.engines.embedded.log.log import Position, Scan
 from bedside.engines.embedded.log.manifest import NAME
 from bedside.engines.embedded.log.storage import CACHE_NAME, DiskStorage
-from bedside.engines.protocol import Loss, RepairReport
+from bedside.engines.reports import Loss, RepairReport
 from bedside.errors import CorruptLogError, NotACollectionError
 from bedside.records import Record
 from bedside.support.files import refusals

@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from bedside.engines.protocol import Check, Facts
+from bedside.engines.facts import Facts
+from bedside.engines.reports import Check
 from bedside.errors import InvalidInputError
 from bedside.records import Record
 from bedside.support.extras import needs

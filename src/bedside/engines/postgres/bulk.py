@@ -16,12 +16,13 @@ import numpy as np
 from psycopg import Connection
 
 from bedside.engines.bulk import Entry, Wholes
+from bedside.engines.facts import Batch, Facts
 from bedside.engines.postgres import reading, schema, upkeep, writing
 from bedside.engines.postgres.arrays import Int8s
 from bedside.engines.postgres.connection import Database
 from bedside.engines.postgres.copying import COLUMNS, Part, copy_into
 from bedside.engines.postgres.rows import in_parts, sid_of, terms_of
-from bedside.engines.protocol import Batch, Facts, Selection
+from bedside.engines.protocol import Selection
 from bedside.errors import EncoderMismatch, InvalidDocumentError, InvalidInputError
 from bedside.filters.parse import parse
 from bedside.records import Record, ScopeKey

@@ -8,9 +8,10 @@ from typing import Any
 
 from psycopg import Connection
 
+from bedside.engines.facts import Facts
 from bedside.engines.postgres import roles, schema
 from bedside.engines.postgres.connection import is_pooled
-from bedside.engines.protocol import Check, Facts
+from bedside.engines.reports import Check
 from bedside.errors import FormatVersionError, NotACollectionError
 
 _OLDEST = 150_000

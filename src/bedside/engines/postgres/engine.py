@@ -10,20 +10,14 @@ from typing import Any, NoReturn, TypeVar
 from psycopg import Connection
 
 from bedside.engines.bulk import BulkLoading
+from bedside.engines.facts import Batch, Facts
 from bedside.engines.postgres import nearest, reading, roles, upkeep, writing
 from bedside.engines.postgres.bm25 import Statistics
 from bedside.engines.postgres.bulk import PostgresBulkLoading
 from bedside.engines.postgres.connection import Database
 from bedside.engines.postgres.rows import record_of, scope_of, sid_of
-from bedside.engines.protocol import (
-    Answer,
-    Batch,
-    EraseReceipt,
-    Facts,
-    Selection,
-    VerifyReport,
-    Written,
-)
+from bedside.engines.protocol import Answer, Selection
+from bedside.engines.reports import EraseReceipt, VerifyReport, Written
 from bedside.errors import CollectionClosedError, EncoderMismatch, InvalidVectorError
 from bedside.records import Record, ScopeKey
 from bedside.remedies import Call

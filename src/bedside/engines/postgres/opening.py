@@ -10,12 +10,13 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from bedside.engines.facts import Facts
 from bedside.engines.postgres import arrays, roles, schema, writing
 from bedside.engines.postgres.connection import Database, give_back, pool_in_use, raise_ours
 from bedside.engines.postgres.doctor import examine
 from bedside.engines.postgres.engine import PostgresEngine
 from bedside.engines.postgres.url import Place, parse
-from bedside.engines.protocol import Check, Facts
+from bedside.engines.reports import Check
 from bedside.errors import BedsideError, DatabaseError, FormatVersionError, InvalidInputError, NotACollectionError
 from bedside.records import Record
 from bedside.text.analyzer import Analyzer

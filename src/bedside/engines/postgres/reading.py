@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
+from bedside.engines.facts import Facts
 from bedside.engines.postgres import nearest, schema
 from bedside.engines.postgres.arrays import Int8s, vectors_of
 from bedside.engines.postgres.bm25 import Grouped, Statistics, score
 from bedside.engines.postgres.candidates import ServerCandidates, dates_of, groups_of, newest_of, texts_as_one
 from bedside.engines.postgres.rows import document_of, in_parts, scalar, scope_to_json, sid_of
 from bedside.engines.postgres.sql import Clause, all_of, match, resolved, storable
-from bedside.engines.protocol import Answer, Facts, Selection
+from bedside.engines.protocol import Answer, Selection
 from bedside.errors import DatabaseError, InvalidInputError, InvalidVectorError
 from bedside.filters.rules import frequent_first
 from bedside.filters.validity import named, valid

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from psycopg import Connection, sql
 
-from bedside.engines.protocol import Facts, known_facts
+from bedside.engines.facts import Facts, known_facts
 from bedside.text.assertions import RULES_VERSION
 from bedside.text.tokenizer import ClinicalTokenizer
 

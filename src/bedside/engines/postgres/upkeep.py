@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection, sql
 
+from bedside.engines.facts import Batch, EncoderRecord, Facts, own_alpha
 from bedside.engines.postgres import nearest, reading, schema, writing
 from bedside.engines.postgres.connection import Database
 from bedside.engines.postgres.copying import copy_into, vector_rows
@@ -24,7 +25,8 @@ from bedside.engines.postgres.rows import (
     terms_of,
 )
 from bedside.engines.postgres.url import Place
-from bedside.engines.protocol import Batch, EncoderRecord, EraseReceipt, Facts, Selection, VerifyReport, own_alpha
+from bedside.engines.protocol import Selection
+from bedside.engines.reports import EraseReceipt, VerifyReport
 from bedside.errors import DatabaseError, LockTimeoutError, TracesRemainError
 from bedside.records import Record
 from bedside.search.versions import Versions

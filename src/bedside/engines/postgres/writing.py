@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
+from bedside.engines.facts import Batch, Facts
 from bedside.engines.postgres import nearest, reading, schema
 from bedside.engines.postgres.arrays import Int8s
 from bedside.engines.postgres.copying import Part, copy_into
@@ -23,7 +24,8 @@ from bedside.engines.postgres.rows import (
     sid_of,
     terms_of,
 )
-from bedside.engines.protocol import Batch, Facts, Selection, Written
+from bedside.engines.protocol import Selection
+from bedside.engines.reports import Written
 from bedside.errors import DatabaseError, DuplicateIdError
 from bedside.records import Record, ScopeKey, with_id
 from bedside.text.analyzer import Analyzer

@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 
 from bedside.encoders.presets import STATIC
-from bedside.engines.protocol import Facts
+from bedside.engines.facts import Facts
 from bedside.errors import InvalidInputError
 from bedside.formats.web.bundle import assemble
 from bedside.formats.web.packing import Seal, base64, compressed

@@ -10,7 +10,7 @@ import orjson
 from bedside.engines.embedded.log.keyring import Keyring
 from bedside.engines.embedded.log.log import Position
 from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
-from bedside.engines.protocol import Facts, known_facts
+from bedside.engines.facts import Facts, known_facts
 from bedside.errors import FormatVersionError, NotACollectionError
 
 FORMAT = "bedside-collection"
