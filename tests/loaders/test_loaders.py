@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import csv
+import gzip
 import io
 import json
+import lzma
 import os
 import zipfile
 
@@ -376,6 +379,29 @@ def test_a_hostile_file_raises_one_error_that_names_it(name):
         list(read(HOSTILE[name], source))
     assert str(caught.value).startswith(source)
     assert caught.value.file.startswith(source)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (gzip.compress(b"HPI: Cough."), "a compressed file"),
+        (bz2.compress(b"HPI: Cough."), "a compressed file"),
+        (lzma.compress(b"HPI: Cough."), "a compressed file"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "a picture"),
+        (b"\0" * 128 + b"DICM\x02\0", "a picture"),
+        (b'{"id": "1", "text": "Cough."}\n{"id": "2", "text": "Rest."}\n', "call Collection.import_from"),
+        (b'[{"text": "Cough."}]', "JSON of an unknown kind"),
+        (b'{\n "text": "Cough."\n}', "JSON of an unknown kind"),
+    ],
+)
+def test_what_is_no_note_is_refused_as_what_it_is(data, reason):
+    with pytest.raises(UnreadableFileError, match=reason):
+        list(read(data, "export.bin"))
+
+
+@pytest.mark.parametrize("text", ["[** 2024 **] Cough.", "{S1} murmur.\n{S2} none.", "[]hyponatraemia", "1.5"])
+def test_a_note_that_begins_with_a_bracket_is_a_note(text):
+    assert one(text.encode(), "a.txt").text == text
 
 
 def test_a_note_longer_than_pythons_limit_of_a_cell_is_read_and_the_limit_stays_the_programs():

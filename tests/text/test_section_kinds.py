@@ -67,6 +67,17 @@ def test_what_is_no_table_of_titles_is_refused(wrong):
         SectionKinds(wrong)
 
 
+def test_the_letters_of_a_progress_note_say_what_they_stand_for():
+    found = find_headings("S: Cough.\nO: T 38.\nA: Cold.\nP: Rest.\nS: Well.\nO: T 37.\nA/P: Home.")
+    named = ["subjective", "objective", "assessment", "plan", "subjective", "objective", "assessment_and_plan"]
+    assert [heading.kind for heading in found] == named
+
+
+@pytest.mark.parametrize("text", ["P: 80\nO: none", "S: Cough.\nO: T 38.\nP: Rest.", "Blood group A: yes.\nO: no."])
+def test_letters_that_are_no_whole_set_are_no_headings(text):
+    assert find_headings(text) == []
+
+
 def test_a_part_is_of_its_examination_and_a_heading_below_another_of_that():
     text = (
         "REVIEW OF SYSTEMS:\nHEENT:\nNo sore throat.\n\nVITAL SIGNS:\nBP 120/80.\n\nPHYSICAL EXAMINATION:\n\nGENERAL:\n"

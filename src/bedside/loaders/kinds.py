@@ -11,13 +11,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from bedside.loaders import mail_headers
+from bedside.remedies import Call, Remedy
 from bedside.types import Document
 
 if TYPE_CHECKING:
     from bedside.loaders.content import Content
 
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_PICTURE = re.compile(rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|.{128}DICM", re.DOTALL)
+_COMPRESSED = re.compile(rb"\x1f\x8b|BZh\d1AY|\xfd7zXZ\0|\(\xb5/\xfd|7z\xbc\xaf|Rar!\x1a")
 _HTML_NAMES = frozenset(
     ("html", "head", "body", "div", "p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "article", "section")
 )
@@ -38,6 +43,7 @@ class Kind:
         is_it: Tells by the content. Rows are asked in order; the first that says yes reads the file.
         module: Of ``bedside.loaders``, imported when it is first needed; its ``documents(content, text)`` yields notes.
         refusal: Why such files are not read, in place of a module.
+        remedies: What to do with them instead.
         is_binary: It is told and read from ``content.data``; ``documents`` gets an empty text. Others are decoded.
         holds_many: Its notes are documents each by itself, and not parts of one text (see ``text_of``).
     """
@@ -46,6 +52,7 @@ class Kind:
     is_it: Callable[[Content], bool]
     module: str = ""
     refusal: str = ""
+    remedies: tuple[Remedy, ...] = ()
     is_binary: bool = False
     holds_many: bool = False
 
@@ -56,7 +63,7 @@ class Kind:
             UnreadableFileError: Such files are not read.
         """
         if self.refusal:
-            raise content.refused(self.refusal)
+            raise content.refused(self.refusal, *self.remedies)
         from importlib import import_module
 
         reader: Any = import_module(f"bedside.loaders.{self.module}")
@@ -103,6 +110,14 @@ def _is_old_office(content: Content) -> bool:
     return content.data.startswith(_OLD_OFFICE)
 
 
+def _is_picture(content: Content) -> bool:
+    return _PICTURE.match(content.data) is not None
+
+
+def _is_compressed(content: Content) -> bool:
+    return _COMPRESSED.match(content.data) is not None
+
+
 def _is_rtf(content: Content) -> bool:
     return content.data.lstrip()[:5] == b"{\\rtf"
 
@@ -130,6 +145,19 @@ def _is_fhir_xml(content: Content) -> bool:
 
 def _is_fhir(content: Content) -> bool:
     return content.text.lstrip()[:1] in ("{", "[") and '"resourceType"' in content.text
+
+
+def _is_json(content: Content) -> bool:
+    """Whether it is an object, a list of them or lines of them; a note may begin with a bracket too."""
+    begins = content.text.lstrip("\ufeff \t\r\n")[:1]
+    if begins not in ("{", "["):
+        return False
+    for piece in (content.text, content.text.strip().partition("\n")[0]):
+        try:
+            return isinstance(orjson.loads(piece), dict if begins == "{" else list)
+        except orjson.JSONDecodeError:
+            continue
+    return False
 
 
 def _is_xml(content: Content) -> bool:
@@ -164,6 +192,8 @@ KINDS: tuple[Kind, ...] = (
         refusal="an Office file of the old kind, or an encrypted one; store it as DOCX or PDF without a password",
         is_binary=True,
     ),
+    Kind("picture", _is_picture, refusal="a picture: it needs OCR first", is_binary=True),
+    Kind("compressed", _is_compressed, refusal="a compressed file; unpack it", is_binary=True),
     Kind("rtf", _is_rtf, "rtf", is_binary=True),
     Kind("hl7v2", _is_hl7, "hl7", is_binary=True, holds_many=True),
     Kind("mhtml", _is_page, "mail", is_binary=True),
@@ -175,6 +205,13 @@ KINDS: tuple[Kind, ...] = (
     Kind("html", _is_html, "html"),
     Kind("xml", _is_xml, refusal="XML of an unknown kind", is_binary=True),
     Kind("fhir", _is_fhir, "fhir", holds_many=True),
+    Kind(
+        "json",
+        _is_json,
+        refusal="JSON of an unknown kind",
+        remedies=(Call("import", "for lines of documents", python="Collection.import_from"),),
+        is_binary=True,
+    ),
     Kind("markdown", _is_markdown, "plain"),
     Kind("text", lambda _: True, "plain"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -9,6 +10,7 @@ from functools import cached_property
 from bedside.text.kinds import SectionKinds
 from bedside.text.lexicon import words
 from bedside.text.run_in import LOST_LINE_END, run_in
+from bedside.text.soap import soap_letters
 from bedside.text.titles import (
     Candidate,
     is_capitalised,
@@ -91,7 +93,17 @@ class Note:
 
 
 def candidates(note: Note) -> Iterator[Candidate]:
-    """Yield what may be a heading, in order; in time linear in the note's length."""
+    """Return what may be a heading, in order; in time linear in the note's length."""
+    letters = soap_letters(note.text)
+    if not letters:
+        return _in_lines(note)
+    taken = {letter.start for letter in letters}
+    others = (found for found in _in_lines(note) if found.start not in taken)
+    return heapq.merge(letters, others, key=lambda found: found.start)
+
+
+def _in_lines(note: Note) -> Iterator[Candidate]:
+    """Yield what each line may have of headings."""
     for line in _LINE.finditer(note.text):
         indent = _INDENT.match(note.text, *line.span())
         start = indent.end() if indent else line.start()

@@ -100,6 +100,8 @@ def find_headings(text: str, kinds: SectionKinds = _TABLE) -> list[Heading]:
     * in a line with three of these, as where line ends became spaces or commas, also what else looks like them: a
       part of an examination, another title in capitals, a title that no mark parts from what is before it;
     * in a note of another language, an unknown title before a colon that has a line to itself or follows an empty one;
+    * the letters ``S:``, ``O:``, ``A:`` and ``P:`` (or ``A/P:``) of a progress note, where all of them are there and in
+      their order;
     * a Markdown heading (``## Plan``, underlined, or a line in bold). A line with one ``#`` is one where its title is
       known or the note has headings with more; under a plan it is a problem and none.
 
@@ -126,8 +128,8 @@ def _named(note: Note, found: Iterable[Candidate]) -> Iterator[Heading]:
     below another one to that.
     """
     text, kind, body = note.text, None, 0
-    for title, start, end, is_item in found:
-        own = note.kinds.of(title, english=note.is_english)
+    for title, start, end, is_item, known in found:
+        own = known or note.kinds.of(title, english=note.is_english)
         if own is None and is_item and _is_in_list(text, start, end, kind):
             continue
         if own is None and is_part(title):

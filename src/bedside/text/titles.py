@@ -88,12 +88,14 @@ class Candidate(NamedTuple):
         start: Offset of its first character.
         end: Offset after its last one.
         is_item: Whether it may be an item of a list as well, such as ``GRAM STAIN: cocci`` and ``# Sepsis``.
+        kind: What it is, where its place tells that and not its title.
     """
 
     title: str
     start: int
     end: int
     is_item: bool = False
+    kind: str | None = None
 
 
 def is_section_title(title: str) -> bool:
