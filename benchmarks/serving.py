@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,12 +49,13 @@ class Words:
     def __init__(self, seed: int) -> None:
         made = random.Random(1)
         self._known = ["".join(made.choices("abcdeiklmnoprstu", k=made.randint(3, 10))) for _ in range(20_000)]
-        self._weights = [1 / rank for rank in range(1, len(self._known) + 1)]
+        # Sums of the weights: from weights, each text would take .4 ms to choose, of the server's own processors.
+        self._sums = list(accumulate(1 / rank for rank in range(1, len(self._known) + 1)))
         self._random = random.Random(seed)
 
     def text(self, characters: int) -> str:
         """Return a text of about so many characters."""
-        return " ".join(self._random.choices(self._known, self._weights, k=characters // 7)) + "."
+        return " ".join(self._random.choices(self._known, cum_weights=self._sums, k=characters // 7)) + "."
 
 
 @dataclass
