@@ -14,17 +14,15 @@ from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, overload
+from typing import TYPE_CHECKING, Any, cast, get_args, overload
 
-import numpy as np
-
-from bedside.arguments import check_encoder, check_scope_keys, check_selection, check_texts
+from bedside.arguments import Asked, check_as_created, check_encoder, check_scope_keys, check_selection, check_texts
 from bedside.audit.log import AuditLog
 from bedside.audit.verbs import MOST, Line, begin_trail, recorded
 from bedside.encoding import Encoding, batches_of, check_keeps_nothing, reencoded
 from bedside.engines import open_engine, write_new
-from bedside.engines.facts import EncoderRecord, Facts, own_alpha
-from bedside.engines.protocol import Answer, Engine, Selection
+from bedside.engines.facts import Facts
+from bedside.engines.protocol import Answer, Engine, Selection, Upkeep
 from bedside.engines.reports import EraseReceipt, VerifyReport, Written
 from bedside.errors import (
     AuditError,
@@ -35,10 +33,10 @@ from bedside.errors import (
     UnknownScope,
 )
 from bedside.filters.parse import parse
-from bedside.filters.rules import frequent_first, key_of
+from bedside.filters.rules import merged_counts
 from bedside.filters.validity import moment
-from bedside.records import Checker, Record, Rule, ScopeKey, check_scope, check_vectors, with_id
-from bedside.remedies import Call, Give
+from bedside.records import Checker, Record, Rule, ScopeKey, check_scope, with_id
+from bedside.remedies import Give
 from bedside.search.calibrated import calibrated
 from bedside.search.explain import explanation, relevance
 from bedside.search.newest import unranked
@@ -65,9 +63,19 @@ __all__ = ["Collection", "ScopedCollection", "SparseSettings"]
 
 
 class Collection(Closing):
-    """A searchable set of documents, in memory or in a folder; or one scope of it, with the same verbs.
+    """A searchable set of documents, in memory, in a folder or on a server; or one scope of it, with the same verbs.
 
     Open one with :meth:`open`. Several threads may share it, and several processes may open the same folder.
+
+    Any verb may raise these errors, and its own description lists only others:
+
+    * :class:`ScopeRequired`: a verb about records, where the collection has scope keys and this is not a scoped view;
+    * :class:`ScopeMismatch`: a verb of the whole collection, and this is a scoped view;
+    * :class:`FilterError`: the filter does not parse;
+    * :class:`ReadOnlyError`, :class:`LockTimeoutError`: nothing may be written, or another process has been writing for
+      too long;
+    * :class:`WriteFailedError`: the disk refused. Where a verb does not say otherwise, the collection is as before;
+    * :class:`CollectionClosedError`: :meth:`close` was called.
 
     Example:
         >>> with Collection.open(scope_keys=["patient_id"]) as notes:
@@ -142,36 +150,19 @@ class Collection(Closing):
         if sparse is not None and not isinstance(sparse, SparseSettings):
             raise InvalidInputError(f"sparse: expected SparseSettings, got {type(sparse).__name__}")
         settings = (sparse or SparseSettings()).to_json()
-        if audit is not None:
-            begin_trail(audit)
-
-        def new() -> Facts:
-            known = encoder.dimension if encoder is not None else None
-            named = EncoderRecord.of(encoder)
-            dimension, written = (known, named) if known and named else (None, None)
-            weight = own_alpha(encoder) if alpha is None else float(alpha)
-            return Facts(sparse=settings, scope_keys=keys, dimension=dimension, encoder=written, alpha=weight)
-
         if row_security and not keys:
             raise InvalidInputError("row_security: roles are bound to scopes", remedies=[Give("scope_keys")])
+        if audit is not None:
+            begin_trail(audit)
+        new = partial(Facts.for_new, encoder, sparse=settings, scope_keys=keys, alpha=alpha)
         engine = open_engine(
             path, facts=new, read_only=read_only, lock_timeout=lock_timeout, key=key, row_security=row_security
         )
         try:
             facts = engine.facts
-            if keys and keys != facts.scope_keys:
-                raise ScopeMismatch(
-                    f"scope_keys: the collection was created with {list(facts.scope_keys)}, got {list(keys)}"
-                )
-            if sparse is not None and not sparse.fits(facts.sparse):
-                raise InvalidInputError(f"sparse: the collection was created with {facts.sparse}, got {settings}")
+            check_as_created(facts, keys, sparse, alpha)
             if facts.sealed:
                 check_keeps_nothing(encoder)
-            if alpha is not None and alpha != facts.weight:
-                raise InvalidInputError(
-                    f"alpha: the weight of this collection is {facts.weight:g}, got {alpha:g}",
-                    remedies=[Give("alpha", note="with each search"), Call("set_alpha", "to change it")],
-                )
             return cls(engine, Encoding(encoder, lambda: engine.facts), audit=audit)
         except BaseException:
             engine.close()
@@ -232,11 +223,7 @@ class Collection(Closing):
         return view
 
     def views(self) -> list[Collection]:
-        """Return every scope that holds documents as a scoped view; of a collection without scope keys, itself.
-
-        Raises:
-            ScopeMismatch: This is a scoped view.
-        """
+        """Return every scope that holds documents as a scoped view; of a collection without scope keys, itself."""
         return [self.scoped(**scope) for scope, _ in self.scopes()] if self.scope_keys else [self]
 
     @property
@@ -319,7 +306,6 @@ class Collection(Closing):
             DuplicateIdError: The same id twice in this call, for documents that are not equal.
             ScopeRequired, ScopeMismatch: A record lacks a scope key, or names another scope than this view.
             EncoderRequired: A text without a vector, and no encoder.
-            WriteFailedError: The disk refused.
 
         Example:
             >>> notes = Collection.open()
@@ -444,7 +430,6 @@ class Collection(Closing):
         Raises:
             InvalidInputError: Neither ``ids`` nor ``filter``.
             TracesRemainError: A file still holds traces, such as a damaged log that a repair kept.
-            WriteFailedError: The disk refused; the records are still there.
         """
         selection = self._selection(filter, check_selection("erase", ids, filter))
         self._announce(remove=selection)
@@ -470,7 +455,7 @@ class Collection(Closing):
         if not self.scope_keys:
             raise InvalidInputError("shred: destroys the key of one scope, and this collection has no scope keys")
         self._announce(remove=chosen)
-        return self._upkept("shred").shred(chosen.scope, self._encoding.forget)  # type: ignore[no-any-return]
+        return self._upkept("shred").shred(chosen.scope, self._encoding.forget)
 
     def check(
         self,
@@ -515,8 +500,6 @@ class Collection(Closing):
 
         Raises:
             InvalidInputError: Neither ``ids`` nor ``filter``.
-            FilterError: The filter does not parse.
-            ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
         chosen = check_selection("get", ids, filter)
         check_int("limit", limit, optional=True)
@@ -539,11 +522,7 @@ class Collection(Closing):
 
         Args:
             filter: Only documents that satisfy it are counted.
-            all_scopes: Count in every scope of a divided collection, which is never done unasked.
-
-        Raises:
-            ScopeRequired: The collection has scope keys, this is not a scoped view, and ``all_scopes`` is not given.
-            ScopeMismatch: ``all_scopes`` in a scoped view.
+            all_scopes: Count in every scope of a divided collection, which is never done unasked; not in a scoped view.
         """
         if all_scopes:
             self._check_whole("count with all_scopes")
@@ -571,20 +550,13 @@ class Collection(Closing):
         if not all_scopes:
             return self._engine.facets(self._selection(filter), key)
         self._check_whole("facets with all_scopes")
-        counts: dict[Any, tuple[Any, int]] = {}
-        for view in self.views():
-            for value, count in view.facets(key, filter=filter):
-                counts[key_of(value)] = (value, counts.get(key_of(value), (value, 0))[1] + count)
-        return sorted(counts.values(), key=frequent_first)
+        return merged_counts(view.facets(key, filter=filter) for view in self.views())
 
     @recorded(all_scopes=True)
     def scopes(self) -> list[tuple[dict[str, str | int], int]]:
         """Return every scope that holds documents, and how many it holds, in the order of the scopes' values.
 
         It is a verb of the whole collection: whoever holds it may see whose records there are.
-
-        Raises:
-            ScopeMismatch: This is a scoped view.
 
         Example:
             >>> notes = Collection.open(scope_keys=["patient_id"])
@@ -614,7 +586,6 @@ class Collection(Closing):
 
         Raises:
             InvalidInputError: Neither ``query`` nor ``filter``, or the collection has no scope keys.
-            ScopeMismatch: This is a scoped view.
 
         Example:
             >>> notes = Collection.open(scope_keys=["patient_id"])
@@ -679,9 +650,7 @@ class Collection(Closing):
             InvalidInputError: An argument is out of its range, or the mode needs what was not given or is not stored.
             InvalidVectorError: A query's vector has the wrong dimension or shape, is not finite, or zero.
             EncoderRequired: A text must be encoded and there is no encoder.
-            FilterError: The filter does not parse.
             NotCalibratedError: ``min_score="calibrated"``, and no threshold is kept for searches in this mode.
-            ScopeRequired: The collection has scope keys and this is not a scoped view.
 
         Example:
             >>> notes = Collection.open()
@@ -689,28 +658,18 @@ class Collection(Closing):
             >>> [hit.text for hit in notes.search("160/95", mode="sparse")]
             ['BP 160/95']
         """
-        one = isinstance(query, str) or (query is None and vectors is None)
-        texts = check_texts([query] if isinstance(query, str) else query)
-        if (vectors if one else vector) is not None:
-            raise InvalidInputError("search: a vector is for one query, vectors for a list of them or for none")
-        given = self._check_query_vectors(vector, vectors)
-        if not one and query is not None and given is not None and len(given) != len(texts):
-            raise InvalidInputError(f"vectors: expected one for each of {len(texts)} queries, got {len(given)}")
+        asked = Asked.of(query, vector, vectors, self.dimension)
         if options.get("mode") is None:
-            options = {**options, "mode": self.natural_mode(texts, given)}
+            options = {**options, "mode": self.natural_mode(asked.texts, asked.vectors)}
         facts = self.facts
-        asked = calibrated(SearchOptions.of(options, default_alpha=facts.weight), "search", facts.min_scores)
-        selection = self._selection(asked.filter, asked.ids, asked.as_of)
-        if not one and not texts and (given is None or not len(given)):
+        how = calibrated(SearchOptions.of(options, default_alpha=facts.weight), "search", facts.min_scores)
+        selection = self._selection(how.filter, how.ids, how.as_of)
+        if asked.is_empty:
             return []
-        if not texts and (given is None or asked.halves != "dense"):
-            raise InvalidInputError(
-                f"search: mode {asked.halves!r} needs a query, dense alone a query or a vector",
-                remedies=[Give("query"), *([Give("vector")] if asked.halves == "dense" else [])],
-            )
-        answers = self._encoding.with_current(lambda: self._ask(selection, asked, texts, given))
-        hits = [self._hits(asked, answer) for answer in answers]
-        return hits[0] if one else hits
+        asked.check_enough_for(how.halves)
+        answers = self._encoding.with_current(lambda: self._ask(selection, how, asked.texts, asked.vectors))
+        hits = [self._hits(how, answer) for answer in answers]
+        return hits[0] if asked.one else hits
 
     @recorded()
     def filtered(self, **options: Unpack[SearchArguments]) -> list[Document]:
@@ -728,8 +687,6 @@ class Collection(Closing):
 
         Raises:
             InvalidInputError: An option is out of its range.
-            FilterError: The filter does not parse.
-            ScopeRequired: The collection has scope keys and this is not a scoped view.
 
         Example:
             >>> notes = Collection.open()
@@ -758,7 +715,6 @@ class Collection(Closing):
 
         Raises:
             EncoderMismatch: The collection holds texts without vectors, and was opened with an encoder.
-            ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
         self._check_scoped()  # whose records are meant comes before how they are ranked
         if not texts:
@@ -769,7 +725,7 @@ class Collection(Closing):
         is_sparse = self.dimension is None and vectors is None and self.encoder is None
         return "sparse" if is_sparse else "hybrid"
 
-    # What is built on these verbs
+    # What is built on these verbs: it stands above this module, so each verb imports it when it is called
 
     @recorded()
     def duplicates(self, threshold: float = 0.8, *, filter: FilterDict | None = None) -> list[DuplicateGroup]:
@@ -781,11 +737,8 @@ class Collection(Closing):
 
         Raises:
             MissingExtraError: ``bedside[cluster]`` is not installed.
-            ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
-        from bedside.analysis.duplicates import (
-            duplicates,  # it compares what `get` returns, and is one caller's in a thousand
-        )
+        from bedside.analysis.duplicates import duplicates
 
         return duplicates(self, threshold=threshold, filter=filter)
 
@@ -817,8 +770,6 @@ class Collection(Closing):
 
         Raises:
             InvalidInputError: The key is empty, or one that divides the collection by scope.
-            ScopeRequired: The collection has scope keys and this is not a scoped view.
-            WriteFailedError: The disk refused; nothing was changed.
         """
         from bedside.analysis.annotate import annotate
 
@@ -881,9 +832,8 @@ class Collection(Closing):
             InvalidDocumentError: A note has no id, no text but white space, a vector, or a passage's metadata key; or
                 a record that is not a passage has an id that a passage needs.
             DuplicateIdError: The same id twice in this call, for notes that are not equal.
-            ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
-        from bedside.notes.notes import add_notes  # what is built on the verbs
+        from bedside.notes.notes import add_notes
 
         return add_notes(self, notes, splitter, on_bad_document=on_bad_document, skipped=skipped, supersedes=supersedes)
 
@@ -904,9 +854,6 @@ class Collection(Closing):
 
         The newest is the first: none comes before one that supersedes it, and the later ``valid_from`` is before the
         earlier. An id that is not there has no versions, and of a circle each member is listed once.
-
-        Raises:
-            ScopeRequired: The collection has scope keys and this is not a scoped view.
 
         Example:
             >>> notes = Collection.open()
@@ -950,9 +897,7 @@ class Collection(Closing):
         Raises:
             InvalidInputError: An argument is out of its range, or none of these.
             EncoderRequired: The question must be encoded and there is no encoder.
-            FilterError: The filter does not parse.
             NotCalibratedError: ``min_score="calibrated"``, and no threshold is kept for notes in this mode.
-            ScopeRequired: The collection has scope keys and this is not a scoped view.
         """
         from bedside.notes.notes import search_notes
 
@@ -988,7 +933,6 @@ class Collection(Closing):
             InvalidInputError: The format is unknown, only read, has no such option, or holds vectors and they were not
                 asked for.
             MissingExtraError: Parquet or Arrow without ``bedside[arrow]``, a passphrase without ``bedside[crypto]``.
-            ScopeRequired: The collection has scope keys and this is not a scoped view.
             WriteFailedError: The disk refused; what was there before is there still.
 
         Example:
@@ -1041,7 +985,6 @@ class Collection(Closing):
             ScopeRequired, ScopeMismatch: A record lacks a scope key, or names another scope than this view.
             EncoderRequired: Records without vectors, a collection with vectors, and no encoder.
             MissingExtraError: The format's library is not installed.
-            WriteFailedError: The disk refused.
         """
         from bedside.formats.exchange import import_records
 
@@ -1051,11 +994,7 @@ class Collection(Closing):
 
     @recorded()
     def compact(self) -> None:
-        """Write a new log that holds only the living records; readers in other processes go on beside it.
-
-        Raises:
-            WriteFailedError: The disk refused; the collection is as before.
-        """
+        """Write a new log that holds only the living records; readers in other processes go on beside it."""
         self._upkeep("compact").compact()
 
     @recorded()
@@ -1084,20 +1023,22 @@ class Collection(Closing):
             ScopeRequired: This is the whole collection: to read all of it, a role must be a member of the owner.
             InvalidInputError: The collection has no row-level security, or nothing binds the role.
         """
-        self._of_roles("grant", role).grant(self._bound, role)
+        scope = self._scope_for("grant", role)
+        self._upkept("grant").grant(scope, role)
 
     @recorded()
     def revoke(self, role: str) -> None:
         """Take back :meth:`grant`; nothing happens where there was none."""
-        self._of_roles("revoke", role).revoke(self._bound, role)
+        scope = self._scope_for("revoke", role)
+        self._upkept("revoke").revoke(scope, role)
 
-    def _of_roles(self, verb: str, role: str) -> Any:
-        """Return the engine for a verb about a role and one scope."""
+    def _scope_for(self, verb: str, role: str) -> ScopeKey:
+        """Return the scope that a verb binds a role to."""
         check_key("role", role)
         self._check_scoped()
         if self._bound is None:
             raise InvalidInputError(f"{verb}: a role is bound to scopes, and this collection has no scope keys")
-        return self._upkept(verb)
+        return self._bound
 
     @recorded()
     def verify(self) -> VerifyReport:
@@ -1108,8 +1049,7 @@ class Collection(Closing):
         Raises:
             CorruptLogError: A line is damaged, missing, doubled or moved; ``bedside repair`` salvages the rest.
         """
-        report: VerifyReport = self._upkeep("verify").verify()
-        return report
+        return self._upkeep("verify").verify()
 
     @recorded()
     def reembed(self, encoder: Encoder, *, batch_size: int = 1_024) -> None:
@@ -1150,9 +1090,6 @@ class Collection(Closing):
         Args:
             alpha: 0 (BM25 alone) to 1 (vectors alone); ``None`` is 0.6.
 
-        Raises:
-            ScopeMismatch: This is a scoped view.
-
         Example:
             >>> notes = Collection.open()
             >>> notes.set_alpha(0.4)
@@ -1177,7 +1114,6 @@ class Collection(Closing):
 
         Raises:
             InvalidInputError: The score is no finite number, or there is no such mode.
-            ScopeMismatch: This is a scoped view.
 
         Example:
             >>> notes = Collection.open()
@@ -1235,7 +1171,6 @@ class Collection(Closing):
         Raises:
             InvalidInputError: The key is none, the collection is encrypted, or it lives in memory or on a server.
             MissingExtraError: ``bedside[crypto]`` is not installed.
-            WriteFailedError: The disk refused; the collection is as before.
         """
         check_keeps_nothing(self.encoder)
         self._upkeep("encrypt").encrypt(key)
@@ -1250,7 +1185,6 @@ class Collection(Closing):
         Raises:
             NotEncryptedError: There is no key to change.
             InvalidInputError: The key is none.
-            WriteFailedError: The disk refused; the old key holds.
         """
         self._upkeep("rekey").rekey(key)
 
@@ -1262,8 +1196,6 @@ class Collection(Closing):
         open is told with its next call.
 
         Raises:
-            ScopeMismatch: This is a scoped view.
-            ReadOnlyError: It is open for reading only.
             WriteFailedError: The disk refused; some files may be there still.
 
         Example:
@@ -1398,35 +1330,23 @@ class Collection(Closing):
             hits.append(Hit(document, float(pool.scores[i]), cosine, bm25, float(relevances[i]), why, *seen))
         return hits
 
-    def _check_query_vectors(
-        self, vector: VectorLike | None, vectors: Matrix | Sequence[VectorLike] | None
-    ) -> Matrix | None:
-        """Return the query vectors as ``[n, d]``, one row for ``vector``; no vectors are no rows."""
-        if vector is not None:
-            return check_vectors([vector], "vector", self.dimension or None)
-        if vectors is None:
-            return None
-        if isinstance(vectors, Sequence) and not vectors:
-            return np.zeros((0, 1), dtype=np.float32)
-        return check_vectors(vectors, "vectors", self.dimension or None)
-
     def _check_whole(self, verb: str) -> None:
         if self._bound is not None:
             raise ScopeMismatch(f"{verb}: is a verb of the whole collection, and this is one scope of it")
 
-    def _upkeep(self, verb: str) -> Any:
+    def _upkeep(self, verb: str) -> Upkeep:
         """Return the engine for a verb that looks after all of it."""
         self._check_whole(verb)
         return self._upkept(verb)
 
-    def _upkept(self, verb: str) -> Any:
-        """Return the engine for a verb that not every engine has."""
+    def _upkept(self, verb: str) -> Upkeep:
+        """Return the engine for a verb that not every engine has; the call is recorded before it is made."""
         if not hasattr(self._engine, verb):
             raise InvalidInputError(f"{verb}: the engine of this collection has no such verb")
         if self._line is not None:
             self._line.tells("count", self._how_many(None, all_scopes=bool(self.scope_keys)))
             self._line.write(durable=True)
-        return self._engine
+        return cast(Upkeep, self._engine)
 
 
 ScopedCollection = Collection

@@ -70,6 +70,17 @@ class Facts:
     sealed: bool = False
     min_scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
+    @classmethod
+    def for_new(
+        cls, encoder: Encoder | None, *, sparse: Mapping[str, Any], scope_keys: tuple[str, ...], alpha: float | None
+    ) -> Facts:
+        """Return the facts of a new collection; an encoder that knows its dimension and can name itself is noted."""
+        named = EncoderRecord.of(encoder)
+        known = encoder.dimension if encoder is not None else None
+        dimension, written = (known, named) if known and named else (None, None)
+        weight = own_alpha(encoder) if alpha is None else float(alpha)
+        return cls(sparse=sparse, scope_keys=scope_keys, dimension=dimension, encoder=written, alpha=weight)
+
     @property
     def title(self) -> str | None:
         """The metadata key that holds titles; ``None`` where titles are not read."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import enum
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, tzinfo
+from itertools import chain
 from typing import Any, TypeAlias
 
 from bedside.filters import dates
@@ -235,6 +236,15 @@ def frequent_first(found: tuple[Any, int]) -> tuple[Any, ...]:
     """Sort values (or their keys) and counts: the most frequent first; ties by kind and value."""
     key = key_of(found[0])
     return -found[1], 0 if isinstance(key, Token) else 2 if isinstance(key, str) else 1, key
+
+
+def merged_counts(parts: Iterable[Iterable[tuple[Any, int]]]) -> list[tuple[Any, int]]:
+    """Return counts of values, added up over several parts, the most frequent value first."""
+    counts: dict[Any, tuple[Any, int]] = {}
+    for value, count in chain.from_iterable(parts):
+        _, before = counts.get(key_of(value), (value, 0))
+        counts[key_of(value)] = (value, before + count)
+    return sorted(counts.values(), key=frequent_first)
 
 
 def words(text: str) -> list[str]:
