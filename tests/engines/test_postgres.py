@@ -552,6 +552,7 @@ def test_a_copy_in_a_folder_is_equal_and_reembedding_keeps_records_and_order(url
         "delete from vec where row = (select min(row) from vec)", "update doc set fields = '{}' where id = 'd1'",
         "insert into post select key, 999999, sid, tf, dl, negated from post limit 1",
         "update post set negated = negated + 1 where row = (select min(row) from post)",
+        "update doc set ends = ends - 1 where id = 'd1'",
     ],
 )  # fmt: skip
 def test_verify_finds_what_does_not_agree_with_the_records(url: str, damage: str) -> None:

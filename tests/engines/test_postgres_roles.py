@@ -152,6 +152,12 @@ def test_the_library_answers_a_bound_role_as_it_answers_the_owner_about_that_sco
         for ask in ({"mode": "sparse"}, {"mode": "hybrid", "vector": [1, 2]}, {"mode": "dense", "vector": [0, 1]}):
             mine, theirs = (view.search("chest pain", **ask, top_k=9) for view in (one, other))
             assert [(hit.id, hit.score, hit.document) for hit in mine] == [(h.id, h.score, h.document) for h in theirs]
+        ended = [Document("Secret of 4: chest pain.", {"valid_to": "2024"}, f"{n}", [1, n + 1]) for n in (0, 2)]
+        one.add([*ended, Document("Chest pain.", {"supersedes": "3"}, "4", [1, 9])])
+        for asked in ("2023-12-31", "2024-01-01"):
+            mine, theirs = (view.search("chest pain", mode="sparse", as_of=asked) for view in (one, other))
+            assert [(hit.id, hit.score) for hit in mine] == [(hit.id, hit.score) for hit in theirs] != []
+        assert bound.scoped(patient_id=5).search("chest pain", mode="sparse", as_of="now") == []
         assert bound.scoped(patient_id=5).search("chest pain", mode="sparse") == []
         assert bound.scoped(patient_id=5).get(filter={}) == []
         for call in (lambda: other.add([Document("x", {}, "x", [1, 2])]), lambda: other.grant(role)):
@@ -159,7 +165,7 @@ def test_the_library_answers_a_bound_role_as_it_answers_the_owner_about_that_sco
                 call()
         with pytest.raises(BedsideError):
             other.delete(["0"])
-    assert ward.scoped(patient_id=4).count() == 4
+    assert ward.scoped(patient_id=4).count() == 5
 
 
 def test_a_role_that_nothing_would_bind_and_a_collection_without_row_security_are_refused(

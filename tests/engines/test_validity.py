@@ -185,6 +185,19 @@ def test_chains_and_circles_that_change_leave_what_the_last_state_says(open_: Op
         assert [hit.id for hit in found] == [document.id for document in valid(versions.values(), moment)]
 
 
+def test_what_another_handle_changes_counts_at_once_though_as_many_records_are_left(reopened) -> None:
+    with reopened(scope_keys=["ward"]) as one, reopened(scope_keys=["ward"]) as other:
+        a, b = one.scoped(ward="A"), other.scoped(ward="A")
+        for end in ("2030", "2020", "2031"):
+            a.add([Document("guideline", {"valid_to": end}, "g"), Document("guideline", {}, "always")])
+            found = {hit.id for hit in b.search("guideline", mode="sparse", as_of="2025-01-01")}
+            assert found == ({"always"} if end == "2020" else {"g", "always"})
+        a.add([Document("guideline", {"supersedes": "g"}, "always")])
+        assert [hit.id for hit in b.search("guideline", mode="sparse", as_of="2025-01-01")] == ["always"]
+        a.delete(["always"])
+        assert [hit.id for hit in b.search("guideline", mode="sparse", as_of="2025-01-01")] == ["g"]
+
+
 def test_what_a_passage_says_of_its_note_goes_for_all_passages_of_the_notes_that_it_names(open_: Open) -> None:
     notes = open_()
     text = "HPI: Sepsis, lactate 4. PLAN: Fluids for sepsis, 30 ml per kg."

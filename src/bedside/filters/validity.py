@@ -8,6 +8,7 @@ about is asked about at its end, so that what came into force on that day counts
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -17,6 +18,8 @@ from bedside.filters.tree import Compare, Node, Not, Or
 
 VALID_FROM, VALID_TO, SUPERSEDES = "valid_from", "valid_to", "supersedes"
 NOW = "now"
+ALWAYS, FOREVER = -(2**62), 2**62
+"""The bounds of what is open: before and after every date, in 64 bits."""
 
 
 def moment(as_of: date | str, name: str = "as_of") -> datetime:
@@ -49,6 +52,19 @@ def moment(as_of: date | str, name: str = "as_of") -> datetime:
 def valid(until: datetime) -> Node:
     """Return the filter that leaves what was valid just before ``until``, as :func:`moment` gives it."""
     return Not(Or((Compare(VALID_FROM, "$gte", until), Compare(VALID_TO, "$lt", until))))
+
+
+def bounds(metadata: Mapping[str, Any]) -> dates.Span:
+    """Return when a record becomes valid and when it no longer is, in microseconds from 0001-01-01T00:00Z.
+
+    It is what :func:`valid` leaves for ``until`` where ``start < until <= end``.
+
+    Example:
+        >>> bounds({"valid_to": "until revised"}) == (ALWAYS, FOREVER)
+        True
+    """
+    start, end = (dates.begins(metadata.get(key)) for key in (VALID_FROM, VALID_TO))
+    return ALWAYS if start is None else start, FOREVER if end is None else end
 
 
 def named(supersedes: Any) -> list[str]:

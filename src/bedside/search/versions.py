@@ -11,6 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bedside.filters.dates import UTC, stored_span
 from bedside.filters.validity import SUPERSEDES, VALID_FROM, VALID_TO, named
 from bedside.records import ScopeKey
@@ -67,6 +70,44 @@ def _components(follows: Mapping[str, Sequence[str]]) -> dict[str, int]:
             elif other not in component:
                 lowest[node] = min(lowest[node], order[other])
     return component
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Which of some records supersede which, by their places among them.
+
+    Attributes:
+        naming: Places and the numbers of the names that stand in ``supersedes`` there, int64 ``[2, m]``; no circles.
+        named: Places and the numbers of the names that a record there goes by, int64 ``[2, k]``.
+    """
+
+    naming: NDArray[np.int64]
+    named: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, said: Sequence[tuple[int, str, str]], known: Iterable[tuple[int, str]]) -> Chains:
+        """Number the names.
+
+        Args:
+            said: Places, the id of the version that stands there, and one that it supersedes.
+            known: Places, and the id of the version that stands there; more of them than are superseded do no harm.
+        """
+        loops = circular((version, name) for _, version, name in said)
+        numbers = {name: i for i, name in enumerate(dict.fromkeys(name for *_, name in said))}
+        naming = ((place, numbers[name]) for place, version, name in said if (version, name) not in loops)
+        return cls(_pairs(naming), _pairs((place, numbers[name]) for place, name in known if name in numbers))
+
+    def superseded(self, valid: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the places that a valid one names, where ``valid`` is bool ``[n]`` by place."""
+        places, numbers = self.naming
+        said = np.zeros(int(max(numbers.max(initial=-1), self.named[1].max(initial=-1))) + 1, np.bool_)
+        said[numbers[valid[places]]] = True
+        places, numbers = self.named
+        return np.asarray(places[said[numbers]])
+
+
+def _pairs(found: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
+    return np.asarray(np.array(list(found), np.int64).reshape(-1, 2).T)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +33,19 @@ class Statistics:
     Attributes:
         sid: The scope.
         corpus: Of the records that count.
-        rows: These records, ascending; ``None``: all of the scope.
+        state: Another one whenever the scope's records change; ``None`` where it holds none.
+        left_out: Those that do not count, ascending; ``None`` where all do.
     """
 
     sid: int
     corpus: Corpus
-    rows: Rows | None = None
+    state: UUID | None = None
+    left_out: Rows | None = None
+
+    def without(self, left_out: Rows, tokens: int) -> Statistics:
+        """Return what is known of the scope without some of its records, which hold so many terms."""
+        corpus = self.corpus._replace(n=self.corpus.n - len(left_out), tokens=self.corpus.tokens - tokens)
+        return replace(self, corpus=corpus, left_out=left_out)
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,11 @@ class Grouped:
     numbers: NDArray[np.int64]
     lengths: NDArray[np.int64]
 
-    def among(self, rows: Rows | None) -> Grouped:
-        """Return those of some rows; of ``None`` all."""
+    def without(self, rows: Rows | None) -> Grouped:
+        """Return those that are none of some rows."""
         if rows is None:
             return self
-        held = np.isin(self.rows, rows)
+        held = np.isin(self.rows, rows, invert=True)
         return Grouped(self.rows[held], self.numbers[held], self.lengths[held])
 
 
@@ -75,7 +83,7 @@ def score(
         allowed: Those that may be an answer; others may be left out. ``None``: all.
     """
     counted = Counter(terms)
-    if grouped is not None or statistics.rows is not None:
+    if grouped is not None or statistics.left_out is not None:
         allowed = None  # how many rows of those that count hold a term is told by all of its postings
     found = _postings(connection, statistics, counted, allowed)
     known = [term for term in counted if term in found]
@@ -84,8 +92,8 @@ def score(
         np.concatenate([np.zeros(0, np.int64), *(found[term][i] for term in known)]) for i in range(4)
     )
     df = None if allowed is None else np.array([found[term].held for term in known], np.int64)
-    if statistics.rows is not None:
-        held = np.isin(rows, statistics.rows)
+    if statistics.left_out is not None:
+        held = np.isin(rows, statistics.left_out, invert=True)
         which, rows, counts, lengths, negated = (each[held] for each in (which, rows, counts, lengths, negated))
     corpus = statistics.corpus
     if grouped is not None:

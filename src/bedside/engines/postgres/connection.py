@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import psycopg
 from psycopg import Connection
 from psycopg.abc import Query
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Composed
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from bedside.engines.postgres import arrays, schema
@@ -162,7 +162,7 @@ class Database:
         # One trip to the server each.
         self._begin_reading = SQL("begin isolation level repeatable read read only; {}").format(path)
         self._begin_writing = SQL("begin isolation level read committed read write; {}; {}").format(
-            path, SQL("set local lock_timeout = {}").format(self._milliseconds)
+            path, lock_timeout_statement(lock_timeout)
         )
         self.pool = shared_pool(place.conninfo)
 
@@ -209,7 +209,7 @@ class Database:
             if is_pooled(connection):
                 yield connection
                 return
-            connection.execute(f"set lock_timeout = {self._milliseconds}".encode())
+            connection.execute(f"set lock_timeout = {_milliseconds(self.lock_timeout)}".encode())
             try:
                 yield connection
             finally:
@@ -232,11 +232,6 @@ class Database:
     def close(self) -> None:
         """Give back the pool."""
         give_back(self.pool)
-
-    @property
-    def _milliseconds(self) -> int:
-        """The server takes 0 for no limit."""
-        return int(min(max(self.lock_timeout * 1000, 1), _LONGEST_WAIT))
 
     def _reading(self, work: Callable[[Connection[Any]], _T]) -> _T:
         with self.pool.connection(self._begin_reading) as connection:
@@ -281,6 +276,16 @@ class Database:
             yield
         except psycopg.Error as error:
             raise_ours(error, self.place)
+
+
+def lock_timeout_statement(seconds: float) -> Composed:
+    """Return the statement by which a transaction waits for each lock so long at most."""
+    return SQL("set local lock_timeout = {}").format(_milliseconds(seconds))
+
+
+def _milliseconds(seconds: float) -> int:
+    """Return a limit as the server takes it, where 0 is none."""
+    return int(min(max(seconds * 1000, 1), _LONGEST_WAIT))
 
 
 def is_pooled(connection: Connection[Any]) -> bool:

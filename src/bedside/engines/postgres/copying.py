@@ -11,6 +11,7 @@ import numpy as np
 from psycopg import Connection
 
 from bedside.engines.postgres.rows import Terms, flat, record_to_json, searched, term_key
+from bedside.filters.validity import bounds
 from bedside.records import Record
 from bedside.search.rank import Rows
 
@@ -18,7 +19,7 @@ HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 """What a stream begins with: its sign, and no flags."""
 TAIL = b"\xff\xff"
 COLUMNS = {
-    "doc": "row, sid, id, dl, fields, record",
+    "doc": "row, sid, id, dl, starts, ends, fields, record",
     "vec": "row, sid, v, raw",
     "post": "key, row, sid, tf, dl, negated",
 }
@@ -65,9 +66,9 @@ class Part(NamedTuple):
         found = bytearray()
         for row, sid, record, length in zip(self.rows.tolist(), self.sids, self.records, self.lengths, strict=True):
             id, fields = record.id.encode(), _JSONB + flat(record.metadata)
-            text = record_to_json(record)
-            found += struct.pack(">hiqiqi", 6, 8, row, 8, sid, len(id)) + id
-            found += struct.pack(">iii", 4, length, len(fields)) + fields
+            text, (start, end) = record_to_json(record), bounds(record.metadata)
+            found += struct.pack(">hiqiqi", 8, 8, row, 8, sid, len(id)) + id
+            found += struct.pack(">iiiqiqi", 4, length, 8, start, 8, end, len(fields)) + fields
             found += struct.pack(">i", len(text)) + text
         return bytes(found)
 

@@ -16,6 +16,7 @@ from bedside.engines.postgres.bm25 import Statistics
 from bedside.engines.postgres.bulk import PostgresBulkLoading
 from bedside.engines.postgres.connection import Database
 from bedside.engines.postgres.rows import record_of, scope_of, sid_of
+from bedside.engines.postgres.validity import Remembered
 from bedside.engines.protocol import Answer, Selection
 from bedside.engines.reports import EraseReceipt, VerifyReport, Written
 from bedside.errors import CollectionClosedError, EncoderMismatch, InvalidVectorError
@@ -47,6 +48,7 @@ class PostgresEngine:
         self._created = created
         self.place = database.place.again
         self._analyzer = Analyzer.of(facts.sparse)
+        self._remembered = Remembered()
         self.closed = False
         in_each_process(self._make_locks)
 
@@ -138,7 +140,15 @@ class PostgresEngine:
             scope = self._of_now(connection, selection.scope)
             tokenizer = self._analyzer.tokenizer
             return reading.search(
-                connection, self._known, scope, tokenizer, selection, options, questions, approximate=ef
+                connection,
+                self._known,
+                scope,
+                tokenizer,
+                selection,
+                options,
+                questions,
+                remembered=self._remembered,
+                approximate=ef,
             )
 
         self._check_open()

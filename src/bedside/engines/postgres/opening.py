@@ -11,8 +11,14 @@ from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bedside.engines.facts import Facts
-from bedside.engines.postgres import arrays, roles, schema, writing
-from bedside.engines.postgres.connection import Database, give_back, pool_in_use, raise_ours
+from bedside.engines.postgres import arrays, migrations, roles, schema, writing
+from bedside.engines.postgres.connection import (
+    Database,
+    give_back,
+    lock_timeout_statement,
+    pool_in_use,
+    raise_ours,
+)
 from bedside.engines.postgres.doctor import examine
 from bedside.engines.postgres.engine import PostgresEngine
 from bedside.engines.postgres.url import Place, parse
@@ -37,6 +43,8 @@ def opened(
             created = _found_or_made(
                 connection, place, facts, extension, read_only=read_only, row_security=row_security
             )
+            if not (created or read_only):
+                _bring_up(connection, place, extension, lock_timeout)
             known = _read(connection, place, extension)
             if row_security and not roles.is_secured(connection, place.schema):
                 raise InvalidInputError(f"row_security: {place.name} was created without it; copy it into a new one")
@@ -200,6 +208,16 @@ def _make(
     schema.create(connection, facts, schema.terms_of(tokenizer))
 
 
+def _bring_up(connection: Connection[Any], place: Place, extension: str, lock_timeout: float) -> None:
+    """Bring the tables of an earlier release up to this one's format, where the role may."""
+    with connection.transaction():
+        connection.execute(schema.path_statement(place.schema, extension))
+        found = connection.execute("select format from about").fetchone()
+        if found is not None and found[0] < schema.FORMAT and roles.owns(connection, place.schema):
+            connection.execute(lock_timeout_statement(lock_timeout))
+            migrations.bring_up(connection, place.schema)
+
+
 def _read(connection: Connection[Any], place: Place, extension: str) -> Facts:
     with connection.transaction():
         connection.execute(schema.path_statement(place.schema, extension))
@@ -208,7 +226,9 @@ def _read(connection: Connection[Any], place: Place, extension: str) -> Facts:
         raise NotACollectionError(f"{place.name}: the table `about` is empty")
     number, terms, text = found
     if number != schema.FORMAT:
-        raise FormatVersionError(f"{place.name} has format {number}; this release reads format {schema.FORMAT}")
+        said = f"{place.name} has format {number}; this release reads format {schema.FORMAT}"
+        brought_up = ", and brings it up to it when the owner of its tables opens it to write"
+        raise FormatVersionError(said + (brought_up if number < schema.FORMAT else ""))
     known = schema.facts_of(text)
     mine = schema.terms_of(ClinicalTokenizer.from_settings(known.sparse["tokenizer"]))
     if terms != mine:

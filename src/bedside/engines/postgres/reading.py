@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 from psycopg import Connection
 
 from bedside.engines.facts import Facts
-from bedside.engines.postgres import nearest, schema
+from bedside.engines.postgres import nearest, schema, validity
 from bedside.engines.postgres.arrays import Int8s, vectors_of
 from bedside.engines.postgres.bm25 import Grouped, Statistics, score
 from bedside.engines.postgres.candidates import ServerCandidates, dates_of, groups_of, newest_of, texts_as_one
 from bedside.engines.postgres.rows import document_of, in_parts, scalar, scope_to_json, sid_of
 from bedside.engines.postgres.sql import Clause, all_of, match, resolved, storable
+from bedside.engines.postgres.validity import Remembered
 from bedside.engines.protocol import Answer, Selection
 from bedside.errors import DatabaseError, InvalidInputError, InvalidVectorError
 from bedside.filters.rules import frequent_first
-from bedside.filters.validity import named, valid
 from bedside.records import ScopeKey
 from bedside.remedies import Call, Give
 from bedside.search.bm25 import Corpus
@@ -28,12 +27,10 @@ from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
 from bedside.search.rank import Rows
 from bedside.search.stages import answer
-from bedside.search.versions import circular
 from bedside.text.assertions import asked_polarity
 from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Document, Vector
 
-_IS_PASSAGE = "(fields ? 'source_hash' and jsonb_typeof(fields -> 'source_id') = 'string')"
 PART = 256
 """Records read at once."""
 _NO_FACTS = "the table `about` is empty: this is not a whole collection"
@@ -54,14 +51,14 @@ def state(connection: Connection[Any], scope: ScopeKey) -> tuple[Facts, Statisti
     """
     sid = sid_of(scope)
     found = connection.execute(
-        "select facts, n, tokens from about left join scope on sid = %s and key = %s and n > 0",
+        "select facts, n, tokens, state from about left join scope on sid = %s and key = %s and n > 0",
         (sid, scope_to_json(scope)),
     ).fetchone()
     if found is None:
         raise DatabaseError(_NO_FACTS)
-    text, n, tokens = found
+    text, n, tokens, now = found
     known = schema.facts_of(text)
-    return known, None if n is None else Statistics(sid, Corpus(n, tokens, known.sparse["k1"], known.sparse["b"]))
+    return known, None if n is None else Statistics(sid, Corpus(n, tokens, known.sparse["k1"], known.sparse["b"]), now)
 
 
 def selected(connection: Connection[Any], sid: int, selection: Selection) -> Clause:
@@ -70,25 +67,11 @@ def selected(connection: Connection[Any], sid: int, selection: Selection) -> Cla
     if selection.node is not None:
         clauses.append(match(resolved(selection.node, lambda path: _strings(connection, sid, path))))
     if selection.as_of is not None:
-        clauses += _valid(connection, sid, selection.as_of)
+        left_out = validity.read(connection, sid).left_out(selection.as_of)
+        clauses.append(Clause("row <> all(%s)", (Int8s(left_out.rows),)))
     if selection.ids is not None:
         clauses.append(Clause("id = any(%s)", ([id for id in selection.ids if storable(id)],)))
     return all_of(clauses)
-
-
-def _valid(connection: Connection[Any], sid: int, as_of: datetime) -> list[Clause]:
-    """Return the conditions on what was valid just before ``as_of`` and what no record valid then names."""
-    bounds = match(resolved(valid(as_of), lambda path: _strings(connection, sid, path)))
-    found = connection.execute(
-        f"select case when {_IS_PASSAGE} then fields ->> 'source_id' else id end, fields -> 'supersedes', {bounds.sql}"  # noqa: S608 - every value is bound
-        " from doc where sid = %s and fields ? 'supersedes'".encode(),
-        (*bounds.values, sid),
-    ).fetchall()
-    links = [((owner, name), held) for owner, value, held in found for name in named(value)]
-    loops = circular(link for link, _ in links)
-    gone = list({link[1] for link, held in links if held and link not in loops})
-    left_out = f"(id = any(%s) or {_IS_PASSAGE} and fields ->> 'source_id' = any(%s)) is not true"
-    return [bounds, Clause(left_out, (gone, gone))] if gone else [bounds]
 
 
 def _strings(connection: Connection[Any], sid: int, path: str) -> list[str]:
@@ -191,6 +174,7 @@ def search(
     options: SearchOptions,
     questions: Sequence[Question],
     *,
+    remembered: Remembered,
     approximate: int | None = None,
 ) -> list[Answer]:
     """Rank the selected records of a scope for each question, and read what the answers are made of."""
@@ -198,20 +182,23 @@ def search(
         known.check_encoder(question.encoder)
         _check_vector(question, known.dimension)
     corpus = found or Statistics(sid_of(selection.scope), Corpus(0, 0, known.sparse["k1"], known.sparse["b"]))
-    if found is not None and selection.as_of is not None:
-        corpus = _left(connection, found, selection)
-    narrowed = selection != Selection(selection.scope)
     empty = np.zeros(0, np.int64)
+    left_out = empty
+    if corpus.state is not None and selection.as_of is not None:
+        left_out, tokens = remembered.of(connection, corpus.sid, corpus.state).left_out(selection.as_of)
+        selection = replace(selection, as_of=None)
+        corpus = corpus.without(left_out, tokens) if len(left_out) else corpus
+    narrowed = selection != Selection(selection.scope)
     allowed = empty if found is None else rows_of(connection, corpus.sid, selection) if narrowed else None
     groups = grouped = None
     if options.group_by is not None:
         groups = groups_of(connection, corpus.sid, _stored(options.group_by), _stored(options.as_one or ""))
         if options.as_one is not None:
-            grouped = texts_as_one(groups).among(corpus.rows)
+            grouped = texts_as_one(groups).without(corpus.left_out)
     times = {key: dates_of(connection, corpus.sid, _stored(key)) for key in options.date_keys}
-    plain = allowed is None and groups is None and not times and corpus.corpus.n > nearest.LARGE
+    plain = allowed is None and not len(left_out) and groups is None and not times and corpus.corpus.n > nearest.LARGE
     ef = approximate if plain and approximate and nearest.is_there(connection) else None
-    candidates = ServerCandidates(connection, corpus.sid, known.dimension, allowed, groups, times=times, ef=ef)
+    candidates = ServerCandidates(connection, corpus.sid, known.dimension, allowed, groups, left_out, ef, times=times)
     if options.latest_by is not None:
         valued = groups_of(connection, corpus.sid, _stored(options.latest_by))
         candidates = replace(candidates, newest=newest_of(valued, times[options.date_key], candidates))
@@ -225,17 +212,6 @@ def search(
 def _stored(key: str) -> str:
     """Return a key that the server can be asked for; none is empty."""
     return key if storable(key) else ""
-
-
-def _left(connection: Connection[Any], scope: Statistics, selection: Selection) -> Statistics:
-    """Return what BM25 knows of the part of a scope that was valid when it is asked about."""
-    where = selected(connection, scope.sid, Selection(selection.scope, as_of=selection.as_of))
-    ((rows, tokens),) = connection.cursor(binary=True).execute(
-        f"select array_agg(row order by row), sum(dl)::bigint from doc where {where.sql}".encode(),  # noqa: S608 - every value is bound
-        where.values,
-    )
-    left = np.zeros(0, np.int64) if rows is None else np.asarray(rows, np.int64)
-    return replace(scope, corpus=scope.corpus._replace(n=len(left), tokens=tokens or 0), rows=left)
 
 
 def _scored(

@@ -1,11 +1,13 @@
 """The tables of a collection, in a schema of their own.
 
 ``doc`` holds the records: ``record`` is their JSON, from which they come back exactly; ``fields`` the flat metadata
-that filters read. Vectors stand apart: beside the record a scan took 414 ms and not 57 (100,000 of 384 dimensions).
-``post`` holds the postings of BM25 under a hash of scope and term, so that nothing is shared between scopes: how often
-a record of ``dl`` terms holds the term (``tf``), and how many of these occurrences are ``negated``. ``loaded`` is the
-ledger of what was loaded in bulk: hashes of files and counts. The server keeps no statistics of what records hold: they
-would outlive an erasure.
+that filters read; ``starts`` and ``ends`` when they are valid, by Python's calendar, which no server has. Vectors stand
+apart: beside the record a scan took 414 ms and not 57 (100,000 of 384 dimensions). ``post`` holds the postings of BM25
+under a hash of scope and term, so that nothing is shared between scopes: how often a record of ``dl`` terms holds the
+term (``tf``), and how many of these occurrences are ``negated``. ``loaded`` is the ledger of what was loaded in bulk:
+hashes of files and counts. Whatever changes a scope's records gives its ``state`` another value: who remembers
+something of them sees whether it still holds. The server keeps no statistics of what records hold: they would outlive
+an erasure.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ import orjson
 from psycopg import Connection, sql
 
 from bedside.engines.facts import Facts, known_facts
+from bedside.filters.validity import ALWAYS, FOREVER
 from bedside.text.assertions import RULES_VERSION
 from bedside.text.tokenizer import ClinicalTokenizer
 
-FORMAT = 1
+FORMAT = 2
+"""What the tables are like; :mod:`bedside.engines.postgres.migrations` brings older ones up to it."""
 TABLES = ("doc", "vec", "post", "scope")
 """Those that hold something of records."""
 _DDL = """
@@ -29,12 +33,14 @@ create sequence line;
 create table about (one boolean primary key default true check (one), format int not null, terms text not null,
     facts text not null);
 create table scope (sid bigint primary key, key text not null, n bigint not null default 0,
-    tokens bigint not null default 0);
+    tokens bigint not null default 0, state uuid not null default gen_random_uuid());
 create table doc (row bigint not null, sid bigint not null, id text collate "C" not null, dl int not null,
-    fields jsonb not null, record text not null, primary key (sid, row), unique (sid, id));
+    starts bigint not null, ends bigint not null, fields jsonb not null, record text not null,
+    primary key (sid, row), unique (sid, id));
 create table vec (row bigint not null, sid bigint not null, v vector not null, raw bytea, primary key (sid, row));
 alter table vec alter v set storage main;
-alter table doc alter id set statistics 0, alter fields set statistics 0, alter record set statistics 0;
+alter table doc alter id set statistics 0, alter starts set statistics 0, alter ends set statistics 0,
+    alter fields set statistics 0, alter record set statistics 0;
 alter table vec alter v set statistics 0, alter raw set statistics 0;
 alter table scope alter key set statistics 0;
 create table post (key bigint not null, row bigint not null, sid bigint not null, tf int not null, dl int not null,
@@ -42,9 +48,13 @@ create table post (key bigint not null, row bigint not null, sid bigint not null
 create table loaded (shard text primary key, first bigint not null, documents bigint,
     refused bigint not null default 0);
 """
+IS_DATED = f"(starts > {ALWAYS} or ends < {FOREVER})"
+NAMES_OTHERS = "fields ? 'supersedes'"
 _INDEXES = {
     "doc_fields": "doc using gin (fields jsonb_path_ops) with (fastupdate = off)",
     "doc_row": "doc (row)",
+    "doc_dated": f"doc (sid, row) include (starts, ends, dl) where {IS_DATED}",
+    "doc_versions": f"doc (sid) where {NAMES_OTHERS}",
     "vec_row": "vec (row)",
     "post_key": "post (key, row) include (sid, tf, dl, negated)",
     "post_row": "post (row)",

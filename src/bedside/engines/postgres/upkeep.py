@@ -28,6 +28,7 @@ from bedside.engines.postgres.url import Place
 from bedside.engines.protocol import Selection
 from bedside.engines.reports import EraseReceipt, VerifyReport
 from bedside.errors import DatabaseError, LockTimeoutError, TracesRemainError
+from bedside.filters.validity import bounds
 from bedside.records import Record
 from bedside.search.versions import Versions
 from bedside.support.progress import counting
@@ -167,10 +168,10 @@ def _checked(
     postings = _postings(connection, rows)
     vectors = dict(connection.execute("select row, vector_dims(v) from vec where row = any(%s)", (rows,)).fetchall())
     derived = connection.execute(
-        "select row, sid, id, dl, record from doc where row = any(%s) order by row", (rows,)
+        "select row, sid, id, dl, starts, ends, record from doc where row = any(%s) order by row", (rows,)
     ).fetchall()
     expected_fields = []
-    for row, sid, id, dl, text in derived:
+    for row, sid, id, dl, starts, ends, text in derived:
         record = record_of(text, known.scope_keys, None)
         terms = terms_of(record, analyzer)
         keyed = {term_key(sid, t): (sid, tf, terms.length, terms.negated[t]) for t, tf in terms.counts.items()}
@@ -178,6 +179,7 @@ def _checked(
             sid == sid_of(record.scope)
             and id == record.id
             and dl == terms.length
+            and (starts, ends) == bounds(record.metadata)
             and postings.get(row, {}) == keyed
             and vectors.get(row) == (known.dimension or None)
         )

@@ -92,7 +92,7 @@ def remove_rows(connection: Connection[Any], rows: Any) -> None:
     connection.execute(
         "with gone as (delete from doc where row = any(%s) returning sid, dl),"
         " less as (select sid, count(*) as n, sum(dl) as tokens from gone group by sid)"
-        " update scope set n = scope.n - less.n, tokens = scope.tokens - less.tokens"
+        " update scope set n = scope.n - less.n, tokens = scope.tokens - less.tokens, state = gen_random_uuid()"
         " from less where scope.sid = less.sid",
         (wanted,),
     )
@@ -220,7 +220,8 @@ def _put_part(connection: Connection[Any], analyzer: Analyzer, records: Sequence
 def count(connection: Connection[Any], sids: Sequence[int], lengths: Sequence[int]) -> None:
     """Count new records, each of so many terms, in their scopes, which are locked."""
     connection.execute(
-        "update scope set n = scope.n + more.n, tokens = scope.tokens + more.tokens from (select sid, count(*) as n,"
-        " sum(dl) as tokens from unnest(%s, %s) as new(sid, dl) group by sid) as more where scope.sid = more.sid",
+        "update scope set n = scope.n + more.n, tokens = scope.tokens + more.tokens, state = gen_random_uuid() from"
+        " (select sid, count(*) as n, sum(dl) as tokens from unnest(%s, %s) as new(sid, dl) group by sid) as more"
+        " where scope.sid = more.sid",
         (Int8s(np.array(sids, np.int64)), Int8s(np.array(lengths, np.int64))),
     )

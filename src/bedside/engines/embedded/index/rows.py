@@ -22,12 +22,13 @@ from bedside.engines.embedded.index.columns import Columns
 from bedside.engines.embedded.index.dense import DenseIndex
 from bedside.engines.embedded.index.mask import mask
 from bedside.engines.embedded.index.segments import FEW
-from bedside.engines.embedded.index.versions import Versions
+from bedside.engines.embedded.index.versions import chains
 from bedside.engines.embedded.log.log import Span
 from bedside.engines.protocol import Selection
 from bedside.filters.rules import Key, fields
 from bedside.filters.validity import valid
 from bedside.records import Delete, ScopeKey
+from bedside.search.versions import Chains
 from bedside.support.turns import taking_turns
 from bedside.text.analyzer import Analyzer
 from bedside.types import Metadata, Vector
@@ -72,7 +73,7 @@ class Index:
         self._before: Mapping[ScopeKey, Mapping[str, int]] = {}  # of a part: the ids of the rows before it
         self._gone: set[tuple[ScopeKey, str]] = set()  # and which of them it replaces or deletes
         self._of_all: dict[tuple[str, ...], NDArray[Any]] = {}
-        self._versions: tuple[tuple[ScopeKey, int, int], Versions] | None = None
+        self._chains: tuple[tuple[ScopeKey, int, int], Chains] | None = None
         self.set_dimension(dimension)
 
     def __len__(self) -> int:
@@ -98,7 +99,7 @@ class Index:
         part.dense = None if self.dense is None else DenseIndex(self.dense.dimension)
         part._before = self._ids
         part._ids, part._alive, part._offsets, part._lengths = {}, bytearray(), array("q"), array("q")
-        part._count, part._first, part._gone, part._of_all, part._versions = 0, self.rows, set(), {}, None
+        part._count, part._first, part._gone, part._of_all, part._chains = 0, self.rows, set(), {}, None
         return part
 
     def join(self, part: Index) -> None:
@@ -328,7 +329,7 @@ class Index:
         if as_of is None:
             return out
         out = out & mask(valid(as_of), self.columns)
-        out[self._versions_of(scope).superseded(out)] = False
+        out[self._chains_of(scope).superseded(out)] = False
         return out
 
     def _of_scope(self, scope: ScopeKey) -> Mask:
@@ -338,12 +339,12 @@ class Index:
         out[np.fromiter(ids.values(), np.int64, len(ids))] = True
         return out
 
-    def _versions_of(self, scope: ScopeKey) -> Versions:
+    def _chains_of(self, scope: ScopeKey) -> Chains:
         """Return which rows of a scope supersede which; kept until the next put or delete."""
         state = (scope, self.rows, self._count)
-        if self._versions is None or self._versions[0] != state:
-            self._versions = state, Versions.of(self.columns, self.ids(scope), self.visible(scope))
-        return self._versions[1]
+        if self._chains is None or self._chains[0] != state:
+            self._chains = state, chains(self.columns, self.ids(scope), self.visible(scope))
+        return self._chains[1]
 
     def allowed(self, selection: Selection, visible: Mask | None = None) -> Mask:
         """Return the rows that a selection leaves of what its scope sees."""
