@@ -53,7 +53,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("expansion",),
     ("notes", "analysis", "answers", "intake"),
     ("loaders",),
-    ("notes.sync",),
+    ("notes.changes", "notes.sync"),
     ("clusters", "duplicates", "maps", "watching", "maintenance"),
     ("formats",),
     ("bulk",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import json
 import os
 import shutil
@@ -16,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from bedside import Collection, Document
-from bedside.errors import InvalidInputError
-from bedside.notes import sync as watching
+from bedside.errors import InvalidInputError, UnknownOptionError
+from bedside.loaders import LoadArguments, load
+from bedside.notes import changes
 from bedside.notes.sync import SyncReport, sync, watch
 
 
@@ -220,6 +222,18 @@ def test_a_pass_that_is_told_to_stop_stops_before_the_next_files(ward):
         assert sync(ward, notes, stop=stop) == SyncReport({}, {})
 
 
+def test_how_files_are_read_is_asked_for_as_of_the_loader(ward):
+    parameters = inspect.signature(load).parameters.keys() - {"path", "root", "report", "links"}
+    assert LoadArguments.__annotations__.keys() == parameters
+    for verb in (sync, watch):
+        with pytest.raises(UnknownOptionError, match="unknown argument 'root'; allowed are encoding, strict"):
+            verb(ward, Collection.open(), root=ward)
+    (ward / "rows.csv").write_text("id,text,seen_as\nr1,One.,Two.\n")
+    collection = Collection.open()
+    sync(ward, collection, paths=["rows.csv"], text_key="seen_as")
+    assert held(collection) == {"rows.csv#r1": "Two."}
+
+
 # -- watching -------------------------------------------------------------------------------------------------------
 
 
@@ -285,7 +299,7 @@ def test_what_changes_while_it_watches_is_taken_up_whatever_comes_at_once(ward):
 
 def test_what_the_system_does_not_tell_of_is_taken_up_at_the_next_look(ward, tmp_path, monkeypatch):
     """A file written through a link of it elsewhere stands in for a network drive, or lost events."""
-    monkeypatch.setattr(watching, "_LOOK", 0.1)
+    monkeypatch.setattr(changes, "_LOOK", 0.1)
     (tmp_path / "elsewhere.txt").write_text("PLAN: Rest.")
     os.link(tmp_path / "elsewhere.txt", ward / "linked.txt")
     stop = threading.Event()

@@ -25,12 +25,12 @@ from pathlib import Path
 
 from bedside.engines import holds_collection
 from bedside.errors import BedsideWarning, UnreadableFileError
-from bedside.loaders.content import MAX_BYTES, Content, LoadOptions, documents_of
+from bedside.loaders.content import MAX_BYTES, Content, LoadArguments, LoadOptions, documents_of
 from bedside.loaders.links import Links, linked
 from bedside.loaders.report import Finding, LoadReport, reason_of
 from bedside.types import Document
 
-__all__ = ["MAX_BYTES", "Finding", "Links", "LoadReport", "files", "load", "read"]
+__all__ = ["MAX_BYTES", "Finding", "Links", "LoadArguments", "LoadReport", "files", "load", "read"]
 
 _PARTIAL = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".swp")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypedDict
 
 from bedside.errors import UnreadableFileError
 from bedside.loaders.decoding import UndecodableError, decoded, has_mark, peeked
@@ -38,6 +39,16 @@ class LoadOptions:
     text_key: str | None = None
     id_key: str | None = None
     resources: bool = False
+
+
+class LoadArguments(TypedDict, total=False):
+    """How files are read, as the keyword arguments of :func:`bedside.loaders.load` that others hand on to it."""
+
+    encoding: str | None
+    strict: bool
+    text_key: str | None
+    id_key: str | None
+    resources: bool
 
 
 @dataclass(frozen=True)

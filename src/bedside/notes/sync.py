@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -20,17 +18,20 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from bedside.errors import (
     InvalidInputError,
     LockTimeoutError,
-    MissingExtraError,
     ProviderError,
     ScopeError,
     UnreadableFileError,
     WriteFailedError,
 )
-from bedside.loaders import Finding, Links, LoadReport, files, load
+from bedside.loaders import Finding, Links, LoadArguments, LoadReport, files, load
+from bedside.notes.changes import Untold, events
 from bedside.notes.notes import add_notes, of_note
+from bedside.support.checks import check_known
 from bedside.types import Document, FilterDict
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from bedside.collection import Collection
     from bedside.text.split import NoteSplitter
 
@@ -41,10 +42,7 @@ FileChange: TypeAlias = Literal["added", "replaced", "deleted", "unchanged"]
 BATCH = 16
 """Files in one transaction: their passages fill an encoder's batches, and little is done anew after a failure."""
 _PASSING = (LockTimeoutError, ProviderError, WriteFailedError, OSError)
-_QUIET = 200  # ms without an event after which files that came together are taken together
-_TURN = 500  # ms between turns where nothing happens
 _RETRY = 10  # turns before what could not be read is tried again
-_LOOK = 30.0  # s before all files' times are looked at again, for what the system did not tell
 _log = logging.getLogger(__name__)
 
 
@@ -80,12 +78,8 @@ def sync(
     name: str | None = None,
     paths: Iterable[str | os.PathLike[str]] | None = None,
     splitter: NoteSplitter | None = None,
-    encoding: str | None = None,
-    strict: bool = False,
-    text_key: str | None = None,
-    id_key: str | None = None,
-    resources: bool = False,
     stop: Event | None = None,
+    **reading: Unpack[LoadArguments],
 ) -> SyncReport:
     """Make a collection's notes those of a folder, in one pass.
 
@@ -99,17 +93,16 @@ def sync(
         name: Tells this folder's notes from others in the collection; ``None`` is the last part of its path.
         paths: Look only at these files and folders, relative to the folder; ``None`` is all of it.
         splitter: As for :meth:`bedside.Collection.add_notes`.
-        encoding: As for :func:`bedside.loaders.load`.
-        strict: As for :func:`bedside.loaders.load`: a file of which a part cannot be read fails.
-        text_key: As for :func:`bedside.loaders.load`.
-        id_key: As for :func:`bedside.loaders.load`.
-        resources: As for :func:`bedside.loaders.load`.
         stop: Set from another thread or a signal handler, it ends the pass after the files at hand.
+        **reading: How files are read, as for :func:`bedside.loaders.load`: ``encoding``, ``strict``, ``text_key``,
+            ``id_key`` and ``resources``. With ``strict=True``, a file of which a part cannot be read fails.
 
     Raises:
         InvalidInputError: The folder is not one, or ``paths`` is a single path.
+        UnknownOptionError: ``reading`` has another name.
         MissingExtraError: ``bedside[loaders]`` is not installed, and a file needs it.
     """
+    check_known("sync", reading, LoadArguments.__annotations__)
     root = Path(folder).absolute()
     if not root.is_dir():
         raise InvalidInputError(f"{folder}: expected a folder")
@@ -127,17 +120,7 @@ def sync(
     elsewhere = set(every).difference(there)
     others = [note for note in stored if note.metadata["source"] in elsewhere]
     links = Links(others)
-    loader = partial(
-        load,
-        root=root,
-        strict=strict,
-        encoding=encoding,
-        text_key=text_key,
-        id_key=id_key,
-        resources=resources,
-        links=links,
-    )
-    run = _Pass(root, collection, mark, known, splitter, loader, links, [])
+    run = _Pass(root, collection, mark, known, splitter, partial(load, root=root, links=links, **reading), links, [])
     report = _each_taken_up(run, there, stop, SyncReport({}, failed))
     late = [*run.late, *(str(note.metadata["source"]) for note in others if links.linked(note) != note)]
     report = _each_taken_up(replace(run, is_last=True), list(dict.fromkeys(late)), stop, report)
@@ -159,11 +142,7 @@ def watch(
     report: Callable[[SyncReport], None] | None = None,
     name: str | None = None,
     splitter: NoteSplitter | None = None,
-    encoding: str | None = None,
-    strict: bool = False,
-    text_key: str | None = None,
-    id_key: str | None = None,
-    resources: bool = False,
+    **reading: Unpack[LoadArguments],
 ) -> None:
     """Keep a collection equal to a folder until ``stop`` is set.
 
@@ -179,36 +158,22 @@ def watch(
         report: Called after each pass that changed something or found something new to tell, in this thread.
         name: As for :func:`sync`.
         splitter: As for :func:`sync`.
-        encoding: As for :func:`sync`.
-        strict: As for :func:`sync`.
-        text_key: As for :func:`sync`.
-        id_key: As for :func:`sync`.
-        resources: As for :func:`sync`.
+        **reading: As for :func:`sync`.
 
     Raises:
         InvalidInputError: The folder is not one, or no longer exists.
+        UnknownOptionError: ``reading`` has another name.
         MissingExtraError: ``bedside[watch]`` is not installed.
     """
+    check_known("watch", reading, LoadArguments.__annotations__)
     root, stopped = Path(folder).resolve(), stop or Event()
     if not root.is_dir():
         raise InvalidInputError(f"{folder}: expected a folder")
     waiting: set[str] | None = None  # None is everything
     told, unsure = SyncReport(), set[str]()
-    one_pass = partial(
-        sync,
-        root,
-        collection,
-        name=name,
-        splitter=splitter,
-        encoding=encoding,
-        strict=strict,
-        text_key=text_key,
-        id_key=id_key,
-        resources=resources,
-        stop=stopped,
-    )
-    untold = _Untold(root)
-    for turn, touched in enumerate(_events(root, stopped), 1):
+    one_pass = partial(sync, root, collection, name=name, splitter=splitter, stop=stopped, **reading)
+    untold = Untold(root)
+    for turn, touched in enumerate(events(root, stopped), 1):
         if stopped.is_set():
             return
         touched |= untold.now()
@@ -229,54 +194,6 @@ def watch(
         waiting = set()
         if report is not None and (news.files or news.failed or news.findings):
             report(news)
-
-
-def _events(root: Path, stop: Event) -> Iterator[set[str]]:
-    """Yield the paths that changed since the last turn; each turn ends after a while, whether any did or not.
-
-    Nothing is lost between two turns, nor before the first one is looked at: the system collects from the start.
-    """
-    try:
-        from watchfiles import watch as events
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("watchfiles", "watch") from error
-    for changes in events(
-        root,
-        watch_filter=None,  # what is wanted is decided by bedside.loaders.files
-        step=_QUIET,
-        rust_timeout=_TURN,
-        yield_on_timeout=True,
-        stop_event=stop,
-        ignore_permission_denied=True,
-    ):
-        yield {Path(path).relative_to(root).as_posix() for _, path in changes}
-
-
-class _Untold:
-    """Notices files that changed by their times and sizes, whether the system told of it or not."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._stamps: set[tuple[str, int, int, int]] = set()
-        self._due = 0.0
-
-    def now(self) -> set[str]:
-        """Return what changed since the last look; nothing where that was a moment ago."""
-        began = time.monotonic()
-        if began < self._due:
-            return set()
-        stamps = set(self._look())
-        changed = {stamp[0] for stamp in stamps ^ self._stamps}
-        self._stamps = stamps
-        ended = time.monotonic()
-        self._due = ended + max(_LOOK, 20 * (ended - began))  # a twentieth of the time at most, however slow the disk
-        return changed
-
-    def _look(self) -> Iterator[tuple[str, int, int, int]]:
-        for file in files(self._root, onerror=lambda _: None):
-            with suppress(OSError):  # gone a moment later
-                found = file.lstat()
-                yield file.relative_to(self._root).as_posix(), found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _news(found: SyncReport, told: SyncReport) -> SyncReport:
