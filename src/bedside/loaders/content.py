@@ -224,11 +224,5 @@ def text_of(content: Content) -> str:
     return "\n\n".join(document.text for document in documents_of(content))
 
 
-def kind_of(content: Content) -> tuple[str, str]:
-    """Return the name of the kind of what bytes are, and their text where they are text."""
-    kind = _kind(content)
-    return kind.name, "" if kind.is_binary else content.text
-
-
 def _kind(content: Content) -> Kind:
     return next(kind for kind in KINDS if kind.is_it(content))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import asdict, astuple, dataclass, fields, replace
 
 import orjson
@@ -94,11 +93,6 @@ def check_signature(content: bytes, where: str, keyring: Keyring) -> None:
         keyring.check_signed(unseal(content), NAME)
     except BrokenSealError as error:
         raise NotACollectionError(f"{where} was changed: {error}") from None
-
-
-def new_id() -> str:
-    """Return a random id for a collection."""
-    return uuid.uuid4().hex
 
 
 def log_name(number: int) -> str:
