@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bedside import Collection, Document, load_encoder
 from bedside.errors import (
     BedsideError,
+    BedsideWarning,
     BrokenNoteError,
     DuplicateIdError,
     InvalidDocumentError,
@@ -336,6 +337,17 @@ def test_filters_see_the_metadata_of_note_and_passage(meaning):
         assert {passage.metadata["section"] for passage in hit.passages} == {"HPI", "PLAN"}
         assert "stroke" not in hit.context(max_tokens=10_000)
         assert notes.search_notes("stroke", filter={"year": 1999}) == []
+
+
+def test_documents_that_were_not_added_as_notes_are_not_missed_in_silence(notes):
+    """Whoever added passages and searches for notes is told; an empty collection, or one with notes, says nothing."""
+    assert notes.search_notes("cough") == []
+    notes.add([Document("HPI: Cough.", {"ward": "5"}, "d1")])
+    with pytest.warns(BedsideWarning, match="search_notes: nothing here was added as a note"):
+        assert notes.search_notes("cough") == []
+    notes.add_note("HPI: Fever.", id="v1")
+    assert [hit.id for hit in notes.search_notes("cough")] == ["v1"]
+    assert notes.search_notes("cough", filter={"ward": "5"}) == []
 
 
 @pytest.fixture

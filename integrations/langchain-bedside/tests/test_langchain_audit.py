@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from langchain_bedside import BedsideRetriever, BedsideVectorStore
+from langchain_bedside import BedsideNoteRetriever, BedsideRetriever, BedsideVectorStore
 from langchain_bedside.encoder import as_encoder
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
@@ -47,6 +47,21 @@ async def test_a_retriever_searches_in_the_name_that_the_config_says(
     await chain.ainvoke("pain", WHO)
     retriever.batch(["pain", "chest"], [WHO, {"metadata": {"actor": "dr.y"}}])
     assert sorted(told(audit), key=str) == [*[("dr.x", "treatment")] * 5, ("dr.y", None)]
+
+
+async def test_a_retriever_of_notes_reads_in_the_name_that_the_config_says(
+    store: BedsideVectorStore, audit: AuditLog
+) -> None:
+    """Whole notes are searched and read in it, so that a trail does not have to go without the better retriever."""
+    with acting_as("loader"):
+        store.add_note("Chest pain on exertion.", id="visit-1")
+    retriever = BedsideNoteRetriever(vectorstore=store)
+    assert [found.id for found in retriever.invoke("pain", WHO)] == ["visit-1"]
+    await retriever.ainvoke("pain", WHO)
+    lines = [line for line in audit.entries() if line["verb"] in {"search_notes", "get_note"}]
+    assert [(line["verb"], line["actor"]) for line in lines] == [("search_notes", "dr.x"), ("get_note", "dr.x")] * 2
+    with pytest.raises(ActorRequired):
+        retriever.invoke("pain")
 
 
 async def test_without_a_config_the_block_around_the_call_holds_and_without_either_nothing_is_found(

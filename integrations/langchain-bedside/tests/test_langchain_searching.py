@@ -313,6 +313,13 @@ def test_a_k_of_0_gives_nothing(store: BedsideVectorStore, search: Any) -> None:
     assert search(store, {"k": 0}) == []
 
 
+@pytest.mark.parametrize("wrong", [-1, 1.5, "3", None, True])
+def test_a_k_that_is_no_count_is_refused_by_that_name(store: BedsideVectorStore, wrong: Any) -> None:
+    for search in (store.similarity_search, store.max_marginal_relevance_search, store.search_notes):
+        with pytest.raises(InvalidInputError, match=r"^k: expected an int of at least 0, got "):
+            search("chest pain", k=wrong)
+
+
 def test_fetch_k_bounds_the_pool_also_where_it_is_smaller_than_k(store: BedsideVectorStore) -> None:
     """As in LangChain's own stores, two candidates give two documents."""
     best = ids(store.similarity_search("chest pain", k=2))

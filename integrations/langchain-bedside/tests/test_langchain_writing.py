@@ -307,8 +307,8 @@ def test_from_documents_keeps_ids_and_takes_generators(
 
 
 def test_unknown_constructor_arguments_are_refused(embedding: DeterministicFakeEmbedding) -> None:
-    """A misspelt argument of ``from_texts`` is a TypeError, not silence."""
-    with pytest.raises(TypeError):
+    """An argument of another store is a TypeError that names those of this one, not silence."""
+    with pytest.raises(TypeError, match="unknown argument 'persist_directory'; allowed are embedding, path, scope"):
         BedsideVectorStore.from_texts(["x"], embedding, persist_directory="x")
 
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from llama_index.core import SummaryIndex
 from llama_index.core.base.response.schema import Response
+from llama_index.core.chat_engine import ContextChatEngine
 from llama_index.core.evaluation import BatchEvalRunner
+from llama_index.core.llms import MockLLM
+from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
 from llama_index.vector_stores.bedside import BedsideAnswerEvaluator
+
+from bedside.errors import InvalidInputError
 
 SOURCES = [
     NodeWithScore(
@@ -61,6 +68,38 @@ def test_texts_are_cited_by_number_and_nodes_by_a_label_of_ones_own() -> None:
     labelled = BedsideAnswerEvaluator(label=lambda node: f"film of {node.metadata['date']}")
     assert labelled.check(answered("No pneumothorax [film of 2024-05-07].")).supported
     assert not labelled.check(answered("No pneumothorax [film of 2024-05-08].")).supported
+
+
+def test_a_streamed_answer_is_checked_when_its_text_is_there_and_never_passes_before() -> None:
+    """An engine that streams: refused by name until the text was read, then checked as any other answer is."""
+    node = TextNode(id_="a-1", text="Metformin 500 mg twice daily.")
+    engine = SummaryIndex([node]).as_query_engine(llm=MockLLM(), streaming=True)
+    evaluator = BedsideAnswerEvaluator()
+    streamed = engine.query("Which dose?")
+    for check in (evaluator.check, lambda response: evaluator.evaluate_response(response=response)):
+        with pytest.raises(InvalidInputError, match=r"is a stream without its text; check what get_response\(\)"):
+            check(streamed)  # type: ignore[arg-type, no-untyped-call]
+    assert evaluator.check(streamed.get_response()).sentences  # type: ignore[union-attr]
+    assert evaluator.check(streamed).sentences  # type: ignore[arg-type]
+
+
+async def test_a_streamed_answer_is_checked_the_same_in_async_engines_and_chats() -> None:
+    retriever = SummaryIndex([TextNode(id_="a-1", text="Metformin 500 mg twice daily.")]).as_retriever()
+    evaluator = BedsideAnswerEvaluator()
+    engine = RetrieverQueryEngine.from_args(retriever, llm=MockLLM(), streaming=True)
+    streamed = await engine.aquery("Which dose?")
+    with pytest.raises(InvalidInputError, match="is a stream without its text"):
+        evaluator.check(streamed)  # type: ignore[arg-type]
+    assert evaluator.check(await streamed.get_response()).sentences  # type: ignore[union-attr, misc]
+    chat = ContextChatEngine.from_defaults(retriever=retriever, llm=MockLLM())
+    reply = chat.stream_chat("Takes 850 mg?")
+    "".join(reply.response_gen)
+    assert [problem.text for problem in evaluator.check(reply).problems] == ["850 mg"]
+
+
+def test_what_is_no_response_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="response: expected a query or chat engine's response, got str"):
+        BedsideAnswerEvaluator().check("Stable.")  # type: ignore[arg-type]
 
 
 def test_without_an_answer_or_contexts_the_result_is_invalid() -> None:

@@ -131,6 +131,14 @@ def test_a_blank_question_gives_the_notes_that_the_filters_leave(filled: Bedside
     assert [hit.id for hit in filled.search_notes("", filters=PLAN)] == list(NOTES)
 
 
+@pytest.mark.parametrize("wrong", [{"filter": {}}, {"top_k": 3}, {"similarity_top_k": -1}, {"max_tokens": 0}])
+def test_a_retriever_of_notes_refuses_what_it_does_not_know_when_it_is_made(
+    filled: BedsideVectorStore, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(wrong))):
+        BedsideNoteRetriever(filled, **wrong)
+
+
 @pytest.mark.parametrize(
     ("question", "options", "error"),
     [

@@ -304,6 +304,24 @@ def test_a_wrong_option_is_named_whatever_the_mode(
         ask(mode=mode, options={name: wrong})
 
 
+@pytest.mark.parametrize("mode", CORE)
+@pytest.mark.parametrize("name", ["similarity_top_k", "sparse_top_k", "hybrid_top_k"])
+def test_a_top_k_that_is_no_count_is_refused_by_its_name(filled: BedsideVectorStore, mode: Mode, name: str) -> None:
+    for wrong in (-1, 1.5, "3", True):
+        query = VectorStoreQuery(query_str=QUESTION, mode=mode, **{name: wrong})
+        with pytest.raises(InvalidInputError, match=f"query: {name}: expected an int of at least 0"):
+            filled.query(query)
+
+
+@pytest.mark.parametrize("mode", [Mode.HYBRID, Mode.SPARSE])
+def test_a_mode_that_compares_words_says_that_it_needs_them(
+    filled: BedsideVectorStore, embed_model: BaseEmbedding, mode: Mode
+) -> None:
+    query = VectorStoreQuery(query_embedding=embed_model.get_query_embedding(QUESTION), mode=mode)
+    with pytest.raises(InvalidInputError, match=f"query: query_str: mode '{mode.value}' compares words"):
+        filled.query(query)
+
+
 def test_fusion_and_min_score_work_per_call(
     filled: BedsideVectorStore, ask: Callable[..., VectorStoreQueryResult], embed_model: BaseEmbedding
 ) -> None:

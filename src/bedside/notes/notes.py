@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import orjson
 
 from bedside.arguments import check_texts
-from bedside.errors import BrokenNoteError, InvalidDocumentError, InvalidInputError
+from bedside.errors import BedsideWarning, BrokenNoteError, InvalidDocumentError, InvalidInputError
 from bedside.filters.dates import begins
 from bedside.filters.validity import SUPERSEDES
 from bedside.notes.render import NoteHit
@@ -181,6 +182,7 @@ def search_notes(
         hits = _collapsed(records, query, records.search(query, vector=vector, **deep), asked)
     found = {str(hit.metadata["source_id"]): hit for hit in hits}
     if not found:
+        _warn_without_notes(records)
         return []
     passages = _scored(
         records, query, vector, replace(asked, mode=mode, filter=_and(passages_filter(list(found)), asked.filter))
@@ -199,6 +201,17 @@ def search_notes(
         for id, hit in found.items()
         if id in passages and id in whole  # another process may just have deleted it
     ]
+
+
+def _warn_without_notes(records: Collection) -> None:
+    """Say that documents which were added as they are cannot be found as notes, where there is nothing else."""
+    if records.count({}) and not records.count(_IS_PASSAGE):
+        warnings.warn(
+            "search_notes: nothing here was added as a note, so nothing can be found as one; add_notes adds notes, and "
+            "a search for documents finds what is here",
+            BedsideWarning,
+            stacklevel=4,
+        )
 
 
 def _collapsed(records: Collection, query: str, hits: Sequence[Hit], asked: SearchOptions) -> list[Hit]:

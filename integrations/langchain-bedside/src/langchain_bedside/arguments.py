@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bedside.errors import InvalidInputError
+from bedside.support.checks import check_int
 
 __all__ = ["diversity_of", "is_zero", "one_text"]
 
@@ -26,9 +27,14 @@ def one_text(query: object) -> str:
     raise InvalidInputError(f"query: expected one text, got {found}{what}")
 
 
-def is_zero(k: Any) -> bool:
-    """Say whether nothing is asked for, as a computed budget may well come to."""
-    return isinstance(k, int | np.integer) and not isinstance(k, bool) and k == 0
+def is_zero(k: int) -> bool:
+    """Say whether nothing is asked for, as a computed budget may well come to.
+
+    Raises:
+        InvalidInputError: It is no count; the core would say so of ``top_k``.
+    """
+    check_int("k", k)
+    return k == 0
 
 
 def diversity_of(lambda_mult: Any) -> float:

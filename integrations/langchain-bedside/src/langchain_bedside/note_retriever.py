@@ -12,6 +12,7 @@ from typing_extensions import override
 
 import bedside
 from bedside.notes import NoteHit
+from langchain_bedside.acting import acting_as_configured
 from langchain_bedside.convert import to_langchain
 from langchain_bedside.retriever import BedsideRetriever
 from langchain_bedside.vectorstore import BedsideVectorStore
@@ -49,7 +50,8 @@ class BedsideNoteRetriever(BedsideRetriever):
         max_tokens = kwargs.pop("max_tokens", self.max_tokens)
         arguments = self._arguments(kwargs)
         score_key = arguments.pop("score_key", None)
-        found = [(hit, _text(store, hit, max_tokens)) for hit in store.search_notes(query, **arguments)]
+        with acting_as_configured(run_manager.metadata):
+            found = [(hit, _text(store, hit, max_tokens)) for hit in store.search_notes(query, **arguments)]
         return [_document(hit, text, score_key) for hit, text in found if text is not None]
 
     @override

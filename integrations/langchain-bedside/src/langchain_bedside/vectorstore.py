@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -89,7 +90,7 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs, NoteVerbs):
         key: KeySource | None = None,
         **options: Any,
     ) -> None:
-        check_known("BedsideVectorStore", options, OPTION_NAMES)
+        check_known("BedsideVectorStore", options, [*_NAMED, *OPTION_NAMES])
         self._embedding = embedding
         given = {"retrieval_mode": retrieval_mode, "alpha": alpha, "fusion": fusion, **options}
         self._options = SearchOptions().updated(given)
@@ -183,6 +184,10 @@ class BedsideVectorStore(RecordVerbs, SearchVerbs, NoteVerbs):
         **kwargs: Any,
     ) -> Self:
         return await cls.afrom_documents(from_texts(texts, metadatas), embedding, **kwargs)
+
+
+_NAMED = list(inspect.signature(BedsideVectorStore).parameters)[:-1]
+"""The constructor's arguments but for the options of searches: where one is unknown, all are named."""
 
 
 def _check_given(

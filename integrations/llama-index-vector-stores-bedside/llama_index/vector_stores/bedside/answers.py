@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from llama_index.core.base.response.schema import Response
-from llama_index.core.chat_engine.types import AgentChatResponse
+from llama_index.core.base.response.schema import (
+    AsyncStreamingResponse,
+    PydanticResponse,
+    Response,
+    StreamingResponse,
+)
+from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
 from llama_index.core.evaluation.base import BaseEvaluator, EvaluationResult
 from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.schema import BaseNode, MetadataMode
@@ -14,8 +19,19 @@ from typing_extensions import override
 
 from bedside import Document
 from bedside.answers import AnswerCheck, check_answer
+from bedside.errors import InvalidInputError
 
 __all__ = ["BedsideAnswerEvaluator"]
+
+Answered: TypeAlias = (
+    Response
+    | PydanticResponse
+    | StreamingResponse
+    | AsyncStreamingResponse
+    | AgentChatResponse
+    | StreamingAgentChatResponse
+)
+"""What query and chat engines answer with."""
 
 
 class BedsideAnswerEvaluator(BaseEvaluator):
@@ -38,14 +54,20 @@ class BedsideAnswerEvaluator(BaseEvaluator):
     def __init__(self, label: Callable[[BaseNode], str] | None = None) -> None:
         self._label = label
 
-    def check(self, response: Response | AgentChatResponse) -> AnswerCheck:
-        """Check a query or chat engine's response against its source nodes, sentence by sentence."""
+    def check(self, response: Answered) -> AnswerCheck:
+        """Check a query or chat engine's response against its source nodes, sentence by sentence.
+
+        Raises:
+            InvalidInputError: It is none, or a stream whose text is not there yet: ``get_response()`` of a query
+                engine's gives a response, and a chat engine's has its text when it has been read to its end.
+        """
+        written = _text(response)
         nodes = {found.node.node_id: found.node for found in response.source_nodes}
 
         def named(document: Document) -> str:
             return self._label(nodes[str(document.id)]) if self._label else ""
 
-        return check_answer(response.response or "", map(_document, nodes.values()), label=named)
+        return check_answer(written, map(_document, nodes.values()), label=named)
 
     @override
     def evaluate(
@@ -73,17 +95,17 @@ class BedsideAnswerEvaluator(BaseEvaluator):
 
     @override
     def evaluate_response(
-        self, query: str | None = None, response: Response | None = None, **kwargs: Any
+        self, query: str | None = None, response: Answered | None = None, **kwargs: Any
     ) -> EvaluationResult:
         """Check a response against its source nodes, which it may cite by id, source id or number."""
         if response is None:
             return _invalid(query, None, None)
         contexts = [found.node.get_content() for found in response.source_nodes]
-        return _result(self.check(response), query, response.response or "", contexts)
+        return _result(self.check(response), query, _text(response), contexts)
 
     @override
     async def aevaluate_response(
-        self, query: str | None = None, response: Response | None = None, **kwargs: Any
+        self, query: str | None = None, response: Answered | None = None, **kwargs: Any
     ) -> EvaluationResult:
         """Check a response against its source nodes; it takes milliseconds and awaits nothing."""
         return self.evaluate_response(query, response, **kwargs)
@@ -93,6 +115,28 @@ class BedsideAnswerEvaluator(BaseEvaluator):
 
     def _update_prompts(self, prompts: PromptDictType) -> None:
         """There are none."""
+
+
+def _text(response: object) -> str:
+    """Give the text of a response: of a stream that nobody has read yet it is missing, and of an empty one all holds.
+
+    A generator that was read elsewhere would give nothing more, so it is never read here.
+    """
+    match response:
+        case Response() | AgentChatResponse():
+            return response.response or ""
+        case PydanticResponse():
+            return str(response)
+        case StreamingResponse() | AsyncStreamingResponse() if response.response_txt is not None:
+            return response.response_txt
+        case StreamingAgentChatResponse() if response.is_done or response.response:
+            return response.response
+        case StreamingResponse() | AsyncStreamingResponse() | StreamingAgentChatResponse():
+            raise InvalidInputError(
+                "response: is a stream without its text; check what get_response() of a query engine's stream returns, "
+                "or a chat engine's when it has been read to its end"
+            )
+    raise InvalidInputError(f"response: expected a query or chat engine's response, got {type(response).__name__}")
 
 
 def _document(node: BaseNode) -> Document:

@@ -13,7 +13,7 @@ from llama_index.vector_stores.bedside.rerank import as_reranker
 
 from bedside.errors import InvalidInputError
 from bedside.search.options import OPTIONS, SearchOptions
-from bedside.support.checks import check_known
+from bedside.support.checks import check_int, check_known
 from bedside.types import FilterDict
 
 __all__ = ["QueryOptions", "asks_only_filters", "check_query", "restriction", "search_arguments"]
@@ -81,6 +81,8 @@ def check_query(query: object) -> None:
         raise InvalidInputError(f"query: expected a VectorStoreQuery, got {type(query).__name__}")
     if query.query_str is not None and not isinstance(query.query_str, str):
         raise InvalidInputError(f"query: query_str: expected one text or None, got {type(query.query_str).__name__}")
+    for name in ("similarity_top_k", "sparse_top_k", "hybrid_top_k"):
+        check_int(f"query: {name}", getattr(query, name), optional=name != "similarity_top_k")
     for name in ("output_fields", "embedding_field"):
         if getattr(query, name) is not None:
             raise InvalidInputError(f"query: {name} is not served; nodes come back whole, and each has one embedding")
@@ -133,12 +135,12 @@ def _dense(query: VectorStoreQuery, _: QueryOptions) -> dict[str, Any]:
 
 
 def _sparse(query: VectorStoreQuery, _: QueryOptions) -> dict[str, Any]:
-    return {"query": query.query_str, "mode": "sparse", "top_k": _first(query.sparse_top_k, query.similarity_top_k)}
+    return {"query": _words(query), "mode": "sparse", "top_k": _first(query.sparse_top_k, query.similarity_top_k)}
 
 
 def _hybrid(query: VectorStoreQuery, options: QueryOptions) -> dict[str, Any]:
     return {
-        "query": query.query_str,
+        "query": _words(query),
         "vector": query.query_embedding,
         "mode": "hybrid",
         "top_k": _first(query.hybrid_top_k, query.similarity_top_k),
@@ -157,6 +159,13 @@ def _diversity(threshold: Any) -> float:
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise InvalidInputError(f"query: mmr_threshold: expected a number from 0 to 1, got {threshold!r}")
     return 1 - threshold
+
+
+def _words(query: VectorStoreQuery) -> str | None:
+    """Give the text of a question whose words are compared; a query of nothing at all is the core's to refuse."""
+    if query.query_str is None and query.query_embedding is not None:
+        raise InvalidInputError(f"query: query_str: mode {_mode(query).value!r} compares words, and there are none")
+    return query.query_str
 
 
 def _question(query: VectorStoreQuery) -> dict[str, Any]:

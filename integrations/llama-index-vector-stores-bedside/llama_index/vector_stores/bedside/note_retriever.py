@@ -10,11 +10,11 @@ from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores.types import MetadataFilters
 from llama_index.vector_stores.bedside.base import BedsideVectorStore
-from llama_index.vector_stores.bedside.note_verbs import as_note
+from llama_index.vector_stores.bedside.note_verbs import NOTE_SEARCH_OPTIONS, as_note
 from typing_extensions import override
 
 from bedside.notes import NoteHit
-from bedside.support.checks import check_int
+from bedside.support.checks import check_int, check_known
 
 __all__ = ["BedsideNoteRetriever"]
 
@@ -32,7 +32,8 @@ class BedsideNoteRetriever(BaseRetriever):
         **options: Other options of :meth:`BedsideVectorStore.search_notes`, such as ``min_score=``.
 
     Raises:
-        UnknownOptionError: An argument is none of these, such as a misspelt filter; at the first question.
+        UnknownOptionError: An argument is none of these, such as a misspelt filter.
+        InvalidInputError: A number is out of its range.
 
     Example:
         >>> import bedside
@@ -53,7 +54,11 @@ class BedsideNoteRetriever(BaseRetriever):
         callback_manager: CallbackManager | None = None,
         **options: Any,
     ) -> None:
+        check_int("similarity_top_k", similarity_top_k)
         check_int("max_tokens", max_tokens, 1, optional=True)
+        check_known(
+            "BedsideNoteRetriever", options, ["similarity_top_k", "max_tokens", "filters", *NOTE_SEARCH_OPTIONS]
+        )
         self._store = vector_store
         self._max_tokens = max_tokens
         self._asked = {**options, "top_k": similarity_top_k, "filters": filters}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llama_index.core.schema import BaseNode, Document, QueryBundle
 from llama_index.core.vector_stores.types import MetadataFilters
+from llama_index.vector_stores.bedside.acting import as_tagged
 from llama_index.vector_stores.bedside.filters import to_filter
 from llama_index.vector_stores.bedside.nodes import NODE_KEY, listed
 from llama_index.vector_stores.bedside.rerank import as_reranker
@@ -24,9 +25,10 @@ from bedside.text.split import NoteSplitter
 if TYPE_CHECKING:
     from bedside.intake import Intake
 
-__all__ = ["NoteVerbs", "as_note"]
+__all__ = ["NOTE_SEARCH_OPTIONS", "NoteVerbs", "as_note"]
 
-_OPTIONS = [name for name in NOTE_OPTIONS if name not in ("top_k", "filter")]
+NOTE_SEARCH_OPTIONS = [name for name in NOTE_OPTIONS if name not in ("top_k", "filter")]
+"""Options of the core that a search for notes takes under their own names."""
 
 
 class NoteVerbs:
@@ -54,6 +56,7 @@ class NoteVerbs:
         note = Document(text=text, id_=id, metadata=dict(metadata or {}))
         return self.add_notes([note], splitter=splitter, supersedes=links).get(id)
 
+    @as_tagged
     def add_notes(
         self,
         notes: Sequence[BaseNode],
@@ -77,6 +80,7 @@ class NoteVerbs:
         given = self._intake.taken(self._view, [_of(note) for note in listed("notes", notes)])
         return self._intake.add_notes(self._view, given, splitter, supersedes)
 
+    @as_tagged
     def get_note(self, id: str) -> Document | None:
         """Give a note as it was added, its text character for character; ``None`` if there is none.
 
@@ -86,14 +90,17 @@ class NoteVerbs:
         note = self._view.get_note(id)
         return None if note is None else as_note(id, note.text, note.metadata)
 
+    @as_tagged
     def history(self, id: str) -> list[Version]:
         """Give the versions that a note, or a node, is linked with by ``supersedes``, the newest first."""
         return self._view.history(id)
 
+    @as_tagged
     def delete_note(self, id: str) -> bool:
         """Delete a note with all of its passages; says whether there was one."""
         return self._view.delete_note(id)
 
+    @as_tagged
     def search_notes(
         self, query: str | QueryBundle, top_k: int = 10, *, filters: MetadataFilters | None = None, **options: Any
     ) -> list[NoteHit]:
@@ -113,7 +120,7 @@ class NoteVerbs:
             UnknownOptionError: Another argument.
             FilterError: The filters are not well formed.
         """
-        check_known("search_notes", options, ["top_k", "filters", *_OPTIONS])
+        check_known("search_notes", options, ["top_k", "filters", *NOTE_SEARCH_OPTIONS])
         bundle = QueryBundle(query) if isinstance(query, str) else query
         if not isinstance(bundle, QueryBundle):
             raise InvalidInputError(f"query: expected one text or a QueryBundle, got {type(query).__name__}")
@@ -130,6 +137,7 @@ class NoteVerbs:
         """Render found notes for a prompt, in at most ``max_tokens``; see ``bedside.notes.context``."""
         return context(notes, max_tokens=max_tokens, **kwargs)
 
+    @as_tagged
     def scopes(self) -> list[tuple[dict[str, str | int], int]]:
         """Give every scope that holds nodes, and how many it holds.
 
