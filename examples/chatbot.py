@@ -13,19 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from langchain.chat_models import init_chat_model
-from langchain_bedside import (
-    BedsideAnswerChecker,
-    BedsideEmbeddings,
-    BedsideNoteSplitter,
-    BedsideRecordManager,
-    BedsideRetriever,
-    BedsideVectorStore,
-)
+from langchain_bedside import BedsideEmbeddings, BedsideNoteSplitter, BedsideRecordManager, BedsideVectorStore
 from langchain_core.documents import Document
 from langchain_core.indexing import index
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from bedside.answers import check_answer
+from bedside.notes import NoteHit
 from clinical_notes import read_patients
 
 EMBEDDINGS = BedsideEmbeddings(model="bedside/static")  # or a Hugging Face name, "emilyalsentzer/Bio_ClinicalBERT"
@@ -35,19 +30,21 @@ REWRITE = (
     "Give the question only."
 )
 ANSWER = (
-    "You help a clinician to read one patient's record. Answer from these passages only, briefly, and put the ids of "
+    "You help a clinician to read one patient's record. Answer from these notes only, briefly, and put the ids of "
     "those that an answer rests on behind it in square brackets. If they do not answer, say so; never guess.\n\n"
 )
+MAX_TOKENS = 1500  # of notes in a prompt
 
 
 def open_notes(path: Path) -> BedsideVectorStore:
     """Open the store and bring it up to date: what is new or changed is encoded, what is gone is deleted."""
     store = BedsideVectorStore(EMBEDDINGS, path, scope_keys=["patient_id"])
-    notes = [Document(note.text, metadata={"note_id": note.id, **note.metadata}) for note in read_patients()]
-    for patient_id in sorted({note.metadata["patient_id"] for note in notes}):
+    notes = [Document(note.text, id=note.id, metadata=note.metadata) for note in read_patients()]
+    known = {str(scope["patient_id"]) for scope, _ in store.scopes()}
+    for patient_id in sorted(known | {note.metadata["patient_id"] for note in notes}):
         own = [note for note in notes if note.metadata["patient_id"] == patient_id]
         record = store.scoped(patient_id=patient_id)
-        passages = BedsideNoteSplitter(EMBEDDINGS).split_documents(own)
+        passages = BedsideNoteSplitter(EMBEDDINGS, as_notes=True).split_documents(own)
         index(passages, BedsideRecordManager(record), record, cleanup="full", key_encoder="blake2b")
     return store
 
@@ -68,22 +65,21 @@ class Chatbot:
         record = notes.scoped(patient_id=patient_id)
         if not record.count():
             raise LookupError(f"There are no notes of patient {patient_id}.")
-        self.model = model
-        self.retriever = BedsideRetriever(vectorstore=record, k=5)
+        self.model, self.record = model, record
         self.history: list[BaseMessage] = []
-        self.sources: list[Document] = []
+        self.sources: list[NoteHit] = []
         self.problems: list[str] = []
 
     def ask(self, message: str) -> Iterator[str]:
         """Stream the answer; then ``sources`` are what it cites, and ``problems`` what they do not support of it."""
-        found = self.retriever.invoke(self._standalone(message))
-        context = "\n\n".join(f"[{label(p)}] {p.metadata['date']}\n{p.page_content.strip()}" for p in found)
+        found = self.record.search_notes(self._standalone(message), k=5)
+        context = self.record.context(found, max_tokens=MAX_TOKENS)  # above each note its id, date, kind and author
         answer = ""
         for part in self.model.stream([SystemMessage(ANSWER + context), *self.history, HumanMessage(message)]):
             answer += part.text
             yield part.text
-        self.sources = [passage for passage in found if f"[{label(passage)}]" in answer]
-        checked = BedsideAnswerChecker(label=label).invoke({"answer": answer, "context": found})
+        self.sources = [note for note in found if f"[{note.label}]" in answer]
+        checked = check_answer(answer, found)
         self.problems = [f"{problem.kind} {problem.text!r}: {problem.why}" for problem in checked.problems]
         self.history = [*self.history, HumanMessage(message), AIMessage(answer)][-REMEMBERED:]
 
@@ -91,12 +87,6 @@ class Chatbot:
         if not self.history:
             return message
         return self.model.invoke([SystemMessage(REWRITE), *self.history, HumanMessage(message)]).text
-
-
-def label(passage: Document) -> str:
-    """Name a passage in a prompt, and for the reader: its note and section."""
-    section = passage.metadata.get("section")
-    return f"{passage.metadata['note_id']} {section}" if section else passage.metadata["note_id"]
 
 
 def talk(notes: BedsideVectorStore, model: BaseChatModel, patient_id: str, read: Callable[[str], str] = input) -> None:
@@ -123,8 +113,8 @@ def answer(bot: Chatbot, message: str) -> None:
     for part in bot.ask(message):
         print(part, end="", flush=True)
     print()
-    for passage in bot.sources:
-        print(f"  [{label(passage)}] {passage.metadata['date']}, {passage.metadata['note_type']}")
+    for note in bot.sources:
+        print(f"  [{note.label}] {note.date}, {note.kind}")
     for problem in bot.problems:
         print(f"  Not supported: {problem}")
 

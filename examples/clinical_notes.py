@@ -1,16 +1,12 @@
-"""Read the example notes and split them into passages, one for each section."""
+"""Read the example notes."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedside import Document
-
 NOTES = Path(__file__).parent / "notes"
-HEADING = re.compile(r"^([A-Z][A-Z&/ ]+):\s*", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -38,12 +34,3 @@ def read_patients(folder: Path = NOTES) -> list[Note]:
 def read_guidelines(folder: Path = NOTES) -> list[Note]:
     """The guideline excerpts: they belong to no patient and have no ``patient_id``."""
     return [*read_notes(folder / "guidelines.txt")]
-
-
-def split_sections(note: Note) -> Iterator[Document]:
-    """Yield one document for each section of a note, its heading kept in the text."""
-    starts = [*HEADING.finditer(note.text)]
-    ends = [match.start() for match in starts[1:]] + [len(note.text)]
-    for number, (match, end) in enumerate(zip(starts, ends, strict=True)):
-        metadata = {"note_id": note.id, **note.metadata, "section": match[1]}
-        yield Document(note.text[match.start() : end].strip(), metadata, id=f"{note.id}.{number}")

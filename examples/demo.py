@@ -1,28 +1,28 @@
-"""The main job, end to end, through LangChain and LlamaIndex: notes in, cited and checked answers out."""
+"""The main job, end to end, through LangChain and LlamaIndex: whole notes in, cited and checked answers out."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import langchain_bedside
 import llama_index.vector_stores.bedside as llama_index_bedside
-from llama_index.embeddings.bedside import BedsideEmbedding
 from tqdm import tqdm  # it ships no types
 
-from bedside import Collection, Encoder, Hit, load_encoder
-from bedside.answers import citation
+from bedside import Collection, Document, Encoder, Hit, load_encoder
+from bedside.answers import AnswerCheck, citation
 from bedside.engines import sizes
 from bedside.errors import ModelNotFoundError, ScopeRequired
+from bedside.notes import NoteHit
 from bedside.types import Mode
-from clinical_notes import read_guidelines, read_patients, split_sections
-from extractive import Extractor, nearest_sentence
+from clinical_notes import read_guidelines, read_patients
+from extractive import Extractor
 from terminal import labelled, table, title
-from with_langchain import retrieval_chain
+from with_langchain import answer_chain
 from with_llama_index import query_engine
 
 MODEL = "emilyalsentzer/Bio_ClinicalBERT"
@@ -54,51 +54,67 @@ def find_model() -> str:
 
 
 def ingest(path: str, encoder: Encoder) -> None:
-    """Write the sections of all notes into one collection, in which each patient is a scope of its own."""
+    """Write all notes into one collection, in which each patient is a scope of their own."""
     notes = read_patients()
-    passages = [passage for note in notes for passage in split_sections(note)]
     with (
         Collection.open(path, encoder=encoder, scope_keys=["patient_id"]) as collection,
-        tqdm(total=len(passages), desc="Ingest  ", unit=" passages", ncols=100) as progress,
+        tqdm(total=len(notes), desc="Ingest  ", unit=" notes", ncols=100) as progress,
     ):
-        for start in range(0, len(passages), 32):
-            progress.update(len(collection.add(passages[start : start + 32])))
+        for patient, own in groupby(notes, key=lambda note: note.metadata["patient_id"]):
+            record = collection.scoped(patient_id=patient)
+            progress.update(len(record.add_notes(Document(note.text, note.metadata, note.id) for note in own)))
+        passages = sum(count for _, count in collection.scopes())
     size = sum(sizes(path).values())
-    labelled("Stored", f"{len(passages)} passages of {len(notes)} notes, {size / 1e6:.1f} MB on disk")
+    labelled("Stored", f"{len(notes)} notes as {passages} passages, {size / 1e6:.1f} MB on disk")
     print()
 
 
-def show_answer(question: str, answer: str, passages: Iterable[tuple[float, str, Mapping[str, Any]]]) -> None:
-    """Print a question, its answer, and the passages behind it, given as score, text and metadata."""
+def show_answer(
+    question: str, answer: str, check: AnswerCheck, notes: Iterable[tuple[NoteHit | Document, float]]
+) -> None:
+    """Print a question, its answer, what the notes do not support of it, and the notes with their scores."""
     labelled("Question", question)
     labelled("Answer", answer)
-    rows = []
-    for score, text, about in passages:
-        sentence = nearest_sentence(text, question + answer).removeprefix(f"{about['section']}: ")
-        rows.append((f"{score:.3f}", about["note_id"], about["date"], about["section"], sentence))
-    head = ("score", "note", "date", "section", "the passage's sentence nearest to the answer")
+    show_check(check)
+    rows = [
+        (f"{score:.3f}", str(note.id), note.metadata["date"], note.metadata["note_type"], sentence(note, question))
+        for note, score in notes
+    ]
+    head = ("score", "note", "date", "kind", "the note's sentence nearest to the question")
     table(head, rows, (5, 6, 10, 21, 58))
     print()
 
 
+def sentence(source: NoteHit | Hit | Document, question: str) -> str:
+    """Give the sentence of a source that answers a question best, on one line."""
+    return " ".join(citation(source, question).text.split())
+
+
+def show_check(check: AnswerCheck) -> None:
+    """Print what an answer's sources do not support of it, and why."""
+    for problem in check.problems:
+        labelled("", f"Not supported: {problem.kind} {problem.text!r}: {problem.why}")
+    if check.supported:
+        labelled("", "Supported.")
+
+
 def ask_langchain(notes: Collection, patient: str, questions: Iterable[str], extract: Extractor) -> None:
     """Ask about one patient through LangChain."""
-    store = langchain_bedside.BedsideVectorStore(collection=notes, scope={"patient_id": patient})
-    chain = retrieval_chain(store, extract)
+    record = langchain_bedside.BedsideVectorStore(collection=notes, scope={"patient_id": patient})
+    chain = answer_chain(record, extract)
     for question in questions:
         found = chain.invoke(question)
-        passages = [(p.metadata["score"], p.page_content, p.metadata) for p in found["passages"]]
-        show_answer(question, found["answer"], passages)
+        show_answer(question, found["answer"], found["check"], [(note, note.score) for note in found["notes"]])
 
 
-def ask_llama_index(path: str, patient: str, model: str, questions: Iterable[str], extract: Extractor) -> None:
+def ask_llama_index(notes: Collection, patient: str, questions: Iterable[str], extract: Extractor) -> None:
     """Ask about one patient through LlamaIndex, from the same collection."""
-    store = llama_index_bedside.BedsideVectorStore(path, scope={"patient_id": patient})
-    engine = query_engine(store, BedsideEmbedding(model_name=model), extract)
+    record = llama_index_bedside.BedsideVectorStore(collection=notes, scope={"patient_id": patient})
+    engine, evaluator = query_engine(record, extract), llama_index_bedside.BedsideAnswerEvaluator()
     for question in questions:
         response = engine.query(question)
-        passages = [(n.score or 0.0, n.node.get_content(), n.node.metadata) for n in response.source_nodes]
-        show_answer(question, str(response), passages)
+        found = [(Document(n.node.get_content(), n.metadata, n.node_id), n.get_score()) for n in response.source_nodes]
+        show_answer(question, str(response), evaluator.check(response), found)
 
 
 def show_refusal(notes: Collection) -> None:
@@ -115,7 +131,7 @@ def compare_modes(notes: Collection, patient: str, query: str, wanted: str) -> N
 
     def cell(hit: Hit) -> str:
         star = "*" if wanted in hit.text else " "
-        return f"{star} {hit.score:5.3f} {hit.metadata['note_id']} {hit.metadata['section']}"
+        return f"{star} {hit.score:5.3f} {hit.metadata['source_id']} {hit.metadata['section']}"
 
     labelled("Query", f'"{query}", patient {patient}; * marks a passage with {wanted}')
     view = notes.scoped(patient_id=patient)
@@ -126,24 +142,20 @@ def compare_modes(notes: Collection, patient: str, query: str, wanted: str) -> N
 
 def check_claims(notes: Collection, patient: str, claims: Iterable[str]) -> None:
     """Check what a chat model might write: what is right, a wrong dose, a finding turned round, an invented source."""
-    store = langchain_bedside.BedsideVectorStore(collection=notes, scope={"patient_id": patient})
-    found = store.similarity_search("metformin dose; chest pain; LVEF", k=50, retrieval_mode="sparse")
-    checker = langchain_bedside.BedsideAnswerChecker(label=lambda passage: str(passage.metadata["note_id"]))
+    record = langchain_bedside.BedsideVectorStore(collection=notes, scope={"patient_id": patient})
+    found = langchain_bedside.BedsideNoteRetriever(vectorstore=record, k=20).invoke("metformin dose; chest pain; LVEF")
+    checker = langchain_bedside.BedsideAnswerChecker()
     for claim in claims:
         labelled("Answer", claim)
-        checked = checker.invoke({"answer": claim, "context": found})
-        for problem in checked.problems:
-            labelled("", f"Not supported: {problem.kind} {problem.text!r}: {problem.why}")
-        if checked.supported:
-            labelled("", "Supported.")
+        show_check(checker.invoke({"answer": claim, "context": found}))
         print()
 
 
 def show_citation(notes: Collection, patient: str, question: str) -> None:
-    """Narrow the best hit to the sentence that answers."""
-    found = citation(notes.scoped(patient_id=patient).search(question, top_k=1)[0], question)
+    """Narrow the best note to the sentence that answers, with its place in the note."""
+    found = citation(notes.scoped(patient_id=patient).search_notes(question, top_k=1)[0], question)
     labelled("Question", question)
-    labelled("Cited", f"{found.text} [{found.source_id}, characters {found.start} to {found.end}]")
+    labelled("Cited", f"{' '.join(found.text.split())} [{found.source_id}, characters {found.start} to {found.end}]")
 
 
 def compare_assertions(notes: Collection, patient: str, query: str) -> None:
@@ -151,8 +163,7 @@ def compare_assertions(notes: Collection, patient: str, query: str) -> None:
     view = notes.scoped(patient_id=patient)
     alike = view.search(query, top_k=3, assertion="any")
     columns = [
-        [f"{hit.score:6.3f} {nearest_sentence(hit.text, query)}" for hit in hits]
-        for hits in (alike, view.search(query, top_k=3))
+        [f"{hit.score:6.3f} {sentence(hit, query)}" for hit in hits] for hits in (alike, view.search(query, top_k=3))
     ]
     labelled("Query", f'"{query}", patient {patient}')
     table(('assertion="any"', 'assertion="prefer", the default'), list(zip(*columns, strict=False)), (52, 52))
@@ -165,21 +176,21 @@ def compare_assertions(notes: Collection, patient: str, query: str) -> None:
 def show_latest(notes: Collection, patient: str, value: str) -> None:
     """Answer with the newest passage that holds a value, and name the older ones."""
     hits = notes.scoped(patient_id=patient).search(value, mode="sparse", top_k=10, newest_first=True)
-    latest, *older = [f"{hit.metadata['date']}: {nearest_sentence(hit.text, value)}" for hit in hits]
+    latest, *older = [f"{hit.metadata['date']}: {sentence(hit, value)}" for hit in hits]
     labelled("Question", f"What is the {value} of patient {patient}?")
     labelled("Latest", latest)
-    for sentence in older:
-        labelled("Before", sentence)
+    for earlier in older:
+        labelled("Before", earlier)
     print()
 
 
 def ask_guidelines(encoder: Encoder, question: str) -> None:
     """Search the guideline excerpts, which belong to no patient, in a collection of their own, in memory."""
     with Collection.open(encoder=encoder) as guidelines:
-        guidelines.add([passage for note in read_guidelines() for passage in split_sections(note)])
-        hit = guidelines.search(question, top_k=1)[0]
+        guidelines.add_notes(Document(note.text, note.metadata, note.id) for note in read_guidelines())
+        hit = guidelines.search_notes(question, top_k=1)[0]
     labelled("Question", question)
-    labelled("Found", f"{hit.text} [{hit.id}, score {hit.score:.3f}]")
+    labelled("Found", f"{hit.passages[0].text.strip()} [{hit.id}, score {hit.score:.3f}]")
 
 
 def main(url: str | None = None) -> None:
@@ -192,14 +203,14 @@ def main(url: str | None = None) -> None:
         path = url or str(Path(folder, "notes.bedside"))
         ingest(path, encoder)
         with Collection.open(path, encoder=encoder) as notes:
-            title(f"1  LangChain retrieval chain, patient {PATIENT}")
+            title(f"1  LangChain: a chain over whole notes, patient {PATIENT}")
             ask_langchain(notes, PATIENT, QUESTIONS, extract)
-            title(f"2  LlamaIndex query engine on the same collection, patient {PATIENT}")
-            ask_llama_index(path, PATIENT, model, QUESTIONS, extract)
+            title(f"2  LlamaIndex: a query engine on the same collection, patient {PATIENT}")
+            ask_llama_index(notes, PATIENT, QUESTIONS, extract)
             title(f"3  The first question again, patient {OTHER_PATIENT}")
             ask_langchain(notes, OTHER_PATIENT, QUESTIONS[:1], extract)
             show_refusal(notes)
-            title("4  Hybrid beside dense beside BM25")
+            title("4  Passages of the notes: hybrid beside dense beside BM25")
             compare_modes(notes, "P01", "weight 86.2 kg", "86.2")
             compare_modes(notes, "P06", "PE ruled out", "PE")
             title(f"5  Answers checked without a model, patient {PATIENT}")

@@ -1,4 +1,4 @@
-"""A stand-in for a chat model: it answers with the sentences of the cited passages that fit the question best.
+"""A stand-in for a chat model: it answers with the sentences of the notes in its prompt that fit the question best.
 
 It reads the same prompt as a real model would and knows nothing else, so one line puts a real model in its place.
 """
@@ -6,47 +6,33 @@ It reads the same prompt as a real model would and knows nothing else, so one li
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from operator import itemgetter
-from typing import Any
 
 from bedside import Collection, Document, Encoder
 
-PROMPT = """Answer the question from these passages of one patient's record only, and cite them.
+PROMPT = """Answer the question from these notes of one patient's record only, and cite them.
 
 {context_str}
 
 Question: {query_str}
 Answer: """
+MAX_TOKENS = 800  # of the notes in a prompt
 
-PASSAGE = re.compile(r"^\[(\S+) (\S+) [^]]+\] (.+?)(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
+NOTE = re.compile(r"^Source: (\S+) \(([\d-]+)[^\n]*\)\n(.+?)(?=\n\nSource: |\Z)", re.MULTILINE | re.DOTALL)
+LEFT_OUT = re.compile(r"^\[….*\]$", re.MULTILINE)
 SENTENCE_END = re.compile(r"(?<=[.?!:]) \d{1,2}\. | - |(?<!Mr\.)(?<!Ms\.)(?<=[.?!]) ")
 
 
-def cite(text: str, metadata: Mapping[str, Any]) -> str:
-    """Put the note, date and section that a reader needs to check a passage before it."""
-    return f"[{metadata['note_id']} {metadata['date']} {metadata['section']}] {text}"
-
-
-def split_sentences(passage: str) -> Iterator[str]:
-    """Yield the sentences and list items of a passage, each on one line, without item numbers."""
-    for part in SENTENCE_END.split(" ".join(passage.split())):
-        if not part.endswith(":"):
+def split_sentences(note: str) -> Iterator[str]:
+    """Yield the sentences and list items of a note, each on one line, without item numbers."""
+    for part in SENTENCE_END.split(" ".join(LEFT_OUT.sub("", note).split())):
+        if part and not part.endswith(":"):
             yield part
 
 
-def words(text: str) -> set[str]:
-    """The words of a text, case apart."""
-    return set(re.findall(r"\w+", text.lower()))
-
-
-def nearest_sentence(passage: str, text: str) -> str:
-    """Give the sentence of a passage that has the most words in common with a text."""
-    return max(split_sentences(passage), key=lambda sentence: len(words(sentence) & words(text)))
-
-
 class Extractor:
-    """Answers a prompt with the sentences of its passages that rank first for its question.
+    """Answers a prompt with the sentences of its notes that rank first for its question.
 
     Args:
         encoder: Ranks the sentences, together with BM25.
@@ -60,8 +46,8 @@ class Extractor:
         """Return the best sentences, those of the latest notes first, each with all its citations."""
         context, _, question = prompt.rpartition("Question: ")
         citations: dict[str, list[str]] = {}
-        for note, date, passage in sorted(PASSAGE.findall(context), key=itemgetter(1), reverse=True):
-            for sentence in split_sentences(passage):
+        for note, date, text in sorted(NOTE.findall(context), key=itemgetter(1), reverse=True):
+            for sentence in split_sentences(text):
                 citations.setdefault(sentence, []).append(f"{note} {date}")
         with Collection.open(encoder=self.encoder) as ranked:
             ranked.add([Document(sentence) for sentence in citations])

@@ -1,23 +1,23 @@
-"""A LlamaIndex query engine over one patient's notes: nodes, cited prompt, answer."""
+"""A LlamaIndex query engine over one patient's notes: whole notes, a prompt that names them, a cited answer."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from llama_index.core import PromptTemplate, VectorStoreIndex
+from llama_index.core import PromptTemplate
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.llms import CompletionResponse, CompletionResponseGen, CustomLLM, LLMMetadata
 from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
-from llama_index.embeddings.bedside import BedsideEmbedding
-from llama_index.vector_stores.bedside import BedsideVectorStore
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.schema import Node, NodeWithScore, QueryBundle
+from llama_index.vector_stores.bedside import BedsideNoteRetriever, BedsideVectorStore
 from typing_extensions import override
 
-from extractive import PROMPT, Extractor
+from extractive import MAX_TOKENS, PROMPT, Extractor
 
-CITED = {"note_id", "date", "section"}
+SHOWN = {"date", "note_type"}
 
 
 class ExtractiveLLM(CustomLLM):
@@ -43,8 +43,8 @@ class ExtractiveLLM(CustomLLM):
         yield self.complete(prompt, formatted, **kwargs)
 
 
-class Cite(BaseNodePostprocessor):
-    """Puts note, date and section before each node's text in the prompt; the nodes themselves stay whole."""
+class Named(BaseNodePostprocessor):
+    """Writes each note's id, date and kind above it in the prompt; the nodes themselves stay whole."""
 
     @override
     def _postprocess_nodes(
@@ -52,22 +52,18 @@ class Cite(BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         for scored in nodes:
             node = scored.node
-            if isinstance(node, TextNode):
-                node.text_template, node.metadata_template = "[{metadata_str}] {content}", "{value}"
-                node.metadata_separator = " "
-                node.excluded_llm_metadata_keys = [key for key in node.metadata if key not in CITED]
+            if isinstance(node, Node):
+                node.text_template = f"Source: {node.node_id} ({{metadata_str}})\n{{content}}"
+                node.metadata_template, node.metadata_separator = "{value}", ", "
+                node.excluded_llm_metadata_keys = [key for key in node.metadata if key not in SHOWN]
         return nodes
 
 
-def query_engine(
-    store: BedsideVectorStore, embedding: BedsideEmbedding, extract: Extractor, k: int = 4
-) -> BaseQueryEngine:
-    """Build an engine whose responses carry their nodes and scores in ``source_nodes``."""
-    index = VectorStoreIndex.from_vector_store(store, embed_model=embedding)
-    return index.as_query_engine(
+def query_engine(record: BedsideVectorStore, extract: Extractor, k: int = 4) -> BaseQueryEngine:
+    """Build an engine whose responses carry their notes and scores in ``source_nodes``."""
+    return RetrieverQueryEngine.from_args(
+        BedsideNoteRetriever(record, similarity_top_k=k, max_tokens=MAX_TOKENS // k),
         llm=ExtractiveLLM(extract=extract),  # with a real model: llm=Ollama(model="llama3.2")
-        vector_store_query_mode="hybrid",
-        similarity_top_k=k,
-        node_postprocessors=[Cite()],
+        node_postprocessors=[Named()],
         text_qa_template=PromptTemplate(PROMPT),
     )

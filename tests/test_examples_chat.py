@@ -225,12 +225,13 @@ class TestChatbot:
         return model
 
     def test_it_streams_answers_cites_sources_and_understands_follow_ups(self, example, tmp_path, capsys):
-        answers = ["It was stopped.", "What was the HbA1c in the labs?", "See [P01-01 LABS] and [P99-01]."]
+        answers = ["It was stopped.", "What was the HbA1c in the labs?", "See [P01-01] and [P99-01]."]
         model = self.talk(example, tmp_path, answers, "Why was lisinopril stopped?", "And the HbA1c?")
         assert capsys.readouterr().out == (
-            "It was stopped. \nSee [P01-01 LABS] and [P99-01]. \n  [P01-01 LABS] 2023-11-08, Progress note\n"
+            "It was stopped. \nSee [P01-01] and [P99-01]. \n  [P01-01] 2023-11-08, Progress note\n"
             "  Not supported: citation 'P99-01': not among the hits\n"
         )
+        assert "Source: P01-11 (2024-02-16, Medication reconciliation)" in model.asked[0][0].text
         conversation = ["Why was lisinopril stopped?", "It was stopped. ", "And the HbA1c?"]
         assert [message.text for message in model.asked[1][1:]] == conversation
         assert [message.text for message in model.asked[2][1:]] == conversation

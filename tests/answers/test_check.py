@@ -151,6 +151,17 @@ def test_found_notes_are_checked_and_cited_by_their_own_ids_and_offsets() -> Non
     assert (cited.source_id, cited.source_hash) == ("letter-7", hashlib.sha256(text.encode()).hexdigest()[:32])
 
 
+def test_a_report_calls_found_notes_what_the_prompt_called_them() -> None:
+    """A note stood in the prompt under its id; those of its passages nobody has seen."""
+    notes = Collection.open(encoder=load_encoder("bedside/static"))
+    notes.add_note("HPI: Weight 86.9 kg.\n\nPLAN: Rest.", id="visit-1")
+    notes.add_note("FINDINGS: The heart is enlarged.", id="film-2")
+    found = notes.search_notes("weight")
+    elsewhere, misplaced = check_answer("The weight is 86.9 kg [film-2].", found).problems
+    assert elsewhere.why == "not in what is cited; stands in 'visit-1'"
+    assert misplaced.why == "does not say this; 'visit-1' does"
+
+
 def test_a_citation_of_a_plain_document_is_in_its_own_text() -> None:
     cited = citation(VISIT, "Any history of stroke?")
     assert cited.text == "No history of MI or stroke."

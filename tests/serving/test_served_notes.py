@@ -59,6 +59,36 @@ def test_a_known_note_is_found_over_http_with_the_scores_passages_and_contexts_o
         )
 
 
+@pytest.fixture
+def calibrated(ward):
+    """The same with a measured threshold that leaves two of patient A's notes about gout."""
+    with Collection.open(ward / "notes", encoder=load_encoder("bedside/static")) as notes:
+        scores = [hit.score for hit in notes.scoped(patient_id="A").search_notes("gout")]
+        assert len(set(scores)) > 2
+        notes.set_min_score((scores[1] + scores[2]) / 2, mode="hybrid", notes=True)
+    return ward
+
+
+def test_a_measured_threshold_leaves_over_http_what_it_leaves_in_the_core(calibrated, patient):
+    kept = patient.search_notes("gout", min_score="calibrated")
+    with serving(calibrated, "--encoder", "bedside/static") as client:
+        asked = {"scope": {"patient_id": "A"}, "query": "gout", "min_score": "calibrated"}
+        body = client.post("/v1/collections/notes/search_notes", json=asked).json()
+        assert [(note["id"], note["score"]) for note in body["notes"]] == [(hit.id, hit.score) for hit in kept]
+        assert len(kept) == 2
+        said = client.post("/v1/collections/notes/context", json={**asked, "max_tokens": 80}).json()
+        assert said == {"context": context(kept, max_tokens=80)}
+
+
+async def test_a_measured_threshold_leaves_a_chatbot_what_it_leaves_in_the_core(calibrated, patient):
+    kept = patient.search_notes("gout", min_score="calibrated")
+    async with chatbot(calibrated, "--encoder", "bedside/static") as client:
+        asked = {"collection": "notes", "scope": {"patient_id": "A"}, "query": "gout", "min_score": "calibrated"}
+        found = (await told(client, "search_notes", **asked))["notes"]
+    assert [(note["label"], note["score"]) for note in found] == [(hit.id, hit.score) for hit in kept]
+    assert len(kept) == 2
+
+
 def test_notes_are_added_read_and_deleted_over_http(ward):
     scope, text = {"scope": {"patient_id": "D"}}, "HPI: Gout.\r\n\tPLAN: Rest. \n"
     with serving(ward, "--encoder", "bedside/static") as client:

@@ -10,11 +10,14 @@ from langchain_bedside import (
     BedsideNoteRetriever,
     BedsideNoteSplitter,
     BedsideRecordManager,
+    BedsideRetriever,
     BedsideVectorStore,
     UnknownSearchArgumentError,
 )
+from langchain_classic.retrievers import EnsembleRetriever
 from langchain_core.documents import Document
 from langchain_core.indexing import index
+from langchain_core.prompts import PromptTemplate, format_document
 
 import bedside
 from bedside.errors import (
@@ -22,6 +25,7 @@ from bedside.errors import (
     FilterError,
     InvalidDocumentError,
     InvalidInputError,
+    NotCalibratedError,
     ScopeMismatch,
     ScopeRequired,
 )
@@ -152,6 +156,34 @@ def test_what_a_search_for_notes_does_not_take_is_refused(
 ) -> None:
     with pytest.raises(error):
         store.search_notes(question, **options)
+
+
+def test_a_measured_threshold_leaves_what_it_leaves_in_the_core(store: BedsideVectorStore) -> None:
+    """By the store, by a retriever of notes, and as a store's default for passages."""
+    first, second, *_ = store.search_notes("chest pain")
+    store.collection.set_min_score((first.score + second.score) / 2, mode="hybrid", notes=True)
+    assert store.search_notes("chest pain", min_score="calibrated") == [first]
+    retriever = BedsideNoteRetriever(vectorstore=store, search_kwargs={"min_score": "calibrated"})
+    assert [found.id for found in retriever.invoke("chest pain")] == [first.id]
+    with pytest.raises(NotCalibratedError, match="search in mode 'hybrid'"):
+        store.similarity_search("chest pain", min_score="calibrated")
+    (best, top), (_, next_best), *_ = store.similarity_search_with_score("chest pain")
+    store.collection.set_min_score((top + next_best) / 2, mode="hybrid")
+    strict = BedsideVectorStore(collection=store.collection, min_score="calibrated")
+    assert [found.id for found in strict.similarity_search("chest pain")] == [best.id]
+
+
+def test_a_prompt_can_name_what_was_found_and_an_ensemble_joins_by_it(store: BedsideVectorStore) -> None:
+    """LangChain shows text and metadata only; what was added is given back without it."""
+    retriever = BedsideNoteRetriever(vectorstore=store, k=2)
+    found = retriever.invoke("chest pain")
+    shown = PromptTemplate.from_template("[{source_id}] {page_content}")
+    assert format_document(found[0], shown) == f"[{found[0].id}] {found[0].page_content}"
+    assert "source_id" not in store.get_note(str(found[0].id)).metadata  # type: ignore[union-attr]
+    both = EnsembleRetriever(retrievers=[retriever, BedsideRetriever(vectorstore=store, k=9)], id_key="source_id")
+    joined = [note.metadata["source_id"] for note in both.invoke("chest pain")]
+    assert len(joined) == len(set(joined))
+    assert joined[0] == found[0].id
 
 
 def test_notes_stay_in_their_scope(static: BedsideEmbeddings) -> None:

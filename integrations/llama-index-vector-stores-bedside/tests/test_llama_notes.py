@@ -8,11 +8,17 @@ from typing import Any
 import pytest
 from llama_index.core import Document
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+from llama_index.core.llms import MockLLM
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.storage.docstore import SimpleDocumentStore
-from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
+from llama_index.core.vector_stores.types import (
+    MetadataFilter,
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+)
 from llama_index.embeddings.bedside import BedsideEmbedding, BedsideNodeParser
 from llama_index.vector_stores.bedside import BedsideNoteRetriever, BedsideVectorStore
 
@@ -21,6 +27,7 @@ from bedside.errors import (
     FilterError,
     InvalidDocumentError,
     InvalidInputError,
+    NotCalibratedError,
     ScopeMismatch,
     ScopeRequired,
     UnknownOptionError,
@@ -154,6 +161,30 @@ def test_what_a_search_for_notes_does_not_take_is_refused(
 ) -> None:
     with pytest.raises(error):
         filled.search_notes(question, **options)
+
+
+def test_a_measured_threshold_leaves_what_it_leaves_in_the_core(filled: BedsideVectorStore) -> None:
+    """By the store, by a retriever of notes, and by an index' retriever of passages."""
+    first, second, *_ = filled.search_notes("chest pain")
+    filled.client.set_min_score((first.score + second.score) / 2, mode="hybrid", notes=True)
+    assert filled.search_notes("chest pain", min_score="calibrated") == [first]
+    retriever = BedsideNoteRetriever(filled, min_score="calibrated")
+    assert [found.node_id for found in retriever.retrieve("chest pain")] == [first.id]
+    asked = VectorStoreQuery(query_str="chest pain", mode=VectorStoreQueryMode.HYBRID, similarity_top_k=9)
+    with pytest.raises(NotCalibratedError, match="search in mode 'hybrid'"):
+        filled.query(asked, min_score="calibrated")
+    every = filled.query(asked)
+    assert every.similarities is not None
+    filled.client.set_min_score(sum(every.similarities[:2]) / 2, mode="hybrid")
+    assert filled.query(asked, min_score="calibrated").ids == (every.ids or [])[:1]
+
+
+def test_a_prompt_names_what_was_found(filled: BedsideVectorStore) -> None:
+    """LlamaIndex' own prompts have the id that a model is to cite; what was added is given back without it."""
+    engine = RetrieverQueryEngine.from_args(BedsideNoteRetriever(filled, similarity_top_k=1), llm=MockLLM())
+    answer = engine.query("chest pain")
+    assert "source_id: visit-1" in str(answer)  # the mock model repeats its prompt
+    assert "source_id" not in filled.get_note("visit-1").metadata  # type: ignore[union-attr]
 
 
 def test_notes_stay_in_their_scope(encoder: bedside.Encoder) -> None:

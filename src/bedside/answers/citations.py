@@ -136,16 +136,19 @@ class Labels:
         self.documents = documents_of(hits)
         self.names = [_names(document, label) for document in self.documents]
         self._positions: dict[str, tuple[int, ...]] = {}
+        self._notes: dict[int, str] = {}  # of documents that are passages of a note which stood in the prompt as one
         first = 0
         for position, hit in enumerate(hits, start=1):
             count = len(_documents(hit, "hits"))
             self._positions[str(position)] = tuple(range(first, first + count))
+            if label is None and isinstance(hit, NoteHit):
+                self._notes |= dict.fromkeys(self._positions[str(position)], hit.label)
             first += count
         self._all_have_digits = all(any(map(str.isdigit, name)) for names in self.names for name in names)
 
     def name(self, number: int) -> str:
-        """What to call a document in a report."""
-        return next(iter(self.names[number]), str(number + 1))
+        """What to call a document in a report: as the prompt called it."""
+        return self._notes.get(number) or next(iter(self.names[number]), str(number + 1))
 
     def find(self, written: str) -> tuple[int, ...]:
         """The documents that a label means: by name, by name and what is known of it, or by position."""

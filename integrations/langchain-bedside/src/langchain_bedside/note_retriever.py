@@ -23,6 +23,9 @@ __all__ = ["BedsideNoteRetriever"]
 class BedsideNoteRetriever(BedsideRetriever):
     """Retrieve notes that :meth:`BedsideVectorStore.add_notes` stored: a document of each, with the note's id.
 
+    Its metadata are the note's and ``source_id``, the id once more, as passages have it: LangChain makes prompts of
+    text and metadata alone, so a ``document_prompt`` names a note by it, and an ``EnsembleRetriever`` joins by it.
+
     It has the fields of :class:`BedsideRetriever`, and takes them per call alike. ``search_kwargs`` and calls may say
     what :meth:`BedsideVectorStore.search_notes` takes.
 
@@ -37,7 +40,7 @@ class BedsideNoteRetriever(BedsideRetriever):
         'added'
         >>> notes = BedsideNoteRetriever(vectorstore=store).invoke("rest")
         >>> notes[0].id, notes[0].page_content, notes[0].metadata
-        ('visit-1', 'HPI: Cough for 3 days. PLAN: Rest.', {'kind': 'clinic'})
+        ('visit-1', 'HPI: Cough for 3 days. PLAN: Rest.', {'kind': 'clinic', 'source_id': 'visit-1'})
     """
 
     max_tokens: int | None = Field(default=None, ge=1)
@@ -72,7 +75,7 @@ def _text(store: BedsideVectorStore, hit: NoteHit, max_tokens: int | None) -> st
 
 
 def _document(hit: NoteHit, text: str, score_key: str | None) -> Document:
-    document = to_langchain(bedside.Document(text, hit.metadata, hit.id))
+    document = to_langchain(bedside.Document(text, {**hit.metadata, "source_id": hit.id}, hit.id))
     if score_key is not None:
         document.metadata[score_key] = hit.score
     return document

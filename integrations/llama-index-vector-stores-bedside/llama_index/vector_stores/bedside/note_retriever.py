@@ -22,6 +22,9 @@ __all__ = ["BedsideNoteRetriever"]
 class BedsideNoteRetriever(BaseRetriever):
     """Retrieve notes that a store keeps as passages, by meaning and words: a document of each, with the note's id.
 
+    Its metadata are the note's and ``source_id``, the id once more, as passages have it: LlamaIndex makes prompts of
+    text and metadata, so this is what a model cites a note by.
+
     Args:
         vector_store: Opened with ``encoder=``, or of texts alone; its scope is the retriever's.
         similarity_top_k: How many notes at most.
@@ -69,7 +72,7 @@ class BedsideNoteRetriever(BaseRetriever):
         hits = self._store.search_notes(query_bundle, **self._asked)
         found = [(hit, self._text(hit)) for hit in hits]
         return [
-            NodeWithScore(node=as_note(hit.id, text, hit.metadata), score=hit.score)
+            NodeWithScore(node=as_note(hit.id, text, {**hit.metadata, "source_id": hit.id}), score=hit.score)
             for hit, text in found
             if text is not None
         ]
