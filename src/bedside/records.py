@@ -21,6 +21,7 @@ from bedside.errors import (
     ScopeRequired,
 )
 from bedside.skipping import Skipped
+from bedside.support.turns import taking_turns
 from bedside.types import Document, Matrix, Metadata, Vector, VectorLike
 
 MAX_DEPTH = 64
@@ -92,7 +93,7 @@ class Checker:
         """
         given = _listed(documents)
         checked: dict[int, Record] = {}
-        for i, document in enumerate(given):
+        for i, document in enumerate(taking_turns(given)):
             try:
                 if self._rule is not None:
                     self._rule(document, f"documents[{i}]")
@@ -100,7 +101,7 @@ class Checker:
             except BedsideError as error:
                 self._refuse(error, i, getattr(document, "id", None))
         self._add_vectors(given, checked)
-        records = [record for i, record in checked.items() if self._is_new(record, i)]
+        records = [record for i, record in taking_turns(checked.items()) if self._is_new(record, i)]
         self._before += len(given)
         return Checked(records, [record.id for record in checked.values()])
 

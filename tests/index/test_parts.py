@@ -19,8 +19,10 @@ from bedside.engines.protocol import Selection
 from bedside.filters.parse import parse
 from bedside.records import Delete, ScopeKey
 from bedside.search.settings import SparseSettings
+from bedside.text.analyzer import Analyzer
 
 SETTINGS = SparseSettings().to_json()
+ANALYZER = Analyzer.of(SETTINGS)
 SCOPES: list[ScopeKey] = [("A",), ("B",)]
 QUERY = np.array([2, 1], np.float32)
 VALUES: list[Any] = [1, True, "x", ["x", 2], {"y": None}, []]
@@ -55,7 +57,8 @@ def entries_of(changes: Sequence[tuple[Any, ...]]) -> list[Entry]:
             made.append(Delete(change[1], change[0]))
         else:
             scope, id, text, metadata, vector = change
-            made.append(Put(id, scope, text, metadata, np.array(vector, np.float32), Span(100 * i, i + 1)))
+            terms = ANALYZER.terms(text, metadata)
+            made.append(Put(id, scope, terms, metadata, np.array(vector, np.float32), Span(100 * i, i + 1)))
     return made
 
 

@@ -35,6 +35,7 @@ from bedside.search.pool import Question
 from bedside.search.stages import answer
 from bedside.search.versions import Versions
 from bedside.support.keys import KeySource
+from bedside.support.turns import going_first
 from bedside.text.analyzer import encoded_texts
 from bedside.text.assertions import asked_polarity
 from bedside.types import Document, Encoder, Metadata
@@ -108,9 +109,10 @@ class EmbeddedEngine(State):
 
     def search(self, selection: Selection, options: SearchOptions, questions: Sequence[Question]) -> list[Answer]:
         """Rank the selected records: candidates and BM25 from one state of the index, the rest beside later writes."""
-        with self.reading(selection.scope, fresh=False) as index:
+        with self.reading(selection.scope, fresh=False) as index, going_first():
             candidates, asked = self._asked(index, selection, options, questions)
-        return [Answer(question, pool) for question, pool in answer(options, asked, candidates)]
+        with going_first():
+            return [Answer(question, pool) for question, pool in answer(options, asked, candidates)]
 
     def _asked(
         self, index: Index, selection: Selection, options: SearchOptions, questions: Sequence[Question]

@@ -15,6 +15,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,6 +33,7 @@ from bedside.records import Delete, Record, ScopeKey
 from bedside.remedies import Call
 from bedside.support.fork import in_each_process
 from bedside.support.progress import counting
+from bedside.support.turns import taking_turns
 from bedside.text.assertions import RULES_VERSION
 from bedside.types import Document
 
@@ -42,7 +44,7 @@ _CACHE_AFTER = 1_000
 CHECKPOINT_BYTES = 64 * 2**20
 # Entries, or bytes of log, that are applied at once while searches wait: a few hundredths of a second.
 BESIDE_ENTRIES = 256
-BESIDE_BYTES = 512 * 2**10
+BESIDE_BYTES = 256 * 2**10
 # Seconds after which a search that began before an index was replaced is done, as a rule; and rows that are worth it.
 _SEARCH = 0.2
 _MANY = 20_000
@@ -124,18 +126,20 @@ class State:
             fresh: Wait until it holds everything that was committed by anyone. Otherwise what another process wrote in
                 bulk a moment ago may still be on its way, so that no search waits for it.
         """
+        beside = True
         while True:
             self._check_open()
             if fresh:
                 self._wait_for_the_rest()
             with self._state:
                 self._check_open()
-                self._refresh(beside=not fresh)
+                self._refresh(beside=beside)
                 if self._catching_up is None or not fresh:
                     if scope is not None:
                         self._log.codec.check_readable(scope)
                     yield self._index
                     return
+            beside = False  # what was written meanwhile is little, unless it never ends
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -173,12 +177,14 @@ class State:
             offsets, end = log.append(start, changes)
             count = len(offsets) - 1
             # What is here as a list is taken as it is; what came in batches is read again from the log.
-            entries = _entries(log, start, end)
+            entries = _entries(self._index, log, start, end)
             if isinstance(changes, list):
-                entries = map(_entry, changes, (Span(first, after - first) for first, after in pairwise(offsets)))
+                spans = (Span(first, after - first) for first, after in pairwise(offsets))
+                entries = map(partial(_entry, self._index), taking_turns(changes), spans)
             if count <= BESIDE_ENTRIES:
+                made = list(entries)  # texts are cut into terms before searches have to wait
                 with self._state:
-                    self._apply(entries)
+                    self._apply(made)
                     self._moved_to(end)
             else:
                 self._take_over(self._index, entries, Scan.after(end))
@@ -194,7 +200,7 @@ class State:
             log, end = self._storage.prepare(changes)
             new = replace(manifest or self.facts, log=log.name, committed=end)
             index = Index(new.dimension, new.sparse)
-            index.apply(_entries(log, Position(), end))
+            index.apply(_entries(index, log, Position(), end))
             checkpoints = self._checkpoints.of_another_log()
             checkpoints.write(index, self._cache_key(new, index), end)
             replaced = self._index
@@ -283,7 +289,7 @@ class State:
         self._scan = self._verified(log, self._scan)
         end = self._scan.position
         if end != self._position:
-            self._apply(_entries(log, self._position, end))
+            self._apply(_entries(self._index, log, self._position, end))
             self._position = end
 
     def _verified(self, log: Log, scan: Scan) -> Scan:
@@ -310,7 +316,7 @@ class State:
     def _follow(self, log: Log, base: Index, position: Position, scan: Scan) -> None:
         try:
             scan = self._verified(log, scan)
-            self._take_over(base, _entries(log, position, scan.position), scan)
+            self._take_over(base, _entries(base, log, position, scan.position), scan)
         except BaseException as error:  # noqa: BLE001 - raised by the next call, in the caller's own thread
             self._failed = error
         finally:
@@ -384,16 +390,17 @@ class State:
         return {"collection": manifest.id, "log": manifest.log, **derived}
 
 
-def _entry(change: Change, span: Span) -> Entry:
-    """Return what the index takes over of a change that lies at ``span``."""
+def _entry(index: Index, change: Change, span: Span) -> Entry:
+    """Return what an index takes over of a change that lies at ``span``."""
     if isinstance(change, Delete):
         return change
-    return Put(change.id, change.scope, change.text, change.metadata, change.vector, span)
+    terms = index.analyzer.terms(change.text, change.metadata)
+    return Put(change.id, change.scope, terms, change.metadata, change.vector, span)
 
 
-def _entries(log: Log, start: Position, end: Position) -> Iterator[Entry]:
-    """Yield what the index takes over of a stretch of the log."""
-    return (_entry(change, span) for span, change in log.changes(start, end))
+def _entries(index: Index, log: Log, start: Position, end: Position) -> Iterator[Entry]:
+    """Yield what an index takes over of a stretch of the log."""
+    return (_entry(index, change, span) for span, change in log.changes(start, end))
 
 
 def document(log: Log, span: Span, *, vectors: bool = False) -> Document:

@@ -19,6 +19,7 @@ from bedside.search.bm25 import Corpus, contributions
 from bedside.search.pool import Matches, SparseResult
 from bedside.search.rank import Scores, added_up
 from bedside.search.settings import check_bm25
+from bedside.support.turns import taking_turns
 from bedside.text.assertions import Polarity
 
 __all__ = ["SparseIndex"]
@@ -86,7 +87,7 @@ class SparseIndex:
     def settle(self) -> None:
         """Merge segments; a reader meanwhile sees those of before."""
         settled: list[Segment] = []
-        for segment in self._segments:
+        for segment in taking_turns(self._segments):
             _push(settled, segment)
         self._segments = settled
 

@@ -17,6 +17,7 @@ from bedside.engines.embedded.index.segments import NO_DATE, Postings, Rows, Seg
 from bedside.filters.dates import UTC
 from bedside.filters.rules import SCALAR_TOKENS, Key, Rule, Token, fields, frequent_first, key_of
 from bedside.filters.tree import Scalar
+from bedside.support.turns import taking_turns
 
 Mask = NDArray[np.bool_]
 
@@ -94,7 +95,7 @@ class Columns:
 
     def settle(self) -> None:
         """Merge segments; a reader meanwhile sees those of before."""
-        for column in list(self._columns.values()):
+        for column in taking_turns(list(self._columns.values())):
             column.values.settle()
             column.elements.settle()
 

@@ -18,6 +18,7 @@ from bedside.engines.embedded.index.blocks import Blocks
 from bedside.engines.embedded.index.sketch import SAMPLE, Sketch, learn_axes, prunes
 from bedside.search.pool import Signal, Top
 from bedside.search.rank import Rows, Scores, best
+from bedside.support.turns import taking_turns
 from bedside.types import Matrix, Vector
 
 # A gathered row costs about four times a row of a whole scan.
@@ -128,7 +129,7 @@ class DenseIndex:
 
     def absorb(self, part: DenseIndex) -> None:
         """Append the rows of another index. A search meanwhile sees the rows that it knows of, and no more."""
-        for _, block in part._vectors.parts(len(part)):
+        for _, block in taking_turns(part._vectors.parts(len(part))):
             self._append(block)
 
     @classmethod

@@ -29,24 +29,23 @@ from bedside.filters.rules import Key, fields
 from bedside.filters.validity import valid
 from bedside.records import Delete, ScopeKey
 from bedside.search.versions import Chains
-from bedside.support.turns import taking_turns
-from bedside.text.analyzer import Analyzer
+from bedside.text.analyzer import Analyzer, FieldTerms
 from bedside.types import Metadata, Vector
 
 Mask: TypeAlias = NDArray[np.bool_]
 _T = TypeVar("_T")
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 # Rows put at once: 256, 1,024 and 4,096 took the same time; the smaller the less memory beside the index.
-_BATCH = 1_024
+_BATCH = 256
 _KEPT = 3  # arrays over all rows that are kept: a search for notes has two, and latest_by one more
 
 
 class Put(NamedTuple):
-    """A record that was written, and where its line lies."""
+    """A record that was written, with the terms that it is found by, and where its line lies."""
 
     id: str
     scope: ScopeKey
-    text: str
+    terms: FieldTerms
     metadata: Metadata
     vector: Vector | None
     span: Span
@@ -146,8 +145,8 @@ class Index:
         self._alive.extend(bytes(len(puts)))
         self._offsets.extend(put.span.offset for put in puts)
         self._lengths.extend(put.span.length for put in puts)
-        self.columns.extend(put.metadata for put in taking_turns(puts))
-        self.sparse.extend(self.analyzer.terms(put.text, put.metadata) for put in taking_turns(puts))
+        self.columns.extend(put.metadata for put in puts)
+        self.sparse.extend(put.terms for put in puts)
         if self.dense is not None and puts:
             self.dense.extend(np.stack([put.vector for put in puts if put.vector is not None]))
 
