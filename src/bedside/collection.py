@@ -1042,12 +1042,14 @@ class Collection(Closing):
 
     @recorded()
     def verify(self) -> VerifyReport:
-        """Read every line of the log and hold the index against it.
+        """Read every line of the log, hold the index against it, and read the cache.
 
         The report also tells of ``supersedes`` that name nothing or lead in a circle, and of bounds that are no dates.
 
         Raises:
             CorruptLogError: A line is damaged, missing, doubled or moved; ``bedside repair`` salvages the rest.
+            CorruptCacheError: A file of the cache is damaged, and the log is whole: nothing is lost, and no search went
+                by it; ``compact`` writes it anew.
         """
         return self._upkeep("verify").verify()
 

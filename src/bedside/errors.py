@@ -23,6 +23,7 @@ Messages name what was wrong, where, and what is allowed; they never carry note 
     │   ├── NotACollectionError (ValueError)  the path holds something else
     │   ├── FormatVersionError (ValueError)   written by a newer format
     │   ├── CorruptLogError (ValueError)      the log is damaged: file, line, repair command
+    │   ├── CorruptCacheError (ValueError)    a file of the cache is damaged; it was not used, and nothing is lost
     │   ├── CollectionClosedError (RuntimeError)
     │   ├── ReadOnlyError (PermissionError)   a write to a collection opened for reading
     │   ├── LockTimeoutError (TimeoutError)   another writer held the lock for too long
@@ -64,6 +65,7 @@ __all__ = [
     "BrokenNoteError",
     "BrokenTrailError",
     "CollectionClosedError",
+    "CorruptCacheError",
     "CorruptLogError",
     "DatabaseError",
     "DuplicateIdError",
@@ -211,6 +213,10 @@ class CorruptLogError(StoreError, ValueError):
 
     def __reduce__(self) -> tuple[type[CorruptLogError], tuple[str, int, str]]:
         return type(self), (self.file, self.line, self.reason)
+
+
+class CorruptCacheError(StoreError, ValueError):
+    """A file of the cache is damaged: it is never used, and nothing is lost, because the log holds everything."""
 
 
 class CollectionClosedError(StoreError, RuntimeError):

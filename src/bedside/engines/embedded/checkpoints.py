@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from bedside.engines.embedded.index.rows import Index
-from bedside.engines.embedded.log.cache import SUFFIX, read_cache, write_cache
+from bedside.engines.embedded.log.cache import SUFFIX, Arrays, read_cache, write_cache
 from bedside.engines.embedded.log.log import Log, Position
+from bedside.errors import CorruptCacheError
+
+_log = logging.getLogger(__name__)
 
 
 class Checkpoints:
@@ -18,11 +22,15 @@ class Checkpoints:
     Args:
         folder: The cache's folder; ``None`` in memory, where there are none.
         key: Returns what seals the files by now; ``None`` of a plain collection.
+
+    Attributes:
+        end: How far the files lead that were read or written.
+        damaged: Whether a file was met that is not what was written, and none was written in its place since.
     """
 
     def __init__(self, folder: Path | None, key: Callable[[], bytes | None]) -> None:
         self._folder, self._key = folder, key
-        self.end = Position()
+        self.end, self.damaged = Position(), False
         self._sizes: list[int] = []
         self._rows = self._terms = 0
 
@@ -35,8 +43,8 @@ class Checkpoints:
 
         Whoever gets the position of nothing takes a new index: this one may be half filled.
         """
-        self.end, self._sizes, self._rows, self._terms = Position(), [], 0, 0
-        while self._folder is not None and (found := read_cache(self._file(key, len(self._sizes)), key, self._key())):
+        self.end, self.damaged, self._sizes, self._rows, self._terms = Position(), False, [], 0, 0
+        while found := self._read(key, len(self._sizes)):
             facts, arrays = found
             position = Position(*facts["position"])
             if Position(*facts["from"]) != self.end or not log.ends_at(position):
@@ -46,6 +54,25 @@ class Checkpoints:
         if self._sizes:
             index.drop_dead()
         return self.end
+
+    def _read(self, key: Mapping[str, Any], number: int) -> tuple[dict[str, Any], Arrays] | None:
+        if self._folder is None:
+            return None
+        try:
+            return read_cache(self._file(key, number), key, self._key())
+        except CorruptCacheError as error:
+            self.damaged = True
+            _log.warning("%s: %s", self._folder.parent, error)
+            return None
+
+    def check(self, key: Mapping[str, Any]) -> None:
+        """Read every file there is of a log, also those behind one that is missing.
+
+        Raises:
+            CorruptCacheError: One of them is not what was written.
+        """
+        for file in sorted(self._folder.glob(f"{_stem(key)}-*{SUFFIX}")) if self._folder else ():
+            read_cache(file, key, self._key())
 
     def write(self, index: Index, key: Mapping[str, Any], position: Position) -> None:
         """Write what came since the last checkpoint, or everything if there is none or more came than was there."""
@@ -59,13 +86,14 @@ class Checkpoints:
         if write_cache(file, facts, arrays, self._key()):
             self._done(index, position, sum(array.nbytes for array in arrays.values()))
             self._remove_later(key)
+            self.damaged = False
 
     def _done(self, index: Index, position: Position, size: int) -> None:
         self.end, self._rows, self._terms = position, index.rows, index.sparse.terms
         self._sizes.append(size)
 
     def _file(self, key: Mapping[str, Any], number: int) -> Path:
-        return Path(self._folder or "", f"{Path(key['log']).stem}-{number}{SUFFIX}")
+        return Path(self._folder or "", f"{_stem(key)}-{number}{SUFFIX}")
 
     def _remove_later(self, key: Mapping[str, Any]) -> None:
         """Delete the files that followed an older checkpoint of this number."""
@@ -73,3 +101,7 @@ class Checkpoints:
         while (later := self._file(key, number)).exists():
             later.unlink(missing_ok=True)
             number += 1
+
+
+def _stem(key: Mapping[str, Any]) -> str:
+    return Path(key["log"]).stem

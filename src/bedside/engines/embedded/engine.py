@@ -238,7 +238,7 @@ class EmbeddedEngine(State):
         write(facts, records, self._storage.key)
 
     def verify(self) -> VerifyReport:
-        """Read the whole log, line by line, and hold the index against one made from it."""
+        """Read the whole log, line by line, hold the index against one made from it, and read the cache."""
         with self.reading() as index:
             log, at, living = self._log, self._position, dict(index.living())
             size = log.size()
@@ -255,6 +255,7 @@ class EmbeddedEngine(State):
         if fresh != living:
             raise CorruptLogError(log.name, at.line, "the index in memory does not hold the records of the log")
         log.codec.check_readable(None)
+        self._checkpoints.check(self._cache_key(self.facts, index))
         unfinished = max(0, size - end.offset)
         return VerifyReport(log.name, end.offset, end.line, len(fresh), unfinished, versions.problems())
 

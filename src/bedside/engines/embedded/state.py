@@ -68,7 +68,7 @@ class State:
             self._load_cache()
             self._refresh(beside=False)
         if not read_only:
-            self._tidy()
+            self._tidy(save=not self._checkpoints.damaged)  # what is damaged stays for `verify` to be named
 
     @property
     def path(self) -> Path | None:
@@ -112,7 +112,7 @@ class State:
             if self.closed:
                 return
             if not self._read_only:
-                self._tidy()
+                self._tidy(save=True)
             with self._state:
                 self.closed = True
                 self._storage.close()
@@ -354,8 +354,11 @@ class State:
         if position.offset:  # otherwise the index may be half filled
             self._swap(self._log, index, position)
 
-    def _tidy(self) -> None:
+    def _tidy(self, *, save: bool) -> None:
         """Delete what killed writers left and note how far the log is committed, in the manifest and in the cache.
+
+        Args:
+            save: Whether to write the cache, where what came since is worth a file or what is there is damaged.
 
         Where another process writes, it is left to that one.
         """
@@ -366,7 +369,8 @@ class State:
                 self._storage.remove_strays()
                 with self.reading():
                     pass
-                if self._index.rows and self._position.line - self._checkpoints.end.line >= _CACHE_AFTER:
+                unsaved = self._position.line - self._checkpoints.end.line
+                if save and self._index.rows and (unsaved >= _CACHE_AFTER or self._checkpoints.damaged):
                     self._save_cache()
                 if self._position.line and self.facts.committed != self._position:
                     self._storage.save(replace(self.facts, committed=self._position))
