@@ -23,7 +23,7 @@ import orjson
 
 from bedside.engines.embedded.log.codec import Chain, Change, Codec, Commit, commit_of
 from bedside.engines.embedded.log.keyring import TAG, Keyring, opened_with, sealed_with, shredded_error
-from bedside.engines.embedded.log.seal import seal, sealed, unseal
+from bedside.engines.embedded.log.seal import BrokenSealError, seal, sealed, unseal
 from bedside.errors import KeyRequired, ShreddedError
 from bedside.records import Delete, ScopeKey
 from bedside.remedies import Give
@@ -31,6 +31,7 @@ from bedside.support.acting import acting
 
 HEADER = seal({"op": "open", "format": "bedside-log", "version": 2})
 """The first line of every encrypted log."""
+_START, _THEN_DATA, _THEN_MORE = b'{"op":"sealed","key":"', b'","data":"', b'","more":"'
 
 
 class SealedCodec(Codec):
@@ -57,10 +58,8 @@ class SealedCodec(Codec):
         said, vector = _parts(change)
         data = sealed_with(cipher, said, name.encode())
         more = sealed_with(cipher, vector, _beside(name, data))
-        return sealed(
-            b'{"op":"sealed","key":"%b","data":"%b","more":"%b"'
-            % (name.encode(), b2a_base64(data, newline=False), b2a_base64(more, newline=False))
-        )
+        parts = b2a_base64(data, newline=False), b2a_base64(more, newline=False)
+        return sealed(b'%b%b%b%b%b%b"' % (_START, name.encode(), _THEN_DATA, parts[0], _THEN_MORE, parts[1]))
 
     def decode(self, line: bytes, *, vectors: bool = True) -> Change:
         """Return the change of a line whose checksum was compared before.
@@ -69,24 +68,22 @@ class SealedCodec(Codec):
             ShreddedError: Its key was destroyed.
             BrokenSealError: It was not sealed with the key that it names.
         """
-        said = orjson.loads(line)
-        name = said["key"]
+        name, sealed_data, more = _envelope(line)
         try:
             cipher = self._keys().named(name)
         except ShreddedError:
             self._lost.add(name)
             raise
-        data = a2b_base64(said["data"])
+        data = _bytes_of(sealed_data)
         change = self._change(orjson.loads(opened_with(cipher, data, name.encode())))
         if not vectors or isinstance(change, Delete):
             return change
-        vector = opened_with(cipher, a2b_base64(said["more"]), _beside(name, data))
+        vector = opened_with(cipher, _bytes_of(more), _beside(name, data))
         return change._replace(vector=np.frombuffer(vector, "<f4").astype(np.float32, copy=False)) if vector else change
 
     def traces(self, line: bytes) -> Iterator[bytes]:
         """Yield what a sealed line could be recognised by: its ciphertexts."""
-        said = orjson.loads(line)
-        yield from (str(said[part]).encode() for part in ("data", "more"))
+        yield from _envelope(line)[1:]
 
     # The chain of transactions
 
@@ -151,6 +148,23 @@ class SealedCodec(Codec):
         if self._keyring is None:
             raise KeyRequired("the collection is encrypted", remedies=[Give("key")])
         return self._keyring
+
+
+def _envelope(line: bytes) -> tuple[str, bytes, bytes]:
+    """Return the name of the key and the base64 of ``data`` and ``more``, cut out: JSON would read the vector too."""
+    head, _, rest = line.partition(_THEN_DATA)
+    data, _, rest = rest.partition(_THEN_MORE)
+    more, _, rest = rest.partition(b'"')
+    if not head.startswith(_START) or not rest:
+        raise BrokenSealError("the line holds no record")
+    return head[len(_START) :].decode("ascii", "replace"), data, more
+
+
+def _bytes_of(text: bytes) -> bytes:
+    try:
+        return a2b_base64(text)
+    except ValueError:
+        raise BrokenSealError("the line holds no record") from None
 
 
 def _beside(name: str, data: bytes) -> bytes:
