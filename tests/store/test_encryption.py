@@ -118,13 +118,36 @@ def test_commits_seal_who_wrote_them_and_bind_the_name_to_their_place(folder: Pa
     ring = Keyring.open(folder / "keys.json", json.loads((folder / "manifest.json").read_bytes())["id"], KEY)
     codec = SealedCodec(["patient_id"], ring, "log-000001.jsonl")
     lines = [line for line in (folder / "log-000001.jsonl").read_bytes().splitlines(True) if b'"op":"commit"' in line]
-    assert [codec.actor(line) for line in lines][-4:] == [names[0], names[0], names[1], names[1]]
-    assert codec.actor(lines[0]) is None
+    assert [codec.closing(line).actor for line in lines][-4:] == [names[0], names[0], names[1], names[1]]
+    assert codec.closing(lines[0]).actor is None
     assert max(map(len, lines)) < COMMIT_ROOM
     moved = {**json.loads(lines[-1]), "actor": json.loads(lines[-4])["actor"]}
     with pytest.raises(BrokenSealError, match="does not open"):
-        codec.actor(seal({key: value for key, value in moved.items() if key != "crc"}))
+        codec.closing(seal({key: value for key, value in moved.items() if key != "crc"}))
     assert said(folder)
+
+
+def test_verify_lists_who_wrote_since_the_log_was_written_anew(folder: Path, tmp_path: Path) -> None:
+    with Collection.open(folder, key=KEY) as notes:
+        jane = notes.scoped(patient_id="Doe-Jane")
+        for name in ("dr.x", "dr.y", "dr.x"):
+            with acting_as(name):
+                jane.add([NOTES[0], NOTES[2]])
+        nobody, x, y = notes.verify().writers
+        assert (nobody.actor, nobody.transactions, nobody.changes) == (None, 3, 6)
+        assert (x.actor, x.transactions, x.changes) == ("dr.x", 2, 4)
+        assert (y.actor, y.transactions, y.changes, y.first) == ("dr.y", 1, 2, y.last)
+        assert x.first is not None
+        assert y.first is not None
+        assert x.last is not None
+        assert x.first <= y.first <= x.last
+        assert verify_without_key(folder).writers == ()
+        with acting_as("dr.z"):
+            notes.compact()
+        assert [(each.actor, each.changes) for each in notes.verify().writers] == [("dr.z", 6)]
+    with Collection.open(tmp_path / "plain") as plain, acting_as("dr.x"):
+        plain.add([Document("BP 120/80.", vector=[1, 2])])
+        assert [(each.actor, each.transactions) for each in plain.verify().writers] == [("dr.x", 1)]
 
 
 def test_files_are_for_their_owner_alone(folder: Path) -> None:

@@ -60,7 +60,7 @@ def test_commits_say_who_wrote_them_where_somebody_was_named(tmp_path: Path) -> 
                 notes.add([doc("b")])
     lines = [line for line in (tmp_path / "c" / LOG).read_bytes().splitlines(True) if b'"op":"commit"' in line]
     assert [unseal(line).get("actor") for line in lines] == [None, "dr.x", longest]
-    assert [Codec(()).actor(line) for line in lines] == [None, "dr.x", longest]
+    assert [Codec(()).closing(line).actor for line in lines] == [None, "dr.x", longest]
     assert list(unseal(lines[1])) == ["op", "records", "chain", "at", "actor"]
     with Collection.open(tmp_path / "c") as notes:
         assert len(notes) == 2

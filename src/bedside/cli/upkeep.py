@@ -13,7 +13,7 @@ from bedside.cli.options import CollectionPath, Json, load, reading, say, writin
 from bedside.cli.recording import trail
 from bedside.engines import holds_collection, read_facts, shown, verify_without_key
 from bedside.engines import repair as repair_place
-from bedside.engines.reports import RepairReport
+from bedside.engines.reports import RepairReport, Writer
 from bedside.errors import InvalidInputError
 
 
@@ -35,6 +35,7 @@ def verify(path: CollectionPath, json: Json = False) -> None:
         one_line(f"version {each.id}{f' of {list(each.scope)}' if each.scope else ''}: {each.wrong}")
         for each in report.versions
     ]
+    lines += [one_line(_wrote(each)) for each in report.writers if each.actor is not None]
     say("\n".join(lines), asdict(report), json=json)
 
 
@@ -107,6 +108,10 @@ COMMANDS = {
     "verify": verify, "repair": repair, "compact": compact, "drop": drop, "reembed": reembed, "set-alpha": set_alpha,
     "copy": copy,
 }  # fmt: skip
+
+
+def _wrote(each: Writer) -> str:
+    return f"{each.actor} wrote {each.changes} changes in {each.transactions} calls, {each.first} to {each.last}"
 
 
 def _repaired(report: RepairReport) -> list[str]:

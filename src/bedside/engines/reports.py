@@ -43,6 +43,25 @@ class EraseReceipt:
 
 
 @dataclass(frozen=True)
+class Writer:
+    """What somebody wrote of what a log holds.
+
+    Attributes:
+        actor: The name that :func:`bedside.audit.acting_as` gave; ``None``: nobody was named.
+        transactions: Calls that wrote.
+        changes: Records that they put or removed.
+        first: When the first of these calls was committed, ISO 8601 in UTC; ``None`` in a log of release 0.1.
+        last: When the last was.
+    """
+
+    actor: str | None
+    transactions: int
+    changes: int
+    first: str | None
+    last: str | None
+
+
+@dataclass(frozen=True)
 class VerifyReport:
     """What :meth:`bedside.Collection.verify` read.
 
@@ -56,6 +75,9 @@ class VerifyReport:
             ``as_of`` cannot go by it.
         missing_indexes: Those of a server that are not there: no damage, but searches are slow until ``compact`` makes
             them.
+        writers: Who wrote what the log holds, in the order of their first calls. ``compact``, ``erase`` and what else
+            writes a log anew begin another, written by whoever called them. None of a server, whose transactions do not
+            say, and none where no key was given.
     """
 
     file: str
@@ -65,6 +87,7 @@ class VerifyReport:
     unfinished_bytes: int
     versions: tuple[VersionProblem, ...] = ()
     missing_indexes: tuple[str, ...] = ()
+    writers: tuple[Writer, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -361,6 +361,16 @@ class VersionProblem(BaseModel):
     wrong: str
 
 
+class Writer(BaseModel):
+    """What somebody wrote of what the log holds; no actor: nobody was named."""
+
+    actor: str | None
+    transactions: int
+    changes: int
+    first: str | None
+    last: str | None
+
+
 class Verified(BaseModel):
     """What was read of the log."""
 
@@ -370,6 +380,7 @@ class Verified(BaseModel):
     records: int
     unfinished_bytes: int
     versions: list[VersionProblem]
+    writers: list[Writer]
 
 
 class Problem(BaseModel):

@@ -16,6 +16,7 @@ from bedside.engines.embedded.log.codec import Change
 from bedside.engines.embedded.log.log import Position, Scan
 from bedside.engines.embedded.salvage import KEPT
 from bedside.engines.embedded.state import State, document
+from bedside.engines.embedded.writers import writers_of
 from bedside.engines.facts import Batch, EncoderRecord, Facts, own_alpha
 from bedside.engines.protocol import Answer, Selection
 from bedside.engines.reports import EraseReceipt, VerifyReport, Written
@@ -257,7 +258,10 @@ class EmbeddedEngine(State):
         log.codec.check_readable(None)
         self._checkpoints.check(self._cache_key(self.facts, index))
         unfinished = max(0, size - end.offset)
-        return VerifyReport(log.name, end.offset, end.line, len(fresh), unfinished, versions.problems())
+        writers = writers_of(log.closings(end))
+        return VerifyReport(
+            log.name, end.offset, end.line, len(fresh), unfinished, versions.problems(), writers=writers
+        )
 
     def _settle(self, batch: Batch, *, decided: bool) -> None:
         """Hold a batch against the facts, or let it decide them."""

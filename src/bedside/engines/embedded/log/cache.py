@@ -38,7 +38,7 @@ SUFFIX = ".bin"
 _MAGIC = b"BEDSIDE\x01"
 _SEALED_MAGIC = b"BEDSIDE\x02"
 _NAME = 8
-_START = 16 + _NAME + 4  # of a sealed cache: magic, length, name of the key, checksum
+_FRONT = 16 + _NAME + 4  # of a sealed cache: magic, length, name of the key, checksum
 _ALIGN = 64
 _PIECE = 4 * 2**20
 _log = logging.getLogger(__name__)
@@ -133,8 +133,8 @@ def _sealed(facts: Mapping[str, Any], arrays: Arrays, key: bytes) -> Iterator[by
     cipher = aes_gcm(key)
     table = {name: [array.dtype.str, array.shape] for name, array in arrays.items()}
     header = sealed_with(cipher, orjson.dumps({"facts": facts, "arrays": table}), _SEALED_MAGIC)
-    start = _SEALED_MAGIC + len(header).to_bytes(8, "little") + _name_of(key)
-    yield start + zlib.crc32(start).to_bytes(4, "little") + header
+    front = _SEALED_MAGIC + len(header).to_bytes(8, "little") + _name_of(key)
+    yield front + zlib.crc32(front).to_bytes(4, "little") + header
     numbers = count()
     for array in arrays.values():
         data = array.reshape(-1).view(np.uint8).data
@@ -144,14 +144,14 @@ def _sealed(facts: Mapping[str, Any], arrays: Arrays, key: bytes) -> Iterator[by
 
 def _opened(whole: memoryview, facts: Mapping[str, Any], key: bytes) -> tuple[dict[str, Any], Arrays] | None:
     """Return what a sealed cache holds, in memory of this process alone."""
-    start = bytes(whole[: _START - 4])
-    if not start.startswith(_SEALED_MAGIC) or whole[_START - 4 : _START] != zlib.crc32(start).to_bytes(4, "little"):
+    front = bytes(whole[: _FRONT - 4])
+    if not front.startswith(_SEALED_MAGIC) or whole[_FRONT - 4 : _FRONT] != zlib.crc32(front).to_bytes(4, "little"):
         raise BrokenSealError("not a sealed cache of this format")
-    if start[16:] != _name_of(key):
+    if front[16:] != _name_of(key):
         return None  # made before a scope was shredded
     cipher = aes_gcm(key)
-    at = _START + int.from_bytes(start[8:16], "little")
-    header = bytes(whole[_START:at])
+    at = _FRONT + int.from_bytes(front[8:16], "little")
+    header = bytes(whole[_FRONT:at])
     said = orjson.loads(opened_with(cipher, header, _SEALED_MAGIC))
     if any(said["facts"].get(key) != value for key, value in facts.items()):
         return None

@@ -50,6 +50,14 @@ class Commit(NamedTuple):
     chain: str
 
 
+class Closing(NamedTuple):
+    """Who closed a transaction, when, and how many lines it has; ``None`` where nobody was named or no time noted."""
+
+    actor: str | None
+    at: str | None
+    records: int
+
+
 class Codec:
     """Changes as lines, and back, for a collection divided by ``scope_keys``."""
 
@@ -106,10 +114,17 @@ class Codec:
         """Return the line that closes a transaction now."""
         return seal({**commit_of(records, f"{chain:08x}"), **({"actor": who.actor} if (who := acting()) else {})})
 
-    def actor(self, line: bytes) -> str | None:
-        """Return who wrote a transaction, by the line that closes it; ``None`` where nobody was named."""
-        actor: str | None = unseal(line).get("actor")
-        return actor
+    def closing(self, line: bytes) -> Closing:
+        """Return what the line says that closes a transaction.
+
+        Raises:
+            BrokenSealError: It was not written with the key of this collection, or for another place.
+        """
+        said = unseal(line)
+        return Closing(self._actor(said), said.get("at"), said["records"])
+
+    def _actor(self, said: Mapping[str, Any]) -> str | None:
+        return said.get("actor")
 
     def closes(self, line: bytes, pending: int, chain: Chain) -> bool:
         """Tell whether a line closes a transaction of ``pending`` lines.

@@ -20,6 +20,7 @@ from bedside.engines.embedded.log.codec import (
     COMMIT_ROOM,
     Chain,
     Change,
+    Closing,
     Codec,
     Commit,
     as_commit,
@@ -283,6 +284,10 @@ class Log:
             except BrokenSealError as error:
                 raise CorruptLogError(self.name, number, str(error)) from None
             yield span, change
+
+    def closings(self, end: Position) -> Iterator[Closing]:
+        """Yield what closes each transaction up to a position that :meth:`verify` found."""
+        return (self.codec.closing(line) for line in taking_turns(self._lines(0, end.offset)) if as_commit(line))
 
     def lies_at(self, path: Path) -> bool:
         """Tell whether ``path`` is this log's file, and not one that was put in its place."""

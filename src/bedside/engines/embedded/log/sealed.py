@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import hashlib
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import orjson
@@ -104,13 +105,7 @@ class SealedCodec(Codec):
             said["actor"] = keyring.sealed_actor(who.actor, str(chain))
         return seal(keyring.signed(said, self._log))
 
-    def actor(self, line: bytes) -> str | None:
-        """Return who wrote a transaction, by the line that closes it; ``None`` where nobody was named.
-
-        Raises:
-            BrokenSealError: It was not sealed with the key of this collection, or for another line.
-        """
-        said = unseal(line)
+    def _actor(self, said: Mapping[str, Any]) -> str | None:
         return self._keys().opened_actor(said["actor"], said["chain"]) if "actor" in said else None
 
     def closes(self, line: bytes, pending: int, chain: Chain) -> bool:
