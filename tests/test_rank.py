@@ -16,6 +16,13 @@ def test_best_is_a_stable_sort_cut_at_k(scores, k):
     assert best(rows, np.array(scores, dtype=float), k).tolist() == expected
 
 
+@given(st.integers(1, 2_000), st.integers(1, 80), st.sampled_from([1, 7, 300]), st.integers(0, 999))
+def test_best_of_many_is_the_same_sort_whatever_pattern_the_scores_have(n, k, period, seed):
+    scores = np.resize(np.random.default_rng(seed).normal(size=period).round(1), n)
+    expected = sorted(range(n), key=lambda i: (-scores[i], i))[:k]
+    assert best(np.arange(n), scores, k).tolist() == expected
+
+
 def naive_mmr(relevance, vectors, k, diversity):
     chosen: list[int] = []
     while len(chosen) < min(k, len(relevance)):

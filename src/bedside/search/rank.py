@@ -13,6 +13,9 @@ from bedside.types import Matrix
 RRF_K = 60
 """The constant of Cormack, Clarke and Büttcher (SIGIR 2009), where ranks count from 1."""
 
+_BLOCK = 64
+"""Scores whose highest is looked at first."""
+
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
@@ -27,13 +30,29 @@ def added_up(values: Scores) -> float:
 
 def best(rows: Rows, scores: Scores, k: int) -> NDArray[np.int64]:
     """Return the positions of the ``k`` best of ``scores`` [m], best first, the lower row first among equals."""
+    chosen = np.arange(len(rows))
     if 0 < k < len(rows):
-        kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-        chosen = np.flatnonzero(scores >= kth)
-    else:
-        chosen = np.arange(len(rows))
+        chosen = np.flatnonzero(scores >= _floor(scores, k))
+        chosen = chosen[scores[chosen] >= _highest(scores[chosen], k)]
     order = np.lexsort((rows[chosen], -scores[chosen]))
     return chosen[order][:k]
+
+
+def _floor(scores: Scores, k: int) -> float:
+    """Return a score that at least ``k`` of ``scores`` reach: the k-th highest of the maxima of blocks.
+
+    One pass finds it. Selecting the k-th of all takes eight times as long where scores repeat in a pattern, as they do
+    where every seventh note holds a term.
+    """
+    blocks = len(scores) // _BLOCK
+    if blocks < k:
+        return -np.inf
+    return _highest(scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1), k)
+
+
+def _highest(scores: Scores, k: int) -> float:
+    """Return the k-th highest of scores, which are at least ``k``."""
+    return float(np.partition(scores, len(scores) - k)[len(scores) - k])
 
 
 def mmr(relevance: Scores, vectors: Matrix, k: int, diversity: float) -> list[int]:

@@ -14,6 +14,7 @@ from psycopg import Connection
 
 from bedside.engines.postgres.arrays import Int8s
 from bedside.engines.postgres.rows import term_key
+from bedside.engines.postgres.sql import Clause, all_of
 from bedside.search.assertion import contradicted
 from bedside.search.bm25 import Corpus, contributions
 from bedside.search.pool import Matches, SparseResult
@@ -127,41 +128,45 @@ def _postings(
     connection: Connection[Any], statistics: Statistics, terms: Iterable[str], allowed: Rows | None
 ) -> dict[str, _Postings]:
     """Read the postings of terms, where few rows are allowed only theirs."""
-    every = allowed is None or len(allowed) > _FEW * statistics.corpus.n
-    rows = Int8s(np.zeros(0, np.int64) if allowed is None or every else allowed)
+    # An order without a filter costs nothing: the index has it.
+    kept, also = Clause(""), Clause("negated > 0")
+    if allowed is not None and len(allowed) <= _FEW * statistics.corpus.n:
+        held = Clause("row = any(%s)", (Int8s(allowed),))
+        kept, also = Clause(f"filter (where {held.sql})", held.values), all_of([also, held])
     keys = {term_key(statistics.sid, term): term for term in terms}
-    # What the server must write costs most: two numbers go in one, and few occurrences are negated.
-    columns = [
-        f"array_agg({column} order by row) filter (where {which} and (%s or row = any(%s)))"
-        for column, which in (
-            ("row", "true"), ("dl::bigint << 32 | tf", "true"), ("row", "negated > 0"), ("negated", "negated > 0"),
-        )
-    ]  # fmt: skip
     found = connection.cursor(binary=True).execute(
-        f"select key, count(*), {', '.join(columns)} from post where key = any(%s) and sid = %s group by key".encode(),  # noqa: S608 - every value is bound
-        (*(every, rows) * len(columns), Int8s(np.array(list(keys), np.int64)), statistics.sid),
+        # What the server must write costs most: two numbers go in one, and few occurrences are negated.
+        "select key, count(*), string_agg(int8send(row) || int8send(dl::bigint << 32 | tf), '' order by row)"  # noqa: S608 - every value is bound
+        f" {kept.sql}, string_agg(int8send(row) || int8send(negated), '' order by row) filter (where {also.sql})"
+        " from post where key = any(%s) and sid = %s group by key".encode(),
+        (*kept.values, *also.values, Int8s(np.array(list(keys), np.int64)), statistics.sid),
     )
     return {keys[key]: _unpacked(held, *columns) for key, held, *columns in found}
 
 
-def _unpacked(held: int, rows: Rows | None, packed: Any, negating: Any, times: Any) -> _Postings:
-    """Return postings of the columns that the server sent; nothing is ``None`` there."""
-    if rows is None:
-        nothing = np.zeros(0, np.int64)
-        return _Postings(nothing, nothing, nothing, nothing, held)
+def _unpacked(held: int, packed: bytes | None, negating: bytes | None) -> _Postings:
+    """Return the postings of a term from what the server sent; nothing is ``None`` there."""
+    rows, numbers = _pairs(packed)
     negated = np.zeros(len(rows), np.int64)
-    if negating is not None:
-        negated[np.searchsorted(rows, negating)] = times
-    return _Postings(rows, packed & 0xFFFFFFFF, packed >> 32, negated, held)
+    denied, times = _pairs(negating)
+    negated[np.searchsorted(rows, denied)] = times
+    return _Postings(rows, numbers & 0xFFFFFFFF, numbers >> 32, negated, held)
+
+
+def _pairs(sent: bytes | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows and the number that goes with each."""
+    pairs = np.frombuffer(sent or b"", ">i8").reshape(-1, 2)
+    return pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
 
 
 def _numbered(rows: Rows) -> tuple[Rows, NDArray[np.int64]]:
     """Return the distinct rows, ascending, and the place of each of ``rows`` among them, as ``numpy.unique`` does.
 
-    Rows that lie close together, as they do where many hold a term, are marked in an array and need no sorting.
+    Rows that lie close together, as they do where many hold a term, are marked in an array and need no sorting. Others
+    come in a few ascending runs, one for each term, which a stable sort merges in a quarter of the time.
     """
     if not len(rows) or (span := int(rows.max() - rows.min()) + 1) > _CLOSE * len(rows):
-        return np.unique(rows, return_inverse=True)
+        return _merged(rows)
     first = rows.min()
     there = np.zeros(span, np.bool_)
     there[rows - first] = True
@@ -169,6 +174,16 @@ def _numbered(rows: Rows) -> tuple[Rows, NDArray[np.int64]]:
     places = np.empty(span, np.int64)
     places[owners] = np.arange(len(owners))
     return owners + first, places[rows - first]
+
+
+def _merged(rows: Rows) -> tuple[Rows, NDArray[np.int64]]:
+    order = np.argsort(rows, kind="stable")
+    ascending = rows[order]
+    is_new = np.ones(len(rows), np.bool_)
+    is_new[1:] = ascending[1:] != ascending[:-1]
+    places = np.empty(len(rows), np.int64)
+    places[order] = np.cumsum(is_new) - 1
+    return ascending[is_new], places
 
 
 def _as_groups(

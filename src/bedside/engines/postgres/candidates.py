@@ -11,17 +11,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from psycopg import Connection
 
 from bedside.engines.embedded.index.dense import unit_rows
 from bedside.engines.postgres import nearest
 from bedside.engines.postgres.arrays import Float4s, Float8s, Int8s, vectors_of
-from bedside.engines.postgres.bm25 import Grouped
+from bedside.engines.postgres.groups import Groups
 from bedside.engines.postgres.rows import document_of, in_parts
+from bedside.engines.postgres.sql import Clause, all_of
 from bedside.filters.dates import stored_span
-from bedside.filters.rules import fields
 from bedside.search.newest import latest_of_each
 from bedside.search.pool import Mask, Signal, Top
 from bedside.search.rank import Rows, Scores, best
@@ -35,35 +34,6 @@ _PART = 4_096
 
 Dated: TypeAlias = tuple[Rows, NDArray[np.int64]]
 """Rows, ascending, and when their dates begin, int64 ``[m]`` both."""
-
-
-@dataclass(frozen=True)
-class Groups:
-    """The number of each row's group: ``rows`` ascending, int64 ``[m]``; a row that is not here is its own group.
-
-    Attributes:
-        rows: Those that have the key.
-        numbers: From 0 for scalars, which ``as_one`` reads as one text; lists and objects follow.
-        scalars: How many numbers are of scalars.
-        lengths: How many terms each row holds; -1 where that was not wanted.
-    """
-
-    rows: Rows
-    numbers: NDArray[np.int64]
-    scalars: int
-    lengths: NDArray[np.int64]
-
-    def of(self, rows: Rows) -> NDArray[np.int64]:
-        """Return the number of each row's group."""
-        if not len(self.rows):
-            return -1 - rows
-        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-        return np.where(self.rows[places] == rows, self.numbers[places], -1 - rows)
-
-    def within(self, numbers: NDArray[np.int64]) -> Rows:
-        """Return the rows of some groups."""
-        alone = -1 - numbers[numbers < 0]
-        return np.union1d(self.rows[np.isin(self.numbers, numbers)], alone)
 
 
 @dataclass(frozen=True)
@@ -116,60 +86,96 @@ class ServerCandidates:
         return [self._top(vector, k, weight, signal) for vector, signal in zip(vectors, signals, strict=True)]
 
     def _top(self, vector: Vector, k: int, weight: float, signal: Signal) -> Top:
+        """Return the best of the nearest rows and of those whose signals could lift them among the best.
+
+        A row that is not among the nearest scores at most what the last of these does without its signal, and its own
+        signal: few can still be among the best (Fagin, Lotem and Naor, 2003, call it the threshold algorithm).
+        """
         if self.ef is not None:
             return self._nearly_top(vector, k, weight, signal, self.ef)
-        wanted = k + _SPARE
+        wanted, signal = k + _SPARE, self._among(signal)
         while True:
-            rows, least = self._proposed(vector, wanted, weight, signal)
-            scores = weight * self.cosines(vector, rows) + signal.at(rows)
-            order = best(rows, scores, k)
-            beyond = least + weight * self._error
-            if len(rows) < wanted or (len(order) == k and scores[order[-1]] > beyond):
-                return Top(rows[order], scores[order])
+            strong = _strongest(signal, wanted)
+            near, least = self._nearest(vector, wanted, strong)
+            beyond = weight * (least + self._error) if len(near) == wanted else -np.inf
+            found = self._scored(vector, k, weight, signal, np.union1d(near, strong))
+            rivals = self._rivals(signal, found, _kth(found, k) - beyond)
+            if len(rivals.rows):
+                more, lowest = self._lifted(vector, wanted, weight, rivals)
+                found = self._scored(vector, k, weight, signal, np.union1d(found.rows, more))
+                beyond = max(beyond, lowest + weight * self._error if len(more) == wanted else -np.inf)
+            if _kth(found, k) > beyond or beyond == -np.inf:
+                return found
             wanted *= _DEEPER
 
     def _nearly_top(self, vector: Vector, k: int, weight: float, signal: Signal, ef: int) -> Top:
         """Return the best of what the approximate index finds and of the rows with the highest signals."""
         wanted = max(k + _SPARE, ef)
         near = nearest.proposed(self.connection, self.sid, vector, wanted, ef)
-        strong = signal.rows[np.argsort(-signal.values, kind="stable")[:wanted]]
-        rows = np.union1d(near, strong)
+        return self._scored(vector, k, weight, signal, np.union1d(near, _strongest(signal, wanted)))
+
+    def _scored(self, vector: Vector, k: int, weight: float, signal: Signal, rows: Rows) -> Top:
+        """Return the best ``k`` of some rows, exactly."""
         scores = weight * self.cosines(vector, rows) + signal.at(rows)
         order = best(rows, scores, k)
         return Top(rows[order], scores[order])
+
+    @staticmethod
+    def _rivals(signal: Signal, found: Top, least: float) -> Signal:
+        """Return the rows whose signal is at least ``least`` and that are not already found."""
+        high = signal.values >= least
+        rows, values = signal.rows[high], signal.values[high]
+        new = ~np.isin(rows, found.rows)
+        return Signal(rows[new], values[new])
+
+    def _among(self, signal: Signal) -> Signal:
+        """Return what a signal gives to the candidates."""
+        if self.allowed is None and not len(self.excluded):
+            return signal
+        allowed = self.allows(signal.rows)
+        return Signal(signal.rows[allowed], signal.values[allowed])
 
     @property
     def _error(self) -> float:
         """Bound the server's rounding: three float32 sums of ``d`` products (Higham, Accuracy and Stability, §3.1)."""
         return (2 * (self.dimension or 0) + 64) * 2.0**-24
 
-    def _proposed(self, vector: Vector, count: int, weight: float, signal: Signal) -> tuple[Rows, float]:
-        """Return the server's ``count`` best rows, ascending, and the lowest of their scores there."""
-        unit = unit_rows(np.asarray(vector, np.float32)[None])[0]
+    def _nearest(self, vector: Vector, count: int, also: Rows) -> tuple[Rows, float]:
+        """Return the server's ``count`` nearest rows, ascending, and the lowest of their cosines there.
+
+        The vectors of ``also`` are read on the same trip.
+        """
+        where = [Clause("sid = %s", (self.sid,))]
+        if self.allowed is not None:
+            where.append(Clause("row = any(%s)", (Int8s(self.allowed),)))
+        if len(self.excluded):
+            where.append(Clause("row <> all(%s)", (Int8s(self.excluded),)))
+        chosen = all_of(where)
         found = self.connection.cursor(binary=True).execute(
-            # No vector goes through the join and the sort: `offset 0` keeps the inner query by itself.
-            b"select row, s, vector_send(v), raw from (select d.row, d.cosine + coalesce(x.value, 0) as s from"
-            b" (select row, %s::float8 * (1 - (v <=> %s::vector)) as cosine from vec"
-            b" where sid = %s and (%s or row = any(%s)) and row <> all(%s) offset 0) as d"
-            b" left join unnest(%s, %s) as x(row, value) on x.row = d.row"
-            b" order by s desc, d.row limit %s) as proposed join vec using (row) where sid = %s",
-            (
-                weight,
-                Float4s(unit),
-                self.sid,
-                self.allowed is None,
-                Int8s(np.zeros(0, np.int64) if self.allowed is None else self.allowed),
-                Int8s(self.excluded),
-                Int8s(signal.rows),
-                Float8s(signal.values),
-                count,
-                self.sid,
-            ),
+            # No vector goes through the sort: they are read for the rows that are left.
+            "with near as materialized (select row, v <=> %s::vector as distance from vec"  # noqa: S608 - every value is bound
+            f" where {chosen.sql} order by distance, row limit %s)"
+            " select row, distance, vector_send(v), raw from (select * from near union all select row, null from"
+            " unnest(%s) as also(row) where row not in (select row from near)) as wanted join vec using (row)"
+            " where sid = %s".encode(),
+            (Float4s(_unit(vector)), *chosen.values, count, Int8s(also), self.sid),
         )
-        proposed = found.fetchall()
-        self._keep([(row, sent, raw) for row, _, sent, raw in proposed])
-        rows = np.sort(np.array([row for row, *_ in proposed], np.int64))
-        return rows, min((score for _, score, *_ in proposed), default=0.0)
+        read = found.fetchall()
+        self._keep([(row, sent, raw) for row, _, sent, raw in read])
+        near = [(row, 1 - distance) for row, distance, *_ in read if distance is not None]
+        return np.sort(np.array([row for row, _ in near], np.int64)), min((cosine for _, cosine in near), default=-1.0)
+
+    def _lifted(self, vector: Vector, count: int, weight: float, rivals: Signal) -> tuple[Rows, float]:
+        """Return the server's best ``count`` of some rows by ``weight * cosine + signal``, and the lowest score."""
+        found = self.connection.cursor(binary=True).execute(
+            b"select row, s, vector_send(v), raw from (select row, %s::float8 * (1 - (v <=> %s::vector)) + value as s"
+            b" from unnest(%s, %s) as x(row, value) join vec using (row) where sid = %s order by s desc, row limit %s)"
+            b" as lifted join vec using (row) where sid = %s",
+            (weight, Float4s(_unit(vector)), Int8s(rivals.rows), Float8s(rivals.values), self.sid, count, self.sid),
+        )
+        read = found.fetchall()
+        self._keep([(row, sent, raw) for row, _, sent, raw in read])
+        return np.array([row for row, *_ in read], np.int64), min((score for _, score, *_ in read), default=0.0)
 
     def _keep(self, found: Sequence[tuple[int, bytes, bytes | None]]) -> None:
         """Keep unit vectors, made of what was given as every engine makes them."""
@@ -248,46 +254,19 @@ class ServerCandidates:
         return self.grouped
 
 
-def groups_of(connection: Connection[Any], sid: int, key: str, as_one: str = "") -> Groups:
-    """Number the groups of a scope's records by the value of a metadata key.
-
-    Args:
-        connection: Of the transaction.
-        sid: The scope.
-        key: That of the groups.
-        as_one: The key of the records whose lengths are wanted; none is empty.
-    """
-    # A group is numbered by its first row: the server compares scalars as every engine does.
-    found = connection.cursor(binary=True).execute(
-        "select coalesce(array_agg(row order by row), '{}'), coalesce(array_agg(first order by row), '{}'),"
-        " coalesce(array_agg(dl order by row), '{}'), coalesce(bool_or(first < 0), false) from"
-        " (select row, case when jsonb_typeof(f) in ('array', 'object') then -1 else min(row) over (partition by f) end"
-        " as first, case when one then dl else -1 end as dl from (select row, dl, fields -> %s::text as f,"
-        " fields ? %s::text as one from doc where sid = %s and fields ? %s::text) as at) as numbered",
-        (key, as_one, sid, key),
-    )
-    ((rows, firsts, lengths, others),) = found.fetchall()
-    numbers = np.unique(firsts, return_inverse=True)[1] - int(others)
-    scalars = int(numbers.max(initial=-1)) + 1
-    if others:
-        numbers[numbers < 0] = scalars + _others(connection, sid, key)
-    return Groups(rows, numbers, scalars, lengths)
+def _unit(vector: Vector) -> Vector:
+    unit: Vector = unit_rows(np.asarray(vector, np.float32)[None])[0]
+    return unit
 
 
-def _others(connection: Connection[Any], sid: int, key: str) -> NDArray[np.int64]:
-    """Number the lists and objects that a scope's records have at a key, in the order of their rows.
+def _strongest(signal: Signal, count: int) -> Rows:
+    """Return the rows of the highest signals, ascending."""
+    return np.sort(signal.rows[best(signal.rows, signal.values, count)])
 
-    The server has no objects, and takes [1] and [1.0] for one list: only the records can tell.
-    """
-    kinds: dict[bytes, int] = {}
-    found = connection.cursor(binary=True).execute(
-        "select record from doc where sid = %s and jsonb_typeof(fields -> %s::text) in ('array', 'object')"
-        " order by row",
-        (sid, key),
-    )
-    values = (fields(document_of(record).metadata)[key] for (record,) in found)
-    named = [kinds.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), len(kinds)) for value in values]
-    return np.array(named, np.int64)
+
+def _kth(found: Top, k: int) -> float:
+    """Return the score of the last of ``k``; where fewer were found, any other row would be among the best."""
+    return float(found.scores[-1]) if len(found.scores) == k else -np.inf
 
 
 def dates_of(connection: Connection[Any], sid: int, key: str) -> Dated:
@@ -309,9 +288,3 @@ def newest_of(groups: Groups, dated: Dated, candidates: ServerCandidates) -> Row
     rows, when = dated
     kept = candidates.allows(rows) & np.isin(rows, groups.rows)
     return rows[kept][latest_of_each(groups.of(rows[kept]), when[kept])]
-
-
-def texts_as_one(groups: Groups) -> Grouped:
-    """Return the rows that BM25 reads as one text for each group: those whose lengths were wanted, of a scalar."""
-    held = (groups.numbers < groups.scalars) & (groups.lengths >= 0)
-    return Grouped(groups.rows[held], groups.numbers[held], groups.lengths[held])

@@ -13,7 +13,8 @@ from bedside.engines.facts import Facts
 from bedside.engines.postgres import nearest, schema, validity
 from bedside.engines.postgres.arrays import Int8s, vectors_of
 from bedside.engines.postgres.bm25 import Grouped, Statistics, score
-from bedside.engines.postgres.candidates import ServerCandidates, dates_of, groups_of, newest_of, texts_as_one
+from bedside.engines.postgres.candidates import ServerCandidates, dates_of, newest_of
+from bedside.engines.postgres.groups import groups_of, texts_as_one
 from bedside.engines.postgres.rows import document_of, in_parts, scalar, scope_to_json, sid_of
 from bedside.engines.postgres.sql import Clause, all_of, match, resolved, storable
 from bedside.engines.postgres.validity import Remembered
