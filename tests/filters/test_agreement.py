@@ -32,7 +32,9 @@ def mapped(columns: Columns, folder: Path) -> Columns:
     state, arrays = columns.to_state()
     for name, array in arrays.items():
         np.save(folder / name, array)
-    return Columns.from_state(state, {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in arrays})
+    again = Columns()
+    again.load(state, {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in arrays})
+    return again
 
 
 @pytest.fixture(scope="module")

@@ -262,7 +262,9 @@ def saved(columns: Columns, folder: Path) -> Columns:
     for name, array in arrays.items():
         np.save(folder / name, array)
     mapped = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in arrays}
-    return Columns.from_state(json.loads((folder / "state.json").read_text(encoding="utf-8")), mapped)
+    again = Columns()
+    again.load(json.loads((folder / "state.json").read_text(encoding="utf-8")), mapped)
+    return again
 
 
 def test_saved_columns_answer_as_before_and_go_on_growing(tmp_path: Path) -> None:
@@ -294,7 +296,7 @@ def test_columns_without_any_field_can_be_saved(metadatas: list[dict[str, Any]],
 def test_arrays_of_another_length_than_stated_are_refused() -> None:
     state, arrays = columns_of([{"f": 1}, {"f": 2}]).to_state()
     with pytest.raises(ValueError, match="expected lengths"):
-        Columns.from_state(state, {**arrays, "rows": arrays["rows"][:-1]})
+        Columns().load(state, {**arrays, "rows": arrays["rows"][:-1]})
 
 
 def test_a_filter_decodes_only_the_columns_it_touches(tmp_path: Path) -> None:
@@ -304,7 +306,8 @@ def test_a_filter_decodes_only_the_columns_it_touches(tmp_path: Path) -> None:
     state, arrays = columns.to_state()
     keys = arrays["keys"].copy()
     keys[state["columns"]["a"][0][0][0] :] = 0
-    again = Columns.from_state(state, {**arrays, "keys": keys})
+    again = Columns()
+    again.load(state, {**arrays, "keys": keys})
     assert rows({"a": 1}, again) == [0]
     with pytest.raises(ValueError, match=r"JSON|unexpected"):
         rows({"b": 2}, again)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.engines.embedded.index.postings import Growing, Postings, Rows, Segment, build, merge
-from bedside.errors import FormatVersionError, InvalidInputError
+from bedside.errors import InvalidInputError
 from bedside.search.assertion import contradicted
 from bedside.search.bm25 import Corpus, contributions
 from bedside.search.pool import Matches, SparseResult
@@ -24,7 +24,6 @@ from bedside.text.assertions import Polarity
 
 __all__ = ["SparseIndex"]
 
-_VERSION = 3
 _TAIL = 1 << 13  # tokens; the first search after an add builds the tail's postings, 0.5 ms when it is full
 _BLOCK = 1 << 22  # tokens sealed at once; bounds the working memory of a bulk load to about 100 MB
 # A segment is merged into its elder once it reaches a third of it: at most log3(postings / tail) segments.
@@ -203,42 +202,25 @@ class SparseIndex:
         """Give the whole index as JSON values and arrays, for a cache.
 
         Returns:
-            A header for JSON and named arrays; :meth:`from_state` takes both back. The arrays are not copies
-            and are valid until the index changes.
+            A header for JSON and named arrays; :meth:`load` takes both back. The arrays are not copies and are
+            valid until the index changes.
         """
         return self._state(self._all_segments(), self._lengths.view, 0)
 
     def _state(
         self, segments: Sequence[Segment], lengths: Rows, terms: int
     ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        header = {"version": _VERSION, "k1": self.k1, "b": self.b, "segments": len(segments)}
+        header = {"segments": len(segments)}
         arrays: dict[str, NDArray[Any]] = {"lengths": lengths, "terms": self._terms.to_array(terms)}
         for i, segment in enumerate(segments):
             arrays |= {f"{i}.{name}": getattr(segment, name) for name in _SEGMENT_ARRAYS}
         return header, arrays
 
-    @classmethod
-    def from_state(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> SparseIndex:
-        """Take back what :meth:`to_state` gave.
-
-        Args:
-            header: The header.
-            arrays: The arrays; read-only memory maps serve and are read only where a search needs them.
-
-        Returns:
-            An index that answers and grows like the one it was taken from.
-
-        Raises:
-            FormatVersionError: The header is another version's.
-        """
-        if header.get("version") != _VERSION:
-            raise FormatVersionError(f"sparse index version {header.get('version')!r}: this release reads {_VERSION}")
-        index = cls(header["k1"], header["b"])
-        index.load(header, arrays)
-        return index
-
     def load(self, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Append the rows that :meth:`to_state` or :meth:`since` gave; they follow those that are here."""
+        """Append the rows that :meth:`to_state` or :meth:`since` gave; they follow those that are here.
+
+        The arrays may be read-only memory maps, and are read only where a search needs them.
+        """
         lengths = np.asarray(arrays["lengths"])
         if len(self):
             self._lengths.extend(lengths)

@@ -199,7 +199,7 @@ class Columns:
         return [(_scalar(key), count) for key, count in sorted(found, key=frequent_first)]
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Give everything as a JSON-able dict and arrays, for :meth:`from_state`.
+        """Give everything as a JSON-able dict and arrays, for :meth:`load`.
 
         Returns:
             The dict: ``n``, and for each path the lengths of its pieces of the arrays, for its values and for the
@@ -226,21 +226,15 @@ class Columns:
         arrays = {name: np.zeros(0, dtype) for name, dtype in _ARRAYS.items()}
         return state, arrays | {name: np.concatenate(parts) for name, parts in joined}
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Columns:
-        """Take up what :meth:`to_state` gave. The arrays may be read-only memory maps; they are kept, not copied.
+    def load(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Append the rows that :meth:`to_state` or :meth:`since` gave; they follow those that are here.
 
-        A column's values are decoded when a filter first asks for them; rows added later go to its tail.
+        The arrays may be read-only memory maps; they are kept, not copied. A column's values are decoded when a filter
+        first asks for them.
 
         Raises:
             ValueError: The arrays are not as long as the dict says.
         """
-        columns = cls()
-        columns.load(state, arrays)
-        return columns
-
-    def load(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Append the rows that :meth:`to_state` or :meth:`since` gave; they follow those that are here."""
         sources = [np.asarray(arrays[name]) for name in _ARRAYS]
         ends = [0, 0, 0]
         for path, both in state["columns"].items():
