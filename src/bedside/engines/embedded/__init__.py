@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Iterable
 
 from bedside.engines.embedded.engine import EmbeddedEngine
+from bedside.engines.embedded.log.folder import DiskStorage
 from bedside.engines.embedded.log.manifest import Manifest
-from bedside.engines.embedded.log.storage import NOT_IN_MEMORY, DiskStorage, MemoryStorage, Storage
+from bedside.engines.embedded.log.storage import NOT_IN_MEMORY, MemoryStorage, Storage
 from bedside.engines.embedded.places import (
     below,
     examine,

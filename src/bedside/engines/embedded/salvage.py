@@ -13,9 +13,9 @@ from typing import Any
 
 from bedside.engines.embedded.log.cache import remove_cache
 from bedside.engines.embedded.log.codec import Change, Codec, Remains, remains_of
+from bedside.engines.embedded.log.folder import CACHE_NAME, DiskStorage
 from bedside.engines.embedded.log.log import Position, Scan
 from bedside.engines.embedded.log.manifest import NAME
-from bedside.engines.embedded.log.storage import CACHE_NAME, DiskStorage
 from bedside.engines.reports import Loss, RepairReport
 from bedside.errors import CorruptLogError, NotACollectionError
 from bedside.records import Record
