@@ -36,6 +36,8 @@ def test_a_shell_can_complete_commands():
         ("export c.bedside notes --format j", ["json", "jsonl"]),
         ("eval c.bedside --mode s", ["sparse"]),
         ("migrate store c.bedside --from c", ["chroma"]),
+        ("eval c.bedside --metric recall", ["recall@10", "recall@100"]),
+        ("eval c.bedside --metric n", ["nDCG@10"]),
     ],
 )
 def test_a_shell_can_complete_the_values_of_an_option(typed, completed):

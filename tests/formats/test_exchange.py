@@ -26,6 +26,7 @@ from bedside.errors import (
     UnreadableFileError,
 )
 from bedside.formats import FORMATS, detect_format
+from bedside.formats.exchange import count_records
 from bedside.formats.stores import write_langchain
 
 OURS = ["json", "jsonl", "csv", "parquet", "arrow", "numpy"]
@@ -468,3 +469,15 @@ def test_reading_takes_no_more_memory_for_a_larger_file(tmp_path, format):
         peaks.append(peak / 1024)
     assert peaks[1] < peaks[0] + 16
     assert peaks[1] < 64
+
+
+@pytest.mark.parametrize("format", OURS)
+def test_a_bar_knows_how_many_records_a_file_of_any_format_has(tmp_path, format):
+    path = tmp_path / f"notes{SUFFIXES.get(format, f'.{format}')}"
+    with Collection.open() as notes:
+        notes.add([Document(f'Line {i},\n"quoted" [{{', {"ward": [i]}, f"n{i}", [1.0, float(i)]) for i in range(1_203)])
+        notes.export(path, format=format, include_vectors=True)
+    assert count_records(path, None) == 1_203
+    cut_off = path.read_bytes()[:40]
+    path.write_bytes(cut_off)
+    assert count_records(path, format) in (None, 0, 1), "what is read next says what is wrong"

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from bedside import Collection
+from bedside.encoders.remote import RemoteEncoder
 from bedside.serving import Limits, Service
 from bedside.serving.http import create_app
 from serving_server import bearer, problem, serving
@@ -134,6 +135,36 @@ async def test_searches_are_answered_while_writes_wait_and_beyond_their_queue_wr
         problem(refused, 503, "TooBusyError")
         go_on.set()
         assert {(await task).status_code for task in adds} == {200}
+
+
+async def test_searches_are_answered_while_every_other_reading_thread_is_taken(root, monkeypatch):
+    go_on, verify = threading.Event(), Collection.verify
+
+    def waits(collection):
+        go_on.wait(30)
+        return verify(collection)
+
+    monkeypatch.setattr(Collection, "verify", waits)
+    app = create_app(Service(root, limits=Limits(running=1, searching=1)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://localhost") as client:
+        verified = asyncio.create_task(client.post("/v1/collections/ward/verify"))
+        while "bedside_reads_running 1.0" not in (await client.get("/metrics")).text:
+            await asyncio.sleep(0.01)
+        # Opening is a reading request, and this collection was opened for the first one.
+        answered = await asyncio.gather(*(client.post(SEARCH, json=ASKED) for _ in range(20)))
+        assert {each.status_code for each in answered} == {200}
+        assert not verified.done()
+        go_on.set()
+        assert (await verified).status_code == 200
+
+
+def test_as_many_searches_are_at_work_as_there_are_processors_or_more_where_they_wait_for_others(root, monkeypatch):
+    remote = RemoteEncoder("m", base_url="http://127.0.0.1:9/v1", api_key="k")
+    for found, most in ((1, 2), (4, 4), (64, 8)):
+        monkeypatch.setattr("bedside.serving.service.processors", lambda found=found: found)
+        assert Service(root).searching == most
+        assert Service(root, encoder=remote).searching == 8
+    assert Service(root, limits=Limits(searching=3)).searching == 3
 
 
 ADMIN = {"compact": {}, "reembed": {}, "backup": {}, "import": {"file": "x.jsonl"}, "restore": {"backup": "x"}}

@@ -37,6 +37,13 @@ if TYPE_CHECKING:
     from bedside.evaluation import Summary, Threshold, ThresholdPoint
 
 
+def _metrics() -> list[str]:
+    """Complete the metrics that are computed unless others are named; any cut-off is taken."""
+    from bedside.evaluation.metrics import METRICS
+
+    return list(METRICS)
+
+
 def evaluate(
     path: CollectionPath,
     queries: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON Lines with _id and text.")] = None,
@@ -52,7 +59,10 @@ def evaluate(
         list[str] | None, typer.Option(help="hybrid, dense or sparse; may be repeated.", **one_of(get_args(Mode)))
     ] = None,
     metric: Annotated[
-        list[str] | None, typer.Option(help="nDCG@10, recall@100, MAP@100, …; may be repeated; the first is tested.")
+        list[str] | None,
+        typer.Option(
+            help="nDCG@10, recall@100, MAP@100, …; may be repeated; the first is tested.", autocompletion=_metrics
+        ),
     ] = None,
     probes: Annotated[bool, typer.Option("--probes", help="Also test without judgments, on the notes alone.")] = False,
     tune: Annotated[

@@ -27,6 +27,7 @@ from bedside.encoders.wordpiece import Tokens, load_tokens
 from bedside.errors import InvalidModelError
 from bedside.support.fork import in_each_process
 from bedside.support.progress import progress
+from bedside.support.turns import taking_turns
 from bedside.types import Matrix, Vector
 
 WEIGHTS_FILE = "model.safetensors"
@@ -145,7 +146,7 @@ class StaticEncoder(AsyncMethods):
         """
         ids = self._ids(checked_texts(texts))
         out = np.zeros((len(ids), self.dimension), dtype=np.float32)
-        for vector, tokens in zip(out, ids, strict=True):
+        for vector, tokens in taking_turns(zip(out, ids, strict=True)):
             if tokens:
                 vector[:] = self._mean(tokens)
         warn_of_unreadable(with_direction(out, self._stand_ins()), len(out), "the unknown token's vector or the mean")
@@ -184,7 +185,7 @@ class StaticEncoder(AsyncMethods):
     def _ids(self, texts: list[str]) -> list[list[int]]:
         ids = []
         with progress(len(texts), "encoding", "text") as advance:  # cutting texts into tokens is nearly all of the work
-            for text in texts:
+            for text in taking_turns(texts):
                 ids.append(self.tokenizer(text))
                 advance(1)
         return ids

@@ -76,6 +76,15 @@ def read(path: Path) -> Iterator[Document]:
         raise UnreadableFileError(path.name, f"after record {number}: {reason}") from None
 
 
+def count(path: Path) -> int:
+    """Return how many records the table has."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as source:
+            return sum(1 for _ in csv_rows(source)) - 1
+    except (csv.Error, UnicodeDecodeError):
+        raise UnreadableFileError(path.name, "not CSV") from None
+
+
 def write(path: Path, documents: Iterable[Document], *, vectors: bool) -> None:
     """Write the table; the columns are known only at the end, so the records wait in a temporary file beside it."""
     with tempfile.TemporaryFile(dir=path.parent) as waiting:

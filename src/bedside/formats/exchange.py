@@ -125,11 +125,14 @@ def read_records(source: Path, format: str | None = None, **options: Any) -> Ite
 
 
 def count_records(source: Path, format: str | None) -> int | None:
-    """Return how many records a file has, where that is known without reading each; a pipe can be read but once."""
+    """Return how many records a file has, where that can be found out; a pipe can be read but once."""
     if not source.is_file():
         return None
     count = (detect_format(source) if format is None else named_format(format)).count
-    return None if count is None else count(source)
+    try:
+        return None if count is None else count(source)
+    except UnreadableFileError:
+        return None  # whoever reads the records says after which of them
 
 
 def _check_options(function: Any, format: str, options: Mapping[str, Any], given: Sequence[str]) -> None:

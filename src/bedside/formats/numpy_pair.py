@@ -37,6 +37,11 @@ def read(path: Path) -> Iterator[Document]:
         yield replace(document, vector=np.array(row))
 
 
+def count(path: Path) -> int:
+    """Return how many vectors the array says that it has."""
+    return len(_open(path))
+
+
 def write(path: Path, documents: Iterable[Document], *, vectors: bool) -> None:
     """Write both files; the number of rows is filled into the array's head at the end."""
     del vectors  # the registry asks for them

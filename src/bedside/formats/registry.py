@@ -63,13 +63,29 @@ _STORES = (
 )
 _ALL = (
     *_STORES,
-    Format("parquet", tables.detect_parquet, tables.read_parquet, tables.write_parquet, ".parquet"),
-    Format("arrow", tables.detect_arrow, tables.read_arrow, tables.write_arrow, ".arrow"),
-    Format("numpy", numpy_pair.detect, numpy_pair.read, numpy_pair.write, ".npy", needs_vectors=True, replaces=False),
+    Format(
+        "parquet",
+        tables.detect_parquet,
+        tables.read_parquet,
+        tables.write_parquet,
+        ".parquet",
+        count=tables.count_parquet,
+    ),
+    Format("arrow", tables.detect_arrow, tables.read_arrow, tables.write_arrow, ".arrow", count=tables.count_arrow),
+    Format(
+        "numpy",
+        numpy_pair.detect,
+        numpy_pair.read,
+        numpy_pair.write,
+        ".npy",
+        needs_vectors=True,
+        replaces=False,
+        count=numpy_pair.count,
+    ),
     Format("web", web.detect, web.read, web.write, ".html", has_origin=True),
-    Format("json", json_array.detect, json_array.read, json_array.write, ".json"),
+    Format("json", json_array.detect, json_array.read, json_array.write, ".json", count=json_array.count),
     Format("jsonl", json_lines.detect, json_lines.read, json_lines.write, ".jsonl", count=json_lines.count),
-    Format("csv", csv_table.detect, csv_table.read, csv_table.write, ".csv"),
+    Format("csv", csv_table.detect, csv_table.read, csv_table.write, ".csv", count=csv_table.count),
 )
 FORMATS = {format.name: format for format in _ALL}
 """Every format by its name, in the order in which they are tried: another program's JSON before our own."""

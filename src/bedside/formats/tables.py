@@ -62,6 +62,28 @@ def read_arrow(path: Path) -> Iterator[Document]:
     return _documents(batches, path.name)
 
 
+def count_parquet(path: Path) -> int:
+    """Return how many records a Parquet file says that it has."""
+    with needs("arrow"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except pa.ArrowException:
+        raise UnreadableFileError(path.name, "damaged, or cut off") from None
+
+
+def count_arrow(path: Path) -> int:
+    """Return how many records an Arrow IPC file has; its columns are not read."""
+    with needs("arrow"):
+        import pyarrow as pa
+    try:
+        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+            return sum(len(file.get_batch(i)) for i in range(file.num_record_batches))
+    except pa.ArrowException:
+        raise UnreadableFileError(path.name, "damaged, or cut off") from None
+
+
 def write_parquet(path: Path, documents: Iterable[Document], *, vectors: bool) -> None:
     """Write a Parquet file, compressed with Zstandard, one row group for each 1,000 records."""
     with needs("arrow"):

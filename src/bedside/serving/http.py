@@ -43,6 +43,7 @@ def create_app(
     """
     limits = service.limits
     reading = Pool.of(limits)
+    searching = Pool(service.searching, limits.waiting, limits.seconds)
     writing = Pool(limits.writing, limits.writes_waiting, limits.seconds)
     tending = Pool(1, limits.writing, math.inf)
 
@@ -51,6 +52,7 @@ def create_app(
         yield
         tending.close()
         writing.close()
+        searching.close()
         reading.close()
         service.close()
 
@@ -66,8 +68,10 @@ def create_app(
     app.router.route_class = BodyRoute
     metrics = Metrics(
         {
-            "reads_running": ("Reading requests at work.", lambda: reading.at_work),
-            "reads_waiting": ("Reading requests that wait for a thread.", lambda: reading.queued),
+            "reads_running": ("Reading requests at work but searches.", lambda: reading.at_work),
+            "reads_waiting": ("Reading requests that wait for a thread but searches.", lambda: reading.queued),
+            "searches_running": ("Searches at work.", lambda: searching.at_work),
+            "searches_waiting": ("Searches that wait for a thread.", lambda: searching.queued),
             "writes_running": ("Writing requests at work.", lambda: writing.at_work),
             "writes_waiting": ("Writing requests that wait for a thread.", lambda: writing.queued),
             "collections_open": ("Collections that are open.", lambda: service.shelf.opened),
@@ -87,7 +91,7 @@ def create_app(
     add_handlers(app)
     add_pages(app)
     _add_server(app, service, reading, metrics)
-    _add_operations(app, service, reading, Doors(reading, writing, service))
+    _add_operations(app, service, reading, Doors(reading, searching, writing, service))
     add_upkeep_operations(app, service.upkeep, tending)
     publish(app)
     return app
@@ -123,7 +127,7 @@ def _add_server(app: FastAPI, service: Service, pool: Pool, metrics: Metrics) ->
 
 def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors) -> None:
     place = "/v1/collections/{name}"
-    run, write = doors.read, doors.write
+    run, find, write = doors.read, doors.search, doors.write
 
     @app.get("/v1/collections", operation_id="list_collections", tags=["collections"])
     async def list_collections(access: Caller) -> models.Collections:
@@ -162,7 +166,7 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors) ->
     @app.post(f"{place}/search", operation_id="search", tags=["documents"])
     async def search(access: Caller, name: Name, body: models.SearchRequest) -> models.Hits:
         """Return the best documents for a query, best first."""
-        hits = await run(service.search, access, name, body.where, body.query, body.vector, **body.options())
+        hits = await find(service.search, access, name, body.where, body.query, body.vector, **body.options())
         return models.Hits(hits=[models.HitModel.of(hit) for hit in hits])
 
     @app.post(f"{place}/count", operation_id="count", tags=["documents"])
@@ -188,4 +192,4 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors) ->
         """Delete documents and leave no byte of them in any file of the collection."""
         return models.Receipt(**asdict(await write(service.erase, access, name, body.scope, body.ids, body.filter)))
 
-    add_note_operations(app, service, run, write)
+    add_note_operations(app, service, doors)

@@ -1,22 +1,19 @@
 """The operations on whole notes and on scopes over HTTP."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
-
 from fastapi import FastAPI
 
 from bedside.notes import context as rendered
 from bedside.notes import source_header
 from bedside.serving import note_models as models
 from bedside.serving.parameters import Caller, Name
+from bedside.serving.pool import Doors
 from bedside.serving.service import Service
 
-Run: TypeAlias = Callable[..., Awaitable[Any]]
 
-
-def add_note_operations(app: FastAPI, service: Service, run: Run, write: Run) -> None:
-    """Add them to the application; ``run`` and ``write`` run verbs of the service that read and write."""
+def add_note_operations(app: FastAPI, service: Service, doors: Doors) -> None:
+    """Add them to the application; verbs of the service are run behind ``doors``."""
     place = "/v1/collections/{name}"
+    run, find, write = doors.read, doors.search, doors.write
 
     @app.post(f"{place}/add_notes", operation_id="add_notes", tags=["notes"])
     async def add_notes(access: Caller, name: Name, body: models.AddNotesRequest) -> models.Changes:
@@ -44,13 +41,13 @@ def add_note_operations(app: FastAPI, service: Service, run: Run, write: Run) ->
     @app.post(f"{place}/search_notes", operation_id="search_notes", tags=["notes"])
     async def search_notes(access: Caller, name: Name, body: models.SearchNotesRequest) -> models.NoteHits:
         """Return the best notes for a query, best first, each with its passages."""
-        hits = await run(service.search_notes, access, name, body.where, body.query, body.vector, **body.options())
+        hits = await find(service.search_notes, access, name, body.where, body.query, body.vector, **body.options())
         return models.NoteHits(notes=[models.NoteHitModel.of(hit) for hit in hits])
 
     @app.post(f"{place}/context", operation_id="context", tags=["notes"])
     async def context(access: Caller, name: Name, body: models.ContextRequest) -> models.ContextAnswer:
         """Return the best passages of the best notes as one text for a prompt."""
-        hits = await run(service.search_notes, access, name, body.where, body.query, body.vector, **body.options())
+        hits = await find(service.search_notes, access, name, body.where, body.query, body.vector, **body.options())
         header = source_header if body.header else None
         return models.ContextAnswer(context=rendered(hits, max_tokens=body.max_tokens, header=header))
 

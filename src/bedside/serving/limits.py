@@ -18,7 +18,10 @@ class Limits:
         top_k: Hits, skipped ones included.
         seconds: Until a request is answered with an error; work that has begun goes on.
         running: Requests that read and work at once.
-        waiting: Requests that wait for them; more are turned away.
+        searching: Searches at work at once; ``None``: as many as there are processors, at least 2 and at most
+            ``running``, which it is where a search waits for a database or an encoder's server. 8 at once on two
+            processors answer no more than 2 do, and each takes longer: 95 % within 95 ms, and not 59.
+        waiting: Requests that wait for either; more are turned away.
         writing: Requests that encode and write and work at once: beside two, a search on two processors waits for its
             turn and no longer.
         writes_waiting: Requests that wait for them; more are turned away.
@@ -30,6 +33,7 @@ class Limits:
     top_k: int = 1_000
     seconds: float = 60.0
     running: int = 8
+    searching: int | None = None
     waiting: int = 256
     writing: int = 2
     writes_waiting: int = 64

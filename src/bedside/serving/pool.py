@@ -1,6 +1,7 @@
 """Blocking work off the event loop: so much at once, so many waiting, so long for an answer.
 
-What encodes and writes has a pool of its own: however much of it waits, searches find their threads free.
+What encodes and writes has a pool of its own, and so has what searches: however much waits elsewhere, searches find
+their threads free.
 """
 
 from __future__ import annotations
@@ -104,12 +105,13 @@ class Doors:
 
     Args:
         reading: Where what reads is done, and opening.
+        searching: Where searches are done.
         writing: Where what encodes documents and writes is done.
         service: Whose verbs are run.
     """
 
-    def __init__(self, reading: Pool, writing: Pool, service: Service) -> None:
-        self._reading, self._writing = reading, writing
+    def __init__(self, reading: Pool, searching: Pool, writing: Pool, service: Service) -> None:
+        self._reading, self._searching, self._writing = reading, searching, writing
         self._service = service
         self._opening: dict[str, asyncio.Future[None]] = {}
 
@@ -121,6 +123,10 @@ class Doors:
             TooSlowError: The limit of time is over, which counts anew for the verb once the collection is open.
         """
         return await self._run(self._reading, partial(verb, access, name, *arguments, **options), access, name)
+
+    async def search(self, verb: Callable[..., T], access: Access, name: str, *arguments: Any, **options: Any) -> T:
+        """Run a verb of the service that searches a collection; raises as :meth:`read`."""
+        return await self._run(self._searching, partial(verb, access, name, *arguments, **options), access, name)
 
     async def write(self, verb: Callable[..., T], access: Access, name: str, *arguments: Any, **options: Any) -> T:
         """Run a verb of the service that changes a collection; raises as :meth:`read`."""

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from bedside.audit import AuditLog
 from bedside.collection import Collection
+from bedside.encoders.remote import RemoteEncoder
 from bedside.engines import Place, below, read_facts
 from bedside.engines.reports import EraseReceipt, VerifyReport
 from bedside.errors import InvalidInputError
@@ -22,6 +23,7 @@ from bedside.serving.shelf import Shelf, Stats
 from bedside.serving.upkeep import Upkeep
 from bedside.skipping import Skipped
 from bedside.support.keys import KeySource
+from bedside.support.processors import processors
 from bedside.types import Document, Encoder, FilterDict, Hit
 
 ScopeCount: TypeAlias = tuple[dict[str, str | int], int]
@@ -84,6 +86,14 @@ class Service:
         self.shelf = Shelf(root, encoder, read_only=read_only, audit=audit, key=key)
         self.upkeep = Upkeep(self.shelf, backups=backups, imports=imports)
         self.limits = limits or Limits()
+
+    @property
+    def searching(self) -> int:
+        """Searches at work at once, see :class:`Limits`."""
+        if self.limits.searching is not None:
+            return self.limits.searching
+        elsewhere = isinstance(self.shelf.root, str) or isinstance(self.shelf.encoder, RemoteEncoder)
+        return self.limits.running if elsewhere else min(self.limits.running, max(2, processors()))
 
     def close(self) -> None:
         """Close every collection."""
