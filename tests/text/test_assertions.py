@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from bedside import Collection, Document
 from bedside.errors import InvalidInputError
 from bedside.text.assertions import AssertionAnnotator, asked_polarity, mark, marked_terms
-from bedside.text.tokenizer import ClinicalTokenizer
+from bedside.text.assertions.scopes import find_scopes
+from bedside.text.sentences import sentences
+from bedside.text.tokenizer import ClinicalTokenizer, split_words
 
 TOKENIZER = ClinicalTokenizer()
 PIECES = [
@@ -113,6 +115,24 @@ def test_terms_are_those_of_the_tokenizer_and_each_has_a_bit(text):
     found = marked_terms(text, TOKENIZER)
     assert found.terms == TOKENIZER.tokenize(text)
     assert len(found.negated) == len(found.terms)
+
+
+def negated_sentence_by_sentence(text: str) -> list[bool]:
+    """A bit for each term, the long way: each sentence is folded, cut and read by itself."""
+    bits = []
+    for start, end in sentences(text):
+        words = split_words(text[start:end])
+        scopes = [range(scope.start, scope.stop) for scope in find_scopes(words) if scope.status == "negated"]
+        for at, terms in enumerate(TOKENIZER.terms_of(words)):
+            bits += [any(at in scope for scope in scopes)] * len(terms)
+    return bits
+
+
+@given(CLINICAL)
+@example("No fever.\nCough since 5½ weeks, no < .5 kg lost. Denies pain. Rash.")
+@example("A 12. Mai\r\nno x. 2. Denies\u200b y\n\n\u200b\n\nno z")
+def test_terms_are_negated_as_if_each_sentence_were_read_by_itself(text):
+    assert list(map(bool, marked_terms(text, TOKENIZER).negated)) == negated_sentence_by_sentence(text)
 
 
 @given(CLINICAL)

@@ -18,7 +18,7 @@ from bedside.text.fold import fold
 from bedside.text.lexicon import ALIASES, STOP_WORDS, UNITS
 from bedside.text.memo import Memo
 
-__all__ = ["ClinicalTokenizer", "split_words"]
+__all__ = ["ClinicalTokenizer", "count_words", "split_words"]
 
 _VERSION = 1
 _STEM_LENGTH = 48  # characters; no English word is longer
@@ -233,6 +233,12 @@ def split_words(text: str) -> list[str]:
     if "<" in folded or ">" in folded:
         folded = _SPACED_SIGN.sub("", folded)
     return folded.split()
+
+
+def count_words(text: str) -> int:
+    """How many words :func:`split_words` cuts a text into; most texts need not be folded for that."""
+    plain = text.isascii() and "<" not in text and ">" not in text
+    return len(text.split() if plain else split_words(text))
 
 
 def _simplify(chunk: str) -> str:

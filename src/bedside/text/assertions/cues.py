@@ -20,6 +20,7 @@ __all__ = [
     "Role",
     "Status",
     "Word",
+    "begins_cue",
     "cues_at",
     "hints",
     "read_word",
@@ -60,19 +61,22 @@ class Word(NamedTuple):
     """A word as the rules see it: without what stands around it, and what that says.
 
     ``mark`` is the one it ends with of ``, ; : .`` or empty; ``-`` for a dash that stands alone. ``depth`` counts the
-    parentheses that it opens less those that it closes.
+    parentheses that it opens less those that it closes. ``plain`` says that none of this, and no list of words that
+    may end a scope, needs to be looked at: most words are.
     """
 
     bare: str
     mark: str
     depth: int
+    plain: bool
 
 
 class Cue(NamedTuple):
-    """Words that say something about those around them."""
+    """Words that say something about those around them, and what each of their roles says."""
 
     words: tuple[str, ...]
     roles: frozenset[Role]
+    says: tuple[tuple[Role, Status], ...]
 
 
 def read_words(words: Iterable[str]) -> Iterator[Word]:
@@ -85,16 +89,19 @@ def read_word(word: str) -> Word:
 
     Example:
         >>> read_word("(denies:"), read_word("didn't")
-        (Word(bare='denies', mark=':', depth=1), Word(bare='not', mark='', depth=0))
+        (Word(bare='denies', mark=':', depth=1, plain=False), Word(bare='not', mark='', depth=0, plain=True))
     """
     bare, depth = word.strip(SIGNS), word.count("(") - word.count(")")
+    mark = _mark(word, bare)
+    if bare.endswith("n't"):
+        bare = "not"
+    return Word(bare, mark, depth, mark in {"", ","} and not depth and bare not in _ENDING)
+
+
+def _mark(word: str, bare: str) -> str:
     if not bare:
-        return Word("", "-" if "-" in word else "", depth)
-    mark = _mark(word.rstrip(_QUOTES)[-1], bare)
-    return Word("not" if bare.endswith("n't") else bare, mark, depth)
-
-
-def _mark(last: str, bare: str) -> str:
+        return "-" if "-" in word else ""
+    last = word.rstrip(_QUOTES)[-1]
     if last in ",;:":
         return last
     ends = last in "!?" or (last == "." and bare.isalpha() and (len(bare) > 2 or bare == "no"))
@@ -106,10 +113,15 @@ def rule_words(name: str) -> frozenset[str]:
     return frozenset(_DATA[name])
 
 
+def begins_cue(word: str) -> bool:
+    """Whether a cue may begin with a bare word."""
+    return word in _CUES
+
+
 def cues_at(word: str, following: str) -> Sequence[Cue]:
-    """The cues that may begin with a bare word and the one after it: those that shield first, then the longest."""
-    found = _CUES.get(word)
-    return () if found is None else found.get(following, found[""])
+    """The cues that may begin with a bare word, one that does, and the one after it: first what shields, then long."""
+    found = _CUES[word]
+    return found.get(following, found[""])
 
 
 def hints(statuses: frozenset[Status]) -> Memo[bool]:
@@ -135,7 +147,8 @@ def _compiled() -> dict[str, dict[str, list[Cue]]]:
     found: dict[str, dict[str, list[Cue]]] = {}
     for words, held in roles.items():
         second = words[1] if len(words) > 1 else ""
-        found.setdefault(words[0], {"": []}).setdefault(second, []).append(Cue(words, frozenset(held)))
+        says = tuple((role, STATUSES[role]) for role in sorted(held & STATUSES.keys()))
+        found.setdefault(words[0], {"": []}).setdefault(second, []).append(Cue(words, frozenset(held), says))
     for cues in found.values():
         for second in cues.keys() - {""}:
             cues[second] = sorted([*cues[second], *cues[""]], key=_precedence)
@@ -146,5 +159,6 @@ def _precedence(cue: Cue) -> tuple[bool, int]:
     return "pseudo" not in cue.roles, -len(cue.words)
 
 
+_ENDING = rule_words("resume") | rule_words("closed")
 _CUES = _compiled()
 _READ = Memo(read_word)

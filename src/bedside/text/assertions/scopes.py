@@ -7,7 +7,6 @@ before it until a word or mark that ends it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import compress, pairwise
 from typing import NamedTuple
 
 from bedside.text.assertions.cues import (
@@ -16,6 +15,7 @@ from bedside.text.assertions.cues import (
     Role,
     Status,
     Word,
+    begins_cue,
     cues_at,
     hints,
     read_words,
@@ -66,17 +66,17 @@ def find_scopes(words: Sequence[str], statuses: frozenset[Status] = _ALL) -> lis
     Returns:
         Scopes in the order of their cues; they may overlap.
     """
-    if not find_hints(words, statuses):
+    if 1 not in find_hints(words, statuses):
         return []
     read = list(read_words(words))
     found = list(_find_cues(read))
-    stops = frozenset(cue.start for cue in found if "terminators" in cue.cue.roles)
-    ends = frozenset(cue.stop for cue in found if "terminators" in cue.cue.roles)
+    terminators = [cue for cue in found if "terminators" in cue.cue.roles]
+    stops, ends = {cue.start for cue in terminators}, {cue.stop for cue in terminators}
     return [
-        Scope(STATUSES[role], *reach, cue.start, cue.stop)
+        Scope(status, *reach, cue.start, cue.stop)
         for cue in found
-        for role in sorted(cue.cue.roles & STATUSES.keys())
-        if STATUSES[role] in statuses and (reach := _reach(read, cue, role, stops, ends))
+        for role, status in cue.cue.says
+        if status in statuses and (reach := _reach(read, cue, role, stops, ends))
     ]
 
 
@@ -86,18 +86,22 @@ def cue_words(words: Iterable[str]) -> set[int]:
     return {at for cue in found if "pseudo" not in cue.cue.roles for at in range(cue.start, cue.stop)}
 
 
-def find_hints(words: Sequence[str], statuses: frozenset[Status]) -> list[int]:
-    """Where the words stand one of which every cue of these statuses has; at one look-up a word."""
-    return list(compress(range(len(words)), map(_HINTS[statuses].__getitem__, words)))
+def find_hints(words: Iterable[str], statuses: frozenset[Status]) -> bytes:
+    """1 for each word that is one of those of which every cue of these statuses has one, else 0; one look-up a word."""
+    return bytes(map(_HINTS[statuses].__getitem__, words))
 
 
 def _find_cues(read: Sequence[Word]) -> Iterator[_Found]:
     free = 0  # a word belongs to one cue at most
-    for at, (bare, following) in enumerate(pairwise([*(word.bare for word in read), ""])):
-        cues = cues_at(bare, following) if at >= free else ()
-        if cues and (cue := next((cue for cue in cues if _stands(cue, read, at)), None)):
-            free = at + len(cue.words)
-            yield _Found(cue, at, free)
+    for at in [at for at, word in enumerate(read) if begins_cue(word.bare)]:
+        if at < free:
+            continue
+        following = read[at + 1].bare if at + 1 < len(read) else ""
+        for cue in cues_at(read[at].bare, following):
+            if _stands(cue, read, at):
+                free = at + len(cue.words)
+                yield _Found(cue, at, free)
+                break
 
 
 def _stands(cue: Cue, read: Sequence[Word], at: int) -> bool:
@@ -107,9 +111,7 @@ def _stands(cue: Cue, read: Sequence[Word], at: int) -> bool:
     return True
 
 
-def _reach(
-    read: Sequence[Word], cue: _Found, role: Role, stops: frozenset[int], ends: frozenset[int]
-) -> tuple[int, int] | None:
+def _reach(read: Sequence[Word], cue: _Found, role: Role, stops: set[int], ends: set[int]) -> tuple[int, int] | None:
     if role in ("colon", "backward"):
         start = _over_colon(read, cue) if role == "colon" else _before(read, cue.start, ends)
         return (start, cue.start) if start < cue.start and not _is_test(read, cue) else None
@@ -126,10 +128,10 @@ def _over_colon(read: Sequence[Word], cue: _Found) -> int:
     """Where the scope of "Fever: none." begins: the cue itself where it does not answer what precedes a colon."""
     answers = cue.stop == len(read) or read[cue.stop - 1].mark in {",", ";", "."}
     after_colon = cue.start > 0 and read[cue.start - 1].mark == ":"
-    return _before(read, cue.start - 1, frozenset()) if answers and after_colon else cue.start
+    return _before(read, cue.start - 1, set()) if answers and after_colon else cue.start
 
 
-def _before(read: Sequence[Word], stop: int, ends: frozenset[int]) -> int:
+def _before(read: Sequence[Word], stop: int, ends: set[int]) -> int:
     """Where the scope of a cue that begins at ``stop`` begins."""
     start = stop
     while start > max(0, stop - _BACKWARD_LIMIT) and not read[start - 1].mark and start not in ends:
@@ -137,13 +139,15 @@ def _before(read: Sequence[Word], stop: int, ends: frozenset[int]) -> int:
     return start
 
 
-def _after(read: Sequence[Word], start: int, role: Role, stops: frozenset[int]) -> int:
+def _after(read: Sequence[Word], start: int, role: Role, stops: set[int]) -> int:
     """Where the scope of a cue that ends at ``start`` ends."""
     depth = min(0, read[start - 1].depth)
     if depth < 0 or read[start - 1].mark in {",", ";", "."}:
         return start
     end = min(len(read), start + _LIMITS[role])
     for at in range(start, end):
+        if read[at].plain and at not in stops:
+            continue
         depth += read[at].depth
         if at in stops or read[at].mark == "-" or (at > start and _resumes(read, at, role)):
             return at

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, repeat
+from itertools import chain
 from typing import Literal, NamedTuple, TypeAlias
 
 from bedside.text.assertions.cues import read_word, rule_words
 from bedside.text.assertions.scopes import NEGATED, cue_words, find_hints, find_scopes
 from bedside.text.lexicon import NEGATIONS
-from bedside.text.sentences import sentences
-from bedside.text.tokenizer import ClinicalTokenizer, split_words
+from bedside.text.sentences import Span, sentences
+from bedside.text.tokenizer import ClinicalTokenizer, count_words, split_words
 
 __all__ = ["MarkedTerms", "Polarity", "asked_polarity", "marked_terms"]
 
@@ -47,31 +46,30 @@ def marked_terms(text: str, tokenizer: ClinicalTokenizer) -> MarkedTerms:
     words = split_words(text)
     cut = list(tokenizer.terms_of(words))
     terms = list(chain.from_iterable(cut))
+    negated = bytearray(len(terms))
     hints = find_hints(words, NEGATED)
-    if not hints:  # most texts: half of the time would go into finding sentences
-        return MarkedTerms(terms, bytearray(len(terms)))
-    bits = _negated_words(text, hints).ljust(len(words), b"\0")
-    return MarkedTerms(terms, bytearray(chain.from_iterable(map(repeat, bits, map(len, cut)))))
+    if 1 in hints:  # half of the texts hold none: their sentences need not be found
+        for start, stop in _negated_words(text, words, hints):
+            first, count = _count(cut[:start]), _count(cut[start:stop])
+            negated[first : first + count] = b"\1" * count
+    return MarkedTerms(terms, negated)
 
 
-def _negated_words(text: str, hints: Sequence[int]) -> bytearray:
-    """A bit for each word of ``split_words(text)``, up to the sentence of the last of ``hints``.
-
-    Sentences cut a text into the same words as the whole of it.
-    """
-    bits = bytearray()
-    ahead = 0  # of the hints, those before it are marked
+def _negated_words(text: str, words: Sequence[str], hints: bytes) -> Iterator[Span]:
+    """Which of the ``words`` of a text are negated; its sentences cut it into the same words as the whole of it."""
+    stop, last = 0, hints.rfind(1)
     for span in sentences(text):
-        words = split_words(text[slice(*span)])
-        first = len(bits)
-        bits.extend(bytes(len(words)))
-        if hints[ahead] < len(bits):
-            ahead = bisect_left(hints, len(bits), ahead)
-            for scope in find_scopes(words, NEGATED):
-                bits[first + scope.start : first + scope.stop] = b"\1" * (scope.stop - scope.start)
-        if ahead == len(hints):
-            break
-    return bits
+        start, stop = stop, stop + count_words(text[slice(*span)])
+        if hints.find(1, start, stop) < 0:
+            continue
+        for scope in find_scopes(words[start:stop], NEGATED):
+            yield start + scope.start, start + scope.stop
+        if last < stop:
+            return
+
+
+def _count(cut: Iterable[tuple[str, ...]]) -> int:
+    return sum(map(len, cut))
 
 
 def asked_polarity(query: str, tokenizer: ClinicalTokenizer) -> dict[str, Polarity]:
