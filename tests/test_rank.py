@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedside.search.pool import Signal
 from bedside.search.rank import best, mmr
 
 
@@ -42,3 +43,16 @@ def test_mmr_takes_the_highest_gain_at_each_step(n, k, diversity, seed):
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     relevance = np.sort(rng.normal(size=n))[::-1]
     assert mmr(relevance, vectors, k, diversity) == naive_mmr(relevance, vectors, k, diversity)
+
+
+@given(
+    st.dictionaries(st.integers(0, 30), st.floats(-2, 2), max_size=12),
+    st.lists(st.integers(0, 30), unique=True, max_size=20).map(sorted),
+)
+def test_a_signal_gives_each_row_its_value_and_zero_to_every_other_row(values, rows):
+    held = sorted(values)
+    signal = Signal(np.array(held, np.int64), np.array([values[row] for row in held], np.float64))
+    expected = [values.get(row, 0.0) for row in rows]
+    assert signal.along(np.array(rows, np.int64)).tolist() == expected
+    assert signal.at(np.array(rows, np.int64)).tolist() == expected
+    assert signal.along(signal.rows).tolist() == signal.values.tolist()

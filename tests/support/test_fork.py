@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -103,3 +105,28 @@ def test_what_no_longer_lives_is_forgotten():
     del counter, barrier
     gc.collect()
     assert (len(fork._methods), len(fork._barriers)) == before
+
+
+KEPT_TO_THE_END = """
+import os, sys, weakref
+from bedside import Collection
+from bedside.support.fork import in_each_process
+
+class Two:
+    def __init__(self):
+        in_each_process(self.first)
+        in_each_process(self.second)
+
+    def first(self): ...
+    def second(self): ...
+
+{holder}.kept = [Two(), Collection.open(sys.argv[1])]
+"""
+
+
+@pytest.mark.parametrize("holder", ["os", "weakref"])
+def test_a_process_that_keeps_what_is_open_to_its_end_ends_without_a_word(holder, tmp_path):
+    # A module's names are gone before what it kept is.
+    command = [sys.executable, "-c", KEPT_TO_THE_END.format(holder=holder), str(tmp_path / "c")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -10,8 +10,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from itertools import count
 from types import MethodType
-from weakref import WeakMethod, ref
+from typing import TypeVar
+from weakref import WeakMethod, finalize, ref
+
+_W = TypeVar("_W")
 
 
 def in_each_process(make: Callable[[], object]) -> None:
@@ -34,7 +38,7 @@ def in_each_process(make: Callable[[], object]) -> None:
     """
     make()
     if isinstance(make, MethodType):
-        _methods[WeakMethod(make, _forget_method)] = None
+        _keep(_methods, WeakMethod(make), make.__self__)
     elif hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=make)
 
@@ -45,26 +49,29 @@ def fork_barrier() -> threading.RLock:
     Hold it for moments only, and take no other lock and wait for nobody meanwhile: a fork would wait too.
     """
     lock = threading.RLock()
-    _barriers[ref(lock, _forget_barrier)] = None
+    _keep(_barriers, ref(lock), lock)
     return lock
 
 
-# Keys alone: in the order of making, which every fork follows, and copied in one step while other threads add to them.
-_methods: dict[WeakMethod[Callable[[], object]], None] = {}
-_barriers: dict[ref[threading.RLock], None] = {}
+# Numbered in the order of making, which every fork follows, and copied in one step while other threads add to them.
+_methods: dict[int, WeakMethod[Callable[[], object]]] = {}
+_barriers: dict[int, ref[threading.RLock]] = {}
+_numbers = count()
 _held = threading.local()
 
 
-def _forget_method(gone: WeakMethod[Callable[[], object]]) -> None:
-    _methods.pop(gone, None)
+def _keep(where: dict[int, _W], what: _W, owner: object) -> None:
+    """Keep a weak reference as long as its owner lives.
 
-
-def _forget_barrier(gone: ref[threading.RLock]) -> None:
-    _barriers.pop(gone, None)
+    Under a number: weak references compare themselves by names that are gone while the interpreter ends.
+    """
+    number = next(_numbers)
+    where[number] = what
+    finalize(owner, where.pop, number, None).atexit = False
 
 
 def _take_barriers() -> None:
-    _held.barriers = [lock for found in list(_barriers) if (lock := found()) is not None]
+    _held.barriers = [lock for found in list(_barriers.values()) if (lock := found()) is not None]
     for lock in _held.barriers:
         lock.acquire()
 
@@ -77,7 +84,7 @@ def _let_go_of_barriers() -> None:
 
 def _make_anew() -> None:
     _let_go_of_barriers()
-    for found in list(_methods):
+    for found in list(_methods.values()):
         if (make := found()) is not None:
             make()
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from weakref import finalize
 
 from bedside.engines.embedded.log.codec import (
     COMMIT_ROOM,
@@ -109,9 +110,7 @@ class _Descriptor:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-
-    def __del__(self) -> None:
-        os.close(self.fd)
+        finalize(self, os.close, fd).atexit = False  # threads may still read while the process ends
 
 
 class DiskFile:
