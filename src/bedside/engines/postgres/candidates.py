@@ -98,8 +98,9 @@ class ServerCandidates:
             strong = _strongest(signal, wanted)
             near, least = self._nearest(vector, wanted, strong)
             beyond = weight * (least + self._error) if len(near) == wanted else -np.inf
-            found = self._scored(vector, k, weight, signal, np.union1d(near, strong))
-            rivals = self._rivals(signal, found, _kth(found, k) - beyond)
+            known = np.union1d(near, strong)
+            found = self._scored(vector, k, weight, signal, known)
+            rivals = _without(known, signal, _kth(found, k) - beyond)
             if len(rivals.rows):
                 more, lowest = self._lifted(vector, wanted, weight, rivals)
                 found = self._scored(vector, k, weight, signal, np.union1d(found.rows, more))
@@ -119,14 +120,6 @@ class ServerCandidates:
         scores = weight * self.cosines(vector, rows) + signal.at(rows)
         order = best(rows, scores, k)
         return Top(rows[order], scores[order])
-
-    @staticmethod
-    def _rivals(signal: Signal, found: Top, least: float) -> Signal:
-        """Return the rows whose signal is at least ``least`` and that are not already found."""
-        high = signal.values >= least
-        rows, values = signal.rows[high], signal.values[high]
-        new = ~np.isin(rows, found.rows)
-        return Signal(rows[new], values[new])
 
     def _among(self, signal: Signal) -> Signal:
         """Return what a signal gives to the candidates."""
@@ -262,6 +255,14 @@ def _unit(vector: Vector) -> Vector:
 def _strongest(signal: Signal, count: int) -> Rows:
     """Return the rows of the highest signals, ascending."""
     return np.sort(signal.rows[best(signal.rows, signal.values, count)])
+
+
+def _without(known: Rows, signal: Signal, least: float) -> Signal:
+    """Return what a signal gives to rows that are not known, where that is ``least`` or more."""
+    high = signal.values >= least
+    rows, values = signal.rows[high], signal.values[high]
+    new = np.isin(rows, known, invert=True)
+    return Signal(rows[new], values[new])
 
 
 def _kth(found: Top, k: int) -> float:
