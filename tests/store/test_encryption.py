@@ -32,6 +32,7 @@ from bedside.errors import (
     NotEncryptedError,
     ShreddedError,
     StoreError,
+    WriteFailedError,
     WrongKeyError,
 )
 from store.sealed_notes import KEY, NOTES, OTHER, WARD, holding, note, plain_forms
@@ -388,6 +389,47 @@ def test_a_key_that_is_not_saved_yet_survives_what_another_process_saves(folder:
             Keyring.open(place, collection, KEY).named(names[1])
 
 
+def test_a_file_of_keys_that_is_cut_off_anywhere_or_made_by_hand_is_named(folder: Path) -> None:
+    file = folder / "keys.json"
+    whole = file.read_bytes()
+    for end in range(0, len(whole), 23):
+        file.write_bytes(whole[:end])
+        with pytest.raises(KeyringError, match="damaged"):
+            said(folder)
+    fields = {name: value for name, value in json.loads(whole).items() if name != "crc"}
+    for name, value in (("root", 5), ("root", None), ("keys", []), ("keys", {"a": 5}), ("cache", None), ("mac", 1)):
+        file.write_bytes(seal({**fields, name: value}))
+        with pytest.raises((KeyringError, WrongKeyError)):
+            said(folder)
+
+
+def test_keys_that_lie_elsewhere_behind_a_symbolic_link_are_replaced_there(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "volume" / "keys.json"
+    elsewhere.parent.mkdir()
+    (folder / "keys.json").rename(elsewhere)
+    (folder / "keys.json").symlink_to(elsewhere)
+    before = elsewhere.read_bytes()
+    with Collection.open(folder, key=KEY) as notes:
+        notes.scoped(patient_id="Doe-Jane").shred()
+        notes.rekey(OTHER)
+    assert (folder / "keys.json").is_symlink()
+    assert elsewhere.read_bytes() != before
+    assert [scope for scope, _ in said(folder, OTHER)[0]] == [{"patient_id": "Roe-Richard"}]
+
+
+def test_a_key_file_that_everybody_may_read_is_warned_of(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(KEY)
+    for mode, warned in ((0o644, True), (0o602, True), (0o640, False), (0o600, False)):
+        key.chmod(mode)
+        caplog.clear()
+        assert said(folder, key)
+        assert ("every user" in caplog.text) == warned, oct(mode)
+    assert KEY.hex() not in caplog.text
+
+
 # Rekeying
 
 
@@ -418,6 +460,28 @@ def test_who_has_it_open_goes_on_reading_and_needs_the_new_key_to_write(folder: 
         assert followed.add([note("Poe-Ann", 2)])
         assert notes.scoped(patient_id="Poe-Ann").count() == 1
     assert len(said(folder, OTHER)[0]) == 3
+
+
+def test_what_the_disk_refuses_of_keys_is_taken_back_whole(folder: Path) -> None:
+    """A later call must not finish a rekeying or a shredding that was said to have failed."""
+    right = said(folder)
+    with Collection.open(folder, key=KEY) as notes:
+        (folder / "keys.json.new").mkdir()  # nothing can be written there
+        with pytest.raises(WriteFailedError):
+            notes.rekey(OTHER)
+        with pytest.raises(WriteFailedError):
+            notes.scoped(patient_id="Doe-Jane").shred()
+        with pytest.raises(WriteFailedError):
+            notes.add([note("Poe-Ann", 1)])
+        assert notes.scoped(patient_id="Doe-Jane").count() == 3
+        (folder / "keys.json.new").rmdir()
+        notes.add([note("Last-One", 1)])
+        assert notes.scoped(patient_id="Doe-Jane").get(filter={}, include_vectors=True) == right[1][0]
+        notes.scoped(patient_id="Last-One").shred()
+        assert notes.verify().records == len(NOTES)
+    assert said(folder) == right
+    with pytest.raises(WrongKeyError):
+        said(folder, OTHER)
 
 
 # Shredding

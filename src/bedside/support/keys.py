@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import os
 import re
 from base64 import b64decode
@@ -17,13 +18,16 @@ KEY_BYTES = 32
 KeySource: TypeAlias = "bytes | str | os.PathLike[str] | Callable[[], bytes]"
 """Where a key comes from: 32 bytes, the *name* of an environment variable (``str``), a key file (``Path``), or a
 function that asks a key service and returns 32 bytes."""
+_EVERYBODY = 0o006
+_log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,39}")  # shorter than any key as text, which a message must not repeat
 
 
 def load_key(source: KeySource, argument: str = "key") -> bytes:
     """Return the 32 bytes that ``source`` leads to.
 
-    A file holds the 32 bytes as they are, or as text like a variable does: 64 hexadecimal digits, or base64.
+    A file holds the 32 bytes as they are, or as text like a variable does: 64 hexadecimal digits, or base64. One that
+    every user of the machine may read is used, and warned of in the log.
 
     Args:
         source: See :data:`KeySource`.
@@ -82,8 +86,11 @@ def _of_file(path: Path, argument: str) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(1_024)
+            mode = os.fstat(file.fileno()).st_mode
     except OSError as error:
         raise InvalidInputError(f"{argument}: the key file {path} cannot be read: {error.strerror}") from None
+    if os.name == "posix" and mode & _EVERYBODY:
+        _log.warning("the key file %s can be read or replaced by every user of this machine: chmod 600 it", path)
     where = f"{argument}: the key file {path}"
     return content if len(content) == KEY_BYTES else _of_text(content.decode("ascii", "replace"), where)
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
-from bedside.errors import KeyringError, ShreddedError, WrongKeyError
+from bedside.errors import KeyringError, ShreddedError, WriteFailedError, WrongKeyError
 from bedside.records import ScopeKey
 from bedside.remedies import Call, Give
 from bedside.support.extras import needs
@@ -183,13 +183,22 @@ class Keyring:
             self._ciphers.pop(name, None)
         self.shredded = {**self.shredded, **dict.fromkeys(doomed, self.pseudonym(scope))}
         self.cache_key = os.urandom(KEY_BYTES)
-        self._save()
+        try:
+            self._save()
+        except WriteFailedError:
+            self._load()  # as it is on the disk: a later call must not finish what was said to have failed
+            raise
 
     def rekey(self, source: KeySource) -> None:
         """Wrap every key by another master key."""
         self.refresh()
+        before = self._master, self.source
         self._master, self.source = load_key(source, "new_key"), source
-        self._save()
+        try:
+            self._save()
+        except WriteFailedError:
+            self._master, self.source = before  # the user keeps the old key: what is saved later must open with it
+            raise
 
     # What is derived of the root
 
@@ -246,7 +255,8 @@ class Keyring:
             "keys": keys,
             "shredded": self.shredded,
         }
-        replace_file(self._path, [seal(self.signed(said, KEYS_NAME))])
+        # Where it is a symbolic link, what it leads to: else a shredded key would stay there.
+        replace_file(self._path.resolve(), [seal(self.signed(said, KEYS_NAME))])
         self._seen, self._added = _signature(self._path), {}
 
     def _load(self) -> None:
@@ -262,7 +272,7 @@ class Keyring:
             self.check_signed(said, KEYS_NAME)
             cache_key = unwrapped("cache", said["cache"])
             opened = {name: unwrapped(name, text) for name, text in said["keys"].items()}
-        except (BrokenSealError, ValueError) as error:
+        except (BrokenSealError, ValueError, TypeError, AttributeError) as error:  # also where it was made by hand
             self._root = before
             raise KeyringError(f"{self._path} is damaged: {error}") from None
         found = {name: (tuple(orjson.loads(key[KEY_BYTES:])), key[:KEY_BYTES]) for name, key in opened.items()}
@@ -290,7 +300,7 @@ class Keyring:
             wrapping = aes_gcm(derived(self._master, "wrapping"))
             try:
                 return opened_with(wrapping, b64decode(text), self._context("root"))
-            except (BrokenSealError, ValueError):
+            except (BrokenSealError, ValueError, TypeError):
                 if attempt or (master := load_key(self.source)) == self._master:
                     break
                 self._master = master
