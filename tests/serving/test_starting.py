@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -64,6 +65,29 @@ def refused_start(*arguments: object) -> str:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     return line
+
+
+def test_headers_that_do_not_end_are_refused_before_they_fill_the_memory(root, tokens):
+    with (
+        serving(root, "--tokens", tokens) as client,
+        socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as connection,
+    ):
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
+        with contextlib.suppress(ConnectionError):  # it is closed while we still send
+            for number in range(1_000):
+                connection.sendall(b"X-%d: " % number + b"x" * 50_000 + b"\r\n")
+            pytest.fail("50 MB of headers were read")
+        assert client.get("/health").is_success
+
+
+def test_head_says_what_get_says_without_the_body(root, tokens):
+    with serving(root, "--tokens", tokens) as client:
+        for path in ("/health", "/ready", "/"):
+            asked, answer = client.get(path), client.head(path)
+            assert (answer.status_code, answer.content) == (200, b"")
+            assert answer.headers["content-length"] == asked.headers["content-length"]
+        assert client.head("/v1/collections").status_code == 401
+        assert client.head("/v1/collections/ward/search", headers=bearer("r")).status_code == 405
 
 
 def test_an_address_that_others_can_reach_needs_tokens(root):

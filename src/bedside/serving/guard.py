@@ -99,6 +99,8 @@ class Guard:
         except _RefusedError as refused:
             await _refuse(send, *refused.args)
         else:
+            if scope["method"] == "HEAD":  # as a load balancer asks; what is sent goes without the body
+                scope = {**scope, "method": "GET"}
             await self.app(scope, _once(body, receive), send)
         finally:
             self._inside -= 1

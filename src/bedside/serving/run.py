@@ -79,7 +79,12 @@ def serve(
         math.ceil(service.limits.seconds) + 1
     )  # by then each request has its answer, if only that it takes too long
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=longest
+        app,
+        http="h11",  # httptools, which uvicorn would take where it is installed, keeps headers of any size in memory
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=longest,
     )
     with short_turns(), bounded_products(service.limits.running):
         _Server(config, ready).run(sockets=listening(host, port))
