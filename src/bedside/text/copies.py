@@ -10,7 +10,7 @@ import math
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain, count
 from operator import itemgetter
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bedside.text.fold import fold
-from bedside.text.sentences import sentences
+from bedside.text.sentences import Span, sentences
 
 __all__ = ["SAME", "Shingles", "copied", "jaccard", "shingles"]
 
@@ -32,7 +32,7 @@ SIZE = 5
 _INT64 = 2**63 - 1
 _WORD = re.compile(r"[^\W_]+")
 _APART = bytes(i if chr(i).isalnum() and i < 128 else ord(" ") for i in range(256))
-_SAID = re.compile(r"[^\W_]+|[<>=+~±]|-(?=\d)|(?<=\d)[.,:/](?=\d)")  # of a sentence: its words, and signs that matter
+_SIGNS_TOO = re.compile(r"[^\W_]+|[<>=+~±]|-(?=\d)|(?<=\d)[.,:/](?=\d)")
 
 
 def shingles(text: str, size: int = SIZE) -> Shingles:
@@ -45,7 +45,7 @@ def shingles(text: str, size: int = SIZE) -> Shingles:
 
 def jaccard(a: frozenset[Any], b: frozenset[Any]) -> float:
     """Shared shingles by all shingles of both, of which there are some."""
-    shared = len(a & b)
+    shared = len(a) - len(a - b)  # of copies it is little that differs, and quick to put together
     return shared / (len(a) + len(b) - shared)
 
 
@@ -74,7 +74,9 @@ def copied(texts: Sequence[str], query: str | None, wholes: Sequence[str] | None
     for i, text in enumerate(texts):
         better = known.get((text, whole[i]))
         if better is None:
-            better = next((j for j in alike.to(i) if not judged.stands_apart(i, j)), i)
+            # What is quick to see comes first: a pool may hold a hundred that differ in their best sentence alone.
+            near = (j for j in alike.near(i) if not judged.stands_apart(i, j))
+            better = next((j for j in near if alike.same(i, j)), i)
             known[text, whole[i]] = better
             if better == i:
                 alike.keep(i)
@@ -93,23 +95,28 @@ class _Alike:
         distinct = list(dict.fromkeys(texts))
         numbers = dict(zip(distinct, numbered_shingles(distinct), strict=True))
         self._numbers = [numbers[text] for text in texts]
-        self._kept: dict[int, frozenset[int]] = {}
+        self._sets: dict[int, frozenset[int]] = {}
         self._holders = defaultdict[int, list[int]](list)
 
     def keep(self, i: int) -> None:
         """Let later texts be copies of the i-th."""
-        self._kept[i] = frozenset(self._numbers[i])
         for number in self._rarest(i):
             self._holders[number].append(i)
 
-    def to(self, i: int) -> Iterator[int]:
-        """Yield the kept texts, in order, that the i-th is nearly the same as."""
-        own = frozenset(self._numbers[i])
+    def near(self, i: int) -> list[int]:
+        """Return the kept texts, in order, that the i-th may be nearly the same as: no other is."""
         met = map(self._holders.__getitem__, self._holders.keys() & self._rarest(i))
-        for j in sorted(set(chain.from_iterable(met))):
-            few, many = sorted((len(own), len(self._kept[j])))
-            if few / many >= SAME and jaccard(own, self._kept[j]) >= SAME:
-                yield j
+        return sorted(set(chain.from_iterable(met)))
+
+    def same(self, i: int, j: int) -> bool:
+        """Say whether two texts that are near to each other are nearly the same."""
+        few, many = sorted((len(self._numbers[i]), len(self._numbers[j])))
+        return few / many >= SAME and jaccard(self._set(i), self._set(j)) >= SAME
+
+    def _set(self, i: int) -> frozenset[int]:
+        if i not in self._sets:
+            self._sets[i] = frozenset(self._numbers[i])
+        return self._sets[i]
 
     def _rarest(self, i: int) -> list[int]:
         numbers = self._numbers[i]
@@ -146,52 +153,62 @@ def _runs(flat: Numbers, starts: Numbers, base: int) -> Numbers:
 
 
 class _Judged:
-    """How much of a question the sentences of texts hold."""
+    """Which sentences of texts hold the most of a question, and how much; without one, all hold as much."""
 
     def __init__(self, texts: Sequence[str], query: str | None) -> None:
         self._texts = texts
         self._asked: set[str] | None = None if query is None else set(_words(query))
-        self._cut: dict[int, list[tuple[int, int]]] = {}
-        self._says: dict[int, frozenset[str]] = {}
-        self._most: dict[int, float] = {}
+        self._best: dict[int, tuple[float, frozenset[str]]] = {}
+        self._words: dict[int, frozenset[str]] = {}
+        self._cut: dict[int, list[Span]] = {}
+        self._held: dict[str, float] = {}
 
     def stands_apart(self, i: int, j: int) -> bool:
         """Say whether the i-th text may answer what the j-th does not."""
-        if j not in self._says:
-            self._says[j] = _said(self._texts[j], self._spans(j))
-        there = self._says[j]
-        own = _said(*self._changed(i, j)) - there
-        if self._asked is None or not own:
-            return bool(own)
-        if j not in self._most:
-            self._most[j] = self._coverage(there)
-        best = self._coverage(own)
-        return best > 0 and best >= self._most[j]
+        if self._asked is None and not self._words_of(i) <= self._words_of(j):
+            return True  # for a sentence with a word that is not there, wherever that is
+        most, there = self._best_of(j)
+        own, says = self._best_of(i, like=j)
+        return own > most or (own == most > 0 and not says <= there)
 
-    def _changed(self, i: int, j: int) -> tuple[str, list[tuple[int, int]]]:
-        """Return the stretch of the i-th text that the j-th has not, two sentences around it, and its sentences.
+    def _best_of(self, i: int, like: int | None = None) -> tuple[float, frozenset[str]]:
+        """Return how much of the question the best sentences of a text hold, and what these say."""
+        if i not in self._best:
+            text = self._texts[i]
+            self._cut[i] = list(sentences(text)) if like is None else self._cut_like(i, like)
+            said = [text[a:b] for a, b in self._cut[i]]
+            held = list(map(self._coverage, said))
+            most = max(held, default=0.0)
+            best = (each for each, much in zip(said, held, strict=True) if much == most > 0)
+            self._best[i] = most, frozenset(filter(None, map(_said, best)))
+        return self._best[i]
 
-        Where both begin alike and end alike their sentences are alike, and cutting text into sentences is what costs.
-        """
-        mine, other = self._texts[i], self._texts[j]
-        spans = self._spans(j)
+    def _words_of(self, i: int) -> frozenset[str]:
+        if i not in self._words:
+            self._words[i] = frozenset(_words(self._texts[i]))
+        return self._words[i]
+
+    def _cut_like(self, i: int, j: int) -> list[Span]:
+        """Cut the i-th text where it is not as the j-th, and two sentences around that: cutting is what costs."""
+        mine, other, spans = self._texts[i], self._texts[j], self._cut[j]
         head = _alike(mine, other)
         tail = _alike(mine[head:][::-1], other[head:][::-1])
-        first = bisect_right(spans, head, key=itemgetter(0)) - 3
-        last = bisect_left(spans, len(other) - tail, key=itemgetter(0)) + 1
-        start = spans[first][0] if first > 0 else 0
-        end = spans[last][1] + len(mine) - len(other) if last < len(spans) else len(mine)
-        return mine[start:end], list(sentences(mine[start:end]))
+        first = max(bisect_right(spans, head, key=itemgetter(0)) - 3, 0)
+        last = min(bisect_left(spans, len(other) - tail, key=itemgetter(0)) + 2, len(spans))
+        longer = len(mine) - len(other)
+        after = [(a + longer, b + longer) for a, b in spans[last:]]
+        start = spans[first][0] if first < len(spans) else 0
+        return [*spans[:first], *sentences(mine, start, after[0][0] if after else None), *after]
 
-    def _coverage(self, found: Collection[str]) -> float:
-        weights = self._weights
-        # fsum: whatever the order of a set of words, so that no tie depends on the run.
-        return max((math.fsum(map(weights.__getitem__, weights.keys() & each.split())) for each in found), default=0.0)
-
-    def _spans(self, i: int) -> list[tuple[int, int]]:
-        if i not in self._cut:
-            self._cut[i] = list(sentences(self._texts[i]))
-        return self._cut[i]
+    def _coverage(self, sentence: str) -> float:
+        """Return how much of the question a sentence holds; copies share most of theirs, so each is worked out once."""
+        if self._asked is None:
+            return 1.0
+        if sentence not in self._held:
+            weights = self._weights
+            # fsum: whatever the order of a set of words, so that no tie depends on the run.
+            self._held[sentence] = math.fsum(map(weights.__getitem__, weights.keys() & _words(sentence)))
+        return self._held[sentence]
 
     @cached_property
     def _weights(self) -> Mapping[str, float]:
@@ -214,9 +231,9 @@ def _pieces(text: str) -> list[str]:
     return text.replace(".\n", "\n").replace(". ", "\n").replace(";", "\n").split("\n")
 
 
-def _said(text: str, spans: Sequence[tuple[int, int]]) -> frozenset[str]:
-    """Return what sentences say: their words, and the signs between them that matter."""
-    return frozenset(filter(None, (" ".join(_SAID.findall(fold(text[a:b]))) for a, b in spans)))
+def _said(sentence: str) -> str:
+    """Return what a sentence says: its words, and the signs between them that matter."""
+    return " ".join(_SIGNS_TOO.findall(fold(sentence)))
 
 
 def _alike(one: str, other: str) -> int:

@@ -16,20 +16,15 @@ from psycopg import Connection
 
 from bedside.engines.postgres.arrays import Int8s
 from bedside.engines.postgres.schema import IS_DATED, NAMES_OTHERS
-from bedside.engines.postgres.sql import match
 from bedside.filters.dates import span
-from bedside.filters.tree import And, Compare
 from bedside.filters.validity import named
 from bedside.search.rank import Rows
 from bedside.search.versions import Chains
 
 _KEPT = 8
 """Scopes whose validity a process remembers: 28 bytes for each record with bounds."""
-_PASSAGE = Compare("source_hash", "$exists", True)
-_VERSION = (
-    "case when fields ? 'source_hash' and jsonb_typeof(fields -> 'source_id') = 'string'"
-    " then fields ->> 'source_id' else id end"
-)
+_IS_PASSAGE = "fields ? 'source_hash' and jsonb_typeof(fields -> 'source_id') = 'string'"
+_VERSION = f"case when {_IS_PASSAGE} then fields ->> 'source_id' else id end"
 _COLUMNS = ", ".join(f"coalesce(array_agg({name}), '{{}}')" for name in ("row", "starts", "ends", "dl"))
 
 
@@ -105,11 +100,12 @@ def _called(connection: Connection[Any], sid: int, names: set[str]) -> list[tupl
     """Return the rows of the records with some ids and of the passages of the notes with these, and the ids."""
     if not names:
         return []
-    passages = match(And((_PASSAGE, Compare("source_id", "$in", tuple(names)))))
     found = connection.execute(
-        "select row, id from doc where sid = %s and id = any(%s) union all"  # noqa: S608 - every value is bound
-        f" select row, fields ->> 'source_id' from doc where sid = %s and {passages.sql}".encode(),
-        (sid, list(names), sid, *passages.values),
+        "with names as materialized (select unnest(%s::text[]) as name)"  # noqa: S608 - constants
+        " select row, name from doc join names on id = name where sid = %s union all"
+        " select row, name from doc join names on fields ->> 'source_id' = name"
+        f" where sid = %s and {_IS_PASSAGE}".encode(),
+        (list(names), sid, sid),
     )
     return found.fetchall()
 
