@@ -103,25 +103,20 @@ def sync(
         MissingExtraError: ``bedside[loaders]`` is not installed, and a file needs it.
     """
     check_known("sync", reading, LoadArguments.__annotations__)
-    root = Path(folder).absolute()
-    if not root.is_dir():
-        raise InvalidInputError(f"{folder}: expected a folder")
+    root = _folder(folder).absolute()
+    chosen = _chosen(paths)
     mark = name or root.resolve().name
-    if isinstance(paths, str | os.PathLike):
-        raise InvalidInputError(f"paths: expected several paths, got one {type(paths).__name__}; wrap it in [ ]")
-    chosen = None if paths is None else [PurePath(path).as_posix().strip("/") for path in paths]
     stored = stored_notes(collection, {"folder": mark})
-    known: dict[str, set[str]] = {}
-    for note in stored:
-        known.setdefault(str(note.metadata["source"]), set()).add(str(note.id))
+    known = _ids_by_file(stored)
     failed: dict[str, str] = {}
     every = [file.relative_to(root).as_posix() for file in files(root, onerror=_noted(root, failed))]
     there = [file for file in every if _is_within(file, chosen)]
     elsewhere = set(every).difference(there)
     others = [note for note in stored if note.metadata["source"] in elsewhere]
-    links = Links(others)
+    links = Links(others)  # what is read now may replace these
     run = _Pass(root, collection, mark, known, splitter, partial(load, root=root, links=links, **reading), links, [])
     report = _each_taken_up(run, there, stop, SyncReport({}, failed))
+    # Then the files, also of those not looked at, whose notes replace what came only now.
     late = [*run.late, *(str(note.metadata["source"]) for note in others if links.linked(note) != note)]
     report = _each_taken_up(replace(run, is_last=True), list(dict.fromkeys(late)), stop, report)
     if stop is not None and stop.is_set():
@@ -166,9 +161,7 @@ def watch(
         MissingExtraError: ``bedside[watch]`` is not installed.
     """
     check_known("watch", reading, LoadArguments.__annotations__)
-    root, stopped = Path(folder).resolve(), stop or Event()
-    if not root.is_dir():
-        raise InvalidInputError(f"{folder}: expected a folder")
+    root, stopped = _folder(folder).resolve(), stop or Event()
     waiting: set[str] | None = None  # None is everything
     told, unsure = SyncReport(), set[str]()
     one_pass = partial(sync, root, collection, name=name, splitter=splitter, stop=stopped, **reading)
@@ -318,6 +311,25 @@ def stored_notes(collection: Collection, filter: FilterDict) -> list[Document]:
     first: FilterDict = {"$and": [{"source_hash": {"$exists": True}}, {"start": 0}, filter]}
     passages = collection.get(filter=first)
     return [Document(passage.text, of_note(passage), str(passage.metadata["source_id"])) for passage in passages]
+
+
+def _folder(folder: str | os.PathLike[str]) -> Path:
+    if not Path(folder).is_dir():
+        raise InvalidInputError(f"{folder}: expected a folder")
+    return Path(folder)
+
+
+def _chosen(paths: Iterable[str | os.PathLike[str]] | None) -> list[str] | None:
+    if isinstance(paths, str | os.PathLike):
+        raise InvalidInputError(f"paths: expected several paths, got one {type(paths).__name__}; wrap it in [ ]")
+    return None if paths is None else [PurePath(path).as_posix().strip("/") for path in paths]
+
+
+def _ids_by_file(notes: Iterable[Document]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for note in notes:
+        found.setdefault(str(note.metadata["source"]), set()).add(str(note.id))
+    return found
 
 
 def _noted(root: Path, failed: dict[str, str]) -> Callable[[UnreadableFileError], None]:
