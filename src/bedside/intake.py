@@ -90,9 +90,12 @@ class Intake:
         splitter: NoteSplitter | None,
         supersedes: Mapping[str, str | Sequence[str]] | None = None,
     ) -> dict[str, NoteChange]:
-        """Add what :meth:`taken` returned as whole notes; see :meth:`bedside.Collection.add_notes`."""
+        """Add what :meth:`taken` returned as whole notes; see :meth:`bedside.Collection.add_notes`.
+
+        Frameworks' retrievers of notes say a note's id once more as its ``source_id``; that is not stored.
+        """
         return collection.add_notes(
-            notes,
+            [_without_own_id(note) for note in notes],
             splitter=splitter,
             on_bad_document=self.on_bad_document,
             skipped=self.skipped,
@@ -104,6 +107,12 @@ class Intake:
             return document
         nan = None if self.on_nan == "null" else math.nan
         return replace(document, text=utf8(document.text), metadata=storable(document.metadata, nan=nan))
+
+
+def _without_own_id(note: Document) -> Document:
+    if note.id is None or note.metadata.get("source_id") != note.id:
+        return note
+    return replace(note, metadata={key: value for key, value in note.metadata.items() if key != "source_id"})
 
 
 def _as_the_last(collection: Collection, documents: list[Document]) -> list[Document]:

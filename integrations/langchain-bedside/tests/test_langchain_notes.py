@@ -173,13 +173,16 @@ def test_a_measured_threshold_leaves_what_it_leaves_in_the_core(store: BedsideVe
     assert [found.id for found in strict.similarity_search("chest pain")] == [best.id]
 
 
-def test_a_prompt_can_name_what_was_found_and_an_ensemble_joins_by_it(store: BedsideVectorStore) -> None:
+def test_a_prompt_can_name_what_was_found_and_an_ensemble_joins_by_it(
+    store: BedsideVectorStore, splitter: BedsideNoteSplitter
+) -> None:
     """LangChain shows text and metadata only; what was added is given back without it."""
     retriever = BedsideNoteRetriever(vectorstore=store, k=2)
     found = retriever.invoke("chest pain")
     shown = PromptTemplate.from_template("[{source_id}] {page_content}")
     assert format_document(found[0], shown) == f"[{found[0].id}] {found[0].page_content}"
     assert "source_id" not in store.get_note(str(found[0].id)).metadata  # type: ignore[union-attr]
+    assert store.add_notes(found, splitter=splitter) == {note.id: "unchanged" for note in found}
     both = EnsembleRetriever(retrievers=[retriever, BedsideRetriever(vectorstore=store, k=9)], id_key="source_id")
     joined = [note.metadata["source_id"] for note in both.invoke("chest pain")]
     assert len(joined) == len(set(joined))

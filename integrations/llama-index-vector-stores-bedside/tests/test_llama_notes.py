@@ -185,6 +185,8 @@ def test_a_prompt_names_what_was_found(filled: BedsideVectorStore) -> None:
     answer = engine.query("chest pain")
     assert "source_id: visit-1" in str(answer)  # the mock model repeats its prompt
     assert "source_id" not in filled.get_note("visit-1").metadata  # type: ignore[union-attr]
+    found = BedsideNoteRetriever(filled).retrieve("chest pain")
+    assert set(filled.add_notes([each.node for each in found], splitter=SECTIONS).values()) == {"unchanged"}
 
 
 def test_notes_stay_in_their_scope(encoder: bedside.Encoder) -> None:

@@ -287,8 +287,10 @@ def check_note(note: object, where: str) -> None:
     """
     if not isinstance(note, Document):
         raise InvalidDocumentError(f"{where}: expected a Document, got {type(note).__name__}")
-    if note.id is None or note.vector is not None:
-        raise InvalidDocumentError(f"{where}: a note needs an id and takes no vector; its passages are encoded")
+    if note.id is None:
+        raise InvalidDocumentError(f"{where}: a note needs an id, by which it is cited, replaced and given back")
+    if note.vector is not None:
+        raise InvalidDocumentError(f"{where}: a note takes no vector; its passages are encoded")
     about: Any = note.metadata
     if isinstance(about, Mapping) and (reserved := [key for key in _OWN if key in about]):
         raise InvalidDocumentError(f"{where}.metadata.{reserved[0]}: is what a passage says of itself; rename the key")

@@ -92,7 +92,7 @@ def as_filter(given: Filter | None) -> FilterDict | None:
     if given is None or isinstance(given, Mapping):
         return given
     raise FilterError(
-        "filter: expected a dict or a StructuredQuery (in searches also a function of one Document), "
+        "filter: expected a dict or a StructuredQuery (in searches for passages also a function of one Document), "
         f"got {type(given).__name__}"
     )
 
