@@ -74,6 +74,7 @@ bench: $(READY)
 	@! command -v npm >/dev/null || npm install --silent --prefix bench-results/node vectra@0.15.0 esbuild@0.25.0
 	$(BIN)/python benchmarks/retrieval.py --output docs/benchmarks.md
 	$(BIN)/python benchmarks/calibration.py --output docs/benchmarks.md
+	$(BIN)/python benchmarks/answerability.py --output docs/answers.md
 	$(BIN)/python benchmarks/notes.py --output docs/benchmarks.md
 	$(BIN)/python benchmarks/tuning.py --output docs/benchmarks.md
 	$(BIN)/python benchmarks/tasks.py --output docs/benchmarks.md

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_bedside import BedsideVectorStore
+from langchain_bedside import BedsideAnswerChecker, BedsideVectorStore
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompt_values import PromptValue
 from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel, RunnablePassthrough
 
-from bedside.answers import check_answer
 from extractive import MAX_TOKENS, PROMPT, Extractor
 
 
@@ -22,5 +21,5 @@ def answer_chain(record: BedsideVectorStore, extract: Extractor, k: int = 4) -> 
         RunnableParallel(notes=lambda question: record.search_notes(question, k), query_str=RunnablePassthrough())
         .assign(context_str=lambda found: record.context(found["notes"], max_tokens=MAX_TOKENS))
         .assign(answer=PromptTemplate.from_template(PROMPT) | model | StrOutputParser())
-        .assign(check=lambda found: check_answer(found["answer"], found["notes"]))
+        .assign(check=BedsideAnswerChecker(context="notes"))
     )

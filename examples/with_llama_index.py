@@ -11,7 +11,7 @@ from llama_index.core.llms import CompletionResponse, CompletionResponseGen, Cus
 from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.query_engine import RetrieverQueryEngine
-from llama_index.core.schema import Node, NodeWithScore, QueryBundle
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.vector_stores.bedside import BedsideNoteRetriever, BedsideVectorStore
 from typing_extensions import override
 
@@ -52,7 +52,7 @@ class Named(BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         for scored in nodes:
             node = scored.node
-            if isinstance(node, Node):
+            if isinstance(node, TextNode):
                 node.text_template = f"Source: {node.node_id} ({{metadata_str}})\n{{content}}"
                 node.metadata_template, node.metadata_separator = "{value}", ", "
                 node.excluded_llm_metadata_keys = [key for key in node.metadata if key not in SHOWN]

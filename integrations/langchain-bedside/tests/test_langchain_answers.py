@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from langchain_bedside import BedsideAnswerChecker, BedsideRetriever, BedsideVectorStore
+from langchain_bedside import BedsideAnswerChecker, BedsideEmbeddings, BedsideRetriever, BedsideVectorStore
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.messages import AIMessage
@@ -41,6 +41,18 @@ async def test_keys_and_labels_can_be_ones_own_and_many_are_checked_at_once() ->
     ]
     assert [check.supported for check in checker.batch(asked)] == [True, False]
     assert (await checker.ainvoke(asked[0])).supported
+
+
+def test_what_search_notes_found_is_a_context_too_and_called_by_the_notes_ids() -> None:
+    store = BedsideVectorStore(BedsideEmbeddings(model="bedside/static"))
+    store.add_note("HPI: Cough.\n\nPLAN: Metformin 500 mg twice daily.", id="visit-1")
+    store.add_note("HPI: Fever.", id="visit-2")
+    found = {"notes": store.search_notes("metformin"), "answer": "Takes metformin 500 mg BID [visit-2]."}
+    problems = BedsideAnswerChecker(context="notes").invoke(found).problems
+    assert [problem.kind for problem in problems] == ["dose", "dose", "citation"]
+    assert problems[-1].why == "does not say this; 'visit-1' does"
+    labelled = BedsideAnswerChecker(context="notes", label=lambda passage: f"letter {passage.metadata['source_id']}")
+    assert labelled.invoke({**found, "answer": "Metformin 500 mg [letter visit-1]."}).supported
 
 
 def test_what_is_no_chains_output_is_refused() -> None:

@@ -186,6 +186,7 @@ def test_a_prompt_names_what_was_found(filled: BedsideVectorStore) -> None:
     assert "source_id: visit-1" in str(answer)  # the mock model repeats its prompt
     assert "source_id" not in filled.get_note("visit-1").metadata  # type: ignore[union-attr]
     found = BedsideNoteRetriever(filled).retrieve("chest pain")
+    assert found[0].text == found[0].node.get_content() == NOTES["visit-1"]
     assert set(filled.add_notes([each.node for each in found], splitter=SECTIONS).values()) == {"unchanged"}
 
 

@@ -13,6 +13,7 @@ from typing_extensions import override
 import bedside
 from bedside.answers import AnswerCheck, check_answer
 from bedside.errors import InvalidInputError
+from bedside.notes import NoteHit
 from langchain_bedside.convert import to_core, to_langchain
 
 __all__ = ["BedsideAnswerChecker"]
@@ -26,7 +27,7 @@ class BedsideAnswerChecker(Runnable[Mapping[str, Any], AnswerCheck]):
 
     Args:
         answer: The key of the answer: text, or a message.
-        context: The key of the documents, in the order of the prompt.
+        context: The key of the documents, or of what ``search_notes`` found, in the order of the prompt.
         label: How the prompt named a document, where that was not by its id or its number.
 
     Example:
@@ -47,7 +48,7 @@ class BedsideAnswerChecker(Runnable[Mapping[str, Any], AnswerCheck]):
 
         Raises:
             InvalidInputError: The input lacks a key, or the answer is not a text.
-            InvalidDocumentError: The documents are none of LangChain's.
+            InvalidDocumentError: The documents are neither LangChain's nor notes that were found.
         """
         return self._call_with_config(self._check, input, config, **kwargs)
 
@@ -56,7 +57,14 @@ class BedsideAnswerChecker(Runnable[Mapping[str, Any], AnswerCheck]):
             raise InvalidInputError(f"input: expected a dict with the keys {self._answer!r} and {self._context!r}")
         answer = input[self._answer]
         written = answer.text if isinstance(answer, BaseMessage) else answer
-        return check_answer(written, to_core(input[self._context]), label=self._named)
+        return check_answer(written, _sources(input[self._context]), label=self._named if self._label else None)
 
     def _named(self, document: bedside.Document) -> str:
         return self._label(to_langchain(document)) if self._label else ""
+
+
+def _sources(context: Any) -> list[bedside.Document] | list[NoteHit]:
+    """Give what an answer was written from: documents, or notes as ``search_notes`` gives them."""
+    if isinstance(context, list | tuple) and context and all(isinstance(each, NoteHit) for each in context):
+        return list(context)
+    return to_core(context)

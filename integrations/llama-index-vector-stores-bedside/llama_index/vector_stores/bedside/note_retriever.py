@@ -1,4 +1,4 @@
-"""``BedsideNoteRetriever``: whole notes for query and chat engines, each as one document."""
+"""``BedsideNoteRetriever``: whole notes for query and chat engines, each as one node."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks.base import CallbackManager
-from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.core.vector_stores.types import MetadataFilters
 from llama_index.vector_stores.bedside.base import BedsideVectorStore
-from llama_index.vector_stores.bedside.note_verbs import NOTE_SEARCH_OPTIONS, as_note
+from llama_index.vector_stores.bedside.note_verbs import NOTE_SEARCH_OPTIONS, own_metadata
 from typing_extensions import override
 
 from bedside.notes import NoteHit
@@ -20,7 +20,7 @@ __all__ = ["BedsideNoteRetriever"]
 
 
 class BedsideNoteRetriever(BaseRetriever):
-    """Retrieve notes that a store keeps as passages, by meaning and words: a document of each, with the note's id.
+    """Retrieve notes that a store keeps as passages, by meaning and words: a node of each, with the note's id.
 
     Its metadata are the note's and ``source_id``, the id once more, as passages have it: LlamaIndex makes prompts of
     text and metadata, so this is what a model cites a note by.
@@ -71,11 +71,7 @@ class BedsideNoteRetriever(BaseRetriever):
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         hits = self._store.search_notes(query_bundle, **self._asked)
         found = [(hit, self._text(hit)) for hit in hits]
-        return [
-            NodeWithScore(node=as_note(hit.id, text, {**hit.metadata, "source_id": hit.id}), score=hit.score)
-            for hit, text in found
-            if text is not None
-        ]
+        return [NodeWithScore(node=_node(hit, text), score=hit.score) for hit, text in found if text is not None]
 
     @override
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
@@ -87,3 +83,8 @@ class BedsideNoteRetriever(BaseRetriever):
             return hit.context(max_tokens=self._max_tokens)
         note = self._store.get_note(hit.id)
         return None if note is None else note.text
+
+
+def _node(hit: NoteHit, text: str) -> TextNode:
+    """Give a node as every retriever of LlamaIndex does: a ``Document`` has no ``text`` beside its score."""
+    return TextNode(id_=hit.id, text=text, metadata={**own_metadata(hit.metadata), "source_id": hit.id})

@@ -25,7 +25,7 @@ from bedside.text.split import NoteSplitter
 if TYPE_CHECKING:
     from bedside.intake import Intake
 
-__all__ = ["NOTE_SEARCH_OPTIONS", "NoteVerbs", "as_note"]
+__all__ = ["NOTE_SEARCH_OPTIONS", "NoteVerbs", "own_metadata"]
 
 NOTE_SEARCH_OPTIONS = [name for name in NOTE_OPTIONS if name not in ("top_k", "filter")]
 """Options of the core that a search for notes takes under their own names."""
@@ -88,7 +88,7 @@ class NoteVerbs:
             BrokenNoteError: Passages of it were deleted or replaced one by one.
         """
         note = self._view.get_note(id)
-        return None if note is None else as_note(id, note.text, note.metadata)
+        return None if note is None else Document(text=note.text, id_=id, metadata=own_metadata(note.metadata))
 
     @as_tagged
     def history(self, id: str) -> list[Version]:
@@ -167,9 +167,9 @@ class NoteVerbs:
         return await asyncio.to_thread(self.search_notes, query, top_k, **options)
 
 
-def as_note(id: str, text: str, metadata: Mapping[str, Any]) -> Document:
-    """Give a note, or what is shown of it, as LlamaIndex' document of its id."""
-    return Document(text=text, id_=id, metadata={key: value for key, value in metadata.items() if key != NODE_KEY})
+def own_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a note's own metadata, without what a LlamaIndex node carries besides."""
+    return {key: value for key, value in metadata.items() if key != NODE_KEY}
 
 
 def _of(note: object) -> bedside.Document:
