@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import select
 import subprocess
 import sys
 import threading
@@ -147,6 +148,11 @@ def forked(work: Callable[[Callable[[Any], None]], None]) -> tuple[int, int]:
     except BaseException:  # noqa: BLE001 # reported by the exit status, and never to run the parent's code
         sys.excepthook(*sys.exc_info())
         os._exit(1)
+
+
+def has_begun(source: int) -> None:
+    """Wait until a fork has said something: on a busy machine most kills would hit its start, and not its work."""
+    select.select([source], [], [], 60)
 
 
 def said(source: int) -> list[Any]:

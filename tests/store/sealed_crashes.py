@@ -15,7 +15,7 @@ from bedside import Collection
 from bedside.engines.embedded import state as live
 from bedside.engines.embedded.log import log
 from bedside.errors import ShreddedError, StoreError, WrongKeyError
-from store.children import forked, main, report, said
+from store.children import forked, has_begun, main, report, said
 from store.crashes import put_back, states_of
 from store.sealed_notes import JANE, KEY, NOTES, OTHER, PATIENTS, holding, note, plain_forms
 
@@ -168,6 +168,8 @@ def crash_rounds(folder: str, rounds: int, seed: int) -> None:
     hit: dict[str, int] = {}
     for number in range(rounds):
         pid, source = forked(lambda say, n=number: churn(path, seed * 10_000 + n, say))
+        if number % 5:
+            has_begun(source)
         time.sleep(rng.uniform(0.01, 0.25))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -191,8 +193,8 @@ def crash_rounds(folder: str, rounds: int, seed: int) -> None:
 
 
 def encrypt_rounds(folder: str, rounds: int, seed: int) -> None:
-    """Kill forks that encrypt a plain collection."""
-    rng, seen = random.Random(seed), {"plain": 0, "encrypted": 0}
+    """Kill forks that encrypt a plain collection, within the time that the first takes, which is not killed."""
+    rng, seen, took = random.Random(seed), {"plain": 0, "encrypted": 0}, 0.0
     plain = Path(folder) / "plain"
     with Collection.open(plain, scope_keys=["patient_id"]) as notes:
         notes.add(NOTES)
@@ -208,9 +210,14 @@ def encrypt_rounds(folder: str, rounds: int, seed: int) -> None:
                 say("encrypted")
 
         pid, source = forked(work)
-        time.sleep(rng.uniform(0.005, 0.5))
-        os.kill(pid, signal.SIGKILL)
+        if number % 5:
+            has_begun(source)
+        begun = time.monotonic()
+        if number:
+            time.sleep(rng.uniform(0, took))
+            os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+        took = took or time.monotonic() - begun
         acknowledged = "encrypted" in said(source)
         with opened(path) as notes:
             assert ids_in(notes) == right

@@ -23,6 +23,7 @@ def test_a_killed_process_leaves_nothing_in_the_clear_and_loses_no_acknowledged_
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("seed", range(4))
 def test_hundreds_of_killed_processes_leave_nothing_in_the_clear_and_lose_no_acknowledged_call(seed, tmp_path):
     (hit,) = run(sealed_crashes.crash_rounds, timeout=1_800, folder=tmp_path, rounds=50, seed=100 + seed)
@@ -30,6 +31,7 @@ def test_hundreds_of_killed_processes_leave_nothing_in_the_clear_and_lose_no_ack
     assert min(hit.get(call, 0) for call in ("add", "compact", "rekey", "shred")) > 0, f"the kills hit {hit}"
 
 
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("rounds", [6, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_process_killed_while_it_encrypts_leaves_the_plain_collection_or_the_encrypted_one(rounds, tmp_path):
     (seen,) = run(sealed_crashes.encrypt_rounds, timeout=1_800, folder=tmp_path, rounds=rounds, seed=rounds)
