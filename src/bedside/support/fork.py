@@ -38,7 +38,8 @@ def in_each_process(make: Callable[[], object]) -> None:
     """
     make()
     if isinstance(make, MethodType):
-        _keep(_methods, WeakMethod(make), make.__self__)
+        method: WeakMethod[Callable[[], object]] = WeakMethod(make)
+        _keep(_methods, method, make.__self__)
     elif hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=make)
 
