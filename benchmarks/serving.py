@@ -1,7 +1,8 @@
 """Measure ``bedside serve`` while clients search, write and add in bulk: how long searches take, and what is lost.
 
 One client asks an idle server first. Then all ask at once, some of them writing, beside one bulk add; at the end the
-server gets SIGTERM while they still write, and each acknowledged document is looked for on the disk.
+server gets SIGTERM while they still write, and each acknowledged document is looked for on the disk. This is measured
+twice: with clients that never pause, and with clients that pause after each answer, as people and pipelines do.
 
 ::
 
@@ -99,17 +100,18 @@ class Client:
         return answer.status == 200
 
 
-def search(address: str, load: Load, seed: int, going: Callable[[], bool]) -> None:
-    """Search one query after the other."""
+def search(address: str, load: Load, seed: int, pause: float, going: Callable[[], bool]) -> None:
+    """Search one query after the other, so many seconds after each answer."""
     client, words = Client(address, load), Words(seed)
     while going():
         start = time.perf_counter()
         if client.post("search", {"query": words.text(40), "top_k": 10}):
             load.seconds.append(time.perf_counter() - start)
+        time.sleep(pause)
 
 
-def write(address: str, load: Load, seed: int, going: Callable[[], bool]) -> None:
-    """Add one document after the other."""
+def write(address: str, load: Load, seed: int, pause: float, going: Callable[[], bool]) -> None:
+    """Add one document after the other, so many seconds after each answer."""
     client, words, number = Client(address, load), Words(seed), 0
     while going():
         id = f"single-{seed}-{number}"
@@ -117,6 +119,7 @@ def write(address: str, load: Load, seed: int, going: Callable[[], bool]) -> Non
             load.acknowledged.add(id)
             load.written += 1
         number += 1
+        time.sleep(pause)
 
 
 def add_in_bulk(address: str, load: Load, requests: int, going: Callable[[], bool]) -> None:
@@ -193,7 +196,7 @@ class Found:
         return 3 * self.idle.p50 + 0.05
 
 
-def run(root: Path, *, rows: int, clients: int, writers: int, bulk: int, seconds: float) -> Found:
+def run(root: Path, *, rows: int, clients: int, writers: int, bulk: int, seconds: float, pause: float = 0.0) -> Found:
     """Measure a server on a new collection."""
     words = Words(2)
     with Collection.open(root / "notes", encoder=load_encoder("bedside/static")) as notes:
@@ -202,7 +205,7 @@ def run(root: Path, *, rows: int, clients: int, writers: int, bulk: int, seconds
     with serving(root) as server:
         for kept, last in ((Load(), WARM_UP), (idle, max(2.0, seconds / 6))):
             until = time.perf_counter() + last
-            search(server.address, kept, 1, lambda until=until: time.perf_counter() < until)  # type: ignore[misc]
+            search(server.address, kept, 1, 0.0, lambda until=until: time.perf_counter() < until)  # type: ignore[misc]
         before, until = server.memory(), time.perf_counter() + seconds
 
         def searching() -> bool:
@@ -212,9 +215,9 @@ def run(root: Path, *, rows: int, clients: int, writers: int, bulk: int, seconds
             return True
 
         work: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
-            (search, (server.address, load, n, searching)) for n in range(clients - writers - bool(bulk))
+            (search, (server.address, load, n, pause, searching)) for n in range(clients - writers - bool(bulk))
         ]
-        work += [(write, (server.address, load, 100 + n, always)) for n in range(writers)]
+        work += [(write, (server.address, load, 100 + n, pause, always)) for n in range(writers)]
         work += [(add_in_bulk, (server.address, load, bulk, always))] * bool(bulk)
         threads = [threading.Thread(target=_until_the_end(each, load), args=given) for each, given in work]
         for thread in threads:
@@ -230,16 +233,22 @@ def run(root: Path, *, rows: int, clients: int, writers: int, bulk: int, seconds
     return Found(Times(tuple(idle.seconds)), load, seconds, (before, after), ended, lost)
 
 
-def report(found: Found) -> str:
-    """Lay out what was found."""
+def report(never: Found, pausing: Found, pause: float) -> str:
+    """Lay out what was found with clients that never pause, and with those that do."""
+    columns = [_figures(found) for found in (never, pausing)]
+    rows = [(said, figure, paced) for (said, figure), (_, paced) in zip(*columns, strict=True)]
+    return table(("clients", "never pause", f"pause {pause:g} s after each answer"), rows)
+
+
+def _figures(found: Found) -> list[tuple[str, str]]:
     load, times = found.load, Times(tuple(found.load.seconds))
     held = "held" if times.p95 <= found.goal else "missed"
     bulk = len(load.acknowledged) - load.written
-    rows = [
+    return [
         ("idle server, one client: search, median", duration(found.idle.p50)),
         ("all clients: search, median", duration(times.p50)),
         ("all clients: search, 95 % within", duration(times.p95)),
-        (f"goal: 3 x idle median + 50 ms ({held})", duration(found.goal)),
+        ("goal: 3 x idle median + 50 ms", f"{duration(found.goal)} ({held})"),
         ("searches a second", f"{len(times.seconds) / found.seconds:.0f}"),
         ("single adds a second", f"{load.written / found.seconds:.1f}"),
         ("documents added in bulk", f"{bulk:,} in {duration(load.bulk_seconds)}"),
@@ -249,7 +258,6 @@ def report(found: Found) -> str:
         ("memory before and after", f"{found.memory[0]:.0f} and {found.memory[1]:.0f} MiB"),
         ("SIGTERM while clients write: exit status, seconds", f"{found.ended[0]}, {duration(found.ended[1])}"),
     ]
-    return table(("", ""), rows)
 
 
 def main() -> None:
@@ -260,13 +268,17 @@ def main() -> None:
     parser.add_argument("--writers", type=int, default=4, help="clients that add one document after the other")
     parser.add_argument("--bulk", type=int, default=20, help="requests of 1,000 documents of 3,800 characters")
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--pause", type=float, default=0.5, help="of the second run's clients after each answer")
     parser.add_argument("--output", action="store_true", help="write the section of docs/benchmarks.md")
     chosen = parser.parse_args()
     setting = {name: getattr(chosen, name) for name in ("rows", "clients", "writers", "bulk", "seconds")}
     with workplace() as root:
-        found = run(root, **setting)
-    print(report(found))
-    for error, times in found.load.errors.items():
+        never = run(root, **setting)
+    with workplace() as root:
+        pausing = run(root, **setting, pause=chosen.pause)
+    said_of = report(never, pausing, chosen.pause)
+    print(said_of)
+    for error, times in (never.load.errors + pausing.load.errors).items():
         print(f"{times} x {error}")
     if chosen.output:
         said = (
@@ -275,7 +287,7 @@ def main() -> None:
             f"clients: {chosen.writers} add one document after the other, one adds {chosen.bulk} requests of {BULK:,} "
             f"documents of {BULK_CHARACTERS:,} characters, the others search. Clients and server share the machine."
         )
-        write_section("serving", f"{said}\n\n{report(found)}")
+        write_section("serving", f"{said}\n\n{said_of}")
 
 
 if __name__ == "__main__":
