@@ -144,6 +144,10 @@ def setting(url: str) -> str:
     return str(found and found[0])
 
 
+ERASING = "eras or emptied or leaves_the_same_ids"
+"""Tests of the suite that erase, which a pooler is refused."""
+
+
 @pytest.mark.slow
 def test_the_conformance_suite_passes_through_a_pooler(pooled: str) -> None:
     suite = [
@@ -151,7 +155,7 @@ def test_the_conformance_suite_passes_through_a_pooler(pooled: str) -> None:
         for name in ("scoping", "searching", "newest", "validity", "titles", "records", "copies", "copying")
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suite, "-k", "postgres and not erase"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suite, "-k", f"postgres and not ({ERASING})"],
         cwd=ROOT, env={**os.environ, "BEDSIDE_TEST_DSN": pooled}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4_000:]
