@@ -71,6 +71,19 @@ def test_what_they_do_not_say_is_a_problem_and_nothing_else_is(answer: str, prob
     assert [(problem.kind, problem.text) for problem in check_answer(answer, HITS).problems] == problems
 
 
+@pytest.mark.parametrize(
+    ("source", "answer", "supported"),
+    [
+        ("Intubated without difficulty and sent to recovery.", "He was intubated with difficulty [1].", False),
+        ("Intubated without difficulty and sent to recovery.", "He was sent to recovery [1].", True),
+        ("Intubated with difficulty.", "He was intubated without difficulty [1].", False),
+        ("Intubated without difficulty.", "Intubation was done without difficulty [1].", True),
+    ],
+)
+def test_without_difficulty_denies_the_difficulty_alone(source: str, answer: str, supported: bool) -> None:
+    assert check_answer(answer, [Document(source, id="note")]).supported is supported
+
+
 def test_a_problem_says_what_the_source_says_instead_and_where() -> None:
     (dose,) = check_answer("Metformin 850 mg BID [visit-1].", HITS).problems
     assert dose.why == "not in what is cited; there: 'MEDICATIONS: Metformin 1000 mg PO BID'"

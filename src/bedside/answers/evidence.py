@@ -27,6 +27,8 @@ _BREAK = re.compile(r"[,;]\s+|\s\(|\)\s*|\s-\s|\.\s+|\s(?:and|&|but|or|then|whil
 _JOINS = frozenset({"and", "&", "or", "but", "nor", "with", "without"})
 _WORD = re.compile(r"\S+")
 _NON = re.compile(r"^[(\"'“]?non-?(?=[a-z]{4})(?!etheless|sense|specific)", re.IGNORECASE)
+# Here "without" denies one word and nothing after it: "intubated without difficulty and sent to recovery".
+_WITHOUT_DIFFICULTY = re.compile(r"\bwithout\s+(difficult(?:y|ies))\b", re.IGNORECASE)
 _STOPS = re.compile(r"[,;:.!?)\]]+$")
 _REPORTING = "say says said state states stated record records recorded describe describes described mention mentions"
 _COUNTING = [*UNITS, *NUMBER_WORDS, *FREQUENCY_WORDS, "percent", "milligram", "microgram", "kilogram", "milliliter"]
@@ -38,7 +40,7 @@ _GENERIC = frozenset(
                 *NEGATIONS,
                 *_COUNTING,
                 _REPORTING,
-                "taken given according visit whether difficulty since until about around",
+                "taken given according visit whether since until about around",
             ]
         )
     )
@@ -112,6 +114,8 @@ def _marked_words(text: str) -> Iterator[_Marked]:
     for found in mark(text):
         for flags, (first, last) in _flagged(found, denied, cues, family):
             flags[first:last] = b"\1" * (last - first)
+    for easily in _WITHOUT_DIFFICULTY.finditer(text):
+        denied[easily.start(1)] = 1
     for word in _WORD.finditer(text):
         start, end = word.span()
         written = _NON.sub("", word.group())  # "non-tender" is "not tender"
