@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bedside import Collection, Document
+from bedside.engines.postgres import arrays
 from bedside.engines.postgres.bm25 import _numbered
+from bedside.engines.postgres.sql import Clause
+from bedside.engines.postgres.url import parse
 
 WORDS = ["chest", "pain", "fever", "cough", "nausea", "rash", "anaemia", "syncope"]
 
@@ -52,3 +57,32 @@ def test_rows_are_numbered_as_numpy_does(runs: list[list[int]], apart: int) -> N
     expected = np.unique(rows, return_inverse=True)
     assert owners.tolist() == expected[0].tolist()
     assert places.tolist() == expected[1].tolist()
+
+
+@example([], 1)
+@example([7], 10**15)
+@given(st.lists(st.integers(0, 300), unique=True), st.sampled_from([1, 20, 10**15]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_server_leaves_out_the_rows_that_it_is_told_to_and_no_others(
+    asked: Callable[..., list[int]], numbers: list[int], apart: int
+) -> None:
+    left_out = np.array(sorted(numbers), np.int64) * apart
+    near = [row + by for row in left_out.tolist() for by in (-1, 0, 1)]
+    rows = sorted({*near, *range(0, 301 * apart, apart), -(2**62), 2**62})
+    assert asked(rows, arrays.none_of(left_out)) == sorted(set(rows) - set(left_out.tolist()))
+
+
+@pytest.fixture
+def asked(postgres: Any) -> Iterator[Callable[..., list[int]]]:
+    """Which of some rows a condition holds of."""
+    with psycopg.connect(parse(postgres()).conninfo, prepare_threshold=None) as connection:
+        arrays.register(connection)
+
+        def ask(rows: list[int], condition: Clause) -> list[int]:
+            found = connection.execute(
+                f"select row from unnest(%s) as x(row) where {condition.sql} order by row".encode(),  # noqa: S608 - every value is bound
+                (arrays.Int8s(np.array(rows, np.int64)), *condition.values),
+            )
+            return [row for (row,) in found]
+
+        yield ask

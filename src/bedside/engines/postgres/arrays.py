@@ -16,7 +16,12 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 from psycopg.pq import Format
 
+from bedside.engines.postgres.sql import Clause
+from bedside.search.rank import Rows
 from bedside.types import Matrix
+
+_ITEM = 12 * 8
+"""Bits of an array's element; a bitmap has one for each number between the first row and the last."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,23 @@ class Float4s:
     """An array to send as ``real[]``, which casts to ``vector``."""
 
     values: NDArray[Any]
+
+
+def none_of(rows: Rows) -> Clause:
+    """Return the condition that ``row`` is none of some rows, ascending, in the form that is the shorter one to send.
+
+    The server makes a hash of a long array first: for 40,000 rows that takes it 20 ms, and a bitmap nothing.
+    """
+    if not len(rows) or (span := int(rows[-1] - rows[0]) + 1) > _ITEM * len(rows):
+        return Clause("row <> all(%s)", (Int8s(rows),))
+    first, last = int(rows[0]), int(rows[-1])
+    bits = np.zeros(span, np.bool_)
+    bits[rows - first] = True
+    bitmap = np.packbits(bits, bitorder="little").tobytes()
+    # A case, because beyond its ends a bitmap has no bits to ask for; "<> 1", because planners expect "=" to be rare.
+    return Clause(
+        "case when row between %s and %s then get_bit(%s, row - %s) <> 1 else true end", (first, last, bitmap, first)
+    )
 
 
 class _ArrayDumper(Dumper):

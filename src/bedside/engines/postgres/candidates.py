@@ -16,7 +16,7 @@ from psycopg import Connection
 
 from bedside.engines.embedded.index.dense import unit_rows
 from bedside.engines.postgres import nearest
-from bedside.engines.postgres.arrays import Float4s, Float8s, Int8s, vectors_of
+from bedside.engines.postgres.arrays import Float4s, Float8s, Int8s, none_of, vectors_of
 from bedside.engines.postgres.groups import Groups
 from bedside.engines.postgres.rows import document_of, in_parts
 from bedside.engines.postgres.sql import Clause, all_of
@@ -142,7 +142,7 @@ class ServerCandidates:
         if self.allowed is not None:
             where.append(Clause("row = any(%s)", (Int8s(self.allowed),)))
         if len(self.excluded):
-            where.append(Clause("row <> all(%s)", (Int8s(self.excluded),)))
+            where.append(none_of(self.excluded))
         chosen = all_of(where)
         found = self.connection.cursor(binary=True).execute(
             # No vector goes through the sort: they are read for the rows that are left.

@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from bedside.engines.facts import Facts
 from bedside.engines.postgres import nearest, schema, validity
-from bedside.engines.postgres.arrays import Int8s, vectors_of
+from bedside.engines.postgres.arrays import Int8s, none_of, vectors_of
 from bedside.engines.postgres.bm25 import Grouped, Statistics, score
 from bedside.engines.postgres.candidates import ServerCandidates, dates_of, newest_of
 from bedside.engines.postgres.groups import groups_of, texts_as_one
@@ -68,8 +68,7 @@ def selected(connection: Connection[Any], sid: int, selection: Selection) -> Cla
     if selection.node is not None:
         clauses.append(match(resolved(selection.node, lambda path: _strings(connection, sid, path))))
     if selection.as_of is not None:
-        left_out = validity.read(connection, sid).left_out(selection.as_of)
-        clauses.append(Clause("row <> all(%s)", (Int8s(left_out.rows),)))
+        clauses.append(none_of(validity.read(connection, sid).left_out(selection.as_of).rows))
     if selection.ids is not None:
         clauses.append(Clause("id = any(%s)", ([id for id in selection.ids if storable(id)],)))
     return all_of(clauses)
