@@ -41,7 +41,7 @@ from bedside.search.calibrated import calibrated
 from bedside.search.explain import explanation, relevance
 from bedside.search.newest import unranked
 from bedside.search.options import SearchOptions
-from bedside.search.pool import Seen
+from bedside.search.pool import ALONE
 from bedside.search.settings import SparseSettings
 from bedside.skipping import OnBadDocument, Skipped, skipping
 from bedside.support.checks import check_choice, check_flag, check_int, check_key, check_number
@@ -1321,15 +1321,13 @@ class Collection(Closing):
     def _hits(self, options: SearchOptions, answer: Answer) -> list[Hit]:
         """Read the documents of an answer's rows."""
         pool, question = answer.pool, answer.question
-        cosines, matches = answer.cosines(), answer.matches()
-        relevances = relevance(options, question, pool)
+        cosines, matches = (None if each is None else each.tolist() for each in (answer.cosines(), answer.matches()))
+        scores, relevances = pool.scores.tolist(), relevance(options, question, pool).tolist()
         hits = []
-        for i, document in enumerate(answer.documents()):
-            cosine = None if cosines is None else float(cosines[i])
-            bm25 = None if matches is None else float(matches[i])
+        for i, (row, document) in enumerate(zip(pool.rows.tolist(), answer.documents(), strict=True)):
+            cosine, bm25 = None if cosines is None else cosines[i], None if matches is None else matches[i]
             why = explanation(options, question, pool, i, cosine, bm25, self.scope) if options.explain else None
-            seen = pool.copies.get(int(pool.rows[i]), Seen())
-            hits.append(Hit(document, float(pool.scores[i]), cosine, bm25, float(relevances[i]), why, *seen))
+            hits.append(Hit(document, scores[i], cosine, bm25, relevances[i], why, *pool.copies.get(row, ALONE)))
         return hits
 
     def _check_whole(self, verb: str) -> None:

@@ -60,6 +60,8 @@ class Answer:
 
     def cosines(self) -> Scores | None:
         """Return the exact cosine of each row; ``None`` where there is no vector to compare."""
+        if self.pool.cosines is not None:
+            return self.pool.cosines
         if self.question.vector is None or not self.pool.candidates.has_vectors:
             return None
         return self.pool.candidates.cosines(self.question.vector, self.pool.rows)

@@ -258,10 +258,11 @@ class SearchOptions:
     """What ``alpha=None`` stands for in the collection that is searched; it is the collection's, and no option."""
 
     def __post_init__(self) -> None:
-        for name, option in OPTIONS.items():
-            value = getattr(self, name)
-            option.check(name, value)
-            if option.kind == "int" and value is not None:
+        for name, default in _DEFAULTS.items():
+            if (value := getattr(self, name)) is default:
+                continue
+            OPTIONS[name].check(name, value)
+            if OPTIONS[name].kind == "int" and value is not None:
                 # As Python's int: what is computed from a numpy.int8 would overflow.
                 object.__setattr__(self, name, int(value))
         if self.ids is not None:
@@ -343,6 +344,7 @@ class SearchOptions:
 
 OPTIONS: Mapping[str, Option] = {each.name: each.metadata["option"] for each in fields(SearchOptions) if each.metadata}
 """Every option by name, in the order of :class:`SearchOptions`."""
+_DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(SearchOptions) if each.metadata}
 NOTE_OPTIONS: Mapping[str, Option] = {name: option for name, option in OPTIONS.items() if option.notes}
 """Those of ``search_notes``: whole notes are grouped by themselves, so it cannot be asked for another grouping."""
 

@@ -42,10 +42,16 @@ class Signal(NamedTuple):
 
 
 class Top(NamedTuple):
-    """Rows best first, with their scores."""
+    """Rows with their scores, and with their exact cosines where the scores are made of them."""
 
     rows: Rows
     scores: Scores
+    cosines: Scores | None = None
+
+    def take(self, positions: Any) -> Top:
+        """Return the rows at ``positions`` (indices, a mask or a slice), in that order."""
+        cosines = None if self.cosines is None else self.cosines[positions]
+        return Top(self.rows[positions], self.scores[positions], cosines)
 
 
 class Matches(NamedTuple):
@@ -154,7 +160,7 @@ class Candidates(Protocol):
         ...
 
     def top(self, vectors: Matrix, k: int, weight: float, signals: Sequence[Signal]) -> list[Top]:
-        """Return for each vector ``[q, d]`` the ``k`` best rows by ``weight * cosine + signal``, exactly."""
+        """Return for each vector ``[q, d]`` the ``k`` best rows by ``weight * cosine + signal``, best first."""
         ...
 
     def cosines(self, vector: Vector, rows: Rows) -> Scores:
@@ -198,6 +204,9 @@ class Seen(NamedTuple):
     last: str | None = None
 
 
+ALONE = Seen()
+
+
 @dataclass(frozen=True)
 class Pool:
     """The rows that answer a question, best first.
@@ -209,6 +218,7 @@ class Pool:
         candidates: What can be asked about the rows.
         places: Of a rank fusion: the rank of each row in either half, from 1, and 0 where it is in none.
         copies: By row, what it stands for, where copies are shown as one.
+        cosines: The exact cosine of each row, float64 ``[m]``, where the ranking needed them all.
     """
 
     rows: Rows
@@ -217,12 +227,15 @@ class Pool:
     candidates: Candidates
     places: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     copies: Mapping[int, Seen] = field(default_factory=dict)
+    cosines: Scores | None = None
 
     def take(self, positions: Any) -> Pool:
         """Return the pool of the rows at ``positions`` (indices, a mask or a slice), in that order."""
         parts = {name: part[positions] for name, part in self.parts.items()}
         places = {name: place[positions] for name, place in self.places.items()}
-        return replace(self, rows=self.rows[positions], scores=self.scores[positions], parts=parts, places=places)
+        cosines = None if self.cosines is None else self.cosines[positions]
+        rows, scores = self.rows[positions], self.scores[positions]
+        return replace(self, rows=rows, scores=scores, parts=parts, places=places, cosines=cosines)
 
     def plus(self, name: str, values: Scores) -> Pool:
         """Return the pool with one more part in its scores, in the order of the new scores."""

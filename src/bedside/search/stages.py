@@ -75,7 +75,7 @@ def _scored(
         vectors = np.stack([question.vector for question in questions if question.vector is not None])
         tops = candidates.top(vectors, options.pool, _weight(options), [_sum(parts) for parts in weighed])
         asked = zip(questions, tops, weighed, strict=True)
-        return [(question, _pool(options, question, top, parts, candidates)) for question, top, parts in asked]
+        return [(question, _pool(options, top, parts, candidates)) for question, top, parts in asked]
     return [(question, _one_by_one(options, question, candidates)) for question in questions]
 
 
@@ -86,7 +86,7 @@ def _one_by_one(options: SearchOptions, question: Question, candidates: Candidat
         # Where every row denies what is asked, there is nothing to come after, and to find nothing would hide that.
         parts = {name: part for name, part in parts.items() if name != "assertion"}
     rank = _sparse_rank(parts) if is_sparse else _dense_rank(options, question, parts)
-    return _pool(options, question, _ranked(options, rank, candidates, options.pool), parts, candidates)
+    return _pool(options, _ranked(options, rank, candidates, options.pool), parts, candidates)
 
 
 def _ranked(options: SearchOptions, rank: Rank, candidates: Candidates, k: int) -> Top:
@@ -99,27 +99,27 @@ def first_of_each_group(rank: Rank, candidates: Candidates, k: int) -> Top:
     The groups of the best rows are left out and what is left is ranked again, so that a group of many rows costs one
     more ranking and not one for each of its rows.
     """
-    found, width = [Top(np.zeros(0, np.int64), np.zeros(0))], 2 * k
+    found: list[Top] = []
+    width = 2 * k
     while sum(len(top.rows) for top in found) < k:
         top = rank(candidates, width)
         groups = candidates.groups(top.rows)
         firsts = np.sort(np.unique(groups, return_index=True)[1])
-        found.append(Top(top.rows[firsts], top.scores[firsts]))
+        found.append(top.take(firsts))
         if len(top.rows) < width:
             break
         candidates, width = candidates.without(groups), 4 * width
-    rows, scores = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-    return Top(rows[:k], scores[:k])
+    cosines = [top.cosines for top in found if top.cosines is not None]
+    rows, scores = np.concatenate([top.rows for top in found]), np.concatenate([top.scores for top in found])
+    return Top(rows, scores, np.concatenate(cosines) if cosines else None).take(slice(k))
 
 
-def _pool(
-    options: SearchOptions, question: Question, top: Top, parts: Mapping[str, Signal], candidates: Candidates
-) -> Pool:
+def _pool(options: SearchOptions, top: Top, parts: Mapping[str, Signal], candidates: Candidates) -> Pool:
     """Return the rows with what their scores are the sums of."""
     known = {name: signal.at(top.rows) for name, signal in parts.items()}
-    if not _is_sparse(options, candidates) and question.vector is not None:
-        known = {"dense": _weight(options) * candidates.cosines(question.vector, top.rows), **known}
-    return Pool(top.rows, top.scores, known, candidates)
+    if top.cosines is not None:
+        known = {"dense": _weight(options) * top.cosines, **known}
+    return Pool(top.rows, top.scores, known, candidates, cosines=top.cosines)
 
 
 def _signals(options: SearchOptions, question: Question, candidates: Candidates) -> dict[str, Signal]:
@@ -151,7 +151,9 @@ def _sum(parts: Mapping[str, Signal]) -> Signal:
     """Return the sum of signals, each row once."""
     if len(parts) == 1:
         return next(iter(parts.values()))
-    rows = np.unique(np.concatenate([np.zeros(0, np.int64), *(part.rows for part in parts.values())]))
+    if not parts:
+        return Signal(np.zeros(0, np.int64), np.zeros(0))
+    rows = np.unique(np.concatenate([part.rows for part in parts.values()]))
     return Signal(rows, _total(parts, rows))
 
 
@@ -259,7 +261,8 @@ def _diversified(options: SearchOptions, _: Question, pool: Pool) -> Pool:
 
 
 def _page(options: SearchOptions, _: Question, pool: Pool) -> Pool:
-    return pool.take(slice(options.offset, options.depth))
+    is_whole = not options.offset and len(pool.rows) <= options.depth
+    return pool if is_whole else pool.take(slice(options.offset, options.depth))
 
 
 SIGNALS: dict[str, Callable[[SearchOptions, Question, Candidates], Signal | None]] = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from bedside.support.fork import in_each_process
@@ -30,11 +30,11 @@ class _Searches:
     def _make(self) -> None:
         self._changed, self._count = threading.Condition(threading.Lock()), 0
 
-    def begin(self) -> None:
+    def __enter__(self) -> None:
         with self._changed:
             self._count += 1
 
-    def end(self) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._changed:
             self._count = max(0, self._count - 1)  # a child that was forked inside of the block begins at none
             if not self._count:
@@ -49,14 +49,9 @@ class _Searches:
 _searches = _Searches()
 
 
-@contextmanager
-def going_first() -> Iterator[None]:
+def going_first() -> AbstractContextManager[None]:
     """Have long work of other threads wait while the block runs."""
-    _searches.begin()
-    try:
-        yield
-    finally:
-        _searches.end()
+    return _searches
 
 
 def taking_turns(items: Iterable[_T]) -> Iterator[_T]:

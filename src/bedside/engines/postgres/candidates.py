@@ -117,9 +117,9 @@ class ServerCandidates:
 
     def _scored(self, vector: Vector, k: int, weight: float, signal: Signal, rows: Rows) -> Top:
         """Return the best ``k`` of some rows, exactly."""
-        scores = weight * self.cosines(vector, rows) + signal.at(rows)
-        order = best(rows, scores, k)
-        return Top(rows[order], scores[order])
+        cosines = self.cosines(vector, rows)
+        scores = weight * cosines + signal.at(rows)
+        return Top(rows, scores, cosines).take(best(rows, scores, k))
 
     def _among(self, signal: Signal) -> Signal:
         """Return what a signal gives to the candidates."""

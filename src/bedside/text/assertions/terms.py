@@ -92,12 +92,12 @@ def asked_polarity(query: str, tokenizer: ClinicalTokenizer) -> dict[str, Polari
         >>> asked_polarity("Does the patient have a fever?", ClinicalTokenizer())
         {}
     """
-    if _is_yes_or_no(query):
+    cut = [split_words(query[start:end]) for start, end in sentences(query)]
+    if _is_yes_or_no(cut):
         return {}
     asked: dict[str, Polarity] = {}
     left_out = set(_generic(tokenizer))
-    for start, end in sentences(query):
-        words = split_words(query[start:end])
+    for words in cut:
         cues = cue_words(words)
         negated = {at for scope in find_scopes(words, NEGATED) for at in range(scope.start, scope.stop)}
         for at, terms in enumerate(tokenizer.terms_of(words)):
@@ -108,9 +108,9 @@ def asked_polarity(query: str, tokenizer: ClinicalTokenizer) -> dict[str, Polari
     return {term: wanted for term, wanted in asked.items() if term not in left_out}
 
 
-def _is_yes_or_no(query: str) -> bool:
-    words = split_words(query)
-    return bool(words) and read_word(words[0]).bare in _QUESTIONS
+def _is_yes_or_no(cut: Iterable[Sequence[str]]) -> bool:
+    first = next(chain.from_iterable(cut), None)
+    return first is not None and read_word(first).bare in _QUESTIONS
 
 
 @lru_cache(maxsize=8)

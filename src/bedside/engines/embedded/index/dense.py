@@ -9,7 +9,7 @@ scan, sketch, gathered rows or batch give the same rows, order and scores.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,14 +38,6 @@ _SPARE_SEEDS = 24
 # From so many queries on, one matrix product is faster than a sketch for each (100k x 384: 2.0 ms a query at 8).
 _BATCH_FROM = 8
 _BATCH = 64
-
-
-class Exact(NamedTuple):
-    """Rows with their scores and exact cosines."""
-
-    rows: Rows
-    scores: Scores
-    cosines: Scores
 
 
 class DenseIndex:
@@ -77,7 +69,9 @@ class DenseIndex:
 
     def cosines(self, query: Vector, rows: Rows) -> Scores:
         """Return the exact cosine of each of ``rows`` with ``query`` as float64 ``[m]``."""
-        unit = _unit(query)
+        return self._cosines(_unit(query), rows)
+
+    def _cosines(self, unit: Scores, rows: Rows) -> Scores:
         out = np.empty(len(rows))
         for start in range(0, len(rows), _EXACT_ROWS):
             part = rows[start : start + _EXACT_ROWS]
@@ -97,7 +91,8 @@ class DenseIndex:
             weight: Of the cosine.
             prior: Added to the weighted cosine; its rows are among the allowed ones, ascending.
         """
-        return self._winners(query, self._upper(query, allowed), k, weight, prior)
+        unit = _unit(query)
+        return self._winners(unit, self._upper(unit, allowed), k, weight, prior)
 
     def top_many(
         self, queries: Matrix, k: int, allowed: NDArray[np.bool_], weight: float, priors: Sequence[Signal | None]
@@ -107,11 +102,11 @@ class DenseIndex:
             return [self.top(query, k, allowed, weight, prior) for query, prior in zip(queries, priors, strict=True)]
         found: list[Top] = []
         for start in range(0, len(queries), _BATCH):
-            batch = queries[start : start + _BATCH]
-            uppers = self._scan_many(np.stack([_unit(query) for query in batch]).astype(np.float32), allowed)
+            units = [_unit(query) for query in queries[start : start + _BATCH]]
+            uppers = self._scan_many(np.stack(units).astype(np.float32), allowed)
             chosen = priors[start : start + _BATCH]
-            for query, upper, prior in zip(batch, uppers, chosen, strict=True):
-                found.append(self._winners(query, (None, upper), k, weight, prior))
+            for unit, upper, prior in zip(units, uppers, chosen, strict=True):
+                found.append(self._winners(unit, (None, upper), k, weight, prior))
         return found
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -155,9 +150,9 @@ class DenseIndex:
                 sketch.extend(block)
         self._sketch = sketch
 
-    def _upper(self, query: Vector, allowed: NDArray[np.bool_]) -> tuple[Rows | None, NDArray[np.float32]]:
+    def _upper(self, exact: Scores, allowed: NDArray[np.bool_]) -> tuple[Rows | None, NDArray[np.float32]]:
         """Return rows (None: all) and for each a number its cosine is not above by more than :meth:`_error`."""
-        unit = _unit(query).astype(np.float32)
+        unit = exact.astype(np.float32)
         n, count = len(allowed), np.count_nonzero(allowed)
         if count < _GATHER_BELOW * n:
             rows = np.flatnonzero(allowed)
@@ -177,7 +172,7 @@ class DenseIndex:
 
     def _winners(
         self,
-        query: Vector,
+        unit: Scores,
         upper: tuple[Rows | None, NDArray[np.float32]],
         k: int,
         weight: float,
@@ -193,25 +188,25 @@ class DenseIndex:
         seeds = _highest(bounds, k + _SPARE_SEEDS)
         seeds = seeds[bounds[seeds] > -np.inf]
         if len(seeds) >= k:
-            scores = self._scored(query, seeds if rows is None else rows[seeds], weight, prior).scores
+            scores = self._scored(unit, seeds if rows is None else rows[seeds], weight, prior).scores
             least = float(np.partition(scores, -k)[-k])
             places = np.flatnonzero(bounds >= np.float32(least - self._error(weight)))
-            places = self._narrowed(query, places, rows, least, weight, prior)
+            places = self._narrowed(unit, places, rows, least, weight, prior)
         else:
             places = np.flatnonzero(bounds > -np.inf)
-        found = self._scored(query, places if rows is None else rows[places], weight, prior)
-        order = best(found.rows, found.scores, k)
-        return Top(found.rows[order], found.scores[order])
+        found = self._scored(unit, places if rows is None else rows[places], weight, prior)
+        return found.take(best(found.rows, found.scores, k))
 
     def _narrowed(
-        self, query: Vector, places: Rows, rows: Rows | None, least: float, weight: float, prior: Signal | None
+        self, unit: Scores, places: Rows, rows: Rows | None, least: float, weight: float, prior: Signal | None
     ) -> Rows:
         """Drop places that a sketch could not rule out and a float32 product can; float64 is for the few left."""
         if len(places) < _NARROW_FROM:
             return places
         chosen = places if rows is None else rows[places]
-        unit = _unit(query).astype(np.float32)
-        estimates = weight * self._products(unit, chosen).astype(np.float64) + _prior_of(prior, chosen)
+        estimates = weight * self._products(unit.astype(np.float32), chosen).astype(np.float64) + _prior_of(
+            prior, chosen
+        )
         return places[estimates >= least - self._error(weight)]
 
     def _products(self, unit: Vector, rows: Rows) -> NDArray[np.float32]:
@@ -220,9 +215,9 @@ class DenseIndex:
             return self._vectors.dot(unit, int(rows[-1]) + 1)[rows]
         return self._vectors.dot_some(unit, rows)
 
-    def _scored(self, query: Vector, rows: Rows, weight: float, prior: Signal | None) -> Exact:
-        cosines = self.cosines(query, rows)
-        return Exact(rows, weight * cosines + _prior_of(prior, rows), cosines)
+    def _scored(self, unit: Scores, rows: Rows, weight: float, prior: Signal | None) -> Top:
+        cosines = self._cosines(unit, rows)
+        return Top(rows, weight * cosines + _prior_of(prior, rows), cosines)
 
     def _error(self, weight: float) -> float:
         """Bound the rounding error of a float32 bound: Higham, Accuracy and Stability, §3.1, for unit vectors."""
