@@ -20,7 +20,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 
 from bedside import Collection, Document, load_encoder
-from bedside.serving import Limits, Service
+from bedside.serving import Limits, Service, models, note_models
 from bedside.serving.http import create_app
 from serving_server import bearer, problem, serving
 
@@ -79,6 +79,24 @@ def test_what_denies_the_question_comes_last_over_http_and_is_left_out_where_ask
         assert (last["text"], last["explanation"]["signals"]) == (texts[0], {"assertion": -1.0})
         assert last["explanation"]["negated"] == {"chest": "1 of 1 negated", "pain": "1 of 1 negated"}
         assert texts[0] not in [hit["text"] for hit in found(assertion="only")]
+
+
+def test_answers_of_searches_are_byte_for_byte_what_their_models_write(root):
+    with serving(root, "--encoder", "bedside/static") as client:
+        text = "Chest pain – radiating to the left arm, relieved by glyceryl trinitrate within five minutes of rest."
+        metadata = {"ratio": 1e-7, "big": 2**63 - 1, "nested": [None, {"é": 1}]}
+        for n in (1, 2):
+            dated = {**metadata, "date": f"2026-01-0{n}", "source_id": f"n{n}"}
+            post(client, "guidelines/add", {"documents": [{"text": text, "metadata": dated}]})
+        post(client, "guidelines/add_notes", {"notes": [{"id": "note", "text": text, "metadata": {"date": "2026"}}]})
+        ways = [{}, {"explain": True, "filter": {"ratio": {"$lt": 1e300}}}, {"collapse": "copies"}, {"mode": "sparse"}]
+        for verb, answer in (("search", models.Hits), ("search_notes", note_models.NoteHits)):
+            for options in ways:
+                content = post(client, f"guidelines/{verb}", {"query": "chest pain", **options}).text
+                assert answer.model_validate_json(content).model_dump_json() == content, (verb, options)
+        hits = post(client, "guidelines/search", {"query": "chest pain", "collapse": "copies"}).json()["hits"]
+        assert hits[0]["copies"]
+        assert hits[0]["last_seen"] is not None
 
 
 def test_a_scope_is_needed_and_keeps_patients_apart(root):

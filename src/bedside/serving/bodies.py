@@ -1,4 +1,4 @@
-"""Bodies of JSON, read in a fifth of the time that the standard library takes for a thousand vectors.
+"""Bodies of JSON, read in a fifth of the time that the standard library takes for a thousand vectors, and written once.
 
 Reading one holds up every other request: 8 MiB with 1,000 vectors of 384 numbers take 24 ms of a processor, not 125.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 
 class _Body(Request):
@@ -44,3 +44,8 @@ def parse(body: bytes) -> Any:
         return from_json(body)
     except ValueError:
         return json.loads(body)  # lone surrogates and deep nesting, and what says where a text is not JSON
+
+
+def answered(values: dict[str, Any]) -> Response:
+    """Return an answer of plain values that a model of ours laid out: building the models again would say no more."""
+    return Response(to_json(values, inf_nan_mode="null"), media_type="application/json")

@@ -93,8 +93,9 @@ class Guard:
         self._inside += 1
         try:
             size = self._checked(scope)
-            await self._in_time(self._room.take(size), 503, "TooBusyError", "there was no room for the body")
-            taken = size
+            if size:
+                await self._in_time(self._room.take(size), 503, "TooBusyError", "there was no room for the body")
+                taken = size
             body = await self._in_time(self._whole(receive), 408, "BodyTooSlow", "the body was not there")
         except _RefusedError as refused:
             await _refuse(send, *refused.args)

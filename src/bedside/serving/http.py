@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from bedside import __version__, errors
 from bedside.serving import models
 from bedside.serving.access import Access, Token, access_of
-from bedside.serving.bodies import BodyRoute
+from bedside.serving.bodies import BodyRoute, answered
 from bedside.serving.guard import Guard
 from bedside.serving.http_notes import add_note_operations
 from bedside.serving.http_upkeep import add_upkeep_operations
@@ -163,11 +163,11 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors) ->
         found = await run(service.get, access, name, body.where, **options)
         return models.Documents(documents=[models.DocumentModel.of(document) for document in found])
 
-    @app.post(f"{place}/search", operation_id="search", tags=["documents"])
-    async def search(access: Caller, name: Name, body: models.SearchRequest) -> models.Hits:
+    @app.post(f"{place}/search", operation_id="search", tags=["documents"], response_model=models.Hits)
+    async def search(access: Caller, name: Name, body: models.SearchRequest) -> Response:
         """Return the best documents for a query, best first."""
         hits = await find(service.search, access, name, body.where, body.query, body.vector, **body.options())
-        return models.Hits(hits=[models.HitModel.of(hit) for hit in hits])
+        return answered(models.Hits.values(hits))
 
     @app.post(f"{place}/count", operation_id="count", tags=["documents"])
     async def count(access: Caller, name: Name, body: models.CountRequest) -> models.Count:

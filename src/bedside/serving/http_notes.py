@@ -1,10 +1,11 @@
 """The operations on whole notes and on scopes over HTTP."""
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 
 from bedside.notes import context as rendered
 from bedside.notes import source_header
 from bedside.serving import note_models as models
+from bedside.serving.bodies import answered
 from bedside.serving.parameters import Caller, Name
 from bedside.serving.pool import Doors
 from bedside.serving.service import Service
@@ -38,11 +39,11 @@ def add_note_operations(app: FastAPI, service: Service, doors: Doors) -> None:
         """Delete a note with all of its passages; their bytes stay in the log until it is compacted."""
         return models.Deleted(deleted=await write(service.delete_note, access, name, body.where, body.id))
 
-    @app.post(f"{place}/search_notes", operation_id="search_notes", tags=["notes"])
-    async def search_notes(access: Caller, name: Name, body: models.SearchNotesRequest) -> models.NoteHits:
+    @app.post(f"{place}/search_notes", operation_id="search_notes", tags=["notes"], response_model=models.NoteHits)
+    async def search_notes(access: Caller, name: Name, body: models.SearchNotesRequest) -> Response:
         """Return the best notes for a query, best first, each with its passages."""
         hits = await find(service.search_notes, access, name, body.where, body.query, body.vector, **body.options())
-        return models.NoteHits(notes=[models.NoteHitModel.of(hit) for hit in hits])
+        return answered(models.NoteHits.values(hits))
 
     @app.post(f"{place}/context", operation_id="context", tags=["notes"])
     async def context(access: Caller, name: Name, body: models.ContextRequest) -> models.ContextAnswer:

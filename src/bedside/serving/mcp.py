@@ -157,7 +157,7 @@ class Tools:
     ) -> models.Hits:
         """Find the passages that answer a question best. Each hit has id, text, metadata and score: cite by id."""
         hits = self._service.search(self._access, collection, _known(scope), query, **options)
-        return models.Hits(hits=[models.HitModel.of(hit) for hit in hits])
+        return models.Hits(**models.Hits.values(hits))
 
     def get(
         self,

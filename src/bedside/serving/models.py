@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -269,17 +270,21 @@ class ExplanationModel(BaseModel):
     filter: Filter | None
     scope: Scope
 
-    @classmethod
-    def of(cls, why: Explanation) -> ExplanationModel:
-        """Return the wire's explanation."""
-        known = {name: getattr(why, name) for name in ("dense", "sparse", "formula", "filter")}
-        return cls(
-            **known,
-            terms=dict(why.terms),
-            signals=dict(why.signals),
-            negated=dict(why.negated),
-            scope=dict(why.scope),
-        )
+    @staticmethod
+    def values(why: Explanation | None) -> dict[str, Any] | None:
+        """Return what it says as plain values."""
+        if why is None:
+            return None
+        return {
+            "dense": why.dense,
+            "sparse": why.sparse,
+            "signals": dict(why.signals),
+            "terms": dict(why.terms),
+            "negated": dict(why.negated),
+            "formula": why.formula,
+            "filter": why.filter,
+            "scope": dict(why.scope),
+        }
 
 
 class CopyModel(BaseModel):
@@ -304,25 +309,33 @@ class HitModel(Answer):
     first_seen: str | None = None
     last_seen: str | None = None
 
-    @classmethod
-    def of(cls, hit: Hit) -> HitModel:
-        """Return the wire's hit."""
-        return cls(
-            id=hit.id,
-            text=hit.text,
-            metadata=dict(hit.metadata),
-            score=hit.score,
-            dense=hit.dense,
-            sparse=hit.sparse,
-            explanation=None if hit.explanation is None else ExplanationModel.of(hit.explanation),
+    @staticmethod
+    def values(hit: Hit) -> dict[str, Any]:
+        """Return what it says as plain values, all of them, in the order of the fields."""
+        return {
+            "id": hit.id,
+            "text": hit.text,
+            "metadata": dict(hit.metadata),
+            "score": hit.score,
+            "dense": hit.dense,
+            "sparse": hit.sparse,
+            "explanation": ExplanationModel.values(hit.explanation),
+            "copies": [],
+            "first_seen": None,
+            "last_seen": None,
             **hit.sightings,
-        )
+        }
 
 
 class Hits(BaseModel):
     """Search results, best first."""
 
     hits: list[HitModel]
+
+    @staticmethod
+    def values(hits: Sequence[Hit]) -> dict[str, Any]:
+        """Return what was found as plain values."""
+        return {"hits": [HitModel.values(hit) for hit in hits]}
 
 
 class Count(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -146,26 +146,31 @@ class NoteHitModel(Answer):
     passages: list[HitModel] = Field(description="Those that the filter left, best first.")
     explanation: ExplanationModel | None = None
 
-    @classmethod
-    def of(cls, hit: NoteHit) -> NoteHitModel:
-        """Return the wire's hit."""
-        return cls(
-            id=hit.id,
-            score=hit.score,
-            date=hit.date,
-            kind=hit.kind,
-            author=hit.author,
-            metadata=dict(hit.metadata),
-            length=hit.length,
-            passages=[HitModel.of(passage) for passage in hit.passages],
-            explanation=None if hit.explanation is None else ExplanationModel.of(hit.explanation),
-        )
+    @staticmethod
+    def values(hit: NoteHit) -> dict[str, Any]:
+        """Return what it says as plain values, all of them, in the order of the fields."""
+        return {
+            "id": hit.id,
+            "score": hit.score,
+            "date": hit.date,
+            "kind": hit.kind,
+            "author": hit.author,
+            "metadata": dict(hit.metadata),
+            "length": hit.length,
+            "passages": [HitModel.values(passage) for passage in hit.passages],
+            "explanation": ExplanationModel.values(hit.explanation),
+        }
 
 
 class NoteHits(BaseModel):
     """Notes that were found, best first."""
 
     notes: list[NoteHitModel]
+
+    @staticmethod
+    def values(hits: Sequence[NoteHit]) -> dict[str, Any]:
+        """Return what was found as plain values."""
+        return {"notes": [NoteHitModel.values(hit) for hit in hits]}
 
 
 class ContextAnswer(BaseModel):

@@ -4,26 +4,30 @@ from dataclasses import replace
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Header, Path, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from bedside.serving.access import Access
 from bedside.serving.shelf import NAME_PATTERN
 
-_BEARER = HTTPBearer(auto_error=False, description="A token of the server's token file, where it has one.")
 _Purpose: TypeAlias = Annotated[
     str | None, Header(alias="Bedside-Purpose", description="What the request is for, where an audit trail is kept.")
 ]
 
 
-async def _caller(
-    request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)], purpose: _Purpose = None
-) -> Access:
-    """Hand over what the guard found out; the second argument says in the schema how it is proved."""
-    access: Access = request.state.access
-    return replace(access, purpose=purpose)
+class _Bearer(SecurityBase):
+    """Hands over what the guard found out about the caller, and says in the schema how that is proved."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearer(description="A token of the server's token file, where it has one.")
+        self.scheme_name = "HTTPBearer"
+
+    async def __call__(self, request: Request, purpose: _Purpose = None) -> Access:
+        access: Access = request.state.access
+        return replace(access, purpose=purpose)
 
 
-Caller: TypeAlias = Annotated[Access, Depends(_caller)]
+Caller: TypeAlias = Annotated[Access, Depends(_Bearer())]
 """What the caller may do, and what for."""
 # The pattern is for the schema's readers: the service decides.
 Name: TypeAlias = Annotated[
