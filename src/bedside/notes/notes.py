@@ -205,7 +205,7 @@ def search_notes(
 
 def _warn_without_notes(records: Collection) -> None:
     """Say that documents which were added as they are cannot be found as notes, where there is nothing else."""
-    if records.count({}) and not records.count(_IS_PASSAGE):
+    if records.count() and not records.get(filter=_IS_PASSAGE, limit=1):  # to count passages may read them all
         warnings.warn(
             "search_notes: nothing here was added as a note, so nothing can be found as one; add_notes adds notes, and "
             "a search for documents finds what is here",
