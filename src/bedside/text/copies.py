@@ -10,7 +10,7 @@ import math
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, count
 from operator import itemgetter
@@ -162,6 +162,7 @@ class _Judged:
         self._words: dict[int, frozenset[str]] = {}
         self._cut: dict[int, list[Span]] = {}
         self._held: dict[str, float] = {}
+        self._found: dict[str, Collection[str]] = {}
 
     def stands_apart(self, i: int, j: int) -> bool:
         """Say whether the i-th text may answer what the j-th does not."""
@@ -174,14 +175,22 @@ class _Judged:
     def _best_of(self, i: int, like: int | None = None) -> tuple[float, frozenset[str]]:
         """Return how much of the question the best sentences of a text hold, and what these say."""
         if i not in self._best:
-            text = self._texts[i]
-            self._cut[i] = list(sentences(text)) if like is None else self._cut_like(i, like)
-            said = [text[a:b] for a, b in self._cut[i]]
-            held = list(map(self._coverage, said))
-            most = max(held, default=0.0)
-            best = (each for each, much in zip(said, held, strict=True) if much == most > 0)
-            self._best[i] = most, frozenset(filter(None, map(_said, best)))
+            self._best[i] = self._read(i, like) if self._may_answer(i) else (0.0, frozenset())
         return self._best[i]
+
+    def _may_answer(self, i: int) -> bool:
+        """Say whether a text holds a word of the question: most of what vectors alone found may hold none."""
+        return self._asked is None or any(map(self._asked_in, self._pieces[self._texts[i]]))
+
+    def _read(self, i: int, like: int | None) -> tuple[float, frozenset[str]]:
+        """Cut a text into its sentences, where it can be as another one, and judge each."""
+        text = self._texts[i]
+        self._cut[i] = self._cut_like(i, like) if like in self._cut else list(sentences(text))
+        said = [text[a:b] for a, b in self._cut[i]]
+        held = list(map(self._coverage, said))
+        most = max(held, default=0.0)
+        best = (each for each, much in zip(said, held, strict=True) if much == most > 0)
+        return most, frozenset(filter(None, map(_said, best)))
 
     def _words_of(self, i: int) -> frozenset[str]:
         if i not in self._words:
@@ -205,17 +214,30 @@ class _Judged:
         if self._asked is None:
             return 1.0
         if sentence not in self._held:
-            weights = self._weights
             # fsum: whatever the order of a set of words, so that no tie depends on the run.
-            self._held[sentence] = math.fsum(map(weights.__getitem__, weights.keys() & _words(sentence)))
+            self._held[sentence] = math.fsum(map(self._weights.__getitem__, self._asked_in(sentence)))
         return self._held[sentence]
+
+    def _asked_in(self, piece: str) -> Collection[str]:
+        """Return which words of the question a sentence or clause holds: a clause is often a whole sentence."""
+        bare = piece.rstrip(". \n")
+        if bare not in self._found:
+            self._found[bare] = (self._asked or set()).intersection(_words(bare))
+        return self._found[bare]
+
+    @cached_property
+    def _pieces(self) -> Mapping[str, Sequence[str]]:
+        """Cut each text into its lines and clauses, roughly; no word goes from one into the next."""
+        return {
+            text: text.replace(".\n", "\n").replace(". ", "\n").replace(";", "\n").split("\n")
+            for text in set(self._texts)
+        }
 
     @cached_property
     def _weights(self) -> Mapping[str, float]:
         """What each word of the question weighs: the fewer lines and clauses here hold it, the more (BM25's idf)."""
-        asked = self._asked or set()
-        pieces = {piece for text in set(self._texts) for piece in _pieces(text)}
-        held = Counter(word for piece in pieces for word in asked.intersection(_words(piece)))
+        asked, pieces = self._asked or set(), set(chain.from_iterable(self._pieces.values()))
+        held = Counter(chain.from_iterable(map(self._asked_in, pieces)))
         return {word: math.log1p((len(pieces) - held[word] + 0.5) / (held[word] + 0.5)) for word in asked}
 
 
@@ -224,11 +246,6 @@ def _words(text: str) -> list[str]:
     if folded.isascii():  # the same, many times as fast
         return folded.encode().translate(_APART).decode().split()
     return _WORD.findall(folded)
-
-
-def _pieces(text: str) -> list[str]:
-    """Cut a text into its lines and clauses, roughly: nothing but counts is made of them."""
-    return text.replace(".\n", "\n").replace(". ", "\n").replace(";", "\n").split("\n")
 
 
 def _said(sentence: str) -> str:
