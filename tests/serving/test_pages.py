@@ -133,6 +133,47 @@ def test_the_search_page_asks_whose_and_tells_a_mistyped_patient_from_an_empty_r
 
 
 @needs_browser
+def test_the_search_page_puts_the_newest_first_copies_as_one_and_leaves_what_was_valid_on_a_day(browser, root):
+    day = "Wound on the left shin three centimetres, clean, no discharge, and no swelling of the legs."
+    versions = [{"valid_from": "2016", "valid_to": "2021-10-04"}, {"valid_from": "2021-10-04"}]
+    with Collection.open(root / "wounds") as notes:
+        notes.add([Document(day, {"date": f"2025-03-0{n}"}, f"day-{n}") for n in range(1, 4)])
+        notes.add([Document(f"Wound care, edition {n}.", given, f"v{n}") for n, given in enumerate(versions)])
+        wanted = {
+            "newest": [hit.id for hit in notes.search("wound", newest_first=True)],
+            "copies": [hit.id for hit in notes.search("wound", collapse="copies")],
+            "valid": [hit.id for hit in notes.search("wound", as_of="2021-10-03")],
+        }
+    with serving(root) as client:
+        tab = browser.open(f"{client.base_url}/")
+        assert [tab.run(f"document.getElementById('{each}-label').hidden") for each in ("newest", "valid")] == [
+            True
+        ] * 2
+        choose(tab, "wounds")
+        tab.until("!document.getElementById('valid-label').hidden && document.querySelectorAll('.hit').length === 5")
+        ask(tab, "wound")
+        values = {"newest": "checked = true", "copies": "checked = true", "valid": "value = '2021-10-03'"}
+        for control, value in values.items():
+            tab.run(f"document.getElementById('{control}').{value}")
+            tab.run(f"document.getElementById('{control}').onchange()")
+            shown = "[...document.querySelectorAll('.hit')].map((hit) => hit.dataset.id).join()"
+            tab.until(f"{shown} === {','.join(wanted[control])!r}")
+            if control == "copies":
+                seen = tab.run("document.querySelector('.copies').textContent")
+                assert seen == "and 2 copies, 2025-03-01 to 2025-03-03"
+            if control == "valid":
+                assert "valid on 2021-10-03" in tab.run("document.getElementById('status').textContent")
+            tab.run(f"Object.assign(document.getElementById('{control}'), {{ checked: false, value: '' }})")
+        tab.run("document.getElementById('query').value = ''; document.getElementById('newest').click()")
+        tab.until("/ask something/.test(document.getElementById('status').textContent)")
+        choose(tab, "guidelines")
+        tab.until("document.querySelector('[data-id=acs]')")
+        assert tab.run("document.getElementById('newest-label').hidden && !document.getElementById('newest').checked")
+        tab.close()
+    assert complaints(browser) == []
+
+
+@needs_browser
 def test_the_page_of_the_interface_shows_every_operation_and_tries_one_without_another_server(browser, root, tokens):
     with serving(root, "--tokens", tokens) as client:
         origin = str(client.base_url)

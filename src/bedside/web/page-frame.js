@@ -10,6 +10,34 @@ export const $ = (id) => document.getElementById(id);
 /** @param {number} count */
 export const passages = (count) => `${count.toLocaleString("en")} ${count === 1 ? "passage" : "passages"}`;
 
+/** The controls that change what is found, beside the question and the filters. */
+export const CONTROLS = ["mode", "each", "newest", "valid", "copies"];
+
+/**
+ * Offer what the passages have something for; what is not offered is not chosen either.
+ * @param {import("./page-facets.js").PageFacets["holds"]} holds
+ */
+export function offer({ sources, dates, versions }) {
+  const offered = { each: sources, newest: dates, valid: versions };
+  for (const [id, has] of Object.entries(offered)) {
+    $(`${id}-label`).hidden = !has;
+    if (!has) Object.assign($(id), { checked: false, value: "" });
+  }
+}
+
+/**
+ * What the controls say, as options of a search.
+ * @returns {{mode: import("./options.js").Mode, groupBy: string | null, asOf: string | null, newestFirst: boolean,
+ *   collapse: "copies" | null}}
+ */
+export const chosen = () => ({
+  mode: /** @type {any} */ (document.querySelector("#mode input:checked")).value,
+  groupBy: $("each").checked ? "source_id" : null,
+  asOf: $("valid").value || null,
+  newestFirst: $("newest").checked,
+  collapse: $("copies").checked ? "copies" : null,
+});
+
 /**
  * Say what the page holds, and that it is a copy.
  * @param {About} about

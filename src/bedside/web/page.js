@@ -1,7 +1,8 @@
 // The search page: what is typed and ticked becomes a search, its hits are shown, and files can be added and exported.
 import { Collection } from "./collection.js";
 import { StorageUnavailableError } from "./errors.js";
-import { $, describe, foldFilters, listenToDrops, listenToKeys, passages, say } from "./page-frame.js";
+import { $, CONTROLS, chosen, describe, foldFilters, listenToDrops, listenToKeys } from "./page-frame.js";
+import { offer, passages, say } from "./page-frame.js";
 import { UNRANKED, h, renderHit } from "./page-hits.js";
 import { WrongPassphrase, readPage, sealOf } from "./page-data.js";
 import { PageFacets } from "./page-facets.js";
@@ -66,10 +67,7 @@ class Page {
   /** Look at one scope anew: what can be filtered by, and what is there. */
   async open() {
     await this.facets.choose(this.records);
-    const { sources, dates, versions } = this.facets.holds;
-    $("each-label").hidden = !sources;
-    $("newest-label").hidden = !dates;
-    $("valid-label").hidden = !versions;
+    offer(this.facets.holds);
     await this.search();
   }
 
@@ -79,7 +77,7 @@ class Page {
       this.timer = setTimeout(() => this.search(), WAIT);
     };
     $("query").oninput = later;
-    for (const id of ["mode", "each", "newest", "valid", "copies"]) $(id).onchange = () => this.search();
+    for (const id of CONTROLS) $(id).onchange = () => this.search();
     $("search").onsubmit = (/** @type {Event} */ event) => event.preventDefault();
     $("more").onclick = () => this.search(this.shown + PAGE_SIZE);
     $("help").onclick = () => $("about").showModal();
@@ -102,16 +100,13 @@ class Page {
     const query = $("query").value.trim();
     const started = performance.now();
     const { filter } = this.facets;
-    const narrowed = { filter, asOf: $("valid").value || null, newestFirst: $("newest").checked };
-    const chosen = /** @type {any} */ (document.querySelector("#mode input:checked")).value;
-    const early = query !== "" && chosen === "hybrid" && !this.prepared;
-    const mode = early ? "sparse" : chosen;
+    const wanted = chosen();
+    const narrowed = { filter, asOf: wanted.asOf, newestFirst: wanted.newestFirst };
+    const early = query !== "" && wanted.mode === "hybrid" && !this.prepared;
+    const mode = early ? "sparse" : wanted.mode;
     this.early = early;
     try {
-      const groupBy = $("each").checked ? "source_id" : null;
-      /** @type {"copies" | null} */
-      const collapse = $("copies").checked ? "copies" : null;
-      const options = { ...narrowed, mode, topK: shown, explain: true, groupBy, collapse };
+      const options = { ...wanted, filter, mode, topK: shown, explain: true };
       const hits = query ? await this.records.search(query, options) : await this.browse({ ...narrowed, limit: shown });
       const took = performance.now() - started;
       const count = await this.records.count(filter, narrowed);

@@ -1,5 +1,5 @@
 // The search page of a server: collection, scope and question become a search over HTTP, and its hits are shown.
-import { $, allowMeaning, foldFilters, listenToKeys, passages, say } from "./page-frame.js";
+import { $, CONTROLS, allowMeaning, chosen, foldFilters, listenToKeys, offer, passages, say } from "./page-frame.js";
 import { UNRANKED, h, renderHit } from "./page-hits.js";
 import { PageFacets } from "./page-facets.js";
 import { ServedRecords, Server, ServerError } from "./served-records.js";
@@ -7,6 +7,8 @@ import { ServedRecords, Server, ServerError } from "./served-records.js";
 /** @typedef {import("./served-records.js").Scope} Scope */
 
 const PAGE_SIZE = 20;
+const NOTHING = { sources: false, dates: false, versions: false };
+const NEEDS_QUESTION = "; ask something to see them by day, newest first or copies as one";
 
 /** One page over the collections of a server. */
 class ServedPage {
@@ -28,7 +30,7 @@ class ServedPage {
       event.preventDefault();
       return this.search();
     };
-    $("mode").onchange = $("each").onchange = () => this.search();
+    for (const id of CONTROLS) $(id).onchange = () => this.search();
     $("more").onclick = () => this.search(this.shown + PAGE_SIZE);
     $("collection").onchange = () => this.choose();
     $("scope-form").onsubmit = (/** @type {Event} */ event) => {
@@ -91,7 +93,7 @@ class ServedPage {
       }
       $("scope-form").hidden = !given.length || !(values.length || !$("scope-form").hidden);
       await this.facets.choose(this.records);
-      $("each-label").hidden = !this.facets.holds.sources;
+      offer(this.facets.holds);
       await this.search();
       $("query").focus();
     });
@@ -127,18 +129,19 @@ class ServedPage {
     const query = $("query").value.trim();
     const started = performance.now();
     const { filter } = this.facets;
-    const mode = /** @type {HTMLInputElement} */ (document.querySelector("#mode input:checked")).value;
+    const wanted = chosen();
     await this.attempt(async () => {
-      const options = { mode, filter, topK: shown, groupBy: $("each").checked ? "source_id" : null };
+      const options = { ...wanted, filter, topK: shown };
       const hits = query ? await records.search(query, options) : await browse(records, filter, shown);
       const took = performance.now() - started;
       const count = await records.count(filter);
       if (asked !== this.asked) return;
       this.shown = shown;
       show(hits, query);
-      const what = hits.length === shown ? "best of" : hits.length === 1 ? "hit among" : "hits among";
-      const found = `${hits.length.toLocaleString("en")} ${what} ${passages(count)}, ${took.toFixed(0)} ms`;
-      $("status").textContent = query ? found : passages(count);
+      const idle = !query && (wanted.asOf || wanted.newestFirst || wanted.collapse);
+      $("status").textContent = query
+        ? `${found(hits.length, shown, count, wanted.asOf)}, ${took.toFixed(0)} ms`
+        : `${passages(count)}${idle ? NEEDS_QUESTION : ""}`;
       $("more").hidden = hits.length < shown || hits.length >= count;
       await this.facets.count(records);
     });
@@ -152,7 +155,8 @@ class ServedPage {
     $("hits").replaceChildren();
     $("facet-list").replaceChildren();
     $("status").textContent = "";
-    $("more").hidden = $("each-label").hidden = true;
+    $("more").hidden = true;
+    offer(NOTHING);
     say("");
   }
 
@@ -178,6 +182,16 @@ class ServedPage {
 
 /** @type {(text: string) => (string | number)[]} */
 const readings = (text) => (Number.isSafeInteger(Number(text)) && /^-?\d+$/.test(text) ? [text, Number(text)] : [text]);
+
+/**
+ * How much was found among how many; a server counts what the filters leave, whenever it was valid.
+ * @type {(hits: number, shown: number, count: number, asOf: string | null) => string}
+ */
+function found(hits, shown, count, asOf) {
+  const all = asOf === null ? passages(count) : `what was valid on ${asOf}`;
+  const what = hits === shown ? "best of" : hits === 1 ? "hit among" : "hits among";
+  return `${hits.toLocaleString("en")} ${what} ${all}`;
+}
 
 /** @type {(records: ServedRecords, filter: any, limit: number) => Promise<import("./verbs.js").Hit[]>} */
 async function browse(records, filter, limit) {

@@ -1,5 +1,4 @@
 // The records of a collection that a server holds, asked over HTTP: as much of the verbs as a search page needs.
-import { ALONE } from "./copies.js";
 import { BedsideError } from "./errors.js";
 import { parseJson, writeJson } from "./json.js";
 
@@ -74,13 +73,18 @@ export class ServedRecords {
 
   /**
    * @param {string} query
-   * @param {{mode: string, filter: any, topK: number, groupBy: string | null}} options
+   * @param {{mode: string, filter: any, topK: number, groupBy: string | null, asOf: string | null,
+   *   newestFirst: boolean, collapse: "copies" | null}} options
    * @returns {Promise<Hit[]>}
    */
-  async search(query, { mode, filter, topK, groupBy }) {
-    const asked = { query, mode, filter, top_k: topK, group_by: groupBy, explain: true };
-    const { hits } = await this.#ask("search", asked);
-    return hits.map((/** @type {any} */ hit) => ({ ...ALONE, ...hit }));
+  async search(query, { mode, filter, topK, groupBy, asOf, newestFirst, collapse }) {
+    const order = { group_by: groupBy, as_of: asOf, newest_first: newestFirst, collapse };
+    const { hits } = await this.#ask("search", { query, mode, filter, top_k: topK, ...order, explain: true });
+    return hits.map((/** @type {any} */ { first_seen: firstSeen, last_seen: lastSeen, ...hit }) => ({
+      ...hit,
+      firstSeen,
+      lastSeen,
+    }));
   }
 
   /**
