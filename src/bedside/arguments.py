@@ -31,7 +31,8 @@ def check_texts(texts: object) -> list[str]:
     given = [] if texts is None else list(texts) if isinstance(texts, Iterable) else [texts]
     checked = [text for text in given if isinstance(text, str) and text.strip()]
     if len(checked) < len(given):
-        raise InvalidInputError("query: expected a text that is not empty, or a list of them")
+        several = "" if len(given) == 1 and isinstance(given[0], str) else ", or a list of them"
+        raise InvalidInputError(f"query: expected a text that is not empty{several}")
     return checked
 
 

@@ -88,6 +88,9 @@ def test_head_says_what_get_says_without_the_body(root, tokens):
             assert answer.headers["content-length"] == asked.headers["content-length"]
         assert client.head("/v1/collections").status_code == 401
         assert client.head("/v1/collections/ward/search", headers=bearer("r")).status_code == 405
+        for path, allowed in (("ward", "DELETE, GET, HEAD, PUT"), ("ward/search", "POST")):
+            refused = client.patch(f"/v1/collections/{path}", headers=bearer("r"))
+            assert (refused.status_code, refused.headers["Allow"]) == (405, allowed)
 
 
 def test_an_address_that_others_can_reach_needs_tokens(root):

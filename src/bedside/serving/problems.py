@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from bedside import errors
 from bedside.remedies import in_json, speaking
@@ -86,8 +87,11 @@ def add_handlers(app: FastAPI) -> None:
         return problem(422, "ValidationError", said)
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
-        return problem(error.status_code, "HTTPError", str(error.detail), dict(error.headers or {}))
+    async def refused(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # the framework names the methods of one operation at the path, not of all
+            headers["Allow"] = ", ".join(sorted(_methods(request)))
+        return problem(error.status_code, "HTTPError", str(error.detail), headers)
 
     async def failed(request: Request, error: Exception) -> Response:
         status = next(status for kind, status in STATUS if isinstance(error, kind))
@@ -96,6 +100,13 @@ def add_handlers(app: FastAPI) -> None:
 
     for kind, _ in STATUS:
         app.exception_handler(kind)(failed)
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods that the path of this request may be asked by; what answers GET answers HEAD too."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
+    methods = {method for route in routes for method in route.methods}
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 def _fields(request: Request) -> Collection[str]:
