@@ -37,12 +37,12 @@ def contradicted(matches: Matches, weights: Scores, asked: Mapping[str, Polarity
     """
     if not asked:
         return np.zeros(n, np.bool_)
-    weights = np.where([term in asked for term in matches.terms], weights, 0.0)
     absent = np.array([asked.get(term) == "absent" for term in matches.terms], np.bool_)
     wrong = np.where(absent[matches.which], 0, matches.counts) if absent.any() else matches.counts
     against = np.flatnonzero(matches.negated == wrong)  # few: to pick by a mask takes several times as long
     if not len(against):
         return np.zeros(n, np.bool_)
+    weights = np.where([term in asked for term in matches.terms], weights, 0.0)
     lost = np.bincount(matches.rows[against], weights[matches.which[against]], minlength=n)
     return (lost > 0) & (lost >= SHARE * added_up(weights))
 

@@ -82,7 +82,11 @@ def _scored(
 def _one_by_one(options: SearchOptions, question: Question, candidates: Candidates) -> Pool:
     """Score one question by its only half, or by both where there are groups."""
     parts, is_sparse = _signals(options, question, candidates), _is_sparse(options, candidates)
-    if is_sparse and "sparse" in parts and not (_total(_found_by(parts), parts["sparse"].rows) > 0).any():
+    if (
+        is_sparse
+        and {"sparse", "assertion"} <= parts.keys()
+        and not (_total(_found_by(parts), parts["sparse"].rows) > 0).any()
+    ):
         # Where every row denies what is asked, there is nothing to come after, and to find nothing would hide that.
         parts = {name: part for name, part in parts.items() if name != "assertion"}
     rank = _sparse_rank(parts) if is_sparse else _dense_rank(options, question, parts)
@@ -127,9 +131,9 @@ def _signals(options: SearchOptions, question: Question, candidates: Candidates)
     sparse, is_sparse = question.sparse, _is_sparse(options, candidates)
     found = {}
     if sparse is not None and len(sparse.rows):
-        allowed = candidates.allows(sparse.rows)
+        rows, scores = _among(candidates, Signal(sparse.rows, sparse.scores))
         share = 1.0 if is_sparse else (1 - options.weight) / sparse.bound
-        found["sparse"] = Signal(sparse.rows[allowed], share * sparse.scores[allowed])
+        found["sparse"] = Signal(rows, share * scores)
     full = (sparse.bound if sparse is not None else 0.0) if is_sparse else 1.0
     for name, signal in SIGNALS.items():
         if (given := signal(options, question, candidates)) is not None:
@@ -139,7 +143,8 @@ def _signals(options: SearchOptions, question: Question, candidates: Candidates)
 
 def _total(parts: Mapping[str, Signal], rows: Rows) -> NDArray[np.float64]:
     """Return what all parts give to each of ascending ``rows``."""
-    return sum((part.along(rows) for part in parts.values()), np.zeros(len(rows)))
+    first, *others = [part.along(rows) for part in parts.values()] or [np.zeros(len(rows))]
+    return sum(others, first)
 
 
 def _found_by(parts: Mapping[str, Signal]) -> Mapping[str, Signal]:
@@ -168,14 +173,14 @@ def _dense_rank(options: SearchOptions, question: Question, parts: Mapping[str, 
 
 def _sparse_rank(parts: Mapping[str, Signal]) -> Rank:
     """Rank the rows that hold a term and score above zero: what they score beside BM25 never brings in another."""
-    sparse = parts.get("sparse", Signal(np.zeros(0, np.int64), np.zeros(0)))
-    total = _total(parts, sparse.rows)
-    hits = (_total(_found_by(parts), sparse.rows) if "recency" in parts else total) > 0
-    found, values = sparse.rows[hits], total[hits]
+    rows = parts["sparse"].rows if "sparse" in parts else np.zeros(0, np.int64)
+    found = Signal(rows, _total(parts, rows))
+    if len(deciding := _found_by(parts)) > 1:  # by BM25 alone every row that it has scores above zero
+        hits = _total(deciding, rows) > 0
+        found = Signal(rows[hits], found.values[hits])
 
     def rank(candidates: Candidates, k: int) -> Top:
-        allowed = candidates.allows(found)
-        rows, scores = found[allowed], values[allowed]
+        rows, scores = _among(candidates, found)
         order = best(rows, scores, k)
         return Top(rows[order], scores[order])
 
@@ -183,8 +188,9 @@ def _sparse_rank(parts: Mapping[str, Signal]) -> Rank:
 
 
 def _among(candidates: Candidates, signal: Signal) -> Signal:
+    """Return what a signal gives to candidates."""
     allowed = candidates.allows(signal.rows)
-    return Signal(signal.rows[allowed], signal.values[allowed])
+    return signal if allowed.all() else Signal(signal.rows[allowed], signal.values[allowed])
 
 
 def _fused(options: SearchOptions, question: Question, candidates: Candidates) -> Pool:

@@ -52,7 +52,7 @@ class IndexCandidates:
 
     def allows(self, rows: Rows) -> NDArray[np.bool_]:
         """Say which of ``rows`` are among the candidates."""
-        return self.allowed[rows]
+        return self.allowed.take(rows)
 
     def top(self, vectors: Matrix, k: int, weight: float, signals: Sequence[Signal]) -> list[Top]:
         """Return for each vector the ``k`` best rows by ``weight * cosine + signal``, exactly."""

@@ -297,14 +297,14 @@ class Index:
         rows = iter(arrays["rows"].tolist())
         for scope, ids in orjson.loads(arrays["ids"].tobytes()):
             mine = self._ids.setdefault(tuple(scope), {})
-            for id, row in zip(ids, islice(rows, len(ids)), strict=True):
+            for id in ids if mine else ():
                 mine.pop(id, None)  # a replaced record counts as added now
-                mine[id] = row
+            mine.update(zip(ids, islice(rows, len(ids)), strict=True))
 
     def drop_dead(self) -> None:
         """Forget the ids of dead rows, after the last :meth:`load`."""
         alive = self._alive
-        for scope, ids in self._ids.items():
+        for scope, ids in self._ids.items() if 0 in alive else ():
             if dead := [id for id, row in ids.items() if not alive[row]]:
                 for id in dead:
                     del self._ids[scope][id]

@@ -161,11 +161,10 @@ class DiskStorage:
 
     def refresh(self) -> None:
         """Take over what other processes changed: ``manifest``, and ``log`` where it is another one than before."""
-        # Where a backup was put in place of the folder or the log, the open log is a file that nobody else can see.
-        is_there = self.log.lies_at(self._folder / self.manifest.log)
-        if _signature(self._manifest_path) != self._seen or not is_there:
+        is_current = self._log_is_current()
+        if _signature(self._manifest_path) != self._seen or not is_current:
             self._load()
-            if self.manifest.log != self.log.name or not self.log.lies_at(self._folder / self.manifest.log):
+            if not self._log_is_current():
                 self.log = self._open_log()
 
     def save(self, manifest: Manifest) -> None:
@@ -229,6 +228,10 @@ class DiskStorage:
         for folder in self._created:
             with contextlib.suppress(OSError):  # somebody has put something else into it
                 folder.rmdir()
+
+    def _log_is_current(self) -> bool:
+        """Where a backup was put in place of the folder or the log, the open log is a file that nobody else can see."""
+        return self.manifest.log == self.log.name and self.log.is_in_place()
 
     def _load(self) -> None:
         seen = _signature(self._manifest_path)

@@ -97,7 +97,7 @@ class MemoryFile:
             del self._data[offset:]
             self._data += new
 
-    def lies_at(self, path: Path) -> bool:  # noqa: ARG002 # one signature
+    def is_in_place(self) -> bool:
         """There is no other place."""
         return True
 
@@ -117,7 +117,7 @@ class DiskFile:
     """The bytes of a log file. A write that returns is on the disk; one that fails leaves the file as it was."""
 
     def __init__(self, path: Path, *, writable: bool, create: bool = False) -> None:
-        self.name = path.name
+        self.name, self._path = path.name, path
         self._descriptor: _Descriptor | None = _Descriptor(open_private(path, writable=writable, create=create))
         in_each_process(self._make_lock)
 
@@ -162,11 +162,11 @@ class DiskFile:
                 raise failed[0] from None
             raise
 
-    def lies_at(self, path: Path) -> bool:
-        """Tell whether ``path`` is this very file."""
+    def is_in_place(self) -> bool:
+        """Tell whether its path still leads to this very file."""
         open_ = self._open()
         try:
-            return os.path.samestat(os.fstat(open_.fd), path.stat())
+            return os.path.samestat(os.fstat(open_.fd), os.stat(self._path))  # noqa: PTH116 # half of Path.stat
         except FileNotFoundError:
             return False
 
@@ -288,9 +288,9 @@ class Log:
         """Yield what closes each transaction up to a position that :meth:`verify` found."""
         return (self.codec.closing(line) for line in taking_turns(self._lines(0, end.offset)) if as_commit(line))
 
-    def lies_at(self, path: Path) -> bool:
-        """Tell whether ``path`` is this log's file, and not one that was put in its place."""
-        return self._file.lies_at(path)
+    def is_in_place(self) -> bool:
+        """Tell whether the log's path leads to its file, and not to one that was put in its place."""
+        return self._file.is_in_place()
 
     def ends_at(self, position: Position) -> bool:
         """Tell whether a transaction of this log ends at ``position``, with the same history before it."""
