@@ -196,7 +196,10 @@ def test_every_part_of_a_score_is_shown_by_the_commands_and_over_http(tmp_path, 
     monkeypatch.setitem(SIGNALS, "recency", lambda *_: Signal(np.array([0, 1]), np.array([0.25, 0.5])))
     with Collection.open(tmp_path / "c") as notes:
         notes.add([Document("Chest pain.", id="a"), Document("Chest pain at rest.", id="b")])
-        hits = [HitModel.of(hit) for hit in notes.search("chest pain", mode="sparse", explain=True)]
+        hits = [
+            HitModel.model_validate(HitModel.values(hit))
+            for hit in notes.search("chest pain", mode="sparse", explain=True)
+        ]
     commands = ["explain"], ["search", "--explain"]
     asked = [CliRunner().invoke(app, [*each, str(tmp_path / "c"), "chest pain", "--json"]).output for each in commands]
     explained, searched = ([json.loads(line) for line in output.splitlines()] for output in asked)

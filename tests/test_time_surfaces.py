@@ -19,7 +19,8 @@ from bedside import Collection, Document
 from bedside.cli.app import app
 from bedside.serving.access import Access
 from bedside.serving.mcp import Tools
-from bedside.serving.models import HitModel, SearchRequest
+from bedside.serving.models import SearchRequest
+from bedside.serving.note_models import NoteHitModel
 from bedside.serving.service import Service
 
 STORY = "Wound on the left shin three centimetres wide, clean, no discharge, dressing changed by the nurse"
@@ -66,7 +67,7 @@ def test_the_command_line_http_and_a_chatbot_give_the_same_options_the_same_mean
     service = Service(folder)
     request = SearchRequest(query="wound dressing", **options)
     hits = service.search(Access(), "c", {}, request.query, None, **request.options())
-    assert [HitModel.of(hit).id for hit in hits] == found
+    assert [hit.id for hit in hits] == found
     told = Tools(service, Access()).search("c", "wound dressing", **options)
     assert [hit.id for hit in told.hits] == found
 
@@ -80,6 +81,29 @@ def test_copies_and_their_dates_are_shown_by_the_command_line_http_and_to_a_chat
     assert [(hit["copies"], hit["first_seen"], hit["last_seen"]) for hit in hits] == [expected]
     table = CliRunner().invoke(app, ["search", str(folder / "c"), "wound dressing", "--collapse", "copies"]).output
     assert "1 copies: tue; seen from 2024-03-01 to 2024-03-02" in table
+
+
+def test_a_whole_note_shows_its_copies_and_their_dates_on_every_surface_too(tmp_path) -> None:
+    said = "The wound is clean and dry, and its edges are together."
+    with Collection.open(tmp_path / "c") as notes:
+        notes.add_notes(Document(said, {"date": f"2024-03-0{day}"}, f"day-{day}") for day in (1, 2, 3))
+        (hit,) = notes.search_notes("wound", mode="sparse", collapse="copies")
+    assert ({copy.source for copy in hit.copies} | {hit.id}, hit.first_seen, hit.last_seen) == (
+        {"day-1", "day-2", "day-3"},
+        "2024-03-01",
+        "2024-03-03",
+    )
+    asked = {"mode": "sparse", "collapse": "copies"}
+    (told,) = Tools(Service(tmp_path), Access()).search_notes("c", "wound", **asked).model_dump()["notes"]
+    options = ["--mode", "sparse", "--collapse", "copies"]
+    line, table = (
+        CliRunner().invoke(app, ["search-notes", str(tmp_path / "c"), "wound", *options, *form]).output
+        for form in (["--json"], [])
+    )
+    for shown in (json.loads(line), told, NoteHitModel.values(hit)):
+        assert {name: shown[name] for name in hit.sightings} == hit.sightings
+    assert "2 copies: day-" in table
+    assert "; seen from 2024-03-01 to 2024-03-03" in table
 
 
 def test_langchain_takes_them_per_call_and_as_defaults_of_a_store_and_shows_copies_in_metadata() -> None:

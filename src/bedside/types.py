@@ -104,8 +104,22 @@ class Copy:
     date: str | None
 
 
+class Collapsed:
+    """What ``collapse="copies"`` may make stand for others: a :class:`Hit` or a whole note."""
+
+    copies: tuple[Copy, ...]
+    first_seen: str | None
+    last_seen: str | None
+
+    @property
+    def sightings(self) -> dict[str, Any]:
+        """Of what else it stands for, and when that was seen, what there is, as JSON under the attributes' names."""
+        dates = {"first_seen": self.first_seen, "last_seen": self.last_seen} if self.last_seen is not None else {}
+        return ({"copies": [asdict(copy) for copy in self.copies]} if self.copies else {}) | dates
+
+
 @dataclass(frozen=True)
-class Hit:
+class Hit(Collapsed):
     """One search result.
 
     Attributes:
@@ -130,12 +144,6 @@ class Hit:
     copies: tuple[Copy, ...] = ()
     first_seen: str | None = None
     last_seen: str | None = None
-
-    @property
-    def sightings(self) -> dict[str, Any]:
-        """Of what else it stands for, and when that was seen, what there is, as JSON under the attributes' names."""
-        dates = {"first_seen": self.first_seen, "last_seen": self.last_seen} if self.last_seen is not None else {}
-        return ({"copies": [asdict(copy) for copy in self.copies]} if self.copies else {}) | dates
 
     @property
     def id(self) -> str:

@@ -161,6 +161,7 @@ async def test_a_chatbot_finds_a_known_note_with_the_score_of_the_core_and_text_
                 {
                     "label": hit.id, "date": hit.date, "kind": hit.kind, "author": hit.author, "score": hit.score,
                     "section": hit.passages[0].metadata["section"], "text": hit.context(max_tokens=50),
+                    "copies": [], "first_seen": None, "last_seen": None,
                 }
                 for hit in hits
             ]  # fmt: skip

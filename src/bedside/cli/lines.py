@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from bedside.errors import BedsideError
 from bedside.remedies import told
+from bedside.types import Collapsed
 
 _USERINFO = re.compile(r"(postgres(?:ql)?:/[^\s:@]*):\S*@")
 _PASSWORD = re.compile(r"([?&]\w*(?:password|secret|key)=)[^\s&]*")
@@ -32,3 +33,9 @@ def without_password(text: str) -> str:
 def one_line(text: str) -> str:
     """Return a text on one line, without control characters: a note must not steer the terminal."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def copies_line(hit: Collapsed, names: Sequence[str]) -> str:
+    """Say what else a hit stands for, by name, and when that was seen."""
+    seen = "" if hit.last_seen is None else f"; seen from {hit.first_seen} to {hit.last_seen}"
+    return one_line(f"{len(names)} copies: {', '.join(names)}{seen}")

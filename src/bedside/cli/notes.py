@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bedside.cli.lines import one_line
+from bedside.cli.lines import copies_line, one_line
 from bedside.cli.options import (
     CollectionPath,
     Filter,
@@ -160,6 +160,7 @@ def _hit_as_json(hit: NoteHit) -> dict[str, Any]:
         "metadata": dict(hit.metadata),
         "length": hit.length,
         "passages": passages,
+        **hit.sightings,
     }
     return line if hit.explanation is None else {**line, "explanation": asdict(hit.explanation)}
 
@@ -172,5 +173,7 @@ def _passage_as_json(passage: Hit) -> dict[str, Any]:
 def _hit_rows(hit: NoteHit) -> Iterator[tuple[str, ...]]:
     known = (one_line(value or "") for value in (hit.date, hit.kind))
     yield f"{hit.score:.4f}", one_line(hit.id), *known, one_line(hit.passages[0].text)
+    if hit.copies:
+        yield "", "", "", "", copies_line(hit, [str(copy.source) for copy in hit.copies])
     if hit.explanation is not None:
         yield "", "", "", "", hit.explanation.formula

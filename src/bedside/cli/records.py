@@ -16,7 +16,7 @@ import orjson
 import typer
 
 from bedside.analysis.explained import save_explanation
-from bedside.cli.lines import one_line
+from bedside.cli.lines import copies_line, one_line
 from bedside.cli.options import (
     AllScopes,
     CollectionPath,
@@ -256,13 +256,9 @@ def _hit_as_json(hit: Hit) -> dict[str, Any]:
 def _hit_rows(hit: Hit) -> Iterator[tuple[str, str, str]]:
     yield f"{hit.score:.4f}", one_line(hit.id), one_line(hit.text)
     if hit.copies:
-        yield "", "", one_line(f"{len(hit.copies)} copies: {', '.join(copy.id for copy in hit.copies)}{_seen(hit)}")
+        yield "", "", copies_line(hit, [copy.id for copy in hit.copies])
     if hit.explanation is not None:
         yield "", "", hit.explanation.formula
-
-
-def _seen(hit: Hit) -> str:
-    return "" if hit.last_seen is None else f"; seen from {hit.first_seen} to {hit.last_seen}"
 
 
 def _facts(path: str, records: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 from bedside.errors import InvalidInputError
 from bedside.support.checks import check_int
 from bedside.text.split import CountTokens, NoteSplitter, checked_counter
-from bedside.types import Copy, Explanation, Hit, Metadata
+from bedside.types import Collapsed, Copy, Explanation, Hit, Metadata
 
 __all__ = ["GAP", "Header", "NoteHit", "context", "source_header"]
 
@@ -23,7 +23,7 @@ _PATIENCE = 16  # passages in a row that did not fit, before the rest is not tri
 
 
 @dataclass(frozen=True)
-class NoteHit:
+class NoteHit(Collapsed):
     """One note that was found.
 
     Attributes:

@@ -13,6 +13,7 @@ from bedside.notes.history import Version
 from bedside.serving.models import (
     Added,
     Answer,
+    CopyModel,
     ExplanationModel,
     Filter,
     HitModel,
@@ -145,6 +146,9 @@ class NoteHitModel(Answer):
     length: int = Field(description="Characters in the note.")
     passages: list[HitModel] = Field(description="Those that the filter left, best first.")
     explanation: ExplanationModel | None = None
+    copies: list[CopyModel] = Field([], description="Of other notes that say the same; their ids are `source`.")
+    first_seen: str | None = None
+    last_seen: str | None = None
 
     @staticmethod
     def values(hit: NoteHit) -> dict[str, Any]:
@@ -159,6 +163,10 @@ class NoteHitModel(Answer):
             "length": hit.length,
             "passages": [HitModel.values(passage) for passage in hit.passages],
             "explanation": ExplanationModel.values(hit.explanation),
+            "copies": [],
+            "first_seen": None,
+            "last_seen": None,
+            **hit.sightings,
         }
 
 
@@ -223,6 +231,9 @@ class FoundNote(BaseModel):
     section: str | None = Field(description="Of the best passage.")
     score: float
     text: str = Field(description="The best passages; […] stands where something is left out.")
+    copies: list[CopyModel] = Field([], description="Of other notes that say the same; their labels are `source`.")
+    first_seen: str | None = None
+    last_seen: str | None = None
 
 
 class FoundNotes(BaseModel):
@@ -244,6 +255,7 @@ class FoundNotes(BaseModel):
                     section=hit.passages[0].metadata.get("section"),
                     score=hit.score,
                     text=hit.context(max_tokens=share),
+                    **hit.sightings,
                 )
                 for hit in hits
             ]
