@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -295,6 +295,10 @@ class CopyModel(BaseModel):
     date: str | None
 
 
+NO_COPIES: Mapping[str, Any] = {"copies": [], "first_seen": None, "last_seen": None}
+"""What a hit says of copies, in the order of the fields, where it stands for itself alone."""
+
+
 class HitModel(Answer):
     """One search result."""
 
@@ -320,9 +324,7 @@ class HitModel(Answer):
             "dense": hit.dense,
             "sparse": hit.sparse,
             "explanation": ExplanationModel.values(hit.explanation),
-            "copies": [],
-            "first_seen": None,
-            "last_seen": None,
+            **NO_COPIES,
             **hit.sightings,
         }
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, StrictBool, StrictStr, create_model
 from bedside.notes import NoteHit
 from bedside.notes.history import Version
 from bedside.serving.models import (
+    NO_COPIES,
     Added,
     Answer,
     CopyModel,
@@ -163,9 +164,7 @@ class NoteHitModel(Answer):
             "length": hit.length,
             "passages": [HitModel.values(passage) for passage in hit.passages],
             "explanation": ExplanationModel.values(hit.explanation),
-            "copies": [],
-            "first_seen": None,
-            "last_seen": None,
+            **NO_COPIES,
             **hit.sightings,
         }
 
