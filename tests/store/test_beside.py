@@ -15,6 +15,7 @@ import pytest
 from bedside import Collection, Document
 from bedside.engines.embedded import checkpoints, state
 from bedside.engines.embedded.index.rows import Index
+from bedside.engines.embedded.log import log as log_module
 from bedside.engines.embedded.log.log import DiskFile, Log
 from bedside.errors import CorruptLogError
 from forks import child_does, held_by_a_thread
@@ -139,6 +140,28 @@ def test_a_search_does_not_wait_for_a_count_that_takes_over_what_another_process
         go_on.set()
         thread.join(60)
         assert counted == [1_003]
+
+
+def test_a_search_that_read_along_with_a_long_transaction_does_not_wait_for_it_once_it_is_committed(
+    folder, held, monkeypatch
+) -> None:
+    monkeypatch.setattr(log_module, "_CHUNK", 2**10)  # the writer's buffer
+    began, go_on = held
+    with Collection.open(folder) as notes, Collection.open(folder) as other:
+
+        def read_along() -> Iterator[list[Document]]:
+            for number in range(60):
+                assert (found(notes), began.is_set()) == (
+                    3,
+                    False,
+                )  # there is little new, and no thread for it
+                yield [document(f"x{number}", 1)]
+
+        other.add_batches(read_along())
+        assert found(notes) == 3
+        assert began.wait(60)
+        go_on.set()
+        assert notes.count() == 63
 
 
 @pytest.mark.parametrize("cache", ["cache", "no cache"])

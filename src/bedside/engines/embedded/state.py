@@ -268,11 +268,10 @@ class State:
         if self._scan.pending and (size < self._scan.offset or log.commits_at(self._scan.offset)):
             # A writer cut off a dead one's rest, and what it wrote there is no longer than what this scan had seen.
             self._scan = Scan.after(self._position)
-        unread = size - self._scan.offset
-        if beside and unread > BESIDE_BYTES:
+        if beside and size - self._scan.offset > BESIDE_BYTES:
             self._catch_up(log)
-        elif unread:
-            self._replay(log)
+        elif size > self._scan.offset:
+            self._replay(log, beside=beside)
 
     def _check_whole(self, log: Log) -> None:
         committed = self.facts.committed
@@ -284,10 +283,14 @@ class State:
                 "last closed: it was cut off, as by a copy or a restore that was interrupted",
             )
 
-    def _replay(self, log: Log) -> None:
-        """Apply what was committed since, here and now."""
-        self._scan = self._verified(log, self._scan)
-        end = self._scan.position
+    def _replay(self, log: Log, *, beside: bool = False) -> None:
+        """Verify what is new, and apply what was committed; what takes long, ``beside`` searches."""
+        scan = self._verified(log, self._scan)
+        end = scan.position
+        if beside and end.offset - self._position.offset > BESIDE_BYTES:
+            self._catch_up(log)  # the end of a long transaction, whose lines were verified as they came
+            return
+        self._scan = scan
         if end != self._position:
             self._apply(_entries(self._index, log, self._position, end))
             self._position = end
