@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bedside.engines.embedded.index import bm25, rows, segments
 from bedside.engines.embedded.index.rows import Entry, Index, Put
+from bedside.engines.embedded.log.cache import parts_of
 from bedside.engines.embedded.log.log import Span
 from bedside.engines.protocol import Selection
 from bedside.filters.parse import parse
@@ -119,7 +120,8 @@ def test_parts_that_are_taken_in_say_what_applying_says(changes, cuts, settle) -
 
 def stored(state: dict[str, Any], arrays: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """As a file gives it back: JSON, and read-only copies."""
-    copies = {name: np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape) for name, array in arrays.items()}
+    whole = {name: np.concatenate(parts_of(array)) for name, array in arrays.items()}
+    copies = {name: np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape) for name, array in whole.items()}
     return orjson.loads(orjson.dumps(state)), copies
 
 

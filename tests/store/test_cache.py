@@ -6,9 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bedside import Collection, Document
 from bedside.engines.embedded import state as live
+from bedside.engines.embedded.log import cache
 from bedside.errors import CorruptLogError
 from store.children import as_if_killed
 
@@ -116,3 +119,19 @@ def test_a_cache_can_be_written_from_a_cache(folder):
         with Collection.open(folder) as notes:
             notes.add([Document("x", {"patient_id": "C"}, "x", np.ones(12))])
     assert answers(folder) == expected
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=st.lists(st.integers(0, 30), min_size=1, max_size=6), seed=st.integers(0, 9))
+@pytest.mark.parametrize("key", [None, bytes(32)], ids=["plain", "sealed"])
+def test_an_array_written_in_parts_is_read_as_one(tmp_path, monkeypatch, lengths, seed, key):
+    monkeypatch.setattr(cache, "_PIECE", 100)
+    rng = np.random.default_rng(seed)
+    parts = [rng.normal(size=(length, 3)).astype(np.float32) for length in lengths]
+    file = tmp_path / "cache" / "x.bin"
+    assert cache.write_cache(file, {"log": 1}, {"before": np.arange(5), "parts": parts, "after": np.ones(2)}, key)
+    facts, arrays = cache.read_cache(file, {"log": 1}, key)
+    assert facts == {"log": 1}
+    np.testing.assert_array_equal(arrays["parts"], np.concatenate(parts))
+    np.testing.assert_array_equal(arrays["before"], np.arange(5))
+    np.testing.assert_array_equal(arrays["after"], np.ones(2))

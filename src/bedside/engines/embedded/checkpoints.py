@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside.engines.embedded.index.rows import Index
-from bedside.engines.embedded.log.cache import SUFFIX, Arrays, read_cache, write_cache
+from bedside.engines.embedded.log.cache import SUFFIX, Arrays, Stored, parts_of, read_cache, write_cache
 from bedside.engines.embedded.log.log import Log, Position
 from bedside.errors import CorruptCacheError
 
@@ -50,7 +50,7 @@ class Checkpoints:
             if Position(*facts["from"]) != self.end or not log.ends_at(position):
                 break
             index.load(facts["state"], arrays)
-            self._done(index, position, sum(array.nbytes for array in arrays.values()))
+            self._done(index, position, _size(arrays))
         if self._sizes:
             index.drop_dead()
         return self.end
@@ -84,7 +84,7 @@ class Checkpoints:
         facts = {**key, "from": list(astuple(self.end)), "position": list(astuple(position)), "state": state}
         file = self._file(key, len(self._sizes))
         if write_cache(file, facts, arrays, self._key()):
-            self._done(index, position, sum(array.nbytes for array in arrays.values()))
+            self._done(index, position, _size(arrays))
             self._remove_later(key)
             self.damaged = False
 
@@ -101,6 +101,10 @@ class Checkpoints:
         while (later := self._file(key, number)).exists():
             later.unlink(missing_ok=True)
             number += 1
+
+
+def _size(arrays: Mapping[str, Stored]) -> int:
+    return sum(part.nbytes for array in arrays.values() for part in parts_of(array))
 
 
 def _stem(key: Mapping[str, Any]) -> str:

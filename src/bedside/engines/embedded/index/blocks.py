@@ -92,7 +92,7 @@ class Blocks:
             np.vecdot(block, vector, out=out[start : start + len(block)])
         return out
 
-    def whole(self) -> Matrix:
-        """Return all rows as one array; a copy unless they lie in one block."""
-        found = [block for _, block in self.parts(self._n)]
-        return found[0] if len(found) == 1 else np.concatenate([np.empty((0, self.width), np.float32), *found])
+    def since(self, row: int) -> list[Matrix]:
+        """Return the rows from ``row`` on as parts of one matrix, at least one; they are not copies."""
+        parts = [block[max(0, row - start) :] for start, block in self.parts(self._n)]
+        return [part for part in parts if len(part)] or [np.empty((0, self.width), np.float32)]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bedside.engines.embedded.index.blocks import Blocks
 from bedside.engines.embedded.index.sketch import SAMPLE, Sketch, learn_axes, prunes
+from bedside.engines.embedded.log.cache import Stored
 from bedside.search.pool import Signal, Top
 from bedside.search.rank import Rows, Scores, best
 from bedside.support.turns import taking_turns
@@ -109,14 +110,14 @@ class DenseIndex:
                 found.append(self._winners(unit, (None, upper), k, weight, prior))
         return found
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what :meth:`from_arrays` takes back."""
+    def to_arrays(self) -> dict[str, Stored]:
+        """Return what :meth:`from_arrays` takes back from a file."""
         sketch = {} if self._sketch is None else self._sketch.to_arrays()
-        return {"vectors": self._vectors.whole(), **{f"sketch.{name}": array for name, array in sketch.items()}}
+        return {**self.since(0), **{f"sketch.{name}": array for name, array in sketch.items()}}
 
-    def since(self, row: int) -> dict[str, NDArray[Any]]:
+    def since(self, row: int) -> dict[str, Stored]:
         """Return the unit vectors from ``row`` on, for :meth:`load`."""
-        return {"vectors": self.vectors(np.arange(row, len(self)))}
+        return {"vectors": self._vectors.since(row)}
 
     def load(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Append what :meth:`since` gave."""

@@ -23,6 +23,7 @@ from bedside.engines.embedded.index.dense import DenseIndex
 from bedside.engines.embedded.index.mask import mask
 from bedside.engines.embedded.index.segments import FEW
 from bedside.engines.embedded.index.versions import chains
+from bedside.engines.embedded.log.cache import Stored, parts_of
 from bedside.engines.embedded.log.log import Span
 from bedside.engines.protocol import Selection
 from bedside.filters.rules import Key, fields
@@ -243,13 +244,14 @@ class Index:
         """Yield the bytes of what a cache of this index holds: terms, ids, paths, values, vectors and numbers."""
         state, arrays = self.to_state()
         yield np.frombuffer(orjson.dumps(state), np.uint8)
-        yield from (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays.values())
+        for parts in map(parts_of, arrays.values()):
+            yield from (part.reshape(-1).view(np.uint8) for part in parts)
 
-    def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return the whole index as a JSON value and arrays; the arrays are not copies."""
+    def to_state(self) -> tuple[dict[str, Any], dict[str, Stored]]:
+        """Return the whole index as a JSON value and arrays, those of vectors in parts that are not copies."""
         return self._state(0, self.sparse.to_state(), self.columns.to_state(), self._dense_arrays(0))
 
-    def since(self, row: int, terms: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    def since(self, row: int, terms: int) -> tuple[dict[str, Any], dict[str, Stored]]:
         """Return what was put from ``row`` on, and which rows are alive by now; ``terms`` as in the sparse index."""
         return self._state(row, self.sparse.since(row, terms), self.columns.since(row), self._dense_arrays(row))
 
@@ -258,12 +260,12 @@ class Index:
         row: int,
         sparse: tuple[dict[str, Any], dict[str, NDArray[Any]]],
         columns: tuple[dict[str, Any], dict[str, NDArray[Any]]],
-        dense: dict[str, NDArray[Any]],
-    ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        dense: dict[str, Stored],
+    ) -> tuple[dict[str, Any], dict[str, Stored]]:
         found = {scope: {id: at for id, at in ids.items() if at >= row} for scope, ids in self._ids.items()}
         scopes = [(scope, list(ids)) for scope, ids in found.items() if ids]
         rows = [at for scope, _ in scopes for at in found[scope].values()]
-        arrays: dict[str, NDArray[Any]] = {
+        arrays: dict[str, Stored] = {
             "alive": np.frombuffer(bytes(self._alive), np.uint8),
             "offsets": np.array(self._offsets[row:], np.int64),
             "lengths": np.array(self._lengths[row:], np.int64),
@@ -275,7 +277,7 @@ class Index:
         }
         return {"first": row, "sparse": sparse[0], "columns": columns[0]}, arrays
 
-    def _dense_arrays(self, row: int) -> dict[str, NDArray[Any]]:
+    def _dense_arrays(self, row: int) -> dict[str, Stored]:
         if self.dense is None:
             return {}
         return self.dense.since(row) if row else self.dense.to_arrays()

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.engines.embedded.index.blocks import Blocks
+from bedside.engines.embedded.log.cache import Stored
 from bedside.types import Matrix, Vector
 
 SAMPLE = 4_096
@@ -56,9 +57,9 @@ class Sketch:
         """
         return self._rows.dot(self._projected(unit[None])[0], n)
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what :meth:`from_arrays` takes back."""
-        return {"axes": self.axes, "rows": self._rows.whole()}
+    def to_arrays(self) -> dict[str, Stored]:
+        """Return what :meth:`from_arrays` takes back from a file."""
+        return {"axes": self.axes, "rows": self._rows.since(0)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Sketch:

@@ -18,10 +18,10 @@ import contextlib
 import logging
 import mmap
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -43,10 +43,12 @@ _ALIGN = 64
 _PIECE = 4 * 2**20
 _log = logging.getLogger(__name__)
 
-Arrays = dict[str, NDArray[Any]]
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+Stored: TypeAlias = NDArray[Any] | list[NDArray[Any]]
+"""An array as it is written: whole, or what lies in several blocks as these, in order and at least one."""
 
 
-def write_cache(file: Path, facts: Mapping[str, Any], arrays: Arrays, key: bytes | None = None) -> bool:
+def write_cache(file: Path, facts: Mapping[str, Any], arrays: Mapping[str, Stored], key: bytes | None = None) -> bool:
     """Write ``facts`` (JSON) and ``arrays``; where the disk refuses, log it, go on without a cache and say False.
 
     Args:
@@ -55,14 +57,19 @@ def write_cache(file: Path, facts: Mapping[str, Any], arrays: Arrays, key: bytes
         arrays: By name.
         key: Seals all of it.
     """
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    parts = {name: parts_of(array) for name, array in arrays.items()}
     try:
         make_private_folder(file.parent)
-        replace_file(file, _plain(facts, whole) if key is None else _sealed(facts, whole, key))
+        replace_file(file, _plain(facts, parts) if key is None else _sealed(facts, parts, key))
     except (WriteFailedError, OSError) as error:
         _log.warning("the cache was not written, the next open replays the log: %s", error)
         return False
     return True
+
+
+def parts_of(array: Stored) -> list[NDArray[Any]]:
+    """Return the parts of an array, contiguous."""
+    return [np.ascontiguousarray(part) for part in (array if isinstance(array, list) else [array])]
 
 
 def read_cache(path: Path, facts: Mapping[str, Any], key: bytes | None = None) -> tuple[dict[str, Any], Arrays] | None:
@@ -86,16 +93,29 @@ def read_cache(path: Path, facts: Mapping[str, Any], key: bytes | None = None) -
         ) from None
 
 
-def _plain(facts: Mapping[str, Any], arrays: Arrays) -> Iterator[bytes | memoryview]:
-    table, offset = {}, 0
-    for name, array in arrays.items():
-        table[name] = [array.dtype.str, array.shape, offset, zlib.crc32(array.data)]
-        offset = _aligned(offset + array.nbytes)
+def _plain(facts: Mapping[str, Any], arrays: Mapping[str, list[NDArray[Any]]]) -> Iterator[bytes | memoryview]:
+    table, offset, sizes = {}, 0, []
+    for name, parts in arrays.items():
+        checksum = 0
+        for part in parts:
+            checksum = zlib.crc32(part.data, checksum)
+        table[name] = [*_kind(parts), offset, checksum]
+        sizes.append(sum(part.nbytes for part in parts))
+        offset = _aligned(offset + sizes[-1])
     header = seal({"facts": facts, "arrays": table})
     yield (_MAGIC + len(header).to_bytes(8, "little") + header).ljust(_aligned(16 + len(header)), b"\0")
-    for array in arrays.values():
-        yield array.data.cast("B") if array.size else b""
-        yield b"\0" * (_aligned(array.nbytes) - array.nbytes)
+    for parts, size in zip(arrays.values(), sizes, strict=True):
+        yield from map(_bytes, parts)
+        yield b"\0" * (_aligned(size) - size)
+
+
+def _kind(parts: list[NDArray[Any]]) -> tuple[str, tuple[int, ...]]:
+    """Return the type and the shape of the array that parts are of."""
+    return parts[0].dtype.str, (sum(map(len, parts)), *parts[0].shape[1:])
+
+
+def _bytes(array: NDArray[Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _read(whole: memoryview, facts: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays] | None:
@@ -128,18 +148,33 @@ def _check_zero(between: memoryview) -> None:
         raise BrokenSealError("there is something between its arrays")
 
 
-def _sealed(facts: Mapping[str, Any], arrays: Arrays, key: bytes) -> Iterator[bytes]:
+def _sealed(facts: Mapping[str, Any], arrays: Mapping[str, list[NDArray[Any]]], key: bytes) -> Iterator[bytes]:
     """Yield the sealed header, then each array in pieces; every piece is bound to its header and to its place."""
     cipher = aes_gcm(key)
-    table = {name: [array.dtype.str, array.shape] for name, array in arrays.items()}
+    table = {name: _kind(parts) for name, parts in arrays.items()}
     header = sealed_with(cipher, orjson.dumps({"facts": facts, "arrays": table}), _SEALED_MAGIC)
     front = _SEALED_MAGIC + len(header).to_bytes(8, "little") + _name_of(key)
     yield front + zlib.crc32(front).to_bytes(4, "little") + header
     numbers = count()
-    for array in arrays.values():
-        data = array.reshape(-1).view(np.uint8).data
-        for start in range(0, len(data), _PIECE):
-            yield sealed_with(cipher, data[start : start + _PIECE], _place(header, next(numbers)))
+    for parts in arrays.values():
+        for piece in _pieces(map(_bytes, parts)):
+            yield sealed_with(cipher, piece, _place(header, next(numbers)))
+
+
+def _pieces(parts: Iterable[memoryview]) -> Iterator[memoryview | bytes]:
+    """Yield what parts hold, one behind the other, in pieces of one size; the last may be shorter."""
+    rest = bytearray()  # of a part whose end fills no piece
+    for part in parts:
+        start = min(len(part), _PIECE - len(rest)) if rest else 0
+        rest += part[:start]
+        if len(rest) == _PIECE:
+            yield bytes(rest)
+            rest = bytearray()
+        whole = start + (len(part) - start) // _PIECE * _PIECE
+        yield from (part[at : at + _PIECE] for at in range(start, whole, _PIECE))
+        rest += part[whole:]
+    if rest:
+        yield bytes(rest)
 
 
 def _opened(whole: memoryview, facts: Mapping[str, Any], key: bytes) -> tuple[dict[str, Any], Arrays] | None:
@@ -159,7 +194,7 @@ def _opened(whole: memoryview, facts: Mapping[str, Any], key: bytes) -> tuple[di
     numbers = count()
     for name, (dtype, shape) in said["arrays"].items():
         arrays[name] = array = np.empty(shape, np.dtype(dtype))
-        room = array.reshape(-1).view(np.uint8).data
+        room = _bytes(array)
         for start in range(0, len(room), _PIECE):
             piece = room[start : start + _PIECE]
             end = at + NONCE + len(piece) + TAG
