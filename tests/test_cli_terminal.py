@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,25 @@ from bedside.cli.app import app
 from bedside.support.progress import counting
 from checkpoints import minilm_folder
 from command_line import LINES, bedside, json_lines, on_terminal
+
+INTERRUPTED = "bedside: interrupted; what was finished stays, and nothing is half done\n"
+NOT_IGNORED = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # as nohup and `&` leave it
+SWALLOWED = """
+import signal, time, weakref
+from bedside.cli.interrupts import heed_interrupts, interrupted
+
+class Held:
+    pass
+
+heed_interrupts()
+held = Held()
+weakref.finalize(held, signal.raise_signal, signal.SIGINT)
+try:
+    del held
+    time.sleep(60)
+except KeyboardInterrupt:
+    interrupted()
+"""
 
 
 def test_a_mistyped_command_is_told_what_was_meant():
@@ -106,7 +126,7 @@ def test_an_interrupted_add_keeps_its_transactions_and_ends_with_130(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "bedside.cli", "add", str(tmp_path / "c"), "-"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # nohup and `&` leave it ignored
+        preexec_fn=NOT_IGNORED,
     )  # fmt: skip
     process.stdin.write(json_lines({"text": f"note {i}"} for i in range(1_500)).encode())
     process.stdin.flush()
@@ -117,9 +137,66 @@ def test_an_interrupted_add_keeps_its_transactions_and_ends_with_130(tmp_path):
         assert time.monotonic() < deadline, "the first transaction did not come"
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30) == (b"", b"")
+    assert process.communicate(timeout=30) == (b"", INTERRUPTED.encode())
     assert process.returncode == 130
     assert bedside("count", tmp_path / "c") == "1000\n"
+
+
+def size_of(path):
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # it had another name until just now
+        return 0
+
+
+def files_beside_c(folder):
+    return {path for path in folder.rglob("*") if path.is_file() and folder / "c" not in path.parents}
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A folder with a collection of 20,000 documents, on which commands work long enough to be interrupted."""
+    folder = tmp_path_factory.mktemp("many")
+    with Collection.open(folder / "c") as notes:
+        notes.add([Document(f"note {i} of chest pain", {"part": i % 4}, id=str(i)) for i in range(20_000)])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("command", "begun", "left"),
+    [
+        (["compact", "c"], "c/log-000002.jsonl*", {20_000}),
+        (["erase", "c", "--filter", '{"part": 1}', "--yes"], "c/log-000002.jsonl*", {15_000, 20_000}),
+        (["reembed", "c", "--encoder", "bedside/static"], "c/log-000002.jsonl*", {20_000}),
+        (["import", "d", "notes.jsonl"], "d/log-000001.jsonl", {20_000}),
+        (["copy", "c", "d"], "d*/log-000001.jsonl*", {20_000}),
+    ],
+)
+def test_an_interrupted_command_ends_with_one_line_and_leaves_nothing_half_done(many, tmp_path, command, begun, left):
+    shutil.copytree(many / "c", tmp_path / "c")
+    with (tmp_path / "notes.jsonl").open("w") as lines:
+        lines.writelines(json_lines([{"text": f"note {i}"}]) for i in range(20_000))
+    before = files_beside_c(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bedside.cli", *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        preexec_fn=NOT_IGNORED,
+    )  # fmt: skip
+    while not any(size_of(path) > 4_096 for path in tmp_path.glob(begun)) and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    assert (process.communicate(timeout=60)[1], process.returncode) == (INTERRUPTED, 130)
+    with Collection.open(tmp_path / "c") as notes:
+        assert notes.verify().records in left
+    assert files_beside_c(tmp_path) == before
+    assert not [path.name for path in (tmp_path / "c").iterdir() if "log" in path.name][1:]
+
+
+def test_an_interrupt_that_meets_a_finalizer_comes_again():
+    ran = subprocess.run(
+        [sys.executable, "-c", SWALLOWED], stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        preexec_fn=NOT_IGNORED,
+    )  # fmt: skip
+    assert (ran.stderr, ran.returncode) == (INTERRUPTED, 130)
 
 
 def test_output_is_the_same_where_the_locale_knows_no_umlauts(tmp_path):

@@ -113,6 +113,18 @@ class NoTime(datetime.datetime):
     __hash__ = datetime.datetime.__hash__
 
 
+def test_what_pandas_calls_missing_is_missing_and_its_columns_are_refused_by_name() -> None:
+    pandas = pytest.importorskip("pandas")
+    notes, null = Collection.open(), Intake(on_nan="null")
+    null.add(notes, null.taken(notes, [Document("BP.", {"value": pandas.NA}, "n1", vector=[1, 0])]))
+    assert notes.get(["n1"])[0].metadata == {"value": None}
+    with pytest.raises(NotANumberError, match=r"metadata.value"):
+        Intake().add(notes, Intake().taken(notes, [Document("BP.", {"value": pandas.NA}, vector=[1, 0])]))
+    for value, kind in ((pandas.NA, "NAType"), (pandas.Series([1]), "Series")):
+        with pytest.raises(InvalidDocumentError, match=f"metadata.value: expected a JSON value .*, got {kind}"):
+            notes.add([Document("BP.", {"value": value}, vector=[1, 0])])
+
+
 @pytest.mark.parametrize("nan", [math.nan, np.float32("nan"), np.datetime64("NaT"), NoTime(1, 1, 1), [math.nan]])
 def test_a_nan_is_an_error_of_its_own_name_or_null_by_choice(nan: Any) -> None:
     notes, null = Collection.open(), Intake(on_nan="null")

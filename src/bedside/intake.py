@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import logging
 import math
+import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -146,7 +147,7 @@ def storable(value: Any, *, nan: Any = math.nan, depth: int = 0) -> Any:
 
     Args:
         value: Metadata, or a value in it; it is not changed.
-        nan: What stands for NaN, NaT and the like: ``None``, or NaN itself, which is refused later.
+        nan: What stands for NaN, NaT, pandas' NA and the like: ``None``, or NaN itself, which is refused later.
         depth: Levels above it.
 
     Example:
@@ -175,7 +176,13 @@ def storable(value: Any, *, nan: Any = math.nan, depth: int = 0) -> Any:
             return [below(item) for item in value]
         case Mapping():
             return {below(key) if isinstance(key, str) else key: below(item) for key, item in value.items()}
-    return value
+    return nan if _is_missing(value) else value
+
+
+def _is_missing(value: Any) -> bool:
+    """Tell whether it is pandas' word for a missing value of any type, which only pandas can make."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and value is getattr(pandas, "NA", None)
 
 
 def _iso(value: datetime.date | datetime.time | np.datetime64) -> str:

@@ -319,4 +319,4 @@ def _check_text(value: str, where: str) -> str:
 
 
 def _kind(value: object) -> str:
-    return "an empty str" if value == "" else type(value).__name__
+    return "an empty str" if isinstance(value, str) and not value else type(value).__name__

@@ -164,6 +164,16 @@ def test_a_search_that_read_along_with_a_long_transaction_does_not_wait_for_it_o
         assert notes.count() == 63
 
 
+def test_closing_does_not_wait_for_what_another_process_wrote_in_bulk(folder, held) -> None:
+    began, _ = held
+    with Collection.open(folder) as notes:
+        with Collection.open(folder) as other:
+            other.add_batches(bulk.batches(10))
+        notes.close()
+        assert not began.is_set()
+    assert Collection.open(folder, read_only=True).verify().records == 1_003
+
+
 @pytest.mark.parametrize("cache", ["cache", "no cache"])
 def test_the_next_search_no_longer_finds_what_another_process_erased(folder, monkeypatch, cache) -> None:
     monkeypatch.setattr(state, "BESIDE_BYTES", 2**12)

@@ -107,8 +107,10 @@ def bulk_load(
                 line.write(durable=True)
             try:
                 outcomes = list(_outcomes(executor, left))
-            finally:
+            except Exception:
                 loading.finish()
+                raise
+            loading.finish()  # not where it is interrupted, which ends at once: the next load makes the indexes
     return _report(outcomes, [entry for entry in entries.values() if entry.documents is not None])
 
 

@@ -1,13 +1,12 @@
 """The command line: ``bedside verify ward.bedside`` and the rest of the verbs, each one call of a public function.
 
 Exit codes: 0 done, 1 an error that Bedside or the file system reported (one line on stderr), 2 wrong usage, 130
-interrupted. Where the reader of a pipe has gone, 1 without a line.
+interrupted (one line too). Where the reader of a pipe has gone, 1 without a line.
 """
 
 from __future__ import annotations
 
-import sys
-
+from bedside.cli.interrupts import heed_interrupts, interrupted
 from bedside.cli.lines import fail
 from bedside.errors import BedsideError, MissingExtraError
 
@@ -16,6 +15,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command that ``sys.argv`` names, and exit."""
+    heed_interrupts()
     try:
         try:
             from bedside.cli.app import app
@@ -27,5 +27,5 @@ def main() -> None:
         app(prog_name="bedside")
     except (BedsideError, OSError) as error:
         fail(error)
-    except KeyboardInterrupt:  # before typer, which does the same, is there
-        sys.exit(130)
+    except KeyboardInterrupt:  # outside of the commands, which say so themselves
+        interrupted()

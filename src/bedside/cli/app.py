@@ -28,6 +28,7 @@ from bedside.cli import (
     upkeep,
     watch,
 )
+from bedside.cli.interrupts import interrupted
 from bedside.cli.keys import KEY_FILE_VARIABLE, unlocking
 from bedside.cli.keys import KEY_VARIABLE as MASTER_KEY_VARIABLE
 from bedside.cli.lines import without_password
@@ -45,6 +46,8 @@ class _Commands(TyperGroup):
         except TyperException as error:
             error.message = without_password(error.message)
             raise
+        except KeyboardInterrupt:  # here, because typer would exit without a word
+            interrupted()
 
 
 app = typer.Typer(

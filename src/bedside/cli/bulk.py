@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from bedside.cli.interrupts import die_at_once
 from bedside.cli.lines import one_line
 from bedside.cli.options import Json, Model, ScopeKeys, model_of, say
 from bedside.cli.recording import trail
@@ -38,7 +39,7 @@ def bulk_load(
 
     chosen = workers or processors()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, processors() // chosen)))  # of each worker's numeric libraries
-    with ProcessPoolExecutor(chosen, mp_context=get_context("spawn")) as executor:
+    with ProcessPoolExecutor(chosen, mp_context=get_context("spawn"), initializer=die_at_once) as executor:
         report = load(
             files,
             url,

@@ -111,11 +111,15 @@ class State:
         with self._writing:
             if self.closed:
                 return
-            if not self._read_only:
+            if not self._read_only and not self._is_far_behind():
                 self._tidy(save=True)
             with self._state:
                 self.closed = True
                 self._storage.close()
+
+    def _is_far_behind(self) -> bool:
+        """Tell whether closing would first read much, as after an interrupt: who opens next does that anyway."""
+        return self._storage.log.size() - self._position.offset > BESIDE_BYTES
 
     @contextmanager
     def reading(self, scope: ScopeKey | None = None, *, fresh: bool = True) -> Iterator[Index]:
