@@ -15,8 +15,8 @@ from bedside.engines.postgres import nearest, reading, roles, upkeep, writing
 from bedside.engines.postgres.bm25 import Statistics
 from bedside.engines.postgres.bulk import PostgresBulkLoading
 from bedside.engines.postgres.connection import Database
+from bedside.engines.postgres.memory import Memory
 from bedside.engines.postgres.rows import record_of, scope_of, sid_of
-from bedside.engines.postgres.validity import Remembered
 from bedside.engines.protocol import Answer, Selection
 from bedside.engines.reports import EraseReceipt, VerifyReport, Written
 from bedside.errors import CollectionClosedError, EncoderMismatch, InvalidVectorError
@@ -48,7 +48,7 @@ class PostgresEngine:
         self._created = created
         self.place = database.place.again
         self._analyzer = Analyzer.of(facts.sparse)
-        self._remembered = Remembered()
+        self._memory = Memory()
         self.closed = False
         in_each_process(self._make_locks)
 
@@ -121,11 +121,11 @@ class PostgresEngine:
 
     def count(self, selection: Selection) -> int:
         """Count the selected records."""
-        return self._of_scope(selection.scope, 0, lambda c, sid: reading.count(c, sid, selection))
+        return self._of_scope(selection.scope, 0, lambda c, found: reading.count(c, found.sid, selection))
 
     def facets(self, selection: Selection, key: str) -> list[tuple[Any, int]]:
         """Count the selected records by the values of a metadata key."""
-        return self._of_scope(selection.scope, [], lambda c, sid: reading.facets(c, sid, selection, key))
+        return self._of_scope(selection.scope, [], lambda c, found: reading.facets(c, found.remembered, selection, key))
 
     def scopes(self) -> Iterator[tuple[ScopeKey, int]]:
         """Yield every scope that holds records, and how many it holds."""
@@ -147,7 +147,6 @@ class PostgresEngine:
                 selection,
                 options,
                 questions,
-                remembered=self._remembered,
                 approximate=ef,
             )
 
@@ -161,7 +160,10 @@ class PostgresEngine:
     def erase(self, selection: Selection, forget: Callable[[list[str]], None]) -> EraseReceipt:
         """Remove the selected records, then rewrite the tables without them."""
         self._check_open()
-        return upkeep.erase(self._database, selection, forget)
+        try:
+            return upkeep.erase(self._database, selection, forget)
+        finally:
+            self._memory.forget()
 
     def compact(self) -> None:
         """Make the indexes that are missing, and give up the room of what was deleted and replaced: VACUUM."""
@@ -241,6 +243,7 @@ class PostgresEngine:
         """Give the connections back; later calls raise :class:`CollectionClosedError`."""
         if not self.closed:
             self.closed = True
+            self._memory.forget()
             self._database.close()
 
     def _check_open(self) -> None:
@@ -256,17 +259,17 @@ class PostgresEngine:
 
         return self._database.read(known)
 
-    def _of_scope(self, scope: ScopeKey, nothing: _T, work: Callable[[Connection[Any], int], _T]) -> _T:
+    def _of_scope(self, scope: ScopeKey, nothing: _T, work: Callable[[Connection[Any], Statistics], _T]) -> _T:
         def held(connection: Connection[Any]) -> _T:
             found = self._of_now(connection, scope)
-            return nothing if found is None else work(connection, found.sid)
+            return nothing if found is None else work(connection, found)
 
         self._check_open()
         return self._database.read(held)
 
     def _of_now(self, connection: Connection[Any], scope: ScopeKey) -> Statistics | None:
         """Take over the facts as they are now, and return what is known of a scope that holds records."""
-        self._known, found = reading.state(connection, scope)
+        self._known, found = reading.state(connection, scope, self._memory)
         return found
 
     def _write(self, work: Callable[[Connection[Any]], _T], *, again: bool = True) -> _T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,14 +14,15 @@ from bedside.engines.facts import Facts
 from bedside.engines.postgres import nearest, schema, validity
 from bedside.engines.postgres.arrays import Int8s, none_of, vectors_of
 from bedside.engines.postgres.bm25 import Grouped, Statistics, score
-from bedside.engines.postgres.candidates import ServerCandidates, dates_of, newest_of
-from bedside.engines.postgres.groups import groups_of, texts_as_one
+from bedside.engines.postgres.candidates import Dated, ServerCandidates, dates_of, newest_of
+from bedside.engines.postgres.groups import Groups, groups_of, texts_as_one
+from bedside.engines.postgres.memory import Memory, Remembered
 from bedside.engines.postgres.rows import document_of, in_parts, scalar, scope_to_json, sid_of
 from bedside.engines.postgres.sql import Clause, all_of, match, resolved, storable
-from bedside.engines.postgres.validity import Remembered
 from bedside.engines.protocol import Answer, Selection
 from bedside.errors import DatabaseError, InvalidInputError, InvalidVectorError
 from bedside.filters.rules import frequent_first
+from bedside.filters.tree import Node
 from bedside.records import ScopeKey
 from bedside.remedies import Call, Give
 from bedside.search.bm25 import Corpus
@@ -45,7 +47,7 @@ def facts(connection: Connection[Any]) -> Facts:
     return schema.facts_of(found[0])
 
 
-def state(connection: Connection[Any], scope: ScopeKey) -> tuple[Facts, Statistics | None]:
+def state(connection: Connection[Any], scope: ScopeKey, memory: Memory) -> tuple[Facts, Statistics | None]:
     """Return the facts, and what BM25 knows of a scope, or ``None`` where it holds nothing; in one trip to the server.
 
     The scope itself is compared, and not its number alone, so that two of one number never see one another's records.
@@ -59,7 +61,10 @@ def state(connection: Connection[Any], scope: ScopeKey) -> tuple[Facts, Statisti
         raise DatabaseError(_NO_FACTS)
     text, n, tokens, now = found
     known = schema.facts_of(text)
-    return known, None if n is None else Statistics(sid, Corpus(n, tokens, known.sparse["k1"], known.sparse["b"]), now)
+    if n is None:
+        return known, None
+    corpus = Corpus(n, tokens, known.sparse["k1"], known.sparse["b"])
+    return known, Statistics(sid, corpus, memory.of(sid, now))
 
 
 def selected(connection: Connection[Any], sid: int, selection: Selection) -> Clause:
@@ -147,11 +152,22 @@ def count(connection: Connection[Any], sid: int, selection: Selection) -> int:
     return int(found[0]) if found else 0
 
 
-def facets(connection: Connection[Any], sid: int, selection: Selection, key: str) -> list[tuple[Any, int]]:
-    """Count the selected records by each scalar at a path, itself or in a list."""
+def facets(
+    connection: Connection[Any], remembered: Remembered, selection: Selection, key: str
+) -> list[tuple[Any, int]]:
+    """Count the selected records by each scalar at a path, itself or in a list; counted once for each state."""
     if not storable(key):
         return []
-    where = selected(connection, sid, selection)
+
+    def read() -> list[tuple[Any, int]]:
+        return _counted(connection, selected(connection, remembered.sid, selection), key)
+
+    if selection.ids is not None or selection.as_of is not None:
+        return read()
+    return list(remembered.of(("facets", key, _hashed(selection.node)), read))
+
+
+def _counted(connection: Connection[Any], where: Clause, key: str) -> list[tuple[Any, int]]:
     found = connection.execute(
         # Counted by whole values first: there are fewer of them than records.
         "select e::text, sum(n)::bigint from"  # noqa: S608 - every value is bound
@@ -174,7 +190,6 @@ def search(
     options: SearchOptions,
     questions: Sequence[Question],
     *,
-    remembered: Remembered,
     approximate: int | None = None,
 ) -> list[Answer]:
     """Rank the selected records of a scope for each question, and read what the answers are made of."""
@@ -184,29 +199,56 @@ def search(
     corpus = found or Statistics(sid_of(selection.scope), Corpus(0, 0, known.sparse["k1"], known.sparse["b"]))
     empty = np.zeros(0, np.int64)
     left_out = empty
-    if corpus.state is not None and selection.as_of is not None:
-        left_out, tokens = remembered.of(connection, corpus.sid, corpus.state).left_out(selection.as_of)
+    remembered = corpus.remembered
+    if found is not None and selection.as_of is not None:
+        valid = remembered.of("validity", lambda: validity.read(connection, corpus.sid))
+        left_out, tokens = valid.left_out(selection.as_of)
         selection = replace(selection, as_of=None)
         corpus = corpus.without(left_out, tokens) if len(left_out) else corpus
     narrowed = selection != Selection(selection.scope)
-    allowed = empty if found is None else rows_of(connection, corpus.sid, selection) if narrowed else None
+    allowed = empty if found is None else _allowed(connection, remembered, selection) if narrowed else None
     groups = grouped = None
     if options.group_by is not None:
-        groups = groups_of(connection, corpus.sid, _stored(options.group_by), _stored(options.as_one or ""))
+        groups = _groups(connection, remembered, options.group_by, options.as_one or "")
         if options.as_one is not None:
             grouped = texts_as_one(groups).without(corpus.left_out)
-    times = {key: dates_of(connection, corpus.sid, _stored(key)) for key in options.date_keys}
+    times = {key: _times(connection, remembered, key) for key in options.date_keys}
     plain = allowed is None and not len(left_out) and groups is None and not times and corpus.corpus.n > nearest.LARGE
     ef = approximate if plain and approximate and nearest.is_there(connection) else None
     candidates = ServerCandidates(connection, corpus.sid, known.dimension, allowed, groups, left_out, ef, times=times)
     if options.latest_by is not None:
-        valued = groups_of(connection, corpus.sid, _stored(options.latest_by))
+        valued = _groups(connection, remembered, options.latest_by)
         candidates = replace(candidates, newest=newest_of(valued, times[options.date_key], candidates))
     asked = [_scored(connection, corpus, tokenizer, options, grouped, question, allowed) for question in questions]
     answers = [Answer(question, pool) for question, pool in answer(options, asked, candidates)]
     for each in answers:
         candidates.keep(each.pool.rows)
     return answers
+
+
+def _allowed(connection: Connection[Any], remembered: Remembered, selection: Selection) -> Rows:
+    """Return the selected rows, ascending; what a filter leaves is remembered, and of the filter a hash."""
+
+    def read() -> Rows:
+        return rows_of(connection, remembered.sid, selection)
+
+    return read() if selection.ids is not None else remembered.of(("rows", _hashed(selection.node)), read)
+
+
+def _groups(connection: Connection[Any], remembered: Remembered, key: str, as_one: str = "") -> Groups:
+    def read() -> Groups:
+        return groups_of(connection, remembered.sid, _stored(key), _stored(as_one))
+
+    return remembered.of(("groups", key, as_one), read)
+
+
+def _times(connection: Connection[Any], remembered: Remembered, key: str) -> Dated:
+    return remembered.of(("dates", key), lambda: dates_of(connection, remembered.sid, _stored(key)))
+
+
+def _hashed(node: Node | None) -> bytes:
+    """Return a hash of a filter: of its text, as 1, 1.0 and True are equal and not the same filter."""
+    return hashlib.blake2b(repr(node).encode(errors="backslashreplace"), digest_size=16).digest()
 
 
 def _stored(key: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,6 @@ from bedside.filters.validity import named
 from bedside.search.rank import Rows
 from bedside.search.versions import Chains
 
-_KEPT = 8
-"""Scopes whose validity a process remembers: 28 bytes for each record with bounds."""
 _IS_PASSAGE = "fields ? 'source_hash' and jsonb_typeof(fields -> 'source_id') = 'string'"
 _VERSION = f"case when {_IS_PASSAGE} then fields ->> 'source_id' else id end"
 _COLUMNS = ", ".join(f"coalesce(array_agg({name}), '{{}}')" for name in ("row", "starts", "ends", "dl"))
@@ -60,23 +57,6 @@ class Validity:
         out = ~valid
         out[self.chains.superseded(valid)] = True
         return Left(self.rows[out], int(self.lengths[out].sum()))
-
-
-class Remembered:
-    """The validity of the scopes that were asked about last, each by the state that it was read in."""
-
-    def __init__(self) -> None:
-        self._kept: tuple[tuple[int, UUID, Validity], ...] = ()
-
-    def of(self, connection: Connection[Any], sid: int, state: UUID) -> Validity:
-        """Return the validity of a scope in a state, which is that of the transaction."""
-        others = tuple(each for each in self._kept if each[0] != sid)
-        found = next((each for each in self._kept if each[:2] == (sid, state)), None)
-        if found is None:
-            found = sid, state, read(connection, sid)
-        # One assignment, so that threads need no lock: the worst is that one of them reads once more.
-        self._kept = (found, *others)[:_KEPT]
-        return found[2]
 
 
 def read(connection: Connection[Any], sid: int) -> Validity:
