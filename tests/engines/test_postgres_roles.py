@@ -168,6 +168,26 @@ def test_the_library_answers_a_bound_role_as_it_answers_the_owner_about_that_sco
     assert ward.scoped(patient_id=4).count() == 5
 
 
+def test_a_bound_role_is_told_of_its_own_scopes_alone_and_of_none_that_it_lost(postgres, roles) -> None:
+    with Collection.open(postgres(), scope_keys=["patient_id"], row_security=True) as ward:
+        for patient in "AB":
+            ward.scoped(patient_id=patient).add([Document(f"pain of {patient}", {"kind": f"of {patient}"}, "1")])
+            assert ward.scoped(patient_id=patient).facets("kind") == [(f"of {patient}", 1)]
+        ward.scoped(patient_id="A").grant(role := roles())
+        with Collection.open(url_as(ward, role), read_only=True) as bound:
+            for _ in range(2):
+                assert bound.scoped(patient_id="A").facets("kind") == [("of A", 1)]
+                assert bound.scoped(patient_id="B").facets("kind") == []
+                for patient, count in (("A", 1), ("B", 0)):
+                    found = bound.scoped(patient_id=patient).search("pain", filter={"kind": {"$exists": True}})
+                    assert len(found) == count
+            ward.scoped(patient_id="B").grant(role)
+            assert bound.scoped(patient_id="B").facets("kind") == [("of B", 1)]
+            ward.scoped(patient_id="A").revoke(role)
+            assert bound.scoped(patient_id="A").facets("kind") == []
+            assert bound.scoped(patient_id="A").search("pain", filter={"kind": {"$exists": True}}) == []
+
+
 def test_a_role_that_nothing_would_bind_and_a_collection_without_row_security_are_refused(
     ward, roles, postgres, tmp_path
 ) -> None:

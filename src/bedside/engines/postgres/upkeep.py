@@ -43,6 +43,7 @@ BEYOND = (
     "replicas, until they have followed",
     "base backups and archives",
     "the server's own logs",
+    "what facets counted in collections open elsewhere, until these are asked about the scope again or closed",
     "the encoders' caches of other processes, and in this one's what was deleted or replaced before",
 )
 """Where an erasure on a server cannot look."""
