@@ -103,6 +103,45 @@ def test_several_reports_of_a_message_are_notes_of_their_own_and_so_are_several_
     ]
 
 
+def test_each_report_of_a_message_about_several_patients_is_of_its_own_patient():
+    data = message(
+        OBR, tx("One."), "PID|2||8^^^HOSP||Roe^Jim", "PV1|1|I", OBR, tx("Two."), OBR, tx("Three."), "PID|3||9"
+    )
+    found = [(note.text, note.metadata["subject"], note.metadata.get("patient")) for note in read(data, "a.hl7")]
+    assert found == [
+        ("## Chest CT\nOne.", "7", "Dr. Ann M. Lee Jr"),
+        ("## Chest CT\nTwo.", "8", "Jim Roe"),
+        ("## Chest CT\nThree.", "8", "Jim Roe"),
+    ]
+
+
+def test_why_a_report_was_asked_for_is_part_of_it():
+    order = "|".join(
+        ["OBR", "1", "", "", "CT^Chest CT", *[""] * 8, "Cough \\T\\ fever", *[""] * 17, "R05^Cough~^Smoker"]
+    )
+    assert texts(message(order, tx("Clear."))) == [
+        "## Chest CT\nClinical information: Cough & fever\nReason: Cough, Smoker\nClear."
+    ]
+
+
+def test_an_ampersand_in_a_coded_text_that_was_not_escaped_cuts_nothing_off():
+    assert texts(message(tx("112^Staph & Strep^SCT~^A&B", name="O^Culture & smear", kind="CWE"))) == [
+        "Culture & smear: Staph & Strep, A&B"
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
+def test_a_message_is_told_in_every_encoding_that_is_marked_or_named(encoding):
+    data = message(tx("Fièvre.")).decode().encode(encoding)
+    assert texts(data, encoding=encoding if encoding == "utf-16-le" else None) == ["Fièvre."]
+
+
+@pytest.mark.parametrize("lead", ["2024-03-01 12:00 INFO received:\n", "2024-03-01 12:00 INFO ", '"'])
+def test_messages_among_other_lines_are_refused_and_never_a_note_of_segments(lead):
+    with pytest.raises(UnreadableFileError, match="HL7 v2 messages among other text"):
+        texts(lead.encode() + message(tx("Rest.")))
+
+
 def test_parts_of_a_report_that_have_names_of_their_own_stand_under_them():
     data = message(
         tx("Opacity.", 1, "GDT^Findings"), tx("Pneumonia.", 2, "IMP^Impression"), tx("Rest.", 3, "IMP^Impression")

@@ -29,6 +29,8 @@ _LINES = {
     "PR1": ("Procedure", (3, 4), ()),
     "PRB": ("Problem", (3,), ()),
 }
+# What a report's order says of why it was asked for.
+_ASKED = {13: "Clinical information", 31: "Reason"}
 # Events of MDM messages (chapter 9): edited or replaced documents; the parent of an addendum (T05, T06) stays.
 _REPLACING = ("T07", "T08", "T09", "T10")
 _CANCELLED = "T11"
@@ -36,7 +38,7 @@ _CANCELLED = "T11"
 
 @dataclass
 class _Group:
-    """A report of a message: an OBR, or a TXA, and what follows it."""
+    """A report of a message: an OBR, or a TXA, what follows it, and the PID that it stands under."""
 
     head: dict[str, Segment]
     segments: list[Segment] = field(default_factory=list)
@@ -66,21 +68,24 @@ def _documents_of(content: Content, message: Sequence[Segment], named: str) -> I
         texts = [part for part in _texts(content, group, named) if part.strip()]
         for place in richest(texts):
             count += 1
-            metadata = {"message": named, **facts, **_facts_of_group(group, event)}
+            metadata = {"message": named, **facts, **_facts_of_patient(group), **_facts_of_group(group, event)}
             yield Document(texts[place], metadata, f"{content.id}#{named}" + (f"/{count}" if count > 1 else ""))
     if not count:
         content.leave_out(named, f"a message without text ({facts.get('message_type', 'of no type')})")
 
 
 def _groups(message: Sequence[Segment]) -> Iterator[_Group]:
-    """Yield a message's reports; what stands before the first one, such as a patient's allergies, belongs to it."""
+    """Yield a message's reports; what stands before the first one, such as a patient's allergies, belongs to it.
+
+    A message may be about several patients: each report is of the one whose PID came last.
+    """
     group = _Group({})
     for segment in message:
-        is_new = segment.name == "OBR" and "OBR" in group.head
+        is_new = segment.name in ("OBR", "PID") and segment.name in group.head
         if is_new or (segment.name == "TXA" and any(held.name == "OBX" for held in group.segments)):
             yield group
-            group = _Group({})
-        if segment.name in ("OBR", "TXA"):
+            group = _Group({name: held for name, held in group.head.items() if name == "PID"})
+        if segment.name in ("PID", "OBR", "TXA"):
             group.head[segment.name] = segment
         elif segment.name in ("OBX", "NTE") or segment.name in _LINES:
             group.segments.append(segment)
@@ -102,10 +107,19 @@ def _texts(content: Content, group: _Group, named: str) -> Iterator[str]:
             block = _block(content, run, place)
             is_part = len(parts) > 1 and kind in _TEXT and block.strip() and run[0].coded(3)
             blocks.append(f"### {run[0].coded(3)}\n{block}" if is_part else block)
-    name = group.head["OBR"].coded(4) if "OBR" in group.head else ""
-    written = [block for block in blocks if block]
+    order = group.head.get("OBR")
+    name = order.coded(4) if order is not None else ""
+    asked = [] if order is None else _asked(order)
+    written = [*asked, *(block for block in blocks if block)]
     yield "\n".join([f"## {name}", *written] if name and written else written)
     yield from files
+
+
+def _asked(order: Segment) -> list[str]:
+    """Return a line for each reason that an order gives."""
+    said = {number: ", ".join(filter(None, (order.coded(number, at) for at in range(order.count(number)))))
+            for number in _ASKED}  # fmt: skip
+    return [f"{_ASKED[number]}: {words}" for number, words in said.items() if words]
 
 
 def _runs(content: Content, segments: Sequence[Segment], named: str) -> Iterator[list[Segment]]:
@@ -210,13 +224,18 @@ def _unpacked(content: Content, encoding: str, data: str) -> bytes:
 
 
 def _facts_of_message(message: Sequence[Segment]) -> dict[str, Any]:
-    head, patient = message[0], next((segment for segment in message if segment.name == "PID"), None)
+    head = message[0]
     facts = {"message_type": "^".join(filter(None, (head.component(9, 1), head.component(9, 2))))}
     facts["date"] = time_of(head.component(7, 1))
-    if patient is not None:
-        facts["subject"] = patient.component(3, 1) or patient.component(2, 1)
-        facts["patient"] = " ".join(filter(None, (patient.component(5, number) for number in (5, 2, 3, 1, 4))))
     return _there(facts)
+
+
+def _facts_of_patient(group: _Group) -> dict[str, Any]:
+    patient = group.head.get("PID")
+    if patient is None:
+        return {}
+    name = " ".join(filter(None, (patient.component(5, number) for number in (5, 2, 3, 1, 4))))
+    return _there({"subject": patient.component(3, 1) or patient.component(2, 1), "patient": name})
 
 
 def _facts_of_group(group: _Group, event: str) -> dict[str, Any]:

@@ -64,8 +64,13 @@ class Segment:
         return _unescaped(first, self.signs, self.codec).strip()
 
     def coded(self, number: int, repetition: int = 0) -> str:
-        """Return a coded field (CE, CWE) in words: the original text, its text, that in another system, or its code."""
-        return next((word for at in (9, 2, 5, 1) if (word := self.component(number, at, repetition))), "")
+        """Return a coded field (CE, CWE) in words: the original text, its text, that in another system, or its code.
+
+        A text has no subcomponents: the sign that parts them is one that the system forgot to escape.
+        """
+        held = self._components(number, repetition)
+        texts = (_unescaped(held[at - 1], self.signs, self.codec).strip() for at in (9, 2, 5) if at <= len(held))
+        return next(filter(None, texts), "") or self.component(number, 1, repetition)
 
     def words(self, number: int, repetition: int = 0) -> str:
         """Return all components of a field one after the other."""

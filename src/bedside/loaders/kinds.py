@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bedside.loaders import mail_headers
+from bedside.loaders.decoding import peeked
 from bedside.remedies import Call, Remedy
 from bedside.types import Document
 
@@ -31,6 +32,8 @@ _CDA_SIGNS = re.compile(r"<templateId\s{1,9}root=|\s(?:class|mood)Code=[\"'][A-Z
 _FHIR = "http://hl7.org/fhir"
 _OPEN_DOCUMENT = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
 _XHTML = "http://www.w3.org/1999/xhtml"
+_HL7 = re.compile(r"\ufeff?[\s\x0b\x0c]{0,32}(?:MSH|FHS|BHS)[|^~\\&#!$%]")
+_HL7_WITHIN = re.compile(r"\bMSH\|\^~\\&#?\|")
 _HTML_MEDIA = ("text/html", "application/xhtml+xml")
 
 
@@ -123,7 +126,12 @@ def _is_rtf(content: Content) -> bool:
 
 
 def _is_hl7(content: Content) -> bool:
-    return re.match(rb"(?:\xef\xbb\xbf)?[\s\x0b\x0c]{0,32}(?:MSH|FHS|BHS)[|^~\\&#!$%]", content.data[:64]) is not None
+    return _HL7.match(peeked(content.data[:256], content.encoding)) is not None
+
+
+def _holds_hl7(content: Content) -> bool:
+    """Whether messages stand among other lines, as in an interface's log."""
+    return _HL7_WITHIN.search(content.text) is not None
 
 
 def _is_cda(content: Content) -> bool:
@@ -211,6 +219,9 @@ KINDS: tuple[Kind, ...] = (
         refusal="JSON of an unknown kind",
         remedies=(Call("import", "for lines of documents", python="Collection.import_from"),),
         is_binary=True,
+    ),
+    Kind(
+        "hl7v2", _holds_hl7, refusal="HL7 v2 messages among other text; keep the messages alone, each from its MSH on"
     ),
     Kind("markdown", _is_markdown, "plain"),
     Kind("text", lambda _: True, "plain"),
