@@ -218,6 +218,37 @@ def test_what_a_document_replaces_is_in_its_metadata(relation, wanted):
             '{"status":"not-done","code":{"text":"Appendectomy"},"performedPeriod":{"start":"2024-03-01"}}',
             "Procedure: Appendectomy; not-done; 2024-03-01",
         ),
+        (
+            "MedicationStatement",
+            '{"status":"not-taken","medicationCodeableConcept":{"text":"Warfarin"},"effectivePeriod":{"start":"2024"},'
+            '"dosage":[{"doseAndRate":[{"doseQuantity":{"value":5,"unit":"mg"}}],"route":{"text":"oral"}}]}',
+            "Medication: Warfarin, 5 mg oral; not-taken; 2024",
+        ),
+        (
+            "MedicationAdministration",
+            '{"status":"completed","medicationCodeableConcept":{"text":"Heparin"},"effectiveDateTime":"2024-03-01",'
+            '"dosage":{"dose":{"value":5000,"unit":"IU"},"route":{"text":"subcutaneous"}}}',
+            "Medication: Heparin, 5000 IU subcutaneous; completed; 2024-03-01",
+        ),
+        (
+            "Immunization",
+            '{"status":"not-done","vaccineCode":{"text":"MMR"},"statusReason":{"text":"refused"},'
+            '"occurrenceDateTime":"2024-03"}',
+            "Immunization: MMR; not-done; refused; 2024-03",
+        ),
+        (
+            "FamilyMemberHistory",
+            '{"relationship":{"text":"Mother"},"condition":[{"code":{"text":"Breast cancer"}},'
+            '{"code":{"text":"Gout"}}]}',
+            "Family history: Mother: Breast cancer, Gout",
+        ),
+        (
+            "QuestionnaireResponse",
+            '{"item":[{"text":"Smoker?","answer":[{"valueBoolean":false}]},{"text":"Asked later"},'
+            '{"text":"Pain","item":[{"text":"Score","answer":[{"valueInteger":7,"item":[{"text":"Where","answer":[{"valueCoding":'
+            '{"display":"left hip"}}]}]}]}]}]}',
+            "Smoker?: no\nPain\nScore: 7\nWhere: left hip",
+        ),
         ("CarePlan", '{"text":{"div":"<div><p>Walk daily.</p></div>"}}', "Walk daily."),
         (
             "Condition",
@@ -238,6 +269,19 @@ def test_a_coded_resource_is_a_short_text_where_it_is_asked_for(kind, fields, li
     assert list(read(data, "a.json", report=(report := LoadReport()))) == []
     assert f"no documents among its resources (1 {kind}" in report.findings[0].reason
     assert (f"1 {kind}" in report.findings[-1].reason) and (kind == "CarePlan") == (len(report.findings) == 1)
+
+
+@pytest.mark.parametrize("resources", [False, True])
+def test_resources_that_gave_no_text_beside_others_that_did_are_counted_in_the_report(resources):
+    empty = [{"resourceType": kind, "id": "1"} for kind in ("DiagnosticReport", "Encounter", "CarePlan", "Patient")]
+    value = bundle(reference(attached("Rest.")), *empty, {**empty[1], "id": "2"})
+    report = LoadReport()
+    assert len(found(value, resources=resources, report=report)) == 1
+    (finding,) = report.findings
+    assert finding.outcome == "left out"
+    more = ", 2 Encounter, 1 CarePlan" if resources else ""
+    counted = sorted(finding.reason.removeprefix("resources without a text: ").split(", "))
+    assert counted == sorted(f"1 DiagnosticReport{more}".split(", "))
 
 
 def test_what_was_entered_in_error_is_never_a_note():

@@ -40,7 +40,7 @@ TextKey = Annotated[
     str | None, typer.Option("--text-key", metavar="COLUMN", help="The column of tables that holds the note.")
 ]
 Resources = Annotated[
-    bool, typer.Option("--resources", help="FHIR's observations, conditions, medication requests … as notes too.")
+    bool, typer.Option("--resources", help="FHIR's observations, conditions, medicines … as notes too.")
 ]
 IdKey = Annotated[
     str | None, typer.Option("--id-key", metavar="COLUMN", help="The column of tables that tells their notes apart.")

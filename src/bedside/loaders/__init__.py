@@ -72,7 +72,7 @@ def load(
             silently.
         text_key: The column of a table that holds the note; ``None`` goes by the columns' names.
         id_key: The column of a table that tells its notes apart; ``None`` is one called ``id``.
-        resources: FHIR's observations, conditions, medication requests, allergies and procedures are notes too, each a
+        resources: FHIR's observations, conditions, medicines, allergies, procedures and the like are notes too, each a
             short text, and so is the narrative of every other resource that has one.
         links: Of the notes that are there already, which those of the files may replace; what is read is added.
 

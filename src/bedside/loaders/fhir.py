@@ -34,11 +34,11 @@ def documents(content: Content, text: str) -> Iterator[Document]:
     * ``DiagnosticReport``: its narrative and conclusion, and each presented form that says more.
     * ``Composition``: its sections under their titles, as one document.
     * ``Binary``: with the resource that refers to it, else by itself.
-    * With ``resources``: each Observation, Condition, MedicationRequest, AllergyIntolerance and Procedure as a short
-      text, and the narrative of every other resource that has one.
+    * With ``resources``: each coded resource of :data:`bedside.loaders.fhir_lines.LINES` as a short text, and the
+      narrative of every other resource that has one.
 
     What is marked ``entered-in-error`` is left out, and so is what is only linked to, pictures and sound; the report
-    says so. Metadata: see :func:`bedside.loaders.fhir_facts.facts_of`.
+    says so, and of which resources nothing is read. Metadata: see :func:`bedside.loaders.fhir_facts.facts_of`.
     """
     return documents_among(content, lambda asked: resources_of(asked, text))
 
@@ -57,17 +57,27 @@ def documents_among(content: Content, resources: Resources) -> Iterator[Document
 
     survey = _surveyed(resources(replace(content, report=LoadReport())))
     waiting = {named: _Waiting(missing) for named, missing in survey.missing().items()}
-    found = 0
+    found, silent = 0, Counter[str]()
     for named, resource, url in _named(resources(content)):
+        before, told = found, len(content.report.findings)
         for document in _documents_of(content, survey, waiting, named, resource, url):
             found += bool(document.text.strip())
             yield document
+        if found == before and told == len(content.report.findings) and named not in waiting:
+            silent[resource["resourceType"]] += _is_read(content, resource["resourceType"])
     if not found:
         kinds = ", ".join(f"{count} {kind}" for kind, count in survey.kinds.most_common(5)) or "none"
         content.leave_out("", f"no documents among its resources ({kinds})")
+    elif kinds := ", ".join(f"{count} {kind}" for kind, count in silent.most_common() if count):
+        content.leave_out("", f"resources without a text: {kinds}")
     coded = ", ".join(f"{survey.kinds[kind]} {kind}" for kind in LINES if survey.kinds[kind])
     if coded and not content.options.resources:
         content.leave_out("", f"coded resources, which are read with resources=True: {coded}")
+
+
+def _is_read(content: Content, kind: str) -> bool:
+    """Whether a text is looked for in resources of a kind; a Binary is part of what refers to it."""
+    return kind in _DOCUMENTS or (content.options.resources and kind not in (*_NAMED, "Binary"))
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""FHIR's coded resources as short readable texts: results, conditions, medicines, allergies, procedures."""
+"""FHIR's coded resources as short readable texts: results, conditions, medicines, allergies, procedures, answers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ def _value(measured: Any) -> str:
     value = first(
         _quantity(quantity),
         concept(at(measured, "valueCodeableConcept")),
-        *(at(measured, f"value{kind}") for kind in ("String", "Integer", "DateTime", "Time")),
+        *(at(measured, f"value{kind}") for kind in ("String", "Integer", "Decimal", "Date", "DateTime", "Time", "Uri")),
+        *(at(measured, "valueCoding", name) for name in ("display", "code")),
+        at(measured, "valueReference", "display"),
+        _span(at(measured, "valuePeriod")),
         {"true": "yes", "false": "no"}.get(string(at(measured, "valueBoolean"))),
         _between(at(interval, "low"), at(interval, "high")),
         _joined(" : ", _quantity(at(ratio, "numerator")), _quantity(at(ratio, "denominator"))),
@@ -84,23 +87,29 @@ def _medication(resource: Resource, names: _Names) -> str:
         concept(at(inside, "code")),
         names.get(key_of(referred)),
     )
-    doses = [_dose(dose) for dose in many(resource.get("dosageInstruction"))]
+    doses = [_dose(dose) for name in ("dosageInstruction", "dosage") for dose in many(resource.get(name))]
     forbidden = "not to be given" if string(resource.get("doNotPerform")) == "true" else ""
-    reasons = [concept(item) for item in many(resource.get("reasonCode"))]
+    # Release 5 spells it so.
+    times = first(resource.get("authoredOn"), _when(resource, "effective"), _when(resource, "occurence"))
     said = [
         forbidden,
         string(resource.get("status")),
         string(resource.get("intent")),
-        string(resource.get("authoredOn")),
+        first(times, resource.get("whenHandedOver"), resource.get("dateAsserted")),
     ]
-    return _line("Medication", _joined(", ", medicine, *doses), *said, _after("for ", _joined(", ", *reasons)))
+    return _line("Medication", _joined(", ", medicine, *doses), *said, _reasons(resource))
+
+
+def _reasons(resource: Resource) -> str:
+    said = [concept(_present(at(item, "concept"), item)) for item in many(resource.get("reasonCode"))]
+    return _after("for ", _joined(", ", *said))
 
 
 def _dose(dose: Any) -> str:
     """Return an instruction in its own words, else as amount, way and times."""
     if text := first(at(dose, "text"), at(dose, "patientInstruction")):
         return text
-    amount = _quantity(_present(at(dose, "doseAndRate", 0, "doseQuantity"), at(dose, "doseQuantity")))
+    amount = _quantity(_present(at(dose, "doseAndRate", 0, "doseQuantity"), at(dose, "doseQuantity"), at(dose, "dose")))
     repeat = at(dose, "timing", "repeat")
     often = _joined(" ", string(at(repeat, "frequency")), _after("times in ", _joined(" ", *_period(repeat))))
     needed = "as needed" if string(at(dose, "asNeededBoolean")) == "true" else ""
@@ -147,10 +156,44 @@ def _procedure(resource: Resource, _: _Names) -> str:
     )
 
 
+def _immunization(resource: Resource, _: _Names) -> str:
+    vaccine, status = concept(resource.get("vaccineCode")), string(resource.get("status"))
+    why_not = concept(resource.get("statusReason"))
+    return _line("Immunization", vaccine, status, why_not, _when(resource, "occurrence"), _reasons(resource))
+
+
+def _family(resource: Resource, _: _Names) -> str:
+    conditions = _joined(", ", *(concept(at(item, "code")) for item in many(resource.get("condition"))))
+    relative = concept(resource.get("relationship"))
+    return _line("Family history", _joined(": ", relative, conditions) if conditions else "")
+
+
+def _answers(resource: Resource, _: _Names) -> str:
+    """Return a line for each question that was answered, and for each title above some."""
+    return "\n".join(_answered(resource))
+
+
+def _answered(item: Any) -> list[str]:
+    lines: list[str] = []
+    for inner in many(at(item, "item")):
+        answers = many(at(inner, "answer"))
+        below = [line for held in (inner, *answers) for line in _answered(held)]
+        said, question = _joined(", ", *map(_value, answers)), first(at(inner, "text"), at(inner, "linkId"))
+        lines += [f"{question}: {said}" if said else question] if said or below else []
+        lines += below
+    return lines
+
+
 LINES: Mapping[str, Callable[[Resource, _Names], str]] = {
     "Observation": _observation,
     "Condition": _condition,
     "MedicationRequest": _medication,
+    "MedicationStatement": _medication,
+    "MedicationAdministration": _medication,
+    "MedicationDispense": _medication,
+    "Immunization": _immunization,
+    "FamilyMemberHistory": _family,
+    "QuestionnaireResponse": _answers,
     "AllergyIntolerance": _allergy,
     "Procedure": _procedure,
 }
@@ -159,13 +202,17 @@ LINES: Mapping[str, Callable[[Resource, _Names], str]] = {
 
 def _when(resource: Resource, name: str) -> str:
     """Return a date, a period, an age or words, whichever there is of a name."""
-    period, age = resource.get(f"{name}Period"), _quantity(resource.get(f"{name}Age"))
+    age = _quantity(resource.get(f"{name}Age"))
     return first(
         resource.get(f"{name}DateTime"),
-        _joined(" to ", string(at(period, "start")), string(at(period, "end"))),
+        _span(resource.get(f"{name}Period")),
         f"age {age}" if age else "",
         resource.get(f"{name}String"),
     )
+
+
+def _span(period: Any) -> str:
+    return _joined(" to ", string(at(period, "start")), string(at(period, "end")))
 
 
 def _quantity(quantity: Any) -> str:
