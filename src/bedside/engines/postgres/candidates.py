@@ -94,6 +94,8 @@ class ServerCandidates:
         if self.ef is not None:
             return self._nearly_top(vector, k, weight, signal, self.ef)
         wanted, signal = k + _SPARE, self._among(signal)
+        if self.allowed is not None and len(self.allowed) <= wanted:
+            return self._scored(vector, k, weight, signal, self.allowed[self.allows(self.allowed)])
         while True:
             strong = _strongest(signal, wanted)
             near, least = self._nearest(vector, wanted, strong)

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from psycopg.abc import Query
-from psycopg.sql import SQL, Composed
+from psycopg.sql import SQL, Composable, Composed
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from bedside.engines.postgres import arrays, schema
@@ -34,6 +34,7 @@ _MOST = 16
 _IDLE = 60.0
 _ATTEMPTS = 5
 _LONGEST_WAIT = 2**31 - 1
+_NOTHING = SQL("select")
 _LOST = ("08", "57P01", "57P02", "57P03")
 _REPEATED = ("40001", "40P01", "23505")
 """Not serialisable, a deadlock, and an id that a bulk load has just committed: such a load locks its scopes last."""
@@ -58,17 +59,17 @@ class SharedPool:
         self._lock = threading.Lock()
 
     @contextmanager
-    def connection(self, first: Query = "") -> Iterator[Connection[Any]]:
-        """Lend a connection that has done a first statement; it goes back when the block ends.
+    def connection(self, first: Query = "") -> Iterator[Cursor[Any]]:
+        """Lend a connection by the cursor that a first statement was done with; it goes back when the block ends.
 
         The first statement finds out whether the server is still there, so nothing is asked for that alone.
         """
         pool = self._opened()
-        connection = _begun(pool, first)
+        cursor = _begun(pool, first)
         try:
-            yield connection
+            yield cursor
         finally:
-            pool.putconn(connection)
+            pool.putconn(cursor.connection)
 
     def _opened(self) -> ConnectionPool:
         with self._lock:
@@ -92,7 +93,7 @@ class SharedPool:
             pool.close()
 
 
-def _begun(pool: ConnectionPool, first: Query) -> Connection[Any]:
+def _begun(pool: ConnectionPool, first: Query) -> Cursor[Any]:
     """Take a connection that has done a statement; those that a server which went away left behind are replaced."""
     for _ in range(_MOST):
         try:
@@ -103,14 +104,16 @@ def _begun(pool: ConnectionPool, first: Query) -> Connection[Any]:
     return _taken(pool, first)
 
 
-def _taken(pool: ConnectionPool, first: Query) -> Connection[Any]:
+def _taken(pool: ConnectionPool, first: Query) -> Cursor[Any]:
     connection = pool.getconn()
     try:
-        connection.execute(first)
+        cursor = connection.execute(first)
+        while cursor.nextset():  # of several statements, the answer to the last one counts
+            pass
     except BaseException:
         pool.putconn(connection)  # which throws a broken one away
         raise
-    return connection
+    return cursor
 
 
 _pools: dict[str, SharedPool] = {}
@@ -168,7 +171,14 @@ class Database:
 
     def read(self, work: Callable[[Connection[Any]], _T]) -> _T:
         """Return what ``work`` makes of one state of the database."""
-        return self._repeated(lambda: self._reading(work), again=True)
+        return self.read_after(_NOTHING, lambda cursor: work(cursor.connection))
+
+    def read_after(self, first: Composable, work: Callable[[Cursor[Any]], _T]) -> _T:
+        """Return what ``work`` makes of one state of the database, and of what the first question in it is answered.
+
+        A transaction is begun and asked in one trip to the server, which takes no values apart from the statement.
+        """
+        return self._repeated(lambda: self._reading(first, work), again=True)
 
     def write(self, work: Callable[[Connection[Any]], _T], *, again: bool = True) -> _T:
         """Return what ``work`` did, committed.
@@ -188,13 +198,18 @@ class Database:
         return self._repeated(lambda: self._writing(work), again=again)
 
     @contextmanager
-    def snapshot(self) -> Iterator[Connection[Any]]:
-        """Lend a connection that sees one state until the block ends."""
-        with self._own_errors(), self.pool.connection(self._begin_reading) as connection:
+    def snapshot(self, first: Composable = _NOTHING) -> Iterator[Cursor[Any]]:
+        """Lend a connection that sees one state until the block ends, by the cursor of a first question."""
+        with self._own_errors(), self._state(first) as cursor:
+            yield cursor
+
+    @contextmanager
+    def _state(self, first: Composable) -> Iterator[Cursor[Any]]:
+        with self.pool.connection(SQL("; ").join([self._begin_reading, first])) as cursor:
             try:
-                yield connection
+                yield cursor
             finally:
-                _end(connection, "rollback")
+                _end(cursor.connection, "rollback")
 
     @contextmanager
     def alone(self) -> Iterator[Connection[Any]]:
@@ -205,7 +220,8 @@ class Database:
         """
         if self._read_only:
             raise ReadOnlyError(f"{self.place.name} is open for reading only", remedies=[Give("read_only", False)])
-        with self._own_errors(), self.pool.connection() as connection:
+        with self._own_errors(), self.pool.connection() as cursor:
+            connection = cursor.connection
             if is_pooled(connection):
                 yield connection
                 return
@@ -221,8 +237,8 @@ class Database:
         Raises:
             InvalidInputError: A pooler stands before the server.
         """
-        with self._own_errors(), self.pool.connection() as connection:
-            pooled = is_pooled(connection)
+        with self._own_errors(), self.pool.connection() as cursor:
+            pooled = is_pooled(cursor.connection)
         if pooled:
             raise InvalidInputError(
                 f"{verb}: {self.place.name} is reached through a pooler, and this works outside of transactions: give "
@@ -233,15 +249,13 @@ class Database:
         """Give back the pool."""
         give_back(self.pool)
 
-    def _reading(self, work: Callable[[Connection[Any]], _T]) -> _T:
-        with self.pool.connection(self._begin_reading) as connection:
-            try:
-                return work(connection)
-            finally:
-                _end(connection, "rollback")
+    def _reading(self, first: Composable, work: Callable[[Cursor[Any]], _T]) -> _T:
+        with self._state(first) as cursor:
+            return work(cursor)
 
     def _writing(self, work: Callable[[Connection[Any]], _T]) -> _T:
-        with self.pool.connection(self._begin_writing) as connection:
+        with self.pool.connection(self._begin_writing) as cursor:
+            connection = cursor.connection
             try:
                 done = work(connection)
             except BaseException:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 
 from bedside.engines.bulk import BulkLoading
 from bedside.engines.facts import Batch, Facts
-from bedside.engines.postgres import nearest, reading, roles, upkeep, writing
+from bedside.engines.postgres import nearest, reading, roles, searching, upkeep, writing
 from bedside.engines.postgres.bm25 import Statistics
 from bedside.engines.postgres.bulk import PostgresBulkLoading
 from bedside.engines.postgres.connection import Database
@@ -101,8 +101,8 @@ class PostgresEngine:
     ) -> Iterator[Document | None]:
         """Yield None once the state is chosen, then documents; a short answer keeps no connection meanwhile."""
         stop = None if limit is None else offset + limit
-        with self._database.snapshot() as connection:
-            scope = self._of_now(connection, selection.scope)
+        with self._database.snapshot(reading.state_query(selection.scope)) as cursor:
+            connection, scope = cursor.connection, self._of_now(cursor, selection.scope)
             sid = 0 if scope is None else scope.sid
             rows = [] if scope is None else reading.chosen(connection, sid, selection)[offset:stop]
             dimension = self._known.dimension if vectors else None
@@ -136,11 +136,11 @@ class PostgresEngine:
         """Rank the selected records for each question, all in one state of the database."""
         ef = self._database.place.approximate
 
-        def work(connection: Connection[Any]) -> list[Answer]:
-            scope = self._of_now(connection, selection.scope)
+        def work(cursor: Cursor[Any]) -> list[Answer]:
+            scope = self._of_now(cursor, selection.scope)
             tokenizer = self._analyzer.tokenizer
-            return reading.search(
-                connection,
+            return searching.search(
+                cursor.connection,
                 self._known,
                 scope,
                 tokenizer,
@@ -152,7 +152,7 @@ class PostgresEngine:
 
         self._check_open()
         try:
-            return self._database.read(work)
+            return self._database.read_after(reading.state_query(selection.scope), work)
         except (EncoderMismatch, InvalidVectorError):
             with self._switching:  # another thread may be about to hand the asker its new encoder
                 raise
@@ -204,7 +204,8 @@ class PostgresEngine:
     def copy_to(self, write: Callable[[Facts, Iterable[Record], None], None]) -> None:
         """Hand the records of every scope to ``write``, all of one state."""
         self._check_open()
-        with self._database.snapshot() as connection:
+        with self._database.snapshot() as cursor:
+            connection = cursor.connection
             known = reading.facts(connection)
             rows = [row for (row,) in connection.execute("select row from doc order by row")]
             found = reading.records(connection, None, rows, known.dimension)
@@ -260,16 +261,16 @@ class PostgresEngine:
         return self._database.read(known)
 
     def _of_scope(self, scope: ScopeKey, nothing: _T, work: Callable[[Connection[Any], Statistics], _T]) -> _T:
-        def held(connection: Connection[Any]) -> _T:
-            found = self._of_now(connection, scope)
-            return nothing if found is None else work(connection, found)
+        def held(cursor: Cursor[Any]) -> _T:
+            found = self._of_now(cursor, scope)
+            return nothing if found is None else work(cursor.connection, found)
 
         self._check_open()
-        return self._database.read(held)
+        return self._database.read_after(reading.state_query(scope), held)
 
-    def _of_now(self, connection: Connection[Any], scope: ScopeKey) -> Statistics | None:
+    def _of_now(self, answered: Cursor[Any], scope: ScopeKey) -> Statistics | None:
         """Take over the facts as they are now, and return what is known of a scope that holds records."""
-        self._known, found = reading.state(connection, scope, self._memory)
+        self._known, found = reading.state(answered, scope, self._memory)
         return found
 
     def _write(self, work: Callable[[Connection[Any]], _T], *, again: bool = True) -> _T:

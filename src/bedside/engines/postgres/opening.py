@@ -99,8 +99,12 @@ def _looking(place: Place) -> Iterator[Connection[Any]]:
     """Lend a connection for a look: one of the pool where a collection of this database is open."""
     pool = pool_in_use(place.conninfo)
     try:
-        with _connected(place) if pool is None else pool.connection() as connection:
-            yield connection
+        if pool is None:
+            with _connected(place) as connection:
+                yield connection
+        else:
+            with pool.connection() as cursor:
+                yield cursor.connection
     except psycopg.Error as error:
         raise_ours(error, place)
     finally:

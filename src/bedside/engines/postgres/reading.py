@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
-from psycopg import Connection
+from psycopg import Connection, Cursor
+from psycopg.sql import SQL, Composed
 
 from bedside.engines.facts import Facts
-from bedside.engines.postgres import nearest, schema, validity
+from bedside.engines.postgres import schema, validity
 from bedside.engines.postgres.arrays import Int8s, none_of, vectors_of
-from bedside.engines.postgres.bm25 import Grouped, Statistics, score
-from bedside.engines.postgres.candidates import Dated, ServerCandidates, dates_of, newest_of
-from bedside.engines.postgres.groups import Groups, groups_of, texts_as_one
+from bedside.engines.postgres.bm25 import Statistics
 from bedside.engines.postgres.memory import Memory, Remembered
 from bedside.engines.postgres.rows import document_of, in_parts, scalar, scope_to_json, sid_of
 from bedside.engines.postgres.sql import Clause, all_of, match, resolved, storable
-from bedside.engines.protocol import Answer, Selection
-from bedside.errors import DatabaseError, InvalidInputError, InvalidVectorError
+from bedside.engines.protocol import Selection
+from bedside.errors import DatabaseError
 from bedside.filters.rules import frequent_first
-from bedside.filters.tree import Node
 from bedside.records import ScopeKey
-from bedside.remedies import Call, Give
 from bedside.search.bm25 import Corpus
-from bedside.search.options import SearchOptions
-from bedside.search.pool import Question
 from bedside.search.rank import Rows
-from bedside.search.stages import answer
-from bedside.text.assertions import asked_polarity
-from bedside.text.tokenizer import ClinicalTokenizer
 from bedside.types import Document, Vector
 
 PART = 256
 """Records read at once."""
+_T = TypeVar("_T")
 _NO_FACTS = "the table `about` is empty: this is not a whole collection"
 
 
@@ -47,16 +39,24 @@ def facts(connection: Connection[Any]) -> Facts:
     return schema.facts_of(found[0])
 
 
-def state(connection: Connection[Any], scope: ScopeKey, memory: Memory) -> tuple[Facts, Statistics | None]:
-    """Return the facts, and what BM25 knows of a scope, or ``None`` where it holds nothing; in one trip to the server.
+def state_query(scope: ScopeKey) -> Composed:
+    """Return the question for the facts and for what is known of a scope, with its values in it.
 
     The scope itself is compared, and not its number alone, so that two of one number never see one another's records.
     """
-    sid = sid_of(scope)
-    found = connection.execute(
-        "select facts, n, tokens, state from about left join scope on sid = %s and key = %s and n > 0",
-        (sid, scope_to_json(scope)),
-    ).fetchone()
+    query = SQL("select facts, n, tokens, state from about left join scope on sid = {} and key = {} and n > 0")
+    return query.format(sid_of(scope), scope_to_json(scope))
+
+
+def state(answered: Cursor[Any], scope: ScopeKey, memory: Memory) -> tuple[Facts, Statistics | None]:
+    """Return the facts, and what BM25 knows of a scope, or ``None`` where it holds nothing.
+
+    Args:
+        answered: To :func:`state_query`.
+        scope: The scope.
+        memory: What is remembered of scopes.
+    """
+    found = answered.fetchone()
     if found is None:
         raise DatabaseError(_NO_FACTS)
     text, n, tokens, now = found
@@ -64,7 +64,7 @@ def state(connection: Connection[Any], scope: ScopeKey, memory: Memory) -> tuple
     if n is None:
         return known, None
     corpus = Corpus(n, tokens, known.sparse["k1"], known.sparse["b"])
-    return known, Statistics(sid, corpus, memory.of(sid, now))
+    return known, Statistics(sid_of(scope), corpus, memory.of(sid_of(scope), now))
 
 
 def selected(connection: Connection[Any], sid: int, selection: Selection) -> Clause:
@@ -162,9 +162,18 @@ def facets(
     def read() -> list[tuple[Any, int]]:
         return _counted(connection, selected(connection, remembered.sid, selection), key)
 
+    return list(once(remembered, ("facets", key), selection, read))
+
+
+def once(remembered: Remembered, what: Hashable, selection: Selection, read: Callable[[], _T]) -> _T:
+    """Return what ``read`` reads of what a filter selects, once for each state; what is asked for by id is read anew.
+
+    The filter is known by a hash of its text: 1, 1.0 and True are equal, and not the same filter.
+    """
     if selection.ids is not None or selection.as_of is not None:
         return read()
-    return list(remembered.of(("facets", key, _hashed(selection.node)), read))
+    node = repr(selection.node).encode(errors="backslashreplace")
+    return remembered.of((what, hashlib.blake2b(node, digest_size=16).digest()), read)
 
 
 def _counted(connection: Connection[Any], where: Clause, key: str) -> list[tuple[Any, int]]:
@@ -179,111 +188,3 @@ def _counted(connection: Connection[Any], where: Clause, key: str) -> list[tuple
     )
     counted = [(scalar(text), number) for text, number in found]
     return sorted(counted, key=frequent_first)
-
-
-def search(
-    connection: Connection[Any],
-    known: Facts,
-    found: Statistics | None,
-    tokenizer: ClinicalTokenizer,
-    selection: Selection,
-    options: SearchOptions,
-    questions: Sequence[Question],
-    *,
-    approximate: int | None = None,
-) -> list[Answer]:
-    """Rank the selected records of a scope for each question, and read what the answers are made of."""
-    for question in questions:
-        known.check_encoder(question.encoder)
-        _check_vector(question, known.dimension)
-    corpus = found or Statistics(sid_of(selection.scope), Corpus(0, 0, known.sparse["k1"], known.sparse["b"]))
-    empty = np.zeros(0, np.int64)
-    left_out = empty
-    remembered = corpus.remembered
-    if found is not None and selection.as_of is not None:
-        valid = remembered.of("validity", lambda: validity.read(connection, corpus.sid))
-        left_out, tokens = valid.left_out(selection.as_of)
-        selection = replace(selection, as_of=None)
-        corpus = corpus.without(left_out, tokens) if len(left_out) else corpus
-    narrowed = selection != Selection(selection.scope)
-    allowed = empty if found is None else _allowed(connection, remembered, selection) if narrowed else None
-    groups = grouped = None
-    if options.group_by is not None:
-        groups = _groups(connection, remembered, options.group_by, options.as_one or "")
-        if options.as_one is not None:
-            grouped = texts_as_one(groups).without(corpus.left_out)
-    times = {key: _times(connection, remembered, key) for key in options.date_keys}
-    plain = allowed is None and not len(left_out) and groups is None and not times and corpus.corpus.n > nearest.LARGE
-    ef = approximate if plain and approximate and nearest.is_there(connection) else None
-    candidates = ServerCandidates(connection, corpus.sid, known.dimension, allowed, groups, left_out, ef, times=times)
-    if options.latest_by is not None:
-        valued = _groups(connection, remembered, options.latest_by)
-        candidates = replace(candidates, newest=newest_of(valued, times[options.date_key], candidates))
-    asked = [_scored(connection, corpus, tokenizer, options, grouped, question, allowed) for question in questions]
-    answers = [Answer(question, pool) for question, pool in answer(options, asked, candidates)]
-    for each in answers:
-        candidates.keep(each.pool.rows)
-    return answers
-
-
-def _allowed(connection: Connection[Any], remembered: Remembered, selection: Selection) -> Rows:
-    """Return the selected rows, ascending; what a filter leaves is remembered, and of the filter a hash."""
-
-    def read() -> Rows:
-        return rows_of(connection, remembered.sid, selection)
-
-    return read() if selection.ids is not None else remembered.of(("rows", _hashed(selection.node)), read)
-
-
-def _groups(connection: Connection[Any], remembered: Remembered, key: str, as_one: str = "") -> Groups:
-    def read() -> Groups:
-        return groups_of(connection, remembered.sid, _stored(key), _stored(as_one))
-
-    return remembered.of(("groups", key, as_one), read)
-
-
-def _times(connection: Connection[Any], remembered: Remembered, key: str) -> Dated:
-    return remembered.of(("dates", key), lambda: dates_of(connection, remembered.sid, _stored(key)))
-
-
-def _hashed(node: Node | None) -> bytes:
-    """Return a hash of a filter: of its text, as 1, 1.0 and True are equal and not the same filter."""
-    return hashlib.blake2b(repr(node).encode(errors="backslashreplace"), digest_size=16).digest()
-
-
-def _stored(key: str) -> str:
-    """Return a key that the server can be asked for; none is empty."""
-    return key if storable(key) else ""
-
-
-def _scored(
-    connection: Connection[Any],
-    corpus: Statistics,
-    tokenizer: ClinicalTokenizer,
-    options: SearchOptions,
-    grouped: Grouped | None,
-    question: Question,
-    allowed: Rows | None,
-) -> Question:
-    """Return the question with its BM25, where the search has a sparse half or goes by what texts assert."""
-    if question.text is None:
-        return question
-    is_dense = options.halves == "dense"
-    asked = {} if options.assertion == "any" else asked_polarity(question.text, tokenizer)
-    if is_dense and not asked:
-        return question
-    found = score(connection, corpus, tokenizer.tokenize(question.text), grouped, asked, allowed)
-    asserted, tokenize = found if asked else None, tokenizer.tokenize
-    return replace(question, sparse=None if is_dense else found, asserted=asserted, tokenize=tokenize)
-
-
-def _check_vector(question: Question, dimension: int | None) -> None:
-    if question.vector is None:
-        return
-    if len(question.vector) != (dimension or len(question.vector)):
-        raise InvalidVectorError(f"vector: expected dimension {dimension}, got {len(question.vector)}")
-    if dimension == 0:
-        raise InvalidInputError(
-            "search: the collection holds texts without vectors, which only BM25 finds",
-            remedies=[Give("mode", "sparse"), Call("reembed", "to make the vectors")],
-        )
