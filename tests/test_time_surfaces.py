@@ -13,11 +13,13 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from llama_index.core.schema import MetadataMode, TextNode
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 from llama_index.vector_stores.bedside import BedsideVectorStore as LlamaStore
+from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from bedside import Collection, Document
 from bedside.cli.app import app
 from bedside.serving.access import Access
+from bedside.serving.http import create_app
 from bedside.serving.mcp import Tools
 from bedside.serving.models import SearchRequest
 from bedside.serving.note_models import NoteHitModel
@@ -104,6 +106,51 @@ def test_a_whole_note_shows_its_copies_and_their_dates_on_every_surface_too(tmp_
         assert {name: shown[name] for name in hit.sightings} == hit.sightings
     assert "2 copies: day-" in table
     assert "; seen from 2024-03-01 to 2024-03-03" in table
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"), [("2024-03-01", {"new"}), ("2024-03-03", {"new", "tue"}), ("now", {"new", "tue"})]
+)
+def test_what_is_read_and_counted_without_ranking_is_what_was_valid_then_on_every_surface(folder, asked, left) -> None:
+    run, place = CliRunner().invoke, str(folder / "c")
+    lines = run(app, ["get", place, "--filter", "{}", "--as-of", asked, "--json"]).output.splitlines()
+    assert {json.loads(line)["id"] for line in lines} == left
+    assert run(app, ["count", place, "--as-of", asked]).output == f"{len(left)}\n"
+    assert run(app, ["stats", place, "--facets", "day", "--as-of", asked]).output == f'"x"\t{len(left)}\n'
+    service = Service(folder)
+    tools = Tools(service, Access())
+    assert {found.id for found in tools.get("c", filter={}, as_of=asked).documents} == left
+    assert (tools.count("c", as_of=asked).count, tools.facets("c", "day", as_of=asked).facets[0].count) == (
+        len(left),
+    ) * 2
+    with TestClient(create_app(service), base_url="http://localhost") as client:
+        for verb, more, count in (
+            ("get", {"filter": {}}, lambda answer: len(answer["documents"])),
+            ("count", {}, lambda answer: answer["count"]),
+            ("facets", {"key": "day"}, lambda answer: answer["facets"][0]["count"]),
+        ):
+            answer = client.post(f"/v1/collections/c/{verb}", json={"as_of": asked, **more})
+            assert count(answer.json()) == len(left), verb
+            wrong = client.post(f"/v1/collections/c/{verb}", json={"as_of": "yesterday", **more})
+            assert (wrong.status_code, wrong.json()["detail"][:6]) == (400, "as_of:")
+    with Collection.open(folder / "c", read_only=True) as notes:
+        store = LangChainStore(collection=notes)
+        assert ({found.id for found in store.get(filter={}, as_of=asked)}, store.count(as_of=asked)) == (
+            left,
+            len(left),
+        )
+
+
+def test_what_was_valid_then_is_counted_over_every_scope_by_each_scopes_own_versions() -> None:
+    notes = Collection.open(scope_keys=["ward"])
+    for ward in ("A", "B"):
+        notes.scoped(ward=ward).add([Document("old", {"k": "x"}, "v1"), Document("new", {"k": "x"}, "v2")])
+    notes.scoped(ward="A").add([Document("new", {"k": "x", "supersedes": "v1"}, "v2")])
+    assert (notes.count(as_of="now", all_scopes=True), notes.facets("k", as_of="now", all_scopes=True)) == (
+        3,
+        [("x", 3)],
+    )
+    assert notes.count(all_scopes=True) == 4
 
 
 def test_langchain_takes_them_per_call_and_as_defaults_of_a_store_and_shows_copies_in_metadata() -> None:

@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args, overload
@@ -485,6 +485,7 @@ class Collection(Closing):
         ids: Sequence[str] | None = None,
         *,
         filter: FilterDict | None = None,
+        as_of: date | str | None = None,
         limit: int | None = None,
         offset: int = 0,
         include_vectors: bool = False,
@@ -494,6 +495,7 @@ class Collection(Closing):
         Args:
             ids: In the order asked; those that are not there are left out.
             filter: In insertion order; ``{}`` is everything. With ``ids``, both must hold.
+            as_of: Only what was valid then, as for :meth:`search`.
             limit: At most so many.
             offset: Skip so many first.
             include_vectors: Fill in ``Document.vector``, float32 ``[d]``, bit for bit as it was given.
@@ -504,7 +506,8 @@ class Collection(Closing):
         chosen = check_selection("get", ids, filter)
         check_int("limit", limit, optional=True)
         check_int("offset", offset)
-        return list(self._engine.read(self._selection(filter, chosen), offset, limit, vectors=include_vectors))
+        selection = self._selection(filter, chosen, as_of)
+        return list(self._engine.read(selection, offset, limit, vectors=include_vectors))
 
     @recorded(ahead=True)
     def stream(self, *, filter: FilterDict | None = None, include_vectors: bool = False) -> Iterator[Document]:
@@ -517,24 +520,35 @@ class Collection(Closing):
         return self._engine.read(self._selection(filter), 0, None, vectors=include_vectors)
 
     @recorded()
-    def count(self, filter: FilterDict | None = None, *, all_scopes: bool = False) -> int:
+    def count(
+        self, filter: FilterDict | None = None, *, as_of: date | str | None = None, all_scopes: bool = False
+    ) -> int:
         """Count the documents that ``filter`` leaves; all of them without one.
 
         Args:
             filter: Only documents that satisfy it are counted.
+            as_of: Only what was valid then is counted, as for :meth:`search`.
             all_scopes: Count in every scope of a divided collection, which is never done unasked; not in a scoped view.
         """
         if all_scopes:
             self._check_whole("count with all_scopes")
-        return self._how_many(filter, all_scopes=all_scopes)
+        return self._how_many(filter, as_of, all_scopes=all_scopes)
 
     @recorded()
-    def facets(self, key: str, *, filter: FilterDict | None = None, all_scopes: bool = False) -> list[tuple[Any, int]]:
+    def facets(
+        self,
+        key: str,
+        *,
+        filter: FilterDict | None = None,
+        as_of: date | str | None = None,
+        all_scopes: bool = False,
+    ) -> list[tuple[Any, int]]:
         """Count the documents by the values of a metadata key, the most frequent value first.
 
         Args:
             key: A key, or a dotted path. A list counts once for each of its elements.
             filter: Only documents that satisfy it are counted.
+            as_of: As for :meth:`count`.
             all_scopes: As for :meth:`count`.
 
         Returns:
@@ -548,9 +562,9 @@ class Collection(Closing):
         """
         check_key("key", key)
         if not all_scopes:
-            return self._engine.facets(self._selection(filter), key)
+            return self._engine.facets(self._selection(filter, as_of=as_of), key)
         self._check_whole("facets with all_scopes")
-        return merged_counts(view.facets(key, filter=filter) for view in self.views())
+        return merged_counts(view.facets(key, filter=filter, as_of=as_of) for view in self.views())
 
     @recorded(all_scopes=True)
     def scopes(self) -> list[tuple[dict[str, str | int], int]]:
@@ -1245,22 +1259,22 @@ class Collection(Closing):
         if self._audit is not None:
             raise AuditError("records are read by a verb that is not recorded")
         self._check_scoped()
-        until = None if as_of is None else moment(as_of)
-        return Selection(self._bound or (), parse(filter), None if ids is None else tuple(ids), until)
+        return Selection(self._bound or (), parse(filter), None if ids is None else tuple(ids), _until(as_of))
 
     def _check_scoped(self) -> None:
         if self._bound is None and self.scope_keys:
             keys = dict.fromkeys(self.scope_keys, "…")
             raise ScopeRequired("this collection is divided by scope", remedies=[Give("scope", keys)])
 
-    def _how_many(self, filter: FilterDict | None, *, all_scopes: bool) -> int:
-        """Count what a filter leaves, in every scope where all are meant."""
-        if all_scopes and filter is None:
+    def _how_many(self, filter: FilterDict | None, as_of: date | str | None = None, *, all_scopes: bool) -> int:
+        """Count what a filter and a day leave, in every scope where all are meant."""
+        if all_scopes and filter is None and as_of is None:
             return sum(count for _, count in self._engine.scopes())
         if not all_scopes:
             self._check_scoped()
+        until = _until(as_of)
         scopes = [scope for scope, _ in self._engine.scopes()] if all_scopes else [self._bound or ()]
-        return sum(self._engine.count(Selection(scope, parse(filter))) for scope in scopes)
+        return sum(self._engine.count(Selection(scope, parse(filter), as_of=until)) for scope in scopes)
 
     def _within(self, line: Line) -> Collection:
         """Return this collection as a verb that is recorded works on it: what it calls is not a line of its own."""
@@ -1351,3 +1365,7 @@ class Collection(Closing):
 
 ScopedCollection = Collection
 """The name that release 0.1 had for a collection bound to a scope."""
+
+
+def _until(as_of: date | str | None) -> datetime | None:
+    return None if as_of is None else moment(as_of)

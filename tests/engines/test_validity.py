@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
@@ -131,7 +132,16 @@ def test_of_generated_guidelines_exactly_those_in_force_are_found_and_ranked_as_
     for asked, moment in moments(draw, versions, 12):
         left = valid(versions, moment)
         found = notes.search(vector=[1, 0, 0, 0], top_k=500, as_of=asked)
-        assert {hit.id for hit in found} == {document.id for document in left}, asked
+        there = {document.id for document in left}
+        assert {hit.id for hit in found} == there, asked
+        assert {document.id for document in notes.get(filter={}, as_of=asked)} == there
+        some = sorted({version.document.id for version in versions})[::3]
+        assert [document.id for document in notes.get(some, as_of=asked)] == [id for id in some if id in there]
+        assert notes.count(as_of=asked) == len(there)
+        families = [document.metadata["family"] for document in left]
+        assert dict(notes.facets("family", as_of=asked)) == Counter(families)
+        chosen = {"family": {"$in": families[:3]}}
+        assert notes.count(chosen, as_of=asked) == sum(map(families.count, set(families[:3])))
         alone = open_()
         alone.add(left)
         for way in ({"mode": "dense"}, {"mode": "sparse"}, {}, {"fusion": "rrf"}, {"group_by": "family"}):

@@ -22,6 +22,7 @@ from bedside.encoders.presets import STATIC
 from bedside.engines import holds_collection, read_facts, shown
 from bedside.errors import NotACollectionError
 from bedside.formats.fields import exact_numbers
+from bedside.search.options import OPTIONS
 from bedside.skipping import Skipped
 from bedside.support.keys import KeySource
 from bedside.types import Document, Encoder
@@ -39,6 +40,7 @@ ScopeKeys = Annotated[
     list[str] | None,
     typer.Option("--scope-key", help="A key that divides a new collection into scopes; may be repeated."),
 ]
+AsOf = Annotated[str | None, typer.Option("--as-of", help=OPTIONS["as_of"].help)]
 AllScopes = Annotated[bool, typer.Option("--all-scopes", help="Every scope of a collection that is divided by scope.")]
 Model = Annotated[
     str | None,

@@ -19,6 +19,7 @@ from bedside.analysis.explained import save_explanation
 from bedside.cli.lines import copies_line, one_line
 from bedside.cli.options import (
     AllScopes,
+    AsOf,
     CollectionPath,
     Filter,
     Ids,
@@ -122,6 +123,7 @@ def get(
     ids: Ids = None,
     filter: Filter = None,
     scope: Scope = None,
+    as_of: AsOf = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Documents at most.")] = None,
     offset: Annotated[int, typer.Option(min=0, help="Skip so many documents.")] = 0,
     vectors: Annotated[bool, typer.Option("--vectors", help="Print vectors too.")] = False,
@@ -131,7 +133,7 @@ def get(
     chosen, wanted = selection(ids, filter)
     with reading(path) as collection:
         documents = scoped(collection, scope).get(
-            chosen, filter=wanted, limit=limit, offset=offset, include_vectors=vectors
+            chosen, filter=wanted, as_of=as_of, limit=limit, offset=offset, include_vectors=vectors
         )
     if json or vectors:
         for document in documents:
@@ -141,12 +143,18 @@ def get(
 
 
 def count(
-    path: CollectionPath, filter: Filter = None, scope: Scope = None, all_scopes: AllScopes = False, json: Json = False
+    path: CollectionPath,
+    filter: Filter = None,
+    scope: Scope = None,
+    as_of: AsOf = None,
+    all_scopes: AllScopes = False,
+    json: Json = False,
 ) -> None:
     """Print how many documents there are, or how many a filter leaves."""
     wanted = parse_filter(filter)
     with reading(path) as collection:
-        number = part(collection, scope, all_scopes=all_scopes).count(wanted, all_scopes=all_scopes)
+        records = part(collection, scope, all_scopes=all_scopes)
+        number = records.count(wanted, as_of=as_of, all_scopes=all_scopes)
     say(str(number), {"count": number}, json=json)
 
 
@@ -156,15 +164,19 @@ def stats(
         str | None, typer.Option(metavar="KEY", help="Count documents by this metadata key instead.")
     ] = None,
     scope: Scope = None,
+    as_of: AsOf = None,
     all_scopes: AllScopes = False,
     json: Json = False,
 ) -> None:
     """Print a collection's size, dimension, encoder and scope keys, or the values of a metadata key."""
     if facets == "":
         raise typer.BadParameter("expected a metadata key", param_hint="--facets")
+    if as_of is not None and facets is None:
+        raise typer.BadParameter("goes with --facets", param_hint="--as-of")
     with reading(path) as collection:
         if facets is not None:
-            rows = part(collection, scope, all_scopes=all_scopes).facets(facets, all_scopes=all_scopes)
+            records = part(collection, scope, all_scopes=all_scopes)
+            rows = records.facets(facets, as_of=as_of, all_scopes=all_scopes)
             names, shown = (facets, "count"), [(orjson.dumps(value).decode(), str(number)) for value, number in rows]
             lines = [{"value": value, "count": number} for value, number in rows]
         else:

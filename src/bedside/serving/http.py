@@ -172,13 +172,13 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors) ->
     @app.post(f"{place}/count", operation_id="count", tags=["documents"])
     async def count(access: Caller, name: Name, body: models.CountRequest) -> models.Count:
         """Count documents."""
-        asked = run(service.count, access, name, body.where, body.filter, all_scopes=body.all_scopes)
-        return models.Count(count=await asked)
+        options = {"as_of": body.as_of, "all_scopes": body.all_scopes}
+        return models.Count(count=await run(service.count, access, name, body.where, body.filter, **options))
 
     @app.post(f"{place}/facets", operation_id="facets", tags=["documents"])
     async def facets(access: Caller, name: Name, body: models.FacetsRequest) -> models.Facets:
         """Count documents by the values of a metadata key, the most frequent first."""
-        options = {"all_scopes": body.all_scopes}
+        options = {"as_of": body.as_of, "all_scopes": body.all_scopes}
         found = await run(service.facets, access, name, body.where, body.key, body.filter, **options)
         return models.Facets(facets=[models.Facet(value=value, count=number) for value, number in found])
 

@@ -39,6 +39,7 @@ Collection = Annotated[str, Field(description="The collection's name, from list_
 Scope = Annotated[dict[str, str | int] | None, Field(description='A value for each scope key: {"patient_id": "A"}.')]
 FILTER = 'Conditions on metadata: {"section": "HPI", "year": {"$gte": 2020}}; $and, $or, $not, $in, $nin.'
 Filter = Annotated[dict[str, Any] | None, Field(description=FILTER)]
+AsOf = Annotated[str | None, Field(description=OFFERED["as_of"].help)]
 Ids = Annotated[list[str] | None, Field(description="Ids of documents.")]
 OnBad = Annotated[OnBadDocument, Field(description=models.SKIP)]
 _CONTEXT = "context"
@@ -165,6 +166,7 @@ class Tools:
         ids: Ids = None,
         filter: Filter = None,
         scope: Scope = None,
+        as_of: AsOf = None,
         limit: Annotated[int, Field(ge=1, le=100, description="Documents at most.")] = 20,
     ) -> models.Documents:
         """Return documents by id or by filter, whole."""
@@ -174,15 +176,18 @@ class Tools:
             _known(scope),
             ids=ids,
             filter=filter,
+            as_of=as_of,
             limit=limit,
             offset=0,
             include_vectors=False,
         )
         return models.Documents(documents=[models.DocumentModel.of(document) for document in found])
 
-    def count(self, collection: Collection, filter: Filter = None, scope: Scope = None) -> models.Count:
+    def count(
+        self, collection: Collection, filter: Filter = None, scope: Scope = None, as_of: AsOf = None
+    ) -> models.Count:
         """Count documents, of those that satisfy a filter if one is given."""
-        return models.Count(count=self._service.count(self._access, collection, _known(scope), filter))
+        return models.Count(count=self._service.count(self._access, collection, _known(scope), filter, as_of=as_of))
 
     def facets(
         self,
@@ -190,9 +195,10 @@ class Tools:
         key: Annotated[str, Field(description="A metadata key, such as section.")],
         filter: Filter = None,
         scope: Scope = None,
+        as_of: AsOf = None,
     ) -> models.Facets:
         """Count documents by the values of a metadata key: what there is to filter by."""
-        found = self._service.facets(self._access, collection, _known(scope), key, filter)
+        found = self._service.facets(self._access, collection, _known(scope), key, filter, as_of=as_of)
         return models.Facets(facets=[models.Facet(value=value, count=number) for value, number in found])
 
     def scopes(self, collection: Collection, limit: Most = 100, offset: Skipped = 0) -> note_models.ScopeCounts:

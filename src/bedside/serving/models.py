@@ -153,7 +153,13 @@ class Selection(_Scoped):
     filter: Filter | None = Field(None, examples=[{"section": "HPI"}])
 
 
-class GetRequest(_Reading):
+class _Then(_Reading):
+    """What reads documents without ranking them, of now or of another day."""
+
+    as_of: StrictStr | None = Field(None, description=OFFERED["as_of"].help)
+
+
+class GetRequest(_Then):
     """Documents to return, in the order of the ids or of insertion: by id, by filter, or both; `{}` is every one."""
 
     ids: list[StrictStr] | None = None
@@ -185,7 +191,7 @@ else:
     )
 
 
-class CountRequest(_Reading):
+class CountRequest(_Then):
     """Documents to count; all without a filter."""
 
     filter: Filter | None = None

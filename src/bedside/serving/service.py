@@ -135,6 +135,7 @@ class Service:
         limit: int | None,
         offset: int,
         include_vectors: bool,
+        as_of: str | None = None,
     ) -> list[Document]:
         """Return documents."""
         most = self.limits.documents
@@ -142,7 +143,9 @@ class Service:
         self.limits.check("limit", limit or 0, most)
         records = self._records(access, name, scope)
         chosen = most if limit is None else limit
-        return records.get(ids, filter=filter, limit=chosen, offset=offset, include_vectors=include_vectors)
+        return records.get(
+            ids, filter=filter, as_of=as_of, limit=chosen, offset=offset, include_vectors=include_vectors
+        )
 
     def search(
         self,
@@ -158,10 +161,18 @@ class Service:
         return self._records(access, name, scope).search(query, vector=vector, **options)
 
     def count(
-        self, access: Access, name: str, scope: Scope, filter: FilterDict | None, *, all_scopes: bool = False
+        self,
+        access: Access,
+        name: str,
+        scope: Scope,
+        filter: FilterDict | None,
+        *,
+        as_of: str | None = None,
+        all_scopes: bool = False,
     ) -> int:
         """Count documents, in every scope where that is asked."""
-        return self._counted(access, name, scope, all_scopes=all_scopes).count(filter, all_scopes=all_scopes)
+        records = self._counted(access, name, scope, all_scopes=all_scopes)
+        return records.count(filter, as_of=as_of, all_scopes=all_scopes)
 
     def facets(
         self,
@@ -171,11 +182,13 @@ class Service:
         key: str,
         filter: FilterDict | None,
         *,
+        as_of: str | None = None,
         all_scopes: bool = False,
     ) -> list[tuple[Any, int]]:
         """Count documents by a metadata key; the most frequent values, at most as many as documents are returned."""
         records = self._counted(access, name, scope, all_scopes=all_scopes)
-        return records.facets(key, filter=filter, all_scopes=all_scopes)[: self.limits.documents]
+        found = records.facets(key, filter=filter, as_of=as_of, all_scopes=all_scopes)
+        return found[: self.limits.documents]
 
     def scopes(self, access: Access, name: str, limit: int | None, offset: int) -> list[ScopeCount]:
         """Return the scopes that hold documents, and how many."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from langchain_core.documents import Document
@@ -156,25 +157,28 @@ class RecordVerbs(VectorStore):
         ids: Sequence[str] | None = None,
         *,
         filter: FilterDict | None = None,
+        as_of: date | str | None = None,
         limit: int | None = None,
         offset: int = 0,
     ) -> list[Document]:
         """Give documents by ids (in the order asked, missing ones skipped), by filter (in insertion order), or both.
 
+        With ``as_of``, only what was valid then, whatever the store's default for searches is.
+
         Raises:
             InvalidInputError: Neither is given; ``get(filter={})`` gives everything that this store sees.
         """
-        found = self._view.get(ids, filter=as_filter(filter), limit=limit, offset=offset)
+        found = self._view.get(ids, filter=as_filter(filter), as_of=as_of, limit=limit, offset=offset)
         return [to_langchain(document) for document in found]
 
     async def aget(self, ids: Sequence[str] | None = None, **kwargs: Any) -> list[Document]:
         """Do as :meth:`get` without blocking the event loop."""
         return await asyncio.to_thread(self.get, ids, **kwargs)
 
-    def count(self, filter: FilterDict | None = None) -> int:
-        """Count the documents that satisfy ``filter``, or all that this store sees."""
-        return self._view.count(as_filter(filter))
+    def count(self, filter: FilterDict | None = None, *, as_of: date | str | None = None) -> int:
+        """Count the documents that satisfy ``filter``, or all; with ``as_of``, as for :meth:`get`."""
+        return self._view.count(as_filter(filter), as_of=as_of)
 
-    async def acount(self, filter: FilterDict | None = None) -> int:
+    async def acount(self, filter: FilterDict | None = None, **kwargs: Any) -> int:
         """Do as :meth:`count` without blocking the event loop."""
-        return await asyncio.to_thread(self.count, filter)
+        return await asyncio.to_thread(self.count, filter, **kwargs)
