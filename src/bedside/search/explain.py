@@ -52,7 +52,7 @@ def relevance(options: SearchOptions, question: Question, pool: Pool) -> Scores:
     else:
         bound = 0.0 if question.sparse is None else question.sparse.bound
         shares = pool.scores / (bound or 1.0)
-    return np.clip(shares, 0.0, 1.0)
+    return np.minimum(np.maximum(shares, 0.0), 1.0)
 
 
 def _listed(negated: Mapping[str, str]) -> str:

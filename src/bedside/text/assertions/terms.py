@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Literal, NamedTuple, TypeAlias
 
-from bedside.text.assertions.cues import read_word, rule_words
+from bedside.text.assertions.cues import read_words, rule_words
 from bedside.text.assertions.scopes import NEGATED, cue_words, find_hints, find_scopes
 from bedside.text.lexicon import NEGATIONS
 from bedside.text.sentences import Span, sentences
@@ -96,7 +96,7 @@ def asked_polarity(query: str, tokenizer: ClinicalTokenizer) -> dict[str, Polari
     if _is_yes_or_no(cut):
         return {}
     asked: dict[str, Polarity] = {}
-    left_out = set(_generic(tokenizer))
+    left_out: set[str] = set()
     for words in cut:
         cues = cue_words(words)
         negated = {at for scope in find_scopes(words, NEGATED) for at in range(scope.start, scope.stop)}
@@ -105,12 +105,13 @@ def asked_polarity(query: str, tokenizer: ClinicalTokenizer) -> dict[str, Polari
                 wanted: Polarity = "absent" if at in negated else "present"
                 if at in cues or asked.setdefault(term, wanted) != wanted:
                     left_out.add(term)
-    return {term: wanted for term, wanted in asked.items() if term not in left_out}
+    generic = _generic(tokenizer)
+    return {term: wanted for term, wanted in asked.items() if term not in left_out and term not in generic}
 
 
 def _is_yes_or_no(cut: Iterable[Sequence[str]]) -> bool:
-    first = next(chain.from_iterable(cut), None)
-    return first is not None and read_word(first).bare in _QUESTIONS
+    first = next(read_words(chain.from_iterable(cut)), None)
+    return first is not None and first.bare in _QUESTIONS
 
 
 @lru_cache(maxsize=8)

@@ -61,24 +61,33 @@ class Blocks:
         Ascending rows are split where the blocks begin; ``take`` copies them in 0.7 of an index array's time
         (6,000 rows of 384: 0.6 ms and 0.85 ms), clipped as it then writes to its place without a copy between.
         """
-        out = np.empty((len(rows), self.width), np.float32)
-        if len(self._blocks) > 1 and np.any(rows[1:] < rows[:-1]):
+        if len(self._blocks) > 1 and (rows[1:] < rows[:-1]).any():
             order = np.argsort(rows)
+            out = np.empty((len(rows), self.width), np.float32)
             out[order] = self.gather(rows[order])
             return out
-        edges = [0, *np.searchsorted(rows, self._starts[1:]).tolist(), len(rows)]
-        for block, start, low, high in zip(self._blocks, self._starts, edges, edges[1:], strict=False):
-            if low < high:
-                np.take(block, rows[low:high] - start, axis=0, out=out[low:high], mode="clip")
+        out = np.empty((len(rows), self.width), np.float32)
+        for block, inside, at in self._by_block(rows):
+            np.take(block, inside, axis=0, out=out[at : at + len(inside)], mode="clip")
         return out
 
     def dot_some(self, vector: Vector, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the product of some rows with ``vector`` ``[width]``, in parts that stay in the cache."""
+        """Return the product of some ascending rows with ``vector`` ``[width]``, in parts that stay in the cache."""
         out = np.empty(len(rows), np.float32)
-        for start in range(0, len(rows), _GATHERED):
-            part = rows[start : start + _GATHERED]
-            np.vecdot(self.gather(part), vector, out=out[start : start + len(part)])
+        room = np.empty((min(len(rows), _GATHERED), self.width), np.float32)
+        for block, inside, at in self._by_block(rows):
+            for start in range(0, len(inside), _GATHERED):
+                part = inside[start : start + _GATHERED]
+                np.take(block, part, axis=0, out=room[: len(part)], mode="clip")
+                np.vecdot(room[: len(part)], vector, out=out[at + start : at + start + len(part)])
         return out
+
+    def _by_block(self, rows: NDArray[np.int64]) -> Iterator[tuple[Matrix, NDArray[np.int64], int]]:
+        """Yield each block that holds some of ascending ``rows``, their places in it, and that of the first in all."""
+        edges = [0, *rows.searchsorted(self._starts[1:]).tolist(), len(rows)]
+        for block, start, low, high in zip(self._blocks, self._starts, edges, edges[1:], strict=False):
+            if low < high:
+                yield block, rows[low:high] - start, low
 
     def dot(self, vector: Vector, n: int) -> NDArray[np.float32]:
         """Return the product of the first ``n`` rows with ``vector`` ``[width]``.

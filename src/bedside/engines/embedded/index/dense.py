@@ -36,6 +36,8 @@ _GROUP = 64
 # A high estimate is not always a high cosine: with 24 more seeds than wanted the threshold left 1,600 and not 3,600 of
 # 100k MiniLM rows in the mean of 200 questions, 320 and not 440 in the median.
 _SPARE_SEEDS = 24
+# So many are all scored at once, as of one patient: to find a threshold first takes twice as long.
+_FEW = 64
 # From so many queries on, one matrix product is faster than a sketch for each (100k x 384: 2.0 ms a query at 8).
 _BATCH_FROM = 8
 _BATCH = 64
@@ -78,7 +80,7 @@ class DenseIndex:
             part = rows[start : start + _EXACT_ROWS]
             # einsum and not a matrix product: it adds up every row in the same order, so equal rows stay equal.
             out[start : start + len(part)] = np.einsum("ij,j->i", self.vectors(part).astype(np.float64), unit)
-        return np.clip(out, -1.0, 1.0)
+        return np.minimum(np.maximum(out, -1.0), 1.0)  # np.clip takes 4 µs of a search of few rows
 
     def top(
         self, query: Vector, k: int, allowed: NDArray[np.bool_], weight: float = 1.0, prior: Signal | None = None
@@ -186,9 +188,7 @@ class DenseIndex:
         if prior is not None:
             at = prior.rows if rows is None else np.searchsorted(rows, prior.rows)
             bounds[at] += prior.values.astype(np.float32)
-        seeds = _highest(bounds, k + _SPARE_SEEDS)
-        seeds = seeds[bounds[seeds] > -np.inf]
-        if len(seeds) >= k:
+        if len(bounds) > _FEW and len(seeds := _highest(bounds, k + _SPARE_SEEDS)) >= k:
             scores = self._scored(unit, seeds if rows is None else rows[seeds], weight, prior).scores
             least = float(np.partition(scores, -k)[-k])
             places = np.flatnonzero(bounds >= np.float32(least - self._error(weight)))
@@ -236,17 +236,21 @@ def unit_rows(vectors: Matrix) -> Matrix:
 
 
 def _highest(bounds: NDArray[np.float32], k: int) -> Rows:
-    """Return ``k`` places with high values, fewer where there are fewer: one each of the best groups, or the best.
+    """Return ``k`` places with high values, fewer where fewer are candidates: one each of the best groups, or the best.
 
     The members of a group lie far apart, so that neighbours alike, the parts of one note, are not rivals for one seed.
     """
     groups = len(bounds) // _GROUP
-    if groups < 2 * k:
-        return np.argsort(-bounds, kind="stable")[:k]
-    whole = bounds[: groups * _GROUP].reshape(_GROUP, groups)
-    highest = whole.max(axis=0)
-    chosen = np.argpartition(highest, groups - k)[groups - k :]
-    return np.asarray(whole[:, chosen].argmax(axis=0) * groups + chosen, dtype=np.int64)
+    if len(bounds) <= k:
+        found = np.arange(len(bounds))
+    elif groups < 2 * k:
+        found = np.argpartition(bounds, -k)[-k:]
+    else:
+        whole = bounds[: groups * _GROUP].reshape(_GROUP, groups)
+        highest = whole.max(axis=0)
+        chosen = np.argpartition(highest, groups - k)[groups - k :]
+        found = whole[:, chosen].argmax(axis=0) * groups + chosen
+    return found[bounds[found] > -np.inf]
 
 
 def _unit(query: Vector) -> Scores:

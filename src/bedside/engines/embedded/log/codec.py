@@ -94,7 +94,7 @@ class Codec:
             return Delete(said["id"], tuple(said.get("scope", ())))
         metadata = said["metadata"]
         vector = text_to_vector(said["vector"]) if vectors and "vector" in said else None
-        return Record(said["id"], said["text"], metadata, tuple(metadata[key] for key in self.scope_keys), vector)
+        return Record(said["id"], said["text"], metadata, tuple(map(metadata.__getitem__, self.scope_keys)), vector)
 
     def traces(self, line: bytes) -> Iterator[bytes]:  # noqa: ARG002 # one signature
         """Yield what the line of a record could be recognised by, beside what is in the record: nothing."""
