@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bedside import Collection, Document
-from bedside.engines.postgres import memory, searching
+from bedside.engines.postgres import bm25, memory, searching
 from bedside.engines.postgres.memory import Memory, Remembered
 
 WORDS = ["chest", "pain", "fever", "cough", "nausea", "rash"]
@@ -49,10 +49,12 @@ def three(postgres: Callable[[], str]) -> Iterator[tuple[Collection, Collection,
         yield embedded, writer, reader
 
 
+@pytest.mark.parametrize("rare", [0, 1_000])
 def test_what_another_handle_writes_counts_in_the_next_answer_and_twice_the_same(
-    three: Any, monkeypatch: pytest.MonkeyPatch
+    three: Any, monkeypatch: pytest.MonkeyPatch, rare: int
 ) -> None:
     monkeypatch.setattr(searching, "_LARGE", 10)  # of filters that leave nearly all, what they leave out is sent
+    monkeypatch.setattr(bm25, "_RARE", rare)  # of terms in more records, those that a filter leaves are looked up
     embedded, writer, reader = three
     draw = random.Random(5)
     for step in range(8):
