@@ -63,7 +63,9 @@ def test_what_a_trail_needs_to_know_is_told_in_the_words_of_the_shell(tmp_path: 
     assert "shows every scope, and it is not said what for; give bedside --actor NAME --purpose WHY" in said
     bedside("--purpose", "backup", "copy", ward, tmp_path / "copy", environment=trail)
     without = {"BEDSIDE_AUDIT": trail["BEDSIDE_AUDIT"]}
-    assert "environment variable BEDSIDE_AUDIT_KEY" in bedside("count", ward, code=1, environment=without)
+    needed = "give the trail's key as {} FILE, or in the environment variable BEDSIDE_AUDIT_KEY"
+    assert needed.format("bedside --audit-key-file") in bedside("count", ward, code=1, environment=without)
+    assert needed.format("--key-file") in bedside("audit", "show", tmp_path / "trail", code=1)
 
 
 def test_a_command_that_opens_no_collection_leaves_a_line_too(tmp_path: Path, trail: dict[str, str]):

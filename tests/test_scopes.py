@@ -194,3 +194,12 @@ def test_identical_notes_of_two_patients_score_alike_and_stay_apart(rng):
     for patient in "AB":
         (hit,) = notes.scoped(patient_id=patient).search("fever", vector=vector)
         assert hit.metadata["patient_id"] == patient
+
+
+@pytest.mark.parametrize(("given", "stored"), [(np.int64(7), 7), (np.str_("A"), "A")])
+def test_a_scope_that_numpy_holds_is_the_scope_that_python_holds(given, stored):
+    notes = Collection.open(scope_keys=["patient_id"])
+    notes.scoped(patient_id=given).add([Document("Cough.", id="1")])
+    assert notes.scoped(patient_id=stored).get(["1"])[0].metadata == {"patient_id": stored}
+    ((scope, count),) = notes.scopes()
+    assert (scope, count, type(scope["patient_id"])) == ({"patient_id": stored}, 1, type(stored))

@@ -87,8 +87,9 @@ class Asked:
     def check_enough_for(self, mode: Mode) -> None:
         """Refuse a mode that needs what was not given."""
         if not self.texts and (self.vectors is None or mode != "dense"):
+            needed = "a query or a vector" if mode == "dense" else f"a query, which mode {mode!r} needs"
             raise InvalidInputError(
-                f"search: mode {mode!r} needs a query, dense alone a query or a vector",
+                f"search: expected {needed}",
                 remedies=[Give("query"), *([Give("vector")] if mode == "dense" else [])],
             )
 

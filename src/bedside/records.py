@@ -21,6 +21,7 @@ from bedside.errors import (
     ScopeRequired,
 )
 from bedside.skipping import Skipped
+from bedside.support.checks import builtin_of
 from bedside.support.turns import taking_turns
 from bedside.types import Document, Matrix, Metadata, Vector, VectorLike
 
@@ -268,10 +269,10 @@ def _scope_of(values: Mapping[str, Any], scope_keys: Sequence[str], where: str) 
     for key in scope_keys:
         if key not in values:
             raise ScopeRequired(f"{where}: lacks the scope key {key!r}; every record and view must name it")
-        value = values[key]
+        value = builtin_of(values[key])
         if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
             raise ScopeMismatch(f"{where}.{key}: a scope is a non-empty str or an int, got {_kind(value)}")
-        scope.append(value)
+        scope.append(str.__str__(value) if isinstance(value, str) else int(value))  # as metadata hold it
     return tuple(scope)
 
 

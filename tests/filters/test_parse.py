@@ -9,6 +9,7 @@ import sys
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bedside.errors import FilterError
@@ -111,6 +112,20 @@ def test_operand_values_stay_out_of_messages() -> None:
         with pytest.raises(FilterError) as caught:
             parse(filter)
         assert "patient" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("of_numpy", "builtin"),
+    [(np.int64(3), 3), (np.float32(1.5), 1.5), (np.bool_(True), True), (np.array(7), 7), (np.str_("x"), "x")],
+)
+def test_a_number_of_numpys_is_the_number(of_numpy: Any, builtin: Any) -> None:
+    assert parse({"a": of_numpy}) == parse({"a": builtin})
+    assert parse({"a": {"$in": [of_numpy]}}) == parse({"a": {"$in": [builtin]}})
+    assert type(parse({"a": of_numpy}).operand[0]) is type(builtin)
+    if not isinstance(builtin, bool | str):
+        assert parse({"a": {"$gt": of_numpy}}) == parse({"a": {"$gt": builtin}})
+    with pytest.raises(FilterError, match="got ndarray"):
+        parse({"a": np.array([1, 2])})
 
 
 @pytest.mark.parametrize("empty", [None, {}, MappingProxyType({})])

@@ -399,6 +399,13 @@ def test_what_is_no_note_is_refused_as_what_it_is(data, reason):
         list(read(data, "export.bin"))
 
 
+@pytest.mark.parametrize("line", [b'{"text": "Cough", "age": NaN}\n', b'{"text": "Cough"', b'[{"text": "Cough"}'])
+def test_json_with_pythons_nan_and_damaged_json_are_no_notes_where_they_are_named_as_json(line):
+    for name in ("a.json", "a.jsonl", "a.ndjson"):
+        with pytest.raises(UnreadableFileError, match="JSON of an unknown kind"):
+            list(read(line, name))
+
+
 @pytest.mark.parametrize("text", ["[** 2024 **] Cough.", "{S1} murmur.\n{S2} none.", "[]hyponatraemia", "1.5"])
 def test_a_note_that_begins_with_a_bracket_is_a_note(text):
     assert one(text.encode(), "a.txt").text == text

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
+from enum import Enum
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +22,10 @@ from langchain_core.structured_query import Comparator, Comparison, Operation, O
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from bedside.errors import FilterError
+
+
+class Kind(Enum):
+    LAB = "lab"
 
 
 def ids(documents: list[Document]) -> list[str | None]:
@@ -133,3 +141,12 @@ def test_the_translator_answers_as_a_self_query_retriever_asks() -> None:
     asked = BedsideTranslator().visit_structured_query(StructuredQuery(query="q", filter=later, limit=None))
     assert asked == ("q", {"filter": {"day": {"$gt": date(2024, 1, 31)}}})
     assert BedsideTranslator().visit_structured_query(StructuredQuery(query="q", filter=None)) == ("q", {})
+
+
+@pytest.mark.parametrize("value", [UUID(int=7), Path("a.txt"), np.int64(7), np.datetime64("2024-03-01"), Kind.LAB])
+def test_what_is_converted_when_it_is_stored_is_found_by_the_same_value_in_a_filter(value: Any) -> None:
+    store = BedsideVectorStore(DeterministicFakeEmbedding(size=4))
+    store.add_texts(["one", "other"], [{"of": value}, {"of": "other"}], ids=["1", "2"])
+    for filter in ({"of": value}, {"of": {"$in": [value]}}, {"$not": {"of": {"$ne": value}}}):
+        assert ids(store.get(filter=filter)) == ["1"]
+        assert ids(store.similarity_search("one", filter=filter)) == ["1"]

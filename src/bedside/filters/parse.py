@@ -11,6 +11,7 @@ from bedside.errors import FilterError
 from bedside.filters import dates
 from bedside.filters.rules import words
 from bedside.filters.tree import And, Compare, Comparison, Node, Not, Or, Scalar
+from bedside.support.checks import builtin_of
 
 MAX_DEPTH = 64
 """How many ``$and``, ``$or`` and ``$not`` may stand inside one another."""
@@ -154,7 +155,8 @@ def _list(value: Any, where: str) -> list[Any] | tuple[Any, ...]:
 
 
 def _scalar(value: Any, where: str) -> Scalar | date:
-    """A scalar as its plain builtin type, so that members of string enums serve too."""
+    """A scalar as its plain builtin type, so that members of string enums and numpy's numbers serve too."""
+    value = builtin_of(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, date):
@@ -179,6 +181,7 @@ def _number(value: _Number, where: str) -> _Number:
 
 
 def _ordered(value: Any, where: str) -> str | _Number | date:
+    value = builtin_of(value)
     if isinstance(value, date):
         return _date(value, where)
     if isinstance(value, str):

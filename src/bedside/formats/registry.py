@@ -106,7 +106,7 @@ def detect_format(path: Path) -> Format:
     for format in FORMATS.values():
         if format.detect(path, head):
             return format
-    raise UnreadableFileError(path.name, f"none of the formats that are read: {', '.join(FORMATS)}")
+    raise UnreadableFileError(path.name or str(path), f"none of the formats that are read: {', '.join(FORMATS)}")
 
 
 def named_format(name: str) -> Format:

@@ -156,10 +156,15 @@ def _is_fhir(content: Content) -> bool:
 
 
 def _is_json(content: Content) -> bool:
-    """Whether it is an object, a list of them or lines of them; a note may begin with a bracket too."""
+    """Whether it is an object, a list of them or lines of them; a note may begin with a bracket too.
+
+    One that is named as JSON is JSON, also where it is damaged or holds the NaN that Python writes.
+    """
     begins = content.text.lstrip("\ufeff \t\r\n")[:1]
     if begins not in ("{", "["):
         return False
+    if content.suffix in (".json", ".jsonl", ".ndjson"):
+        return True
     for piece in (content.text, content.text.strip().partition("\n")[0]):
         try:
             return isinstance(orjson.loads(piece), dict if begins == "{" else list)

@@ -66,6 +66,17 @@ def check_known(verb: str, given: Iterable[str], allowed: Iterable[str]) -> None
         raise UnknownOptionError(f"{verb}: unknown argument {unknown[0]!r}; allowed are {', '.join(known) or 'none'}")
 
 
+def builtin_of(value: Any) -> Any:
+    """Return numpy's numbers and booleans, as pandas hands them out, as Python's; anything else as it is.
+
+    Example:
+        >>> builtin_of("3")
+        '3'
+    """
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return value.item() if kind in tuple("biuf") and getattr(value, "shape", None) == () else value
+
+
 def _is_int(value: Any) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool)
 

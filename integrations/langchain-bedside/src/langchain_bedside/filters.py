@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any, TypeAlias
 
 from langchain_core.documents import Document
@@ -19,6 +20,7 @@ from langchain_core.structured_query import (
 from bedside.errors import FilterError
 from bedside.filters.dates import read
 from bedside.filters.spelled import numbers, readings
+from bedside.intake import storable
 from bedside.types import FilterDict
 
 __all__ = ["BedsideTranslator", "Filter", "Predicate", "as_filter"]
@@ -89,12 +91,23 @@ def as_filter(given: Filter | None) -> FilterDict | None:
     if isinstance(given, FilterDirective):
         translated: FilterDict = given.accept(BedsideTranslator())
         return translated
-    if given is None or isinstance(given, Mapping):
-        return given
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return {key: _as_stored(value) for key, value in given.items()}
     raise FilterError(
         "filter: expected a dict or a StructuredQuery (in searches for passages also a function of one Document), "
         f"got {type(given).__name__}"
     )
+
+
+def _as_stored(value: Any) -> Any:
+    """Give a filter whose values are as the store keeps them in metadata; dates stay, because they compare as time."""
+    if isinstance(value, Mapping):
+        return {key: _as_stored(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_stored(item) for item in value]
+    return value if isinstance(value, date) else storable(value)
 
 
 def _comparison(field: str, comparator: Comparator, given: Any) -> FilterDict:
