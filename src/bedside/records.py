@@ -292,7 +292,9 @@ def _check_json(value: Any, where: str, depth: int) -> Any:
         return value
     if kind is float:
         if math.isnan(value):
-            raise NotANumberError(f"{where}: is NaN, which JSON cannot say; None says that a value is missing")
+            raise NotANumberError(
+                f"{where}: is NaN, which JSON cannot say; null, None in Python, says that a value is missing"
+            )
         if not math.isfinite(value):
             raise InvalidDocumentError(f"{where}: a float must be finite: JSON has no infinity")
         return value

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from bedside import Collection, Document
 from bedside.errors import UnreadableFileError
 from bedside.loaders import LoadReport, content, load, read
 
@@ -191,7 +192,7 @@ def test_what_a_document_replaces_is_in_its_metadata(relation, wanted):
             "Condition",
             '{"code":{"text":"Asthma"},"clinicalStatus":{"coding":[{"code":"active"}]},"verificationStatus":{"coding":'
             '[{"code":"refuted"}]},"onsetDateTime":"2010"}',
-            "Condition: Asthma; active; refuted; since 2010",
+            "Condition: no Asthma; active; refuted; since 2010",
         ),
         (
             "MedicationRequest",
@@ -205,7 +206,7 @@ def test_what_a_document_replaces_is_in_its_metadata(relation, wanted):
             '{"status":"active","doNotPerform":true,"medicationCodeableConcept":{"text":"Aspirin"},"dosageInstruction":'
             '[{"doseAndRate":[{"doseQuantity":{"value":100,"unit":"mg"}}],"route":{"text":"oral"},"timing":{"repeat":'
             '{"frequency":2,"period":1,"periodUnit":"d"}},"asNeededBoolean":true}]}',
-            "Medication: Aspirin, 100 mg oral 2 times in 1 d as needed; not to be given; active",
+            "Medication: no Aspirin, 100 mg oral 2 times in 1 d as needed; not to be given; active",
         ),
         (
             "AllergyIntolerance",
@@ -216,13 +217,13 @@ def test_what_a_document_replaces_is_in_its_metadata(relation, wanted):
         (
             "Procedure",
             '{"status":"not-done","code":{"text":"Appendectomy"},"performedPeriod":{"start":"2024-03-01"}}',
-            "Procedure: Appendectomy; not-done; 2024-03-01",
+            "Procedure: no Appendectomy; not-done; 2024-03-01",
         ),
         (
             "MedicationStatement",
             '{"status":"not-taken","medicationCodeableConcept":{"text":"Warfarin"},"effectivePeriod":{"start":"2024"},'
             '"dosage":[{"doseAndRate":[{"doseQuantity":{"value":5,"unit":"mg"}}],"route":{"text":"oral"}}]}',
-            "Medication: Warfarin, 5 mg oral; not-taken; 2024",
+            "Medication: no Warfarin, 5 mg oral; not-taken; 2024",
         ),
         (
             "MedicationAdministration",
@@ -234,7 +235,7 @@ def test_what_a_document_replaces_is_in_its_metadata(relation, wanted):
             "Immunization",
             '{"status":"not-done","vaccineCode":{"text":"MMR"},"statusReason":{"text":"refused"},'
             '"occurrenceDateTime":"2024-03"}',
-            "Immunization: MMR; not-done; refused; 2024-03",
+            "Immunization: no MMR; not-done; refused; 2024-03",
         ),
         (
             "FamilyMemberHistory",
@@ -248,6 +249,11 @@ def test_what_a_document_replaces_is_in_its_metadata(relation, wanted):
             '{"text":"Pain","item":[{"text":"Score","answer":[{"valueInteger":7,"item":[{"text":"Where","answer":[{"valueCoding":'
             '{"display":"left hip"}}]}]}]}]}]}',
             "Smoker?: no\nPain\nScore: 7\nWhere: left hip",
+        ),
+        (
+            "AllergyIntolerance",
+            '{"code":{"text":"Penicillin"},"clinicalStatus":"inactive","verificationStatus":"refuted"}',
+            "Allergy: no Penicillin; inactive; refuted",
         ),
         ("CarePlan", '{"text":{"div":"<div><p>Walk daily.</p></div>"}}', "Walk daily."),
         (
@@ -269,6 +275,29 @@ def test_a_coded_resource_is_a_short_text_where_it_is_asked_for(kind, fields, li
     assert list(read(data, "a.json", report=(report := LoadReport()))) == []
     assert f"no documents among its resources (1 {kind}" in report.findings[0].reason
     assert (f"1 {kind}" in report.findings[-1].reason) and (kind == "CarePlan") == (len(report.findings) == 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "asked"),
+    [
+        ("Condition", {"code": {"text": "Asthma"}, "verificationStatus": {"coding": [{"code": "refuted"}]}}, "asthma"),
+        ("AllergyIntolerance", {"code": {"text": "Penicillin"}, "verificationStatus": "refuted"}, "penicillin"),
+        ("Procedure", {"code": {"text": "Colonoscopy"}, "status": "not-done"}, "colonoscopy"),
+        ("Immunization", {"vaccineCode": {"text": "MMR"}, "status": "not-done"}, "MMR"),
+        ("MedicationStatement", {"medicationCodeableConcept": {"text": "Warfarin"}, "taken": "n"}, "warfarin"),
+    ],
+)
+def test_what_a_resource_denies_is_not_found_as_present(kind, fields, asked):
+    value = {"resourceType": kind, "id": "1", **fields}
+    notes = Collection.open()
+    notes.add([Document(text, id=id) for id, text in found(value, resources=True)])
+    assert len(notes) == 1
+    assert notes.search(asked, mode="sparse", assertion="only") == []
+
+
+def test_what_release_3_marks_as_entered_in_error_is_no_note():
+    wrong = {"resourceType": "Condition", "code": {"text": "Asthma"}, "verificationStatus": "entered-in-error"}
+    assert found(wrong, resources=True, report=LoadReport()) == []
 
 
 @pytest.mark.parametrize("resources", [False, True])

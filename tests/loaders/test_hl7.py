@@ -212,6 +212,22 @@ def test_what_cannot_be_taken_is_named_and_takes_nothing_along(segment, reason, 
     assert reason in finding.reason
 
 
+@pytest.mark.parametrize(
+    "segment",
+    [
+        "IAM|1||PCN^Penicillin|SV|Hives|D",
+        "|".join(["DG1", "1", "", "I10^Hypertension", *[""] * 17, "D"]),
+        "PRB|DE||I10^Gout",
+    ],
+)
+def test_an_allergy_a_diagnosis_or_a_problem_that_a_message_deletes_is_no_line(segment):
+    report = LoadReport()
+    assert texts(message(segment, tx("Rest.")), report=report) == ["Rest."]
+    assert report.findings[0].reason == "deleted"
+    kept = segment.replace("|DE|", "|AD|").removesuffix("D") + ("A" if segment.endswith("D") else "")
+    assert len(texts(message(kept, tx("Rest.")))[0].splitlines()) == 2
+
+
 def test_rtf_and_html_in_the_lines_of_a_report_are_read_as_such():
     lines = [tx(r"{\rtf1\ansi Rest ", kind="FT"), tx(r"and \b walk\b0 .}", 2, kind="FT")]
     assert texts(message(*lines)) == ["Rest and walk."]

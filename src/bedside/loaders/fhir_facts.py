@@ -50,7 +50,8 @@ def facts_of(resource: Resource, names: Mapping[str, str]) -> dict[str, Any]:
 def is_wrong(resource: Resource) -> bool:
     """Whether a resource is marked as entered in error."""
     codings = many(at(resource, "verificationStatus", "coding"))
-    said = [resource.get("status"), resource.get("docStatus"), *(at(coding, "code") for coding in codings)]
+    own = (resource.get(name) for name in ("status", "docStatus", "verificationStatus"))  # the last until release 3
+    said = [*own, *(at(coding, "code") for coding in codings)]
     return _WRONG in said
 
 

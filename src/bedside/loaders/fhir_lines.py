@@ -69,10 +69,34 @@ def _value(measured: Any) -> str:
 
 
 def _condition(resource: Resource, _: _Names) -> str:
-    states = [concept(resource.get(name)) for name in ("clinicalStatus", "verificationStatus", "severity")]
+    states = [_state(resource, name) for name in ("clinicalStatus", "verificationStatus", "severity")]
     ended = _when(resource, "abatement")
     times = [_after("since ", _when(resource, "onset")), _after("until ", ended)]
-    return _line("Condition", concept(resource.get("code")), *states, *times)
+    return _line("Condition", _denied(concept(resource.get("code")), is_refuted(resource)), *states, *times)
+
+
+def is_refuted(resource: Resource) -> bool:
+    """Whether it says of a condition or an allergy that the patient has none."""
+    stated = resource.get("verificationStatus")
+    return "refuted" in (stated, *(at(coding, "code") for coding in many(at(stated, "coding"))))
+
+
+def _denied(said: str, is_denied: bool) -> str:
+    """Return what is said as a search understands that it is not so: a status after it is no denial."""
+    return f"no {said}" if said and is_denied else said
+
+
+def _state(resource: Resource, name: str) -> str:
+    """Return a status in words; it was a plain code until release 3."""
+    return first(concept(resource.get(name)), resource.get(name))
+
+
+_NEVER = {
+    ("doNotPerform", "true"): "not to be given",
+    ("taken", "n"): "not taken",  # until release 3, as the next
+    ("notGiven", "true"): "not given",
+}
+"""What says that a medicine is not given, beside the status."""
 
 
 def _medication(resource: Resource, names: _Names) -> str:
@@ -88,16 +112,18 @@ def _medication(resource: Resource, names: _Names) -> str:
         names.get(key_of(referred)),
     )
     doses = [_dose(dose) for name in ("dosageInstruction", "dosage") for dose in many(resource.get(name))]
-    forbidden = "not to be given" if string(resource.get("doNotPerform")) == "true" else ""
+    status = string(resource.get("status"))
+    never = _joined("; ", *(words for (name, value), words in _NEVER.items() if string(resource.get(name)) == value))
     # Release 5 spells it so.
     times = first(resource.get("authoredOn"), _when(resource, "effective"), _when(resource, "occurence"))
     said = [
-        forbidden,
-        string(resource.get("status")),
+        never,
+        status,
         string(resource.get("intent")),
         first(times, resource.get("whenHandedOver"), resource.get("dateAsserted")),
     ]
-    return _line("Medication", _joined(", ", medicine, *doses), *said, _reasons(resource))
+    given = _joined(", ", _denied(medicine, bool(never) or status in ("not-taken", "not-done")), *doses)
+    return _line("Medication", given, *said, _reasons(resource))
 
 
 def _reasons(resource: Resource) -> str:
@@ -127,12 +153,17 @@ def _present(*values: Any) -> Any:
 
 def _allergy(resource: Resource, _: _Names) -> str:
     reactions = [_reaction(reaction) for reaction in many(resource.get("reaction"))]
-    states = [concept(resource.get(name)) for name in ("clinicalStatus", "verificationStatus")]
+    states = [_state(resource, name) for name in ("clinicalStatus", "verificationStatus")]
     kind = string(resource.get("type"))
     risk = _after("criticality ", string(resource.get("criticality")))
     label = "Intolerance" if kind == "intolerance" else "Allergy"
     return _line(
-        label, concept(resource.get("code")), _joined(", ", *reactions), risk, *states, _when(resource, "onset")
+        label,
+        _denied(concept(resource.get("code")), is_refuted(resource)),
+        _joined(", ", *reactions),
+        risk,
+        *states,
+        _when(resource, "onset"),
     )
 
 
@@ -147,10 +178,11 @@ def _procedure(resource: Resource, _: _Names) -> str:
     sites = [concept(site) for site in many(resource.get("bodySite"))]
     results = [concept(resource.get("outcome")), *(concept(item) for item in many(resource.get("complication")))]
     when = _when(resource, "performed") or _when(resource, "occurrence")
+    status = string(resource.get("status"))
     return _line(
         "Procedure",
-        _joined(", ", concept(resource.get("code")), *sites),
-        string(resource.get("status")),
+        _joined(", ", _denied(concept(resource.get("code")), status == "not-done"), *sites),
+        status,
         when,
         *results,
     )
@@ -159,7 +191,14 @@ def _procedure(resource: Resource, _: _Names) -> str:
 def _immunization(resource: Resource, _: _Names) -> str:
     vaccine, status = concept(resource.get("vaccineCode")), string(resource.get("status"))
     why_not = concept(resource.get("statusReason"))
-    return _line("Immunization", vaccine, status, why_not, _when(resource, "occurrence"), _reasons(resource))
+    return _line(
+        "Immunization",
+        _denied(vaccine, status == "not-done"),
+        status,
+        why_not,
+        _when(resource, "occurrence"),
+        _reasons(resource),
+    )
 
 
 def _family(resource: Resource, _: _Names) -> str:

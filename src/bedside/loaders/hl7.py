@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bedside.loaders.content import Content
 
 _TEXT = ("TX", "FT")
+_DELETES = {"IAM": (6, "D"), "DG1": (21, "D"), "PR1": (20, "D"), "PRB": (1, "DE")}  # action codes: field and value
 _WRONG = {"D": "deleted", "W": "wrong, for another patient"}  # of OBX-11, table 0085
 _FILES = ("{\\rtf", "<html", "<!doctype", "<?xml", "<clinicaldocument", "%pdf-")
 # What is said in one line: the fields of its subject, and of what is put after it.
@@ -128,6 +129,9 @@ def _runs(content: Content, segments: Sequence[Segment], named: str) -> Iterator
     for segment in segments:
         if segment.name == "OBX" and segment.text(11) in _WRONG:
             content.leave_out(f"{named}/OBX-{segment.text(1)}", _WRONG[segment.text(11)])
+            continue
+        if segment.name in _DELETES and segment.component(_DELETES[segment.name][0], 1) == _DELETES[segment.name][1]:
+            content.leave_out(f"{named}/{segment.name}-{segment.text(1)}", "deleted")
             continue
         if run and not _continues(run[-1], segment):
             yield run
