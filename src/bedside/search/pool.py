@@ -26,7 +26,7 @@ class Signal(NamedTuple):
         """Return the value of each of ``rows``."""
         if not len(self.rows):
             return np.zeros(len(rows))
-        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        places = np.minimum(self.rows.searchsorted(rows), len(self.rows) - 1)
         return np.where(self.rows[places] == rows, self.values[places], 0.0)
 
     def along(self, rows: Rows) -> Scores:
@@ -35,7 +35,7 @@ class Signal(NamedTuple):
             return self.values
         found = np.zeros(len(rows))
         if len(rows):
-            places = np.minimum(np.searchsorted(rows, self.rows), len(rows) - 1)
+            places = np.minimum(rows.searchsorted(self.rows), len(rows) - 1)
             held = rows[places] == self.rows
             found[places[held]] = self.values[held]
         return found

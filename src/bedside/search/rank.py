@@ -27,7 +27,7 @@ def added_up(values: Scores) -> float:
 
     So zeros among them leave no trace, and no sum of some of them is above it, by rounding either.
     """
-    return float(np.cumsum(values)[-1]) if len(values) else 0.0
+    return float(values.cumsum()[-1]) if len(values) else 0.0
 
 
 def best(rows: Rows, scores: Scores, k: int) -> NDArray[np.int64]:

@@ -269,7 +269,7 @@ class SparseIndex:
         found = [segment.postings(span, seen) for segment in self._all_segments() for span in segment.spans(wanted)]
         if not found:
             return Postings(np.empty(0, np.intp), np.empty(0, np.int32), *2 * [np.empty(0, np.uint8)])
-        which = np.repeat(np.arange(len(found)) % len(terms), [len(rows) for rows, _, _ in found])
+        which = (np.arange(len(found)) % len(terms)).repeat([len(rows) for rows, _, _ in found])
         return Postings(which, *map(np.concatenate, zip(*found, strict=True)))
 
 

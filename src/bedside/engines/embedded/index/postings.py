@@ -28,7 +28,7 @@ class Segment:
 
     def spans(self, terms: NDArray[np.int32]) -> list[slice]:
         """Return where the postings of each of some terms lie; an empty slice for a term that has none."""
-        places = np.searchsorted(self.terms, terms)
+        places = self.terms.searchsorted(terms)
         held = self.terms[np.minimum(places, len(self.terms) - 1)] == terms
         return list(map(slice, self.starts[places].tolist(), self.starts[places + held].tolist()))
 
@@ -37,7 +37,7 @@ class Segment:
         rows, counts, negated = self.rows[span], self.counts[span], self.negated[span]
         if seen is None or not len(rows):
             return rows, counts, negated
-        places = np.minimum(np.searchsorted(rows, seen), len(rows) - 1)
+        places = np.minimum(rows.searchsorted(seen), len(rows) - 1)
         held = np.flatnonzero(rows[places] == seen)
         places = places[held]
         return held.astype(np.int32), counts[places], negated[places]
