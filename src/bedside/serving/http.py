@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -13,7 +14,6 @@ from starlette.middleware.cors import CORSMiddleware
 from bedside import __version__, errors
 from bedside.serving import models
 from bedside.serving.access import Access, Token, access_of
-from bedside.serving.bodies import BodyRoute, answered
 from bedside.serving.guard import Guard
 from bedside.serving.http_notes import add_note_operations
 from bedside.serving.http_upkeep import add_upkeep_operations
@@ -24,6 +24,7 @@ from bedside.serving.parameters import Caller, Name
 from bedside.serving.pool import Doors, Pool, TooSlowError
 from bedside.serving.problems import PROBLEMS, add_handlers, problem
 from bedside.serving.recorded import Recorded
+from bedside.serving.routes import Route
 from bedside.serving.service import Service
 
 Tokens = Sequence[Token] | Callable[[str], Access | None]
@@ -65,7 +66,6 @@ def create_app(
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
     )
-    app.router.route_class = BodyRoute
     metrics = Metrics(
         {
             "reads_running": ("Reading requests at work but searches.", lambda: reading.at_work),
@@ -90,6 +90,7 @@ def create_app(
     app.add_middleware(Recorded, metrics=metrics)
     add_handlers(app)
     add_pages(app)
+    app.router.route_class = Route
     _add_server(app, service, reading, metrics)
     _add_operations(app, service, reading, Doors(reading, searching, writing, service))
     add_upkeep_operations(app, service.upkeep, tending)
@@ -164,10 +165,10 @@ def _add_operations(app: FastAPI, service: Service, pool: Pool, doors: Doors) ->
         return models.Documents(documents=[models.DocumentModel.of(document) for document in found])
 
     @app.post(f"{place}/search", operation_id="search", tags=["documents"], response_model=models.Hits)
-    async def search(access: Caller, name: Name, body: models.SearchRequest) -> Response:
+    async def search(access: Caller, name: Name, body: models.SearchRequest) -> dict[str, Any]:
         """Return the best documents for a query, best first."""
         hits = await find(service.search, access, name, body.where, body.query, body.vector, **body.options())
-        return answered(models.Hits.values(hits))
+        return models.Hits.values(hits)
 
     @app.post(f"{place}/count", operation_id="count", tags=["documents"])
     async def count(access: Caller, name: Name, body: models.CountRequest) -> models.Count:

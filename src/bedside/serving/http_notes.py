@@ -1,11 +1,12 @@
 """The operations on whole notes and on scopes over HTTP."""
 
-from fastapi import FastAPI, Response
+from typing import Any
+
+from fastapi import FastAPI
 
 from bedside.notes import context as rendered
 from bedside.notes import source_header
 from bedside.serving import note_models as models
-from bedside.serving.bodies import answered
 from bedside.serving.parameters import Caller, Name
 from bedside.serving.pool import Doors
 from bedside.serving.service import Service
@@ -40,10 +41,10 @@ def add_note_operations(app: FastAPI, service: Service, doors: Doors) -> None:
         return models.Deleted(deleted=await write(service.delete_note, access, name, body.where, body.id))
 
     @app.post(f"{place}/search_notes", operation_id="search_notes", tags=["notes"], response_model=models.NoteHits)
-    async def search_notes(access: Caller, name: Name, body: models.SearchNotesRequest) -> Response:
+    async def search_notes(access: Caller, name: Name, body: models.SearchNotesRequest) -> dict[str, Any]:
         """Return the best notes for a query, best first, each with its passages."""
         hits = await find(service.search_notes, access, name, body.where, body.query, body.vector, **body.options())
-        return answered(models.NoteHits.values(hits))
+        return models.NoteHits.values(hits)
 
     @app.post(f"{place}/context", operation_id="context", tags=["notes"])
     async def context(access: Caller, name: Name, body: models.ContextRequest) -> models.ContextAnswer:

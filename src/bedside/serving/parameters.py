@@ -22,12 +22,20 @@ class _Bearer(SecurityBase):
         self.model = HTTPBearer(description="A token of the server's token file, where it has one.")
         self.scheme_name = "HTTPBearer"
 
-    async def __call__(self, request: Request, purpose: _Purpose = None) -> Access:
+    def __call__(self, request: Request, purpose: _Purpose = None) -> Access:
         access: Access = request.state.access
-        return replace(access, purpose=purpose)
+        return access if purpose is None else replace(access, purpose=purpose)
 
 
-Caller: TypeAlias = Annotated[Access, Depends(_Bearer())]
+_bearer = _Bearer()
+
+
+def caller(request: Request) -> Access:
+    """Return what the caller of a request may do, and what for."""
+    return _bearer(request, request.headers.get("bedside-purpose"))
+
+
+Caller: TypeAlias = Annotated[Access, Depends(_bearer)]
 """What the caller may do, and what for."""
 # The pattern is for the schema's readers: the service decides.
 Name: TypeAlias = Annotated[
