@@ -250,6 +250,25 @@ def test_a_view_fills_in_its_scope_and_refuses_another(tmp_path):
     assert notes.scoped(patient="A").export(tmp_path / "one.jsonl") == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_an_export_never_takes_the_place_of_a_pipe_and_goes_where_a_link_leads(tmp_path, two):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "to_pipe").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "to_pipe"):
+        with pytest.raises(InvalidInputError, match="got a device or a pipe"):
+            two.export(tmp_path / name, format="jsonl")
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "kept" / "notes.jsonl")
+    for _ in range(2):
+        two.export(tmp_path / "link.jsonl")
+        assert (tmp_path / "link.jsonl").is_symlink()
+        assert len((tmp_path / "kept" / "notes.jsonl").read_text().splitlines()) == 2
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("c")) == [
+        "kept", "link.jsonl", "pipe", "to_pipe",
+    ]  # fmt: skip
+
+
 def test_an_export_that_fails_leaves_what_was_there(tmp_path, two):
     (tmp_path / "a.npy").write_bytes(b"mine")
     with pytest.raises(InvalidInputError, match="already there"):

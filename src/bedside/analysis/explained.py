@@ -25,7 +25,7 @@ from bedside.engines.facts import Facts
 from bedside.errors import InvalidInputError
 from bedside.pages import render
 from bedside.remedies import Give
-from bedside.support.files import replace_file
+from bedside.support.files import place_of, replace_file
 from bedside.text.analyzer import Analyzer
 from bedside.text.assertions import mark
 from bedside.text.sentences import Span
@@ -89,7 +89,7 @@ def save_explanation(
 ) -> Path:
     """Write :func:`explanation_page` to a file that only its owner can read, and return its path."""
     target = Path(file)
-    replace_file(target, [explanation_page(query, hits, facts).encode("utf-8", "replace")])
+    replace_file(place_of(target), [explanation_page(query, hits, facts).encode("utf-8", "replace")])
     return target
 
 

@@ -18,7 +18,7 @@ from bedside.formats.registry import detect_format, format_to_write, named_forma
 from bedside.formats.web.write import Origin
 from bedside.remedies import Give
 from bedside.skipping import OnBadDocument, Skipped
-from bedside.support.files import FILE_MODE, FOLDER_MODE, refusals, sync_folder
+from bedside.support.files import FILE_MODE, FOLDER_MODE, place_of, refusals, sync_folder
 from bedside.support.progress import Total, counting, progress
 from bedside.types import Document, FilterDict
 
@@ -45,8 +45,7 @@ def export_records(
     **options: Any,
 ) -> int:
     """Write records to a file; see :meth:`bedside.Collection.export`."""
-    target = Path(path)
-    chosen = format_to_write(target, format)
+    chosen, target = format_to_write(Path(path), format), place_of(Path(path))
     if chosen.needs_vectors and not include_vectors:
         raise InvalidInputError(
             f"{chosen.name} holds vectors, from which texts can be guessed",

@@ -61,7 +61,7 @@ def check_known(verb: str, given: Iterable[str], allowed: Iterable[str]) -> None
     Example:
         >>> check_known("search", {"filter": {}}, ["top_k", "filter"])
     """
-    known = list(allowed)
+    known = list(dict.fromkeys(allowed))
     if unknown := sorted(set(given) - set(known)):
         raise UnknownOptionError(f"{verb}: unknown argument {unknown[0]!r}; allowed are {', '.join(known) or 'none'}")
 

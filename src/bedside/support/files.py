@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bedside.errors import BedsideError, WriteFailedError
+from bedside.errors import BedsideError, InvalidInputError, WriteFailedError
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -59,6 +59,17 @@ def read_at(fd: int, offset: int, length: int, lock: threading.Lock) -> bytes:
         offset += len(part)
         length -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def place_of(path: Path) -> Path:
+    """Return where a file that somebody named is put in place: where a symbolic link leads.
+
+    Raises:
+        InvalidInputError: It is a device or a pipe, such as /dev/stdout, which a file would be put in the place of.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InvalidInputError(f"{path}: expected the name of a file, got a device or a pipe")
+    return path.resolve() if path.is_symlink() else path
 
 
 def replace_file(path: Path, content: Iterable[bytes | memoryview]) -> None:

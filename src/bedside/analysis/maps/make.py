@@ -17,7 +17,7 @@ from bedside.analysis.maps.picture import render_picture
 from bedside.analysis.maps.project import Projection, chosen_method, project
 from bedside.collection import Collection
 from bedside.errors import InvalidInputError
-from bedside.support.files import replace_file
+from bedside.support.files import place_of, replace_file
 from bedside.types import Document, FilterDict, Matrix
 
 _NEIGHBOURS = "near points have near vectors; distances between far groups mean nothing, and the axes have no unit."
@@ -68,7 +68,7 @@ class Map:
         if kind not in (".html", ".png", ".svg"):
             raise InvalidInputError(f"{target.name}: expected a name that ends in .html, .png or .svg")
         content = render_page(self) if kind == ".html" else render_picture(self, kind.removeprefix("."))
-        replace_file(target, [content])
+        replace_file(place_of(target), [content])
         return target
 
 
