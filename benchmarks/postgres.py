@@ -274,12 +274,13 @@ def approximate(place: str) -> Iterator[list[str]]:
         Collection.open(place, read_only=True) as exact,
         Collection.open(f"{place}&approximate={_EF}", read_only=True) as near,
     ):
-        found = seconds_of(lambda _, vector: near.search(vector=vector), asked)
+        # The first time, what the search meets of the index comes from the disk.
+        first, again = (seconds_of(lambda _, vector: near.search(vector=vector), asked) for _ in range(2))
         shares = [
             len({hit.id for hit in near.search(vector=vector)} & {hit.id for hit in exact.search(vector=vector)}) / 10
             for _, vector in asked
         ]
-    yield [f"dense by HNSW (ef_search {_EF}): p50 / p95, ms", _percentiles(found), "", ""]
+    yield [f"dense by HNSW (ef_search {_EF}): p50 / p95, ms", _percentiles(first), _percentiles(again), ""]
     yield ["recall@10 of HNSW", f"{np.mean(shares):.3f}", "", ""]
 
 

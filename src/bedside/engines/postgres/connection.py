@@ -111,6 +111,7 @@ def _taken(pool: ConnectionPool, first: Query) -> Cursor[Any]:
         while cursor.nextset():  # of several statements, the answer to the last one counts
             pass
     except BaseException:
+        _end(connection, "rollback")
         pool.putconn(connection)  # which throws a broken one away
         raise
     return cursor

@@ -17,8 +17,8 @@ from uuid import UUID
 import numpy as np
 
 _SCOPES = 256
-_MOST = 32 * 2**20
-"""Bytes, of all scopes together; half of it at most is of one scope."""
+_MOST = 64 * 2**20
+"""Bytes, of all scopes together."""
 _ENTRY = 256
 """Bytes of an entry beside its value."""
 _T = TypeVar("_T")
@@ -51,9 +51,9 @@ class Remembered:
         Threads need no lock: the worst is that one of them reads once more, or that a few bytes are not counted.
         """
         size = _ENTRY + _bytes(value)
-        if size > _MOST // 2:
+        if what in self._values or size > _MOST:
             return
-        if self.bytes + size > _MOST // 2:
+        if self.bytes + size > _MOST:
             self._values, self.bytes = {}, 0
         self._values[what] = value
         self.bytes += size
