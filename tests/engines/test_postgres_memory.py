@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,31 @@ def test_what_another_process_writes_counts_in_the_next_answer(postgres: Callabl
         with Collection.open(scope_keys=[]) as alone:
             alone.add(reader.get(filter={}))
             assert found[0].score == pytest.approx(alone.search("pain", filter={"kind": "HPI"})[0].score, abs=1e-9)
+
+
+def test_threads_that_ask_while_another_handle_writes_never_go_back_to_an_older_state(
+    postgres: Callable[[], str],
+) -> None:
+    place, rounds = postgres(), 40
+    with Collection.open(place, scope_keys=[]) as writer, Collection.open(place, scope_keys=[]) as reader:
+        writer.add([Document("pain", {"kind": "HPI"}, "0")])
+
+        def asked(_: int) -> list[tuple[int, int]]:
+            found = []
+            while not found or found[-1][0] <= rounds:
+                ((_, counted),) = reader.facets("kind")
+                hits = reader.search("pain", filter={"kind": "HPI"}, mode="sparse", top_k=rounds + 1)
+                found.append((counted, len(hits)))
+            return found
+
+        with ThreadPoolExecutor(4) as executor:
+            seen = [executor.submit(asked, number) for number in range(4)]
+            for number in range(1, rounds + 1):
+                writer.add([Document("pain again", {"kind": "HPI"}, str(number))])
+            for each in seen:
+                flat = [count for pair in each.result(60) for count in pair]
+                assert flat == sorted(flat)
+                assert flat[-1] == rounds + 1
 
 
 @pytest.mark.parametrize("end", [lambda notes: notes.erase(["a"]), lambda notes: notes.close()])
