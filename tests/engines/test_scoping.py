@@ -193,3 +193,16 @@ def test_groups_of_a_scope_are_found_among_its_own_records(open_: Open, rng: np.
         hits = notes.scoped(patient="B").search("pain", vector=[1, 0, 0], group_by="note", fusion=fusion, top_k=9)
         assert sorted(hit.metadata["note"] for hit in hits) == [0, 1, 2, 3, 4]
         assert {hit.metadata["patient"] for hit in hits} == {"B"}
+
+
+@pytest.mark.parametrize(
+    "name", ["O'Hara", "back\\slash'", "50 %s %(x)s {}", "'; drop table doc; --", "Zoë €", '"quoted"']
+)
+def test_a_scope_is_found_by_its_name_whatever_signs_that_holds(open_: Open, name: str) -> None:
+    ward = open_(scope_keys=["patient"])
+    for patient in (name, "another"):
+        ward.scoped(patient=patient).add([Document("chest pain", {"kind": patient}, "a")])
+    mine = ward.scoped(patient=name)
+    assert mine.count() == 1
+    assert mine.facets("kind") == [(name, 1)]
+    assert [hit.document.metadata["patient"] for hit in mine.search("pain")] == [name]
