@@ -104,6 +104,27 @@ def test_a_wrong_line_is_named_and_earlier_transactions_stay(tmp_path, line, mes
     assert bedside("count", tmp_path / "c") == "1000\n"
 
 
+def test_lines_that_a_shell_wrote_as_utf_16_are_told_as_what_they_are(tmp_path):
+    (tmp_path / "lines.jsonl").write_bytes(json_lines(LINES).encode("utf-16"))
+    said = bedside("add", tmp_path / "c", tmp_path / "lines.jsonl", code=1)
+    assert "line 1: byte 0 is not UTF-8; save the file as UTF-8" in said
+
+
+def test_a_field_that_is_null_is_as_one_that_is_missing_for_add_as_for_import(tmp_path):
+    line = json_lines([{"text": "Cough.", "metadata": None, "vector": None, "id": None}])
+    (tmp_path / "lines.jsonl").write_text(line)
+    for command in ("add", "import"):
+        bedside(command, tmp_path / "c", tmp_path / "lines.jsonl")
+    assert bedside("count", tmp_path / "c") == "2\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX closes the input")
+def test_where_standard_input_is_closed_there_is_nothing_to_add_and_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "bedside.cli", "add", str(tmp_path / "c"), "-"]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("0 documents added\n", "", 0)
+
+
 def test_documents_that_cannot_be_stored_are_skipped_where_that_is_asked_and_told_with_line_id_and_reason(tmp_path):
     lines = [{"text": f"note {i}", "id": str(i)} for i in range(1_001)]
     lines[3]["text"], lines[1_000]["text"] = " ", ""

@@ -6,6 +6,10 @@ interrupted (one line too). Where the reader of a pipe has gone, 1 without a lin
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 from bedside.cli.interrupts import heed_interrupts, interrupted
 from bedside.cli.lines import fail
 from bedside.errors import BedsideError, MissingExtraError
@@ -16,6 +20,8 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command that ``sys.argv`` names, and exit."""
     heed_interrupts()
+    if sys.stdin is None:  # closed, as a daemon's is: nothing comes from it
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - until the process ends
     try:
         try:
             from bedside.cli.app import app

@@ -45,6 +45,7 @@ from bedside.cli.options import (
 from bedside.cli.search_options import Query, question, with_search_options
 from bedside.engines import read_facts, sizes
 from bedside.errors import InvalidDocumentError, InvalidInputError, ScopeError
+from bedside.formats.fields import why_not_json
 from bedside.skipping import Skipped
 from bedside.support.progress import progress
 from bedside.types import Document, Hit
@@ -236,12 +237,12 @@ def _documents(batch: Iterable[tuple[int, bytes]]) -> Iterator[Document]:
         try:
             fields = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            raise InvalidDocumentError(f"{where}: not JSON: {error}") from None
+            raise InvalidDocumentError(f"{where}: {why_not_json(line, error)}") from None
         if not isinstance(fields, dict):
             raise InvalidDocumentError(f"{where}: expected a JSON object")
         if unknown := sorted(set(fields) - _FIELDS):
             raise InvalidDocumentError(f"{where}: unknown field {unknown[0]!r}; allowed: text, metadata, id, vector")
-        yield Document(**{"text": "", **fields})
+        yield Document(**{"text": "", **{name: value for name, value in fields.items() if value is not None}})
 
 
 def _size(file: BinaryIO) -> int | None:

@@ -74,7 +74,16 @@ def parse(text: bytes | str, file: str, where: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise UnreadableFileError(file, f"{where}: not JSON: {error}") from None
+        raise UnreadableFileError(file, f"{where}: {why_not_json(text, error)}") from None
+
+
+def why_not_json(text: bytes | str, error: orjson.JSONDecodeError) -> str:
+    """Say why a text is not JSON: some shells write UTF-16, of which a parser says nothing that helps."""
+    try:
+        _ = text.decode() if isinstance(text, bytes) else text
+    except UnicodeDecodeError as undecodable:
+        return f"byte {undecodable.start} is not UTF-8; save the file as UTF-8"
+    return f"not JSON: {error}"
 
 
 def kind(value: object) -> str:
