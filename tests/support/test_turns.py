@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import itertools
 import threading
 import time
@@ -19,7 +18,7 @@ def works(seconds: float) -> None:
         pass
 
 
-def test_work_waits_for_a_search_three_times_as_long_as_it_worked_and_then_goes_on() -> None:
+def test_work_waits_for_a_search_as_long_as_it_worked_and_then_goes_on() -> None:
     done = threading.Event()
 
     def searches() -> None:
@@ -33,14 +32,14 @@ def test_work_waits_for_a_search_three_times_as_long_as_it_worked_and_then_goes_
     start = time.perf_counter()
     for _ in taking_turns(range(4)):
         works(WORK)
-    assert time.perf_counter() - start >= 4 * 4 * WORK * 0.9
+    assert time.perf_counter() - start >= 4 * 2 * WORK * 0.9
     done.set()
     thread.join()
 
 
 def test_work_goes_on_when_the_last_search_ends_even_by_an_error(monkeypatch) -> None:
     clock = itertools.count(0, 1_000)
-    monkeypatch.setattr(time, "thread_time", lambda: next(clock))  # so that waiting for what it worked is for ever
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock))  # so that waiting as long as it worked is for ever
     done = threading.Event()
 
     def long_work() -> None:
@@ -55,17 +54,6 @@ def test_work_goes_on_when_the_last_search_ends_even_by_an_error(monkeypatch) ->
         raise ValueError
     assert done.wait(60)
     thread.join()
-
-
-def test_a_search_never_waits_for_itself_in_whichever_thread_it_goes_on(monkeypatch) -> None:
-    clock = itertools.count(0, 1_000)
-    monkeypatch.setattr(time, "thread_time", lambda: next(clock))  # so that waiting for what it worked is for ever
-    with going_first():
-        context = contextvars.copy_context()
-        thread = threading.Thread(target=lambda: context.run(list, taking_turns(range(2))), daemon=True)
-        thread.start()
-        thread.join(60)
-        assert not thread.is_alive()
 
 
 def test_every_item_comes_once_and_in_order() -> None:

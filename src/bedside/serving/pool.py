@@ -10,7 +10,6 @@ import asyncio
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
@@ -19,7 +18,6 @@ from bedside.audit import acting_as
 from bedside.serving.access import Access
 from bedside.serving.limits import Limits
 from bedside.serving.service import Service
-from bedside.support.turns import going_first
 
 T = TypeVar("T")
 
@@ -137,9 +135,7 @@ class Doors:
     async def _run(self, pool: Pool, work: Callable[[], T], access: Access, name: str) -> T:
         if self._service.shelf.must_open(access, name):
             await self._reading.wait(self._opening.get(name) or self._open(name))
-        # A search that waits for its thread goes first too: where several wait, no moment is between two of them.
-        first = going_first() if pool is self._searching else nullcontext()
-        with acting_as(access.name, purpose=access.purpose), first:
+        with acting_as(access.name, purpose=access.purpose):
             return await pool.run(work)
 
     def _open(self, name: str) -> asyncio.Future[None]:

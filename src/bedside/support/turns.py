@@ -3,7 +3,7 @@
 A thread that waits for one that computes gets the interpreter only after the switch interval of 5 ms, and a search
 waits some twenty times, whenever NumPy lets go of it: beside an import a search of 8 ms took over 100 ms. So a search
 says when it begins and ends (:func:`going_first`), and long work stops meanwhile (:func:`taking_turns`), but never for
-longer than three times what it worked before: where searches never pause, it still gets a quarter of the time.
+longer than it worked before: where searches never pause, it still gets half of the time.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from bedside.support.fork import in_each_process
@@ -20,8 +19,6 @@ from bedside.support.fork import in_each_process
 _T = TypeVar("_T")
 _TURN = 0.001
 """Seconds of work between two turns."""
-_WAIT = 3
-"""How much longer than it worked it waits at most."""
 
 
 class _Searches:
@@ -50,24 +47,11 @@ class _Searches:
 
 
 _searches = _Searches()
-_going_first = ContextVar("going_first", default=False)
 
 
-@contextmanager
-def going_first() -> Iterator[None]:
-    """Have long work of other threads wait while the block runs; what the block does itself, in any thread, does not.
-
-    Example:
-        >>> with going_first():
-        ...     list(taking_turns("ab"))
-        ['a', 'b']
-    """
-    token = _going_first.set(True)
-    try:
-        with _searches:
-            yield
-    finally:
-        _going_first.reset(token)
+def going_first() -> AbstractContextManager[None]:
+    """Have long work of other threads wait while the block runs."""
+    return _searches
 
 
 def taking_turns(items: Iterable[_T]) -> Iterator[_T]:
@@ -79,6 +63,5 @@ def taking_turns(items: Iterable[_T]) -> Iterator[_T]:
         if worked > _TURN:
             if threading.active_count() > 1:
                 time.sleep(0)  # sched_yield is cheaper, but lets go of the interpreter only to take it back first
-                if not _going_first.get():
-                    _searches.wait(_WAIT * worked)
+                _searches.wait(worked)
             last = time.thread_time()
