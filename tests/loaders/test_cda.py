@@ -8,7 +8,7 @@ import pytest
 
 from bedside import Collection
 from bedside.errors import UnreadableFileError
-from bedside.loaders import LoadReport, read
+from bedside.loaders import LoadReport, content, read
 
 OLD = '<parentDocument><id root="1.2.3" extension="doc-{}"/></parentDocument></relatedDocument>'
 HEADER = f"""
@@ -205,3 +205,9 @@ def test_sections_within_one_another_without_end_and_deep_narrative_end():
     nested = "<component><section><title>T</title><text>x</text>" * depth + "</section></component>" * depth
     assert one(cda(nested)).count("###### T") == depth - 4
     assert one(cda(section("T", "<td>" * depth + "x" + "</td>" * depth))).endswith("x")
+
+
+@pytest.mark.parametrize("lead", ["", "<!-- one -->", "<!-- <html> --><!-- two -->"])
+def test_what_a_document_is_can_be_asked_and_comments_before_it_do_not_matter(lead):
+    data = f'{lead}<ClinicalDocument xmlns="urn:hl7-org:v3"><!-- a --><!-- b --></ClinicalDocument>'
+    assert content.kind_of(content.Content(data.encode(), "a.xml")) == ("cda", data)

@@ -224,5 +224,16 @@ def text_of(content: Content) -> str:
     return "\n\n".join(document.text for document in documents_of(content))
 
 
+def kind_of(content: Content) -> tuple[str, str]:
+    """Return what bytes would be read as, by its name in :data:`KINDS`, and their text where they are text.
+
+    Example:
+        >>> kind_of(Content(b"# Plan", "plan.md"))
+        ('markdown', '# Plan')
+    """
+    kind = _kind(content)
+    return kind.name, "" if kind.is_binary else content.text
+
+
 def _kind(content: Content) -> Kind:
     return next(kind for kind in KINDS if kind.is_it(content))
