@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -459,3 +462,29 @@ def test_bedside_bulk_load_loads_says_what_it_left_out_and_loads_nothing_twice(t
     assert done.stderr.startswith(f"{bad}, line 1 (id 'x'): text: empty;")
     report = json.loads(done.stdout)
     assert (report["documents"], report["left_out"], report["skipped"]) == (0, 1, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a group of processes")
+def test_ctrl_c_ends_a_bulk_load_and_its_workers_with_one_line_and_the_next_one_loads_the_rest(
+    tmp_path: Path, url: str
+) -> None:
+    file, draw = tmp_path / "notes.jsonl", random.Random(7)
+    words = [f"word{number}" for number in range(3_000)]
+    with file.open("w") as lines:
+        for number in range(40_000):
+            lines.write(json.dumps({"text": " ".join(draw.choices(words, k=60)), "id": str(number)}) + "\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bedside.cli", "bulk-load", str(file), url, "--workers", "2"],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # nohup and `&` leave it ignored
+    )  # fmt: skip
+    while not (holds_collection(url) and bedside("count", url) != "0\n") and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    said = "bedside: interrupted; what was finished stays, and nothing is half done\n"
+    assert (process.communicate(timeout=60)[1], process.returncode) == (said, 130)
+    there = int(bedside("count", url))
+    assert 0 < there < 40_000
+    assert bedside("bulk-load", file, url).startswith(f"{40_000 - there} documents added")
+    assert bedside("count", url) == "40000\n"
