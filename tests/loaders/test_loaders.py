@@ -387,6 +387,7 @@ def test_a_hostile_file_raises_one_error_that_names_it(name):
         (gzip.compress(b"HPI: Cough."), "a compressed file"),
         (bz2.compress(b"HPI: Cough."), "a compressed file"),
         (lzma.compress(b"HPI: Cough."), "a compressed file"),
+        (b"\x78\x9f\x3e\x22\x01\x00\x01\x06\x90\x08\x00HPI: Cough.", "winmail.dat"),
         (b"\x89PNG\r\n\x1a\n\0\0", "a picture"),
         (b"\0" * 128 + b"DICM\x02\0", "a picture"),
         (b'{"id": "1", "text": "Cough."}\n{"id": "2", "text": "Rest."}\n', "call Collection.import_from"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PICTURE = re.compile(rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|.{128}DICM", re.DOTALL)
 _COMPRESSED = re.compile(rb"\x1f\x8b|BZh\d1AY|\xfd7zXZ\0|\(\xb5/\xfd|7z\xbc\xaf|Rar!\x1a")
+_OUTLOOK_MAIL = b"\x78\x9f\x3e\x22"  # the signature of TNEF, [MS-OXTNEF] 2.1.3.1
 _HTML_NAMES = frozenset(
     ("html", "head", "body", "div", "p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "article", "section")
 )
@@ -121,6 +122,10 @@ def _is_compressed(content: Content) -> bool:
     return _COMPRESSED.match(content.data) is not None
 
 
+def _is_outlook_mail(content: Content) -> bool:
+    return content.data.startswith(_OUTLOOK_MAIL)
+
+
 def _is_rtf(content: Content) -> bool:
     return content.data.lstrip()[:5] == b"{\\rtf"
 
@@ -207,6 +212,12 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("picture", _is_picture, refusal="a picture: it needs OCR first", is_binary=True),
     Kind("compressed", _is_compressed, refusal="a compressed file; unpack it", is_binary=True),
+    Kind(
+        "tnef",
+        _is_outlook_mail,
+        refusal="Outlook's own form of a mail (winmail.dat); have it sent as HTML or plain text, or save it as .eml",
+        is_binary=True,
+    ),
     Kind("rtf", _is_rtf, "rtf", is_binary=True),
     Kind("hl7v2", _is_hl7, "hl7", is_binary=True, holds_many=True),
     Kind("mhtml", _is_page, "mail", is_binary=True),
