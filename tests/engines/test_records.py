@@ -307,7 +307,7 @@ UNSTORABLE = [
     (Document("\ud800", {}, "mine", [1, 2]), "text: holds a lone surrogate, which UTF-8 cannot carry"),
     (
         Document("t", {"k": [math.nan]}, "mine", [1, 2]),
-        "metadata.k[0]: is NaN, which JSON cannot say; None says that a value is missing",
+        "metadata.k[0]: is NaN, which JSON cannot say; null, None in Python, says that a value is missing",
     ),
     (Document("t", {}, "mine", [0, 0]), "vector: a zero vector has no direction and cannot be searched by cosine"),
     (Document("t", {}, 7, [1, 2]), "id: expected a non-empty str, got int"),
