@@ -151,10 +151,8 @@ def test_a_search_that_read_along_with_a_long_transaction_does_not_wait_for_it_o
 
         def read_along() -> Iterator[list[Document]]:
             for number in range(60):
-                assert (found(notes), began.is_set()) == (
-                    3,
-                    False,
-                )  # there is little new, and no thread for it
+                seen = found(notes), began.is_set()
+                assert seen == (3, False)  # there is little new, and no thread for it
                 yield [document(f"x{number}", 1)]
 
         other.add_batches(read_along())
