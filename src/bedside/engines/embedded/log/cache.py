@@ -27,7 +27,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from bedside.engines.embedded.log.keyring import NONCE, TAG, aes_gcm, open_into, opened_with, sealed_with
+from bedside.engines.embedded.log.cipher import NONCE, TAG, Cipher
 from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
 from bedside.errors import CorruptCacheError, WriteFailedError
 from bedside.remedies import Call
@@ -150,15 +150,15 @@ def _check_zero(between: memoryview) -> None:
 
 def _sealed(facts: Mapping[str, Any], arrays: Mapping[str, list[NDArray[Any]]], key: bytes) -> Iterator[bytes]:
     """Yield the sealed header, then each array in pieces; every piece is bound to its header and to its place."""
-    cipher = aes_gcm(key)
+    cipher = Cipher(key)
     table = {name: _kind(parts) for name, parts in arrays.items()}
-    header = sealed_with(cipher, orjson.dumps({"facts": facts, "arrays": table}), _SEALED_MAGIC)
+    header = cipher.seal(orjson.dumps({"facts": facts, "arrays": table}), _SEALED_MAGIC)
     front = _SEALED_MAGIC + len(header).to_bytes(8, "little") + _name_of(key)
     yield front + zlib.crc32(front).to_bytes(4, "little") + header
     numbers = count()
     for parts in arrays.values():
         for piece in _pieces(map(_bytes, parts)):
-            yield sealed_with(cipher, piece, _place(header, next(numbers)))
+            yield cipher.seal(piece, _place(header, next(numbers)))
 
 
 def _pieces(parts: Iterable[memoryview]) -> Iterator[memoryview | bytes]:
@@ -184,10 +184,10 @@ def _opened(whole: memoryview, facts: Mapping[str, Any], key: bytes) -> tuple[di
         raise BrokenSealError("not a sealed cache of this format")
     if front[16:] != _name_of(key):
         return None  # made before a scope was shredded
-    cipher = aes_gcm(key)
+    cipher = Cipher(key)
     at = _FRONT + int.from_bytes(front[8:16], "little")
     header = bytes(whole[_FRONT:at])
-    said = orjson.loads(opened_with(cipher, header, _SEALED_MAGIC))
+    said = orjson.loads(cipher.open(header, _SEALED_MAGIC))
     if any(said["facts"].get(key) != value for key, value in facts.items()):
         return None
     arrays: Arrays = {}
@@ -198,7 +198,7 @@ def _opened(whole: memoryview, facts: Mapping[str, Any], key: bytes) -> tuple[di
         for start in range(0, len(room), _PIECE):
             piece = room[start : start + _PIECE]
             end = at + NONCE + len(piece) + TAG
-            open_into(cipher, whole[at:end], _place(header, next(numbers)), piece)
+            cipher.open_into(whole[at:end], _place(header, next(numbers)), piece)
             at = end
     if at != len(whole):
         raise BrokenSealError("it does not end behind its last array")

@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from bedside.engines.embedded.log.cache import cache_files
+from bedside.engines.embedded.log.cipher import Cipher
 from bedside.engines.embedded.log.codec import Change, Codec
-from bedside.engines.embedded.log.keyring import KEYS_NAME, Keyring, aes_gcm, holds_no_key
+from bedside.engines.embedded.log.keyring import KEYS_NAME, Keyring, holds_no_key
 from bedside.engines.embedded.log.log import DiskFile, Log, Position
 from bedside.engines.embedded.log.manifest import NAME, Manifest, check_signature
 from bedside.engines.embedded.log.sealed import SealedCodec
@@ -122,7 +123,7 @@ class DiskStorage:
                 f"{path} has no {NAME} but holds {foreign[0]!r}: give an empty or new folder, or repair the collection"
             )
         if key is not None:
-            aes_gcm(load_key(key))  # before there is anything to take back
+            Cipher(load_key(key))  # before there is anything to take back
         refused = partial(refusals, str(path), "no collection was created")
         with refused():
             make_private_folder(path)

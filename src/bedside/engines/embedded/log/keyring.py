@@ -15,83 +15,25 @@ from __future__ import annotations
 
 import hmac
 import os
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
+from bedside.engines.embedded.log.cipher import Cipher
 from bedside.engines.embedded.log.seal import BrokenSealError, seal, unseal
 from bedside.errors import KeyringError, ShreddedError, WriteFailedError, WrongKeyError
 from bedside.records import ScopeKey
 from bedside.remedies import Call, Give
-from bedside.support.extras import needs
 from bedside.support.files import replace_file
 from bedside.support.keys import KEY_BYTES, KeySource, derived, hmac_hex, load_key
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 FORMAT, VERSION = "bedside-keys", 1
 KEYS_NAME = "keys.json"
-NONCE = 12
-"""Bytes of a nonce: random, so a key may seal 2**32 times."""
-TAG = 16
-"""Bytes of what tells that a ciphertext is whole."""
 _NAMES = {"collection", "root", "cache", "keys", "shredded", "mac"}
 _END = 96
 _PAD = 64  # a scope's length shows in steps of so many bytes
-
-
-def aes_gcm(key: bytes) -> AESGCM:
-    """Return AES-256-GCM with a key of 32 bytes.
-
-    Raises:
-        MissingExtraError: ``bedside[crypto]`` is not installed.
-    """
-    with needs("crypto"):
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    return AESGCM(key)
-
-
-@cache
-def _refusals() -> tuple[type[Exception], ...]:
-    """Return what a cipher raises for what it did not seal; an import at each call costs more than opening a line."""
-    from cryptography.exceptions import InvalidTag
-
-    return InvalidTag, ValueError
-
-
-def sealed_with(cipher: AESGCM, content: bytes | memoryview, context: bytes) -> bytes:
-    """Return ``content`` sealed: nonce, ciphertext, tag. It opens in the same context only."""
-    nonce = os.urandom(NONCE)
-    return nonce + cipher.encrypt(nonce, content, context)
-
-
-def opened_with(cipher: AESGCM, content: bytes, context: bytes) -> bytes:
-    """Return what :func:`sealed_with` sealed.
-
-    Raises:
-        BrokenSealError: It was sealed with another key or in another context, or was changed.
-    """
-    try:
-        return cipher.decrypt(content[:NONCE], content[NONCE:], context)
-    except _refusals():
-        raise BrokenSealError("it does not open with its key") from None
-
-
-def open_into(cipher: AESGCM, content: memoryview, context: bytes, room: memoryview) -> None:
-    """Open what :func:`sealed_with` sealed into memory that is there already.
-
-    Raises:
-        BrokenSealError: It was sealed with another key or in another context, or was changed.
-    """
-    try:
-        cipher.decrypt_into(content[:NONCE], content[NONCE:], context, room)
-    except _refusals():
-        raise BrokenSealError("it does not open with its key") from None
 
 
 class Keyring:
@@ -111,7 +53,7 @@ class Keyring:
         self._root = self.cache_key = b""
         self._keys: dict[str, tuple[ScopeKey, bytes]] = {}
         self._names: dict[ScopeKey, str] = {}
-        self._ciphers: dict[str, AESGCM] = {}
+        self._ciphers: dict[str, Cipher] = {}
         self.shredded: dict[str, str] = {}
 
     @classmethod
@@ -141,7 +83,7 @@ class Keyring:
 
     # Data keys
 
-    def of_scope(self, scope: ScopeKey) -> tuple[str, AESGCM]:
+    def of_scope(self, scope: ScopeKey) -> tuple[str, Cipher]:
         """Return the name and the key that seal the records of a scope; a new one where there is none."""
         name = self._names.get(scope)
         if name is None:
@@ -150,7 +92,7 @@ class Keyring:
             self._names[scope] = name
         return name, self._cipher(name)
 
-    def named(self, name: str) -> AESGCM:
+    def named(self, name: str) -> Cipher:
         """Return the key of a line.
 
         Raises:
@@ -208,11 +150,13 @@ class Keyring:
 
     def sealed_actor(self, actor: str, chain: str) -> str:
         """Return a name sealed as base64 for the commit line after ``chain``; it shows its length in steps of 64."""
-        return b64encode(sealed_with(self._actors(), _padded(orjson.dumps(actor)), chain.encode())).decode()
+        cipher = self._actors()
+        return cipher.to_text(cipher.seal(_padded(orjson.dumps(actor)), chain.encode())).decode()
 
     def opened_actor(self, text: str, chain: str) -> str:
         """Return the name that :meth:`sealed_actor` sealed."""
-        actor: str = orjson.loads(opened_with(self._actors(), b64decode(text), chain.encode()))
+        cipher = self._actors()
+        actor: str = orjson.loads(cipher.open(cipher.from_text(text), chain.encode()))
         return actor
 
     def signed(self, said: Mapping[str, Any], context: str) -> dict[str, Any]:
@@ -225,25 +169,25 @@ class Keyring:
         if not hmac.compare_digest(str(said.get("mac", "")), self._mac(rest, context)):
             raise BrokenSealError("it was not written with the key of this collection")
 
-    def _actors(self) -> AESGCM:
-        return aes_gcm(derived(self._root, "actors"))
+    def _actors(self) -> Cipher:
+        return Cipher(derived(self._root, "actors"))
 
     def _mac(self, said: Mapping[str, Any], context: str) -> str:
         key = derived(self._root, "transactions")
         return hmac_hex(key, self._collection.encode(), context.encode(), orjson.dumps(said))
 
-    def _cipher(self, name: str) -> AESGCM:
+    def _cipher(self, name: str) -> Cipher:
         if (found := self._ciphers.get(name)) is None:
-            found = self._ciphers[name] = aes_gcm(self._keys[name][1])
+            found = self._ciphers[name] = Cipher(self._keys[name][1])
         return found
 
     # The file
 
     def _save(self) -> None:
-        wrapping = aes_gcm(derived(self._master, "wrapping"))
+        wrapping = Cipher(derived(self._master, "wrapping"))
 
         def wrapped(name: str, content: bytes) -> str:
-            return b64encode(sealed_with(wrapping, content, self._context(name))).decode()
+            return wrapping.to_text(wrapping.seal(content, self._context(name))).decode()
 
         keys = {name: wrapped(name, key + _padded(orjson.dumps(scope))) for name, (scope, key) in self._keys.items()}
         said = {
@@ -262,10 +206,10 @@ class Keyring:
     def _load(self) -> None:
         seen, said = _signature(self._path), self._read()
         root = self._unlocked(said["root"])
-        wrapping = aes_gcm(derived(self._master, "wrapping"))
+        wrapping = Cipher(derived(self._master, "wrapping"))
 
         def unwrapped(name: str, text: str) -> bytes:
-            return opened_with(wrapping, b64decode(text), self._context(name))
+            return wrapping.open(wrapping.from_text(text), self._context(name))
 
         before, self._root = self._root, root
         try:
@@ -297,9 +241,9 @@ class Keyring:
     def _unlocked(self, text: str) -> bytes:
         """Return the root key; where the master key does not open it, its source may have another one by now."""
         for attempt in (0, 1):
-            wrapping = aes_gcm(derived(self._master, "wrapping"))
+            wrapping = Cipher(derived(self._master, "wrapping"))
             try:
-                return opened_with(wrapping, b64decode(text), self._context("root"))
+                return wrapping.open(wrapping.from_text(text), self._context("root"))
             except (BrokenSealError, ValueError, TypeError):
                 if attempt or (master := load_key(self.source)) == self._master:
                     break

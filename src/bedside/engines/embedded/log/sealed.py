@@ -15,15 +15,15 @@ of a commit covers it. Who wrote it, where known, is sealed with a key for that 
 from __future__ import annotations
 
 import hashlib
-from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import orjson
 
+from bedside.engines.embedded.log.cipher import TAG
 from bedside.engines.embedded.log.codec import Chain, Change, Codec, Commit, commit_of
-from bedside.engines.embedded.log.keyring import TAG, Keyring, opened_with, sealed_with, shredded_error
+from bedside.engines.embedded.log.keyring import Keyring, shredded_error
 from bedside.engines.embedded.log.seal import BrokenSealError, seal, sealed, unseal
 from bedside.errors import KeyRequired, ShreddedError
 from bedside.records import Delete, ScopeKey
@@ -57,10 +57,10 @@ class SealedCodec(Codec):
         self.check_readable(change.scope)
         name, cipher = self._keys().of_scope(change.scope)
         said, vector = _parts(change)
-        data = sealed_with(cipher, said, name.encode())
-        more = sealed_with(cipher, vector, _beside(name, data))
-        parts = b2a_base64(data, newline=False), b2a_base64(more, newline=False)
-        return sealed(b'%b%b%b%b%b%b"' % (_START, name.encode(), _THEN_DATA, parts[0], _THEN_MORE, parts[1]))
+        data = cipher.seal(said, name.encode())
+        more = cipher.seal(vector, _beside(name, data))
+        parts = (_START, name.encode(), _THEN_DATA, cipher.to_text(data), _THEN_MORE, cipher.to_text(more), b'"')
+        return sealed(b"".join(parts))
 
     def decode(self, line: bytes, *, vectors: bool = True) -> Change:
         """Return the change of a line whose checksum was compared before.
@@ -69,17 +69,17 @@ class SealedCodec(Codec):
             ShreddedError: Its key was destroyed.
             BrokenSealError: It was not sealed with the key that it names.
         """
-        name, sealed_data, more = _envelope(line)
+        name, text, more = _envelope(line)
         try:
             cipher = self._keys().named(name)
         except ShreddedError:
             self._lost.add(name)
             raise
-        data = _bytes_of(sealed_data)
-        change = self._change(orjson.loads(opened_with(cipher, data, name.encode())))
+        data = cipher.from_text(text)
+        change = self._change(orjson.loads(cipher.open(data, name.encode())))
         if not vectors or isinstance(change, Delete):
             return change
-        vector = opened_with(cipher, _bytes_of(more), _beside(name, data))
+        vector = cipher.open(cipher.from_text(more), _beside(name, data))
         return change._replace(vector=np.frombuffer(vector, "<f4").astype(np.float32, copy=False)) if vector else change
 
     def traces(self, line: bytes) -> Iterator[bytes]:
@@ -147,19 +147,13 @@ class SealedCodec(Codec):
 
 def _envelope(line: bytes) -> tuple[str, bytes, bytes]:
     """Return the name of the key and the base64 of ``data`` and ``more``, cut out: JSON would read the vector too."""
-    head, _, rest = line.partition(_THEN_DATA)
-    data, _, rest = rest.partition(_THEN_MORE)
-    more, _, rest = rest.partition(b'"')
-    if not head.startswith(_START) or not rest:
+    data = line.find(_THEN_DATA)
+    more = line.find(_THEN_MORE, data)
+    end = line.find(b'"', more + len(_THEN_MORE))
+    if not line.startswith(_START) or -1 in (data, more, end):
         raise BrokenSealError("the line holds no record")
-    return head[len(_START) :].decode("ascii", "replace"), data, more
-
-
-def _bytes_of(text: bytes) -> bytes:
-    try:
-        return a2b_base64(text)
-    except ValueError:
-        raise BrokenSealError("the line holds no record") from None
+    name = line[len(_START) : data].decode("ascii", "replace")
+    return name, line[data + len(_THEN_DATA) : more], line[more + len(_THEN_MORE) : end]
 
 
 def _beside(name: str, data: bytes) -> bytes:
