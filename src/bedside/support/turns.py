@@ -56,12 +56,14 @@ def going_first() -> AbstractContextManager[None]:
 
 def taking_turns(items: Iterable[_T]) -> Iterator[_T]:
     """Yield items, letting other threads have the interpreter after every millisecond of work, and searches finish."""
-    last = time.thread_time()
+    begun, last = time.perf_counter(), time.thread_time()
     for item in items:
         yield item
+        if time.perf_counter() - begun <= _TURN:  # no thread works longer than time passes, which costs less to ask
+            continue
         worked = time.thread_time() - last
         if worked > _TURN:
             if threading.active_count() > 1:
                 time.sleep(0)  # sched_yield is cheaper, but lets go of the interpreter only to take it back first
                 _searches.wait(worked)
-            last = time.thread_time()
+            begun, last = time.perf_counter(), time.thread_time()

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any, TypeAlias
 
 from bedside.text.lexicon import UNITS, words
+from bedside.text.memo import Memo
 
 __all__ = ["Span", "sentences", "split_finer"]
 
@@ -33,9 +34,10 @@ _MONTHS_AFTER = frozenset[str](_LISTS["months_after"])
 # Words after which a line goes on in the next one.
 _GOES_ON = frozenset[str](_LISTS["goes_on"])
 _CLOSERS = "\"'”’)]*»"
-# White space from where it follows a mark, else from its first line break. It begins with the space itself, not with
-# what stands before, so that all letters are skipped: twice as fast.
-_CANDIDATE = re.compile(rf"\s(?:(?<=[.!?…{re.escape(_CLOSERS)}]\s)|(?<=[\r\n]))\s*")
+_MARKS = re.escape(".!?…" + _CLOSERS)
+# White space with the mark before it, else from its first line break. It begins with one set of characters, so that all
+# others, the spaces between words too, are skipped: four times as fast as a search for white space after a mark.
+_CANDIDATE = re.compile(rf"[{_MARKS}\r\n](?:(?<=[\r\n])\s*|(?<=[{_MARKS}])\s+)")
 _BREAK = re.compile(r"\r\n|[\r\n]")
 _DOTTED = re.compile(r"(?:[A-Za-z]\.)+[A-Za-z]")
 _BULLET = re.compile(r"[-*+•‣▪◦·–—o][ \t]|#{1,6}[ \t]*\S|\(?(?:\d{1,3}|[A-Za-z])(?:\.\)?|\))[ \t]|[•‣▪◦]")
@@ -94,10 +96,12 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[Spa
     """
     end = len(text) if end is None else end
     at, written = start, _after_space(text, start, end)
-    for gap in _CANDIDATE.finditer(text, written, end):
-        if gap.end() < end and _ends_sentence(text, written, gap):
-            yield at, gap.end()
-            at = written = gap.end()
+    for found in _CANDIDATE.finditer(text, written, end):
+        first, after = found.span()
+        gap = first if text[first] in "\r\n" else first + 1, after
+        if after < end and _ends_sentence(text, written, gap):
+            yield at, after
+            at = written = after
     if at < end:
         yield at, end
 
@@ -125,27 +129,38 @@ LEVELS = len(_FINER)
 """How many levels :func:`split_finer` knows."""
 
 
-def _ends_sentence(text: str, start: int, gap: re.Match[str]) -> bool:
+def _ends_sentence(text: str, start: int, gap: Span) -> bool:
     """Whether the white space ``gap``, after a mark or with a line break, parts two sentences."""
-    breaks = gap.group()
+    before, breaks, after = _last_word(text, start, gap[0]), text[slice(*gap)], gap[1]
+    if _IS_CLOSED[before]:  # most words before a gap, for which the rules below come to this
+        return not text[after].islower() or _BREAK.search(breaks) is not None
     lines = 0 if breaks == " " else len(_BREAK.findall(breaks))
     if lines > 1:
         return True
-    if lines and _BULLET.match(text, gap.end()):
+    if lines and _BULLET.match(text, after):
         return True
-    before = _last_word(text, start, gap.start())
     marked = before.rstrip(_CLOSERS)
     if marked.endswith("."):
-        place = gap.start() - len(before)
-        return _stops(text, start, gap, place, marked[:-1].lstrip("([\"'“‘"), new_line=lines > 0)
+        place = gap[0] - len(before)
+        return _stops(text, start, after, place, marked[:-1].lstrip("([\"'“‘"), new_line=lines > 0)
     if marked.endswith(("!", "?", "…")):
-        return not text[gap.end()].islower()
-    return lines > 0 and _is_new_statement(before, text, gap.end())
+        return not text[after].islower()
+    return lines > 0 and _is_new_statement(before, text, after)
 
 
-def _stops(text: str, start: int, gap: re.Match[str], place: int, word: str, *, new_line: bool) -> bool:
-    """Whether the dot after ``word``, which stands at ``place``, ends the sentence."""
-    bare, first = word.lower(), text[gap.end()]
+def _is_closed(word: str) -> bool:
+    """Whether a word and its dot end a sentence wherever no small letter follows in the same line."""
+    bare = word[:-1].lower()
+    closed = word.endswith(".") and len(bare) > 1 and bare.isalpha()
+    return closed and not (bare in _OPEN or bare in _OPEN_BEFORE_NUMBER or bare in UNITS)
+
+
+_IS_CLOSED = Memo(_is_closed)
+
+
+def _stops(text: str, start: int, after: int, place: int, word: str, *, new_line: bool) -> bool:
+    """Whether the dot after ``word``, which stands at ``place``, ends the sentence before ``after``."""
+    bare, first = word.lower(), text[after]
     if bare in _OPEN or (len(bare) == 1 and bare.isalpha()) or (bare in _OPEN_BEFORE_NUMBER and first.isdigit()):
         return False
     if first.islower() and not (new_line and bare.isalpha()):
@@ -153,12 +168,12 @@ def _stops(text: str, start: int, gap: re.Match[str], place: int, word: str, *, 
     if bare.isdigit() and (
         first.isdigit()
         or _is_list_number(text, start, place)
-        or _is_ordinal(text, start, place, _next_word(text, gap.end()))
+        or _is_ordinal(text, start, place, _next_word(text, after))
     ):
         return False
     if bare not in UNITS and ("." not in word or _DOTTED.fullmatch(word) is None):
         return True
-    follows = _next_word(text, gap.end())
+    follows = _next_word(text, after)
     return not (follows.isupper() and follows.lower() in _ROUTES)
 
 

@@ -20,7 +20,6 @@ __all__ = [
     "Role",
     "Status",
     "Word",
-    "begins_cue",
     "cues_at",
     "hints",
     "read_word",
@@ -62,13 +61,14 @@ class Word(NamedTuple):
 
     ``mark`` is the one it ends with of ``, ; : .`` or empty; ``-`` for a dash that stands alone. ``depth`` counts the
     parentheses that it opens less those that it closes. ``plain`` says that none of this, and no list of words that
-    may end a scope, needs to be looked at: most words are.
+    may end a scope, needs to be looked at: most words are. ``begins`` says that a cue may begin with it.
     """
 
     bare: str
     mark: str
     depth: int
     plain: bool
+    begins: bool
 
 
 class Cue(NamedTuple):
@@ -88,17 +88,22 @@ def read_word(word: str) -> Word:
     """Read one folded word.
 
     Example:
-        >>> read_word("(denies:"), read_word("didn't")
-        (Word(bare='denies', mark=':', depth=1, plain=False), Word(bare='not', mark='', depth=0, plain=True))
+        >>> read_word("(denies:")
+        Word(bare='denies', mark=':', depth=1, plain=False, begins=True)
+        >>> read_word("didn't").bare
+        'not'
     """
-    bare, depth = word.strip(SIGNS), word.count("(") - word.count(")")
-    mark = _mark(word, bare)
-    if bare.endswith("n't"):
-        bare = "not"
-    return Word(bare, mark, depth, mark in {"", ","} and not depth and bare not in _ENDING)
+    bare, mark, depth = _bare(word), _mark(word), word.count("(") - word.count(")")
+    return Word(bare, mark, depth, mark in {"", ","} and not depth and bare not in _ENDING, bare in _CUES)
 
 
-def _mark(word: str, bare: str) -> str:
+def _bare(word: str) -> str:
+    bare = word.strip(SIGNS)
+    return "not" if bare.endswith("n't") else bare
+
+
+def _mark(word: str) -> str:
+    bare = word.strip(SIGNS)
     if not bare:
         return "-" if "-" in word else ""
     last = word.rstrip(_QUOTES)[-1]
@@ -111,11 +116,6 @@ def _mark(word: str, bare: str) -> str:
 def rule_words(name: str) -> frozenset[str]:
     """One of the file's lists of single words."""
     return frozenset(_DATA[name])
-
-
-def begins_cue(word: str) -> bool:
-    """Whether a cue may begin with a bare word."""
-    return word in _CUES
 
 
 def cues_at(word: str, following: str) -> Sequence[Cue]:
@@ -134,7 +134,7 @@ def hints(statuses: frozenset[Status]) -> Memo[bool]:
         return word in alone, word not in STOP_WORDS, len(word)
 
     chosen = {max(phrase, key=rarity) for phrase in phrases}
-    return Memo(lambda word: read_word(word).bare in chosen)
+    return Memo(lambda word: _bare(word) in chosen)
 
 
 def _compiled() -> dict[str, dict[str, list[Cue]]]:
@@ -143,7 +143,7 @@ def _compiled() -> dict[str, dict[str, list[Cue]]]:
     kinds: tuple[Role, ...] = (*STATUSES, "pseudo", "terminators")
     for role in kinds:
         for phrase in _DATA[role]:
-            roles.setdefault(tuple(read_word(word).bare for word in phrase.split()), set()).add(role)
+            roles.setdefault(tuple(map(_bare, phrase.split())), set()).add(role)
     found: dict[str, dict[str, list[Cue]]] = {}
     for words, held in roles.items():
         second = words[1] if len(words) > 1 else ""

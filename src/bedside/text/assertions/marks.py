@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bedside.text.assertions.cues import SIGNS, Status
-from bedside.text.assertions.scopes import find_scopes
+from bedside.text.assertions.scopes import find_hints, find_scopes
 from bedside.text.sentences import Span, sentences
 from bedside.text.tokenizer import split_words
 
@@ -58,8 +58,9 @@ def mark(text: str) -> list[Mark]:
 
 def _sentence_marks(text: str, span: Span) -> Iterator[Mark]:
     words = split_words(text[slice(*span)])
-    scopes = find_scopes(words)
-    places = _places(text, span, words) if scopes else []
+    if 1 not in find_hints(words) or not (scopes := find_scopes(words)):
+        return
+    places = _places(text, span, words)
     for scope in scopes:
         start, end = places[scope.start][0], places[scope.stop - 1][1]
         cue = (places[scope.cue_start][0], places[scope.cue_stop - 1][1])

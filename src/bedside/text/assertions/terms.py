@@ -57,14 +57,15 @@ def marked_terms(text: str, tokenizer: ClinicalTokenizer) -> MarkedTerms:
 
 def _negated_words(text: str, words: Sequence[str], hints: bytes) -> Iterator[Span]:
     """Which of the ``words`` of a text are negated; its sentences cut it into the same words as the whole of it."""
-    stop, last = 0, hints.rfind(1)
+    stop, hint = 0, hints.find(1)
     for span in sentences(text):
         start, stop = stop, stop + count_words(text[slice(*span)])
-        if hints.find(1, start, stop) < 0:
+        if hint >= stop:
             continue
         for scope in find_scopes(words[start:stop], NEGATED):
             yield start + scope.start, start + scope.stop
-        if last < stop:
+        hint = hints.find(1, stop)
+        if hint < 0:
             return
 
 

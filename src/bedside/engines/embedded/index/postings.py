@@ -123,7 +123,9 @@ def build(terms: NDArray[np.int32], rows: Rows, negated: NDArray[Any]) -> Segmen
 
 def merge(a: Segment, b: Segment) -> Segment:
     """Join two segments, all rows of the first below those of the second."""
-    terms = np.union1d(a.terms, b.terms)
+    both = np.concatenate((a.terms, b.terms))
+    both.sort(kind="stable")  # two ascending runs, which this merges; np.union1d hashes them first
+    terms = both[np.flatnonzero(np.diff(both, prepend=-1))]
     sizes = np.zeros((2, len(terms)), np.int64)
     for size, segment in zip(sizes, (a, b), strict=True):
         size[np.searchsorted(terms, segment.terms)] = np.diff(segment.starts)
