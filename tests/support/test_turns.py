@@ -43,7 +43,8 @@ def test_work_goes_on_when_the_last_search_ends_even_by_an_error(monkeypatch) ->
     done = threading.Event()
 
     def long_work() -> None:
-        list(taking_turns(range(1)))
+        for _ in taking_turns(range(1)):
+            time.sleep(WORK)
         done.set()
 
     thread = threading.Thread(target=long_work)
