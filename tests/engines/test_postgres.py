@@ -25,6 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bedside import Collection, Document, engines
 from bedside.engines.postgres import connection as connections
+from bedside.engines.postgres import facets
 from bedside.engines.postgres.url import parse
 from bedside.errors import (
     BedsideError,
@@ -577,9 +578,12 @@ def holding(folder: Path, needle: bytes) -> list[str]:
     return [str(path) for path in (folder / "base").rglob("*") if path.is_file() and needle in path.read_bytes()]
 
 
-def test_an_erased_text_is_in_no_data_file_and_the_receipt_names_what_is_beyond(server: Server, url: str) -> None:
+def test_an_erased_text_is_in_no_data_file_and_the_receipt_names_what_is_beyond(
+    server: Server, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if server.folder is None:
         pytest.skip("the files of a site's server are not ours to read")
+    monkeypatch.setattr(facets, "LARGE", 1)
     with Collection.open(url, scope_keys=["patient"]) as notes:
         mine = notes.scoped(patient="Zaphodine Quux")
         mine.add([Document("unmistakable sentence of hers", {"k": "remarkable value"}, "peculiar-id", [1, 2])])
@@ -587,6 +591,7 @@ def test_an_erased_text_is_in_no_data_file_and_the_receipt_names_what_is_beyond(
         sql(url, "analyze; checkpoint")
         needles = [b"unmistakable sentence", b"remarkable value", b"peculiar-id", b"Zaphodine Quux"]
         assert all(holding(server.folder / "data", needle) for needle in needles)
+        assert ("remarkable value",) in sql(url, "select value #>> '{}' from facet")
         receipt = mine.erase(["peculiar-id"])
         sql(url, "checkpoint")
         assert [holding(server.folder / "data", needle) for needle in needles] == [[]] * 4

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from bedside import Collection, engines
+from bedside import Collection, Document, engines
+from bedside.engines.postgres import facets
 from bedside.engines.postgres.url import parse
 from bedside.errors import DatabaseError, InvalidInputError
 from engines import postgres_server
@@ -55,6 +56,20 @@ def test_what_is_wrong_with_a_collection_is_named(url: str, damage: str, what: s
     assert check.state != "ok"
     assert said in check.found
     assert check.advice
+
+
+def test_a_large_scope_whose_facets_are_not_counted_is_told_with_the_command_that_counts_them(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Collection.open(url, scope_keys=[]) as notes:
+        notes.add([Document("cough", {"kind": "HPI"}, "a")])
+        assert examined(url)["facets"].state == "ok"
+        monkeypatch.setattr(facets, "LARGE", 1)
+        check = examined(url)["facets"]
+        assert (check.state, check.found) == ("note", "no counts of 1 of 1 large scopes")
+        assert "bedside compact" in check.advice
+        notes.compact()
+        assert examined(url)["facets"].state == "ok"
 
 
 def test_the_command_prints_it_for_people_and_programs_and_exits_with_1_where_something_is_wrong(url: str) -> None:

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from bedside import Collection, Document, engines
+from bedside.engines.postgres import facets, schema
 from bedside.engines.postgres.url import parse
 from bedside.errors import FormatVersionError, LockTimeoutError
 from engines.test_postgres import sql
@@ -18,8 +19,9 @@ from engines.test_validity import family
 
 TO_FORMAT_1 = (
     "alter table doc drop column starts, drop column ends; drop index if exists doc_versions;"
-    "alter table scope drop column state; update about set format = 1"
+    "drop table facet; alter table scope drop column counted, drop column state; update about set format = 1"
 )
+TO_FORMAT_2 = "drop table facet; alter table scope drop column counted; update about set format = 2"
 ASK: dict[str, Any] = {"vector": [1, 2, -1, 0], "top_k": 200}
 
 
@@ -84,4 +86,15 @@ def test_of_two_that_open_it_at_once_one_brings_it_up(old: str) -> None:
         for notes in pool.map(lambda _: Collection.open(old), range(2)):
             with notes:
                 assert notes.verify().records
-    assert sql(old, "select format from about") == [(2,)]
+    assert sql(old, "select format from about") == [(schema.FORMAT,)]
+
+
+def test_an_earlier_release_that_still_has_it_open_cannot_leave_counts_behind(
+    postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facets, "LARGE", 1)
+    with Collection.open(url := postgres(), scope_keys=[]) as notes:
+        notes.add([Document("cough", {"kind": "HPI"}, "a")])
+        with pytest.raises(psycopg.errors.CheckViolation):
+            sql(url, "delete from doc; update scope set n = 0, tokens = 0, state = gen_random_uuid()")
+        assert notes.facets("kind") == [("HPI", 1)]

@@ -10,13 +10,16 @@ import psycopg
 import pytest
 
 from bedside import Collection, Document
+from bedside.engines.postgres import facets
 from bedside.engines.postgres.rows import sid_of, term_key
 from bedside.engines.postgres.url import parse
 from bedside.errors import BedsideError, DatabaseError, InvalidInputError, ScopeRequired
 from command_line import bedside
 from engines.postgres_server import Server
+from engines.test_postgres import sql
+from engines.test_postgres_migrations import TO_FORMAT_2
 
-TABLES = ("doc", "vec", "post", "scope")
+TABLES = ("doc", "vec", "post", "scope", "facet")
 LEAK = """create function pg_temp.leak(anyelement) returns boolean language plpgsql cost 0.0000001 as
     'begin raise notice ''leaked %'', $1; return true; end'"""
 
@@ -43,8 +46,9 @@ def roles(server: Server) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
-def ward(postgres: Callable[[], str]) -> Iterator[Collection]:
-    """Ten patients with their notes, in a collection with row-level security."""
+def ward(postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Collection]:
+    """Ten patients with their notes and the counts of these, in a collection with row-level security."""
+    monkeypatch.setattr(facets, "LARGE", 1)
     with Collection.open(postgres(), scope_keys=["patient_id"], row_security=True) as ward:
         for patient in range(10):
             view = ward.scoped(patient_id=patient)
@@ -101,6 +105,7 @@ def test_a_function_that_tells_what_it_is_shown_is_shown_the_granted_scope_alone
 
 FORBIDDEN = [
     "select * from access", "update doc set record = ''", "delete from post", "insert into vec values (1, 1, '[1]')",
+    "update facet set n = 0",
     "truncate doc", "set role bedside", "set session authorization bedside", "create table mine as select 1",
     "alter table doc disable row level security", "drop policy granted on doc",
     "set row_security = off; select from doc",
@@ -224,3 +229,24 @@ def test_the_command_line_makes_the_collection_and_binds_roles(postgres, roles) 
         assert "may not read" in bedside("revoke", url, role, "--scope", "patient_id=A")
         with pytest.raises(DatabaseError, match="lacks a right"):
             Collection.open(url_as(ward, role), read_only=True)
+
+
+def test_a_collection_that_is_brought_up_shows_the_counts_of_large_scopes_to_whom_it_shows_their_records(
+    postgres, roles, monkeypatch
+) -> None:
+    role, url = roles(), postgres()
+    with Collection.open(url, scope_keys=["ward"], row_security=True) as notes:
+        for ward in "AB":
+            notes.scoped(ward=ward).add([Document("cough", {"kind": ward * 2}, f"d{i}") for i in range(3)])
+        notes.scoped(ward="A").grant(role)
+    sql(url, TO_FORMAT_2)
+    monkeypatch.setattr(facets, "LARGE", 3)
+    with Collection.open(url) as notes:
+        assert sql(url, "select value #>> '{}', n from facet where path = 'kind' order by 1") == [("AA", 3), ("BB", 3)]
+        assert notes.scoped(ward="B").facets("kind") == [("BB", 3)]
+        notes.verify()
+    bound = url.replace("://bedside@", f"://{role}@")
+    assert sql(bound, "select distinct value #>> '{}' from facet where path = 'kind'") == [("AA",)]
+    with Collection.open(bound, read_only=True) as notes:
+        assert notes.scoped(ward="A").facets("kind") == [("AA", 3)]
+        assert notes.scoped(ward="B").facets("kind") == []

@@ -17,7 +17,7 @@ from psycopg import Connection
 
 from bedside.engines.bulk import Entry, Wholes
 from bedside.engines.facts import Batch, Facts
-from bedside.engines.postgres import reading, schema, upkeep, writing
+from bedside.engines.postgres import facets, reading, schema, upkeep, writing
 from bedside.engines.postgres.arrays import Int8s
 from bedside.engines.postgres.connection import Database
 from bedside.engines.postgres.copying import COLUMNS, Part, copy_into
@@ -84,7 +84,7 @@ class PostgresBulkLoading:
             return self._database.write(lambda c: self._loaded(c, shard, content, len(refused), wholes))
 
     def finish(self) -> None:
-        """Make the indexes that are missing, and renew what the planner knows."""
+        """Make the indexes that are missing, count facets, and renew what the planner knows."""
         upkeep.compact(self._database)
 
     def _loaded(
@@ -108,6 +108,7 @@ class PostgresBulkLoading:
         writing.lock_scopes(connection, content.scopes.values())
         kept = [at for at in range(len(content.ids)) if at not in late]
         writing.count(connection, [content.sids[at] for at in kept], [content.lengths[at] for at in kept])
+        facets.forget(connection, list(content.scopes))  # counted anew once all shards are loaded
         connection.execute(
             "update loaded set documents = %s, refused = %s where shard = %s", (len(kept), refused, shard)
         )

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from bedside.engines.facts import Facts
-from bedside.engines.postgres import roles, schema
+from bedside.engines.postgres import facets, roles, schema
 from bedside.engines.postgres.connection import is_pooled
 from bedside.engines.reports import Check
 from bedside.errors import FormatVersionError, NotACollectionError
@@ -152,7 +152,10 @@ def _collection(connection: Connection[Any], name: str, read: Callable[[], Facts
     if not _one(connection, "select has_schema_privilege(%s, 'usage')", name):
         yield Check("collection", "wrong", "the role may not use it", "have its owner grant it: bedside grant")
         return
-    yield _format(read)
+    format_ = _format(read)
+    yield format_
+    if format_.state == "ok":
+        yield _facets(connection, name)
     sizes = schema.sizes(connection, name)
     yield Check("size", "ok", ", ".join(f"{what.replace('_', ' ')} {size:,}" for what, size in sizes.items()))
     if missing := schema.missing_indexes(connection, name):
@@ -169,6 +172,16 @@ def _format(read: Callable[[], Facts]) -> Check:
     except (NotACollectionError, FormatVersionError) as error:
         return Check("collection", "wrong", str(error), "open it with the release that made it")
     return Check("collection", "ok", f"format {schema.FORMAT}, scope keys {list(known.scope_keys)}")
+
+
+def _facets(connection: Connection[Any], name: str) -> Check:
+    query = sql.SQL("select count(*), count(*) filter (where counted is null) from {} where n >= %s")
+    table = sql.Identifier(name, "scope")
+    large, not_counted = connection.execute(query.format(table), (facets.LARGE,)).fetchone() or (0, 0)
+    if not_counted:
+        do = "their facets are slow: bedside compact counts them, as does the end of a bulk load that is running"
+        return Check("facets", "note", f"no counts of {not_counted} of {large} large scopes", do)
+    return Check("facets", "ok", f"counts of {large} large scopes")
 
 
 def _security(connection: Connection[Any], name: str) -> Iterator[Check]:

@@ -11,7 +11,7 @@ from psycopg import Connection, Cursor
 
 from bedside.engines.bulk import BulkLoading
 from bedside.engines.facts import Batch, Facts
-from bedside.engines.postgres import nearest, reading, roles, searching, upkeep, writing
+from bedside.engines.postgres import facets, nearest, reading, roles, searching, upkeep, writing
 from bedside.engines.postgres.bm25 import Statistics
 from bedside.engines.postgres.bulk import PostgresBulkLoading
 from bedside.engines.postgres.connection import Database
@@ -125,7 +125,7 @@ class PostgresEngine:
 
     def facets(self, selection: Selection, key: str) -> list[tuple[Any, int]]:
         """Count the selected records by the values of a metadata key."""
-        return self._of_scope(selection.scope, [], lambda c, found: reading.facets(c, found.remembered, selection, key))
+        return self._of_scope(selection.scope, [], lambda c, found: facets.read(c, found, selection, key))
 
     def scopes(self) -> Iterator[tuple[ScopeKey, int]]:
         """Yield every scope that holds records, and how many it holds."""

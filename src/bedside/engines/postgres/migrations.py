@@ -2,7 +2,8 @@
 
 It happens when somebody opens the collection who may write to it and owns its tables, in one transaction: whoever reads
 meanwhile waits, and a step that fails leaves everything as it was. What an earlier release still has open can read
-afterwards, and is refused by the server when it writes.
+afterwards, and is refused by the server where it would write what this one no longer understands, or leave behind what
+this one keeps.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from psycopg import Connection
+from psycopg import Connection, sql
 
-from bedside.engines.postgres import schema, writing
+from bedside.engines.postgres import facets, roles, schema, writing
 from bedside.engines.postgres.arrays import Int8s
 from bedside.filters.dates import begins
 from bedside.filters.validity import ALWAYS, FOREVER, VALID_FROM, VALID_TO
@@ -49,5 +50,25 @@ def _bounds(connection: Connection[Any]) -> None:
         )
 
 
-_STEPS: Mapping[int, Callable[[Connection[Any]], None]] = {2: _bounds}
+def _facets(connection: Connection[Any]) -> None:
+    """Keep counts of facets, in a table that belongs to whom and is open to whom the records are."""
+    connection.execute(schema.FACETS.encode())
+    ((is_secured, owner),) = connection.execute(
+        "select relrowsecurity, pg_get_userbyid(relowner) from pg_class where oid = 'doc'::regclass"
+    ).fetchall()
+    granted = connection.execute(
+        "select privilege_type, rolname from pg_class, aclexplode(relacl) left join pg_roles on pg_roles.oid = grantee"
+        " where pg_class.oid = 'doc'::regclass and grantee <> relowner"
+    ).fetchall()
+    if is_secured:
+        roles.bind(connection, "facet")
+    for right, role in granted:
+        whom = sql.SQL("public") if role is None else sql.Identifier(role)
+        connection.execute(sql.SQL("grant {} on facet to {}").format(sql.SQL(right), whom))
+    connection.execute(sql.SQL("alter table facet owner to {}").format(sql.Identifier(owner)))
+    for sid in facets.large(connection):
+        facets.count_anew(connection, sid)
+
+
+_STEPS: Mapping[int, Callable[[Connection[Any]], None]] = {2: _bounds, 3: _facets}
 """By the format that each leads to."""

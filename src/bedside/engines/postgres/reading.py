@@ -15,11 +15,10 @@ from bedside.engines.postgres import schema, validity
 from bedside.engines.postgres.arrays import Int8s, none_of, vectors_of
 from bedside.engines.postgres.bm25 import Statistics
 from bedside.engines.postgres.memory import Memory, Remembered
-from bedside.engines.postgres.rows import document_of, in_parts, scalar, scope_to_json, sid_of
+from bedside.engines.postgres.rows import document_of, in_parts, scope_to_json, sid_of
 from bedside.engines.postgres.sql import Clause, all_of, match, resolved, storable
 from bedside.engines.protocol import Selection
 from bedside.errors import DatabaseError
-from bedside.filters.rules import frequent_first
 from bedside.records import ScopeKey
 from bedside.search.bm25 import Corpus
 from bedside.search.rank import Rows
@@ -152,19 +151,6 @@ def count(connection: Connection[Any], sid: int, selection: Selection) -> int:
     return int(found[0]) if found else 0
 
 
-def facets(
-    connection: Connection[Any], remembered: Remembered, selection: Selection, key: str
-) -> list[tuple[Any, int]]:
-    """Count the selected records by each scalar at a path, itself or in a list; counted once for each state."""
-    if not storable(key):
-        return []
-
-    def read() -> list[tuple[Any, int]]:
-        return _counted(connection, selected(connection, remembered.sid, selection), key)
-
-    return list(once(remembered, ("facets", key), selection, read))
-
-
 def once(remembered: Remembered, what: Hashable, selection: Selection, read: Callable[[], _T]) -> _T:
     """Return what ``read`` reads of what a filter selects, once for each state; what is asked for by id is read anew.
 
@@ -174,17 +160,3 @@ def once(remembered: Remembered, what: Hashable, selection: Selection, read: Cal
         return read()
     node = repr(selection.node).encode(errors="backslashreplace")
     return remembered.of((what, hashlib.blake2b(node, digest_size=16).digest()), read)
-
-
-def _counted(connection: Connection[Any], where: Clause, key: str) -> list[tuple[Any, int]]:
-    found = connection.execute(
-        # Counted by whole values first: there are fewer of them than records.
-        "select e::text, sum(n)::bigint from"  # noqa: S608 - every value is bound
-        f" (select fields -> %s::text as f, count(*) as n from doc where {where.sql} group by f) as at,"
-        " lateral (select f as e union select x from jsonb_array_elements("
-        "case jsonb_typeof(f) when 'array' then f else '[]' end) as x) as each"
-        " where jsonb_typeof(e) not in ('array', 'object') group by e".encode(),
-        (key, *where.values),
-    )
-    counted = [(scalar(text), number) for text, number in found]
-    return sorted(counted, key=frequent_first)

@@ -33,7 +33,7 @@ create policy granted on {0} for select using (sid = any ((select granted())::bi
 """
 _RIGHTS: tuple[LiteralString, ...] = (
     "usage on schema {0}",
-    "select on {0}.about, {0}.scope, {0}.doc, {0}.vec, {0}.post",
+    "select on {0}.about, {0}.scope, {0}.doc, {0}.vec, {0}.post, {0}.facet",
     "execute on function {0}.granted()",
 )
 
@@ -42,7 +42,12 @@ def secure(connection: Connection[Any]) -> None:
     """Bind all roles but the owner, in the schema that the connection's search path begins with."""
     connection.execute(_DDL.encode())
     for table in schema.TABLES:
-        connection.execute(_POLICY.format(table).encode())
+        bind(connection, table)
+
+
+def bind(connection: Connection[Any], table: str) -> None:
+    """Bind all roles but the owner in one of the tables."""
+    connection.execute(_POLICY.format(table).encode())
 
 
 def is_secured(connection: Connection[Any], name: str) -> bool:

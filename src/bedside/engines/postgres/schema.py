@@ -6,7 +6,8 @@ apart: beside the record a scan took 414 ms and not 57 (100,000 of 384 dimension
 under a hash of scope and term, so that nothing is shared between scopes: how often a record of ``dl`` terms holds the
 term (``tf``), and how many of these occurrences are ``negated``. ``loaded`` is the ledger of what was loaded in bulk:
 hashes of files and counts. Whatever changes a scope's records gives its ``state`` another value: who remembers
-something of them sees whether it still holds. The server keeps no statistics of what records hold: they would outlive
+something of them sees whether it still holds. ``facet`` holds how many records of large scopes have each value of a key
+(:mod:`bedside.engines.postgres.facets`). The server keeps no statistics of what records hold: they would outlive
 an erasure.
 """
 
@@ -24,11 +25,20 @@ from bedside.filters.validity import ALWAYS, FOREVER
 from bedside.text.assertions import RULES_VERSION
 from bedside.text.tokenizer import ClinicalTokenizer
 
-FORMAT = 2
+FORMAT = 3
 """What the tables are like; :mod:`bedside.engines.postgres.migrations` brings older ones up to it."""
-TABLES = ("doc", "vec", "post", "scope")
+TABLES = ("doc", "vec", "post", "scope", "facet")
 """Those that hold something of records."""
-_DDL = """
+_FIRST = ("about", "doc", "vec", "post", "scope")
+"""Those that collections of every format have."""
+FACETS = """
+alter table scope add counted uuid check (counted = state);
+create table facet (sid bigint not null, path text collate "C" not null, value jsonb not null, n bigint not null,
+    primary key (sid, path, value)) with (fillfactor = 70);
+alter table facet alter path set statistics 0, alter value set statistics 0;
+"""
+_DDL = (
+    """
 create sequence line;
 create table about (one boolean primary key default true check (one), format int not null, terms text not null,
     facts text not null);
@@ -48,6 +58,8 @@ create table post (key bigint not null, row bigint not null, sid bigint not null
 create table loaded (shard text primary key, first bigint not null, documents bigint,
     refused bigint not null default 0);
 """
+    + FACETS
+)
 IS_DATED = f"(starts > {ALWAYS} or ends < {FOREVER})"
 NAMES_OTHERS = "fields ? 'supersedes'"
 _INDEXES = {
@@ -94,7 +106,7 @@ def exists(connection: Connection[Any], schema: str) -> bool | None:
         "select relname from pg_class where relnamespace = to_regnamespace(quote_ident(%s)) and relkind in ('r', 'p')",
         (schema,),
     ).fetchall()
-    return None if not found else {"about", *TABLES} <= {name for (name,) in found}
+    return None if not found else set(_FIRST) <= {name for (name,) in found}
 
 
 def listed(connection: Connection[Any]) -> list[str]:
@@ -102,7 +114,7 @@ def listed(connection: Connection[Any]) -> list[str]:
     found = connection.execute(
         "select nspname from pg_namespace n where has_schema_privilege(oid, 'usage') and %s = (select count(*) from"
         " pg_class where relnamespace = n.oid and relkind in ('r', 'p') and relname = any(%s))",
-        (1 + len(TABLES), ["about", *TABLES]),
+        (len(_FIRST), list(_FIRST)),
     )
     return [name for (name,) in found]
 

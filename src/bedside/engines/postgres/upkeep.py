@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection, sql
 
 from bedside.engines.facts import Batch, EncoderRecord, Facts, own_alpha
-from bedside.engines.postgres import nearest, reading, schema, writing
+from bedside.engines.postgres import facets, nearest, reading, schema, writing
 from bedside.engines.postgres.connection import Database
 from bedside.engines.postgres.copying import copy_into, vector_rows
 from bedside.engines.postgres.rows import (
@@ -112,11 +113,13 @@ def _dead_rows(connection: Connection[Any], name: str) -> int:
 
 
 def compact(database: Database) -> None:
-    """Make the indexes that are missing, free the room of dead rows for new ones, renew what the planner knows.
+    """Make missing indexes, count the facets of large scopes, free the room of dead rows, renew what the planner knows.
 
     Indexes are missing where a load in bulk began and whoever started it died.
     """
     database.write(lambda connection: schema.add_indexes(connection, database.place.schema))
+    for sid in database.read(facets.large):
+        database.write(partial(facets.count_anew, sid=sid))
     with database.alone() as connection:
         _each_table(connection, database.place.schema, "vacuum (analyze) {}")
 
@@ -127,7 +130,7 @@ def _each_table(connection: Connection[Any], name: str, statement: LiteralString
 
 
 def verify(connection: Connection[Any], place: Place, known: Facts, analyzer: Analyzer) -> VerifyReport:
-    """Hold fields, vectors, postings and counters against the records they were made of.
+    """Hold fields, vectors, postings, counters and the counts of facets against the records they were made of.
 
     Raises:
         DatabaseError: Something does not agree; names the row or the scope, never what it holds.
@@ -149,6 +152,8 @@ def verify(connection: Connection[Any], place: Place, known: Facts, analyzer: An
             raise DatabaseError(f"{where}: the counters of scope {sid} are not those of its records")
     if n:
         raise DatabaseError(f"{where}: {len(n)} scopes have records and no counters")
+    if (miscounted := facets.wrong(connection)) is not None:
+        raise DatabaseError(f"{where}: the counts of facets kept of scope {miscounted} are not those of its records")
     vectors = len(rows) if known.dimension else 0
     for name, expected_count in (("vec", vectors), ("post", postings)):
         (found,) = connection.execute(f"select count(*) from {name}".encode()).fetchone() or (0,)  # noqa: S608 - a constant

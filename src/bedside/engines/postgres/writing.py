@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from psycopg import Connection
 
 from bedside.engines.facts import Batch, Facts
-from bedside.engines.postgres import nearest, reading, schema
+from bedside.engines.postgres import facets, nearest, reading, schema
 from bedside.engines.postgres.arrays import Int8s
 from bedside.engines.postgres.copying import Part, copy_into
 from bedside.engines.postgres.rows import (
@@ -73,6 +73,8 @@ def fill(connection: Connection[Any], analyzer: Analyzer, records: Iterable[Reco
             check_storable(record, "record")
         lock_scopes(connection, {record.scope for record in part})
         put(connection, analyzer, part)
+    for sid in facets.large(connection):  # what it was counted as on the way lacks keys that came later
+        facets.count_anew(connection, sid)
 
 
 def lock(connection: Connection[Any], scope: ScopeKey) -> None:
@@ -90,10 +92,11 @@ def remove_rows(connection: Connection[Any], rows: Any) -> None:
     """Remove rows of locked scopes, and take them out of the scopes' counters."""
     wanted = Int8s(np.asarray(rows, np.int64))
     connection.execute(
-        "with gone as (delete from doc where row = any(%s) returning sid, dl),"
-        " less as (select sid, count(*) as n, sum(dl) as tokens from gone group by sid)"
-        " update scope set n = scope.n - less.n, tokens = scope.tokens - less.tokens, state = gen_random_uuid()"
-        " from less where scope.sid = less.sid",
+        "with gone as (delete from doc where row = any(%s) returning sid, dl, fields),"  # noqa: S608 - every value is bound
+        " less as (select sid, count(*) as n, sum(dl) as tokens, gen_random_uuid() as state from gone group by sid),"
+        f" {facets.REMOVED} update scope set n = scope.n - less.n, tokens = scope.tokens - less.tokens,"
+        " state = less.state, counted = case when counted is not null and scope.n > less.n then less.state end"
+        " from less where scope.sid = less.sid".encode(),
         (wanted,),
     )
     connection.execute("delete from vec where row = any(%s)", (wanted,))
@@ -214,14 +217,31 @@ def _put_part(connection: Connection[Any], analyzer: Analyzer, records: Sequence
     part = Part(rows, sids, records, [terms_of(record, analyzer) for record in records])
     for table, found in part.columns().items():
         copy_into(connection, table, [found])
-    count(connection, sids, part.lengths)
+    grown = count(connection, sids, part.lengths)
+    if any(each.is_counted for each in grown):
+        facets.add(connection, rows)
+    for each in grown:
+        if not each.is_counted and each.before < facets.LARGE <= each.after:
+            facets.count_anew(connection, each.sid)
 
 
-def count(connection: Connection[Any], sids: Sequence[int], lengths: Sequence[int]) -> None:
+class Grown(NamedTuple):
+    """A scope that new records came to: how many it held and holds, and whether counts of facets are kept of it."""
+
+    sid: int
+    before: int
+    after: int
+    is_counted: bool
+
+
+def count(connection: Connection[Any], sids: Sequence[int], lengths: Sequence[int]) -> list[Grown]:
     """Count new records, each of so many terms, in their scopes, which are locked."""
-    connection.execute(
-        "update scope set n = scope.n + more.n, tokens = scope.tokens + more.tokens, state = gen_random_uuid() from"
-        " (select sid, count(*) as n, sum(dl) as tokens from unnest(%s, %s) as new(sid, dl) group by sid) as more"
-        " where scope.sid = more.sid",
+    found = connection.execute(
+        "update scope set n = scope.n + more.n, tokens = scope.tokens + more.tokens, state = more.state,"
+        " counted = case when counted is not null then more.state end from"
+        " (select sid, count(*) as n, sum(dl) as tokens, gen_random_uuid() as state from unnest(%s, %s) as new(sid, dl)"
+        " group by sid) as more where scope.sid = more.sid"
+        " returning scope.sid, scope.n - more.n, scope.n, counted is not null",
         (Int8s(np.array(sids, np.int64)), Int8s(np.array(lengths, np.int64))),
     )
+    return [Grown(*each) for each in found]
