@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedside.engines.embedded.index import bm25, rows, segments
+from bedside.engines.embedded.index import bm25, postings, rows, segments
 from bedside.engines.embedded.index.rows import Entry, Index, Put
 from bedside.engines.embedded.log.cache import parts_of
 from bedside.engines.embedded.log.log import Span
@@ -46,6 +46,7 @@ def small_pieces() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "TAIL", 4)
         patch.setattr(bm25, "_TAIL", 6)
+        patch.setattr(postings, "_RUN", 3)
         patch.setattr(rows, "_BATCH", 3)
         yield
 

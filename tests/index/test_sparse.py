@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedside.engines.embedded.index import bm25 as module
+from bedside.engines.embedded.index import postings
 from bedside.engines.embedded.index.bm25 import SparseIndex
 from bedside.errors import InvalidInputError
 from bedside.text.tokenizer import ClinicalTokenizer
@@ -66,6 +67,7 @@ def small_blocks(monkeypatch):
     """Seal and merge after a few tokens, so that small inputs reach every path."""
     monkeypatch.setattr(module, "_TAIL", 12)
     monkeypatch.setattr(module, "_BLOCK", 20)
+    monkeypatch.setattr(postings, "_RUN", 3)
 
 
 def test_scores_are_those_of_bm25s_on_generated_rows():
@@ -139,6 +141,7 @@ def test_rows_added_bit_by_bit_score_as_rows_added_at_once(batches, query):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_TAIL", 12)
         patch.setattr(module, "_BLOCK", 20)
+        patch.setattr(postings, "_RUN", 3)
         growing = SparseIndex()
         for batch in batches:
             growing.extend(plain(batch))
@@ -258,6 +261,7 @@ def test_how_often_a_term_is_negated_is_counted_through_tail_merges_and_checkpoi
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_TAIL", 12)
         patch.setattr(module, "_BLOCK", 20)
+        patch.setattr(postings, "_RUN", 3)
         index, loaded = SparseIndex(), SparseIndex()
         for batch in batches[:cut]:
             index.extend(marked(batch))

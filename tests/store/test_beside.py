@@ -89,6 +89,37 @@ def test_searches_go_on_in_the_middle_of_a_rewrite(rewrite, folder, monkeypatch)
         notes.verify()
 
 
+def test_a_search_in_whose_time_the_log_was_replaced_does_not_pay_for_its_removal(folder, monkeypatch) -> None:
+    monkeypatch.setattr(state, "_MANY", 0)
+    monkeypatch.setattr(state, "_SEARCH", 1.0)
+    closed, close = [], os.close
+    monkeypatch.setattr(os, "close", lambda fd: (closed.append(threading.current_thread()), close(fd)))
+    with Collection.open(folder) as notes:
+        reading, replaced, read = threading.Event(), threading.Event(), Log.read
+        switch = notes._engine._storage.switch
+
+        def waits(log: Log, *args: Any, **options: Any) -> Any:
+            if threading.current_thread() is thread:
+                reading.set()
+                replaced.wait(60)
+            return read(log, *args, **options)
+
+        def then_reads_on(*args: Any) -> None:
+            switch(*args)
+            replaced.set()
+
+        monkeypatch.setattr(Log, "read", waits)
+        monkeypatch.setattr(notes._engine._storage, "switch", then_reads_on)
+        thread = threading.Thread(target=found, args=[notes])
+        thread.start()
+        assert reading.wait(60)
+        notes.compact()
+        thread.join()
+        assert not (folder / LOG).exists()
+    assert threading.current_thread() in closed  # with the old log
+    assert thread not in closed
+
+
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
     """The thread that follows other processes stops at its beginning (first event) until it may go on (second)."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.engines.embedded.index.postings import Growing, Postings, Rows, Segment, build, merge
+from bedside.engines.embedded.index.postings import Growing, Postings, Rows, Segment, build, merge, runs
 from bedside.errors import InvalidInputError
 from bedside.search.assertion import contradicted
 from bedside.search.bm25 import Corpus, contributions
@@ -241,8 +241,10 @@ class SparseIndex:
                 tail.extend(values)
             return
         self._seal_tail()
-        for start, end in _blocks(sizes):
-            _push(self._segments, build(terms[start:end], rows[start:end], negated[start:end]))
+        starts = np.append(0, np.cumsum(sizes, dtype=np.int64))
+        for some in runs(starts, _BLOCK):
+            block = slice(starts[some.start], starts[some.stop])
+            _push(self._segments, build(terms[block], rows[block], negated[block]))
 
     def _seal_tail(self) -> None:
         self._open_segment = None
@@ -292,13 +294,3 @@ class _Vocabulary(dict[str, int]):
 
     def to_array(self, first: int) -> NDArray[np.uint8]:
         return np.frombuffer(json.dumps(list(islice(self, first, None))).encode(), np.uint8)
-
-
-def _blocks(sizes: NDArray[np.int32]) -> Iterable[tuple[int, int]]:
-    """Cut rows of so many terms into runs of about ``_BLOCK`` tokens; no row is cut."""
-    ends = np.cumsum(sizes, dtype=np.int64)
-    start, total = 0, int(sizes.sum(dtype=np.int64))
-    while start < total:
-        end = int(ends[min(int(np.searchsorted(ends, start + _BLOCK)), len(ends) - 1)])
-        yield start, end
-        start = end

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.support.turns import taking_turns
+
+_RUN = 1 << 16
+"""Postings that are moved at once when segments are joined: a millisecond of work."""
 Rows: TypeAlias = NDArray[np.int32]
 
 
@@ -122,7 +127,7 @@ def build(terms: NDArray[np.int32], rows: Rows, negated: NDArray[Any]) -> Segmen
 
 
 def merge(a: Segment, b: Segment) -> Segment:
-    """Join two segments, all rows of the first below those of the second."""
+    """Join two segments, all rows of the first below those of the second; searches of other threads go first."""
     both = np.concatenate((a.terms, b.terms))
     both.sort(kind="stable")  # two ascending runs, which this merges; np.union1d hashes them first
     terms = both[np.flatnonzero(np.diff(both, prepend=-1))]
@@ -134,6 +139,27 @@ def merge(a: Segment, b: Segment) -> Segment:
     counts = np.empty(starts[-1], np.result_type(a.counts, b.counts))
     negated = np.empty(starts[-1], np.result_type(a.negated, b.negated))
     for segment, size, first in ((a, sizes[0], starts[:-1]), (b, sizes[1], starts[:-1] + sizes[0])):
-        places = np.arange(size.sum()) + np.repeat(first - np.cumsum(size) + size, size)
-        rows[places], counts[places], negated[places] = segment.rows, segment.counts, segment.negated
+        for run, places in taking_turns(_places(segment.starts, first[size > 0])):
+            rows[places], counts[places], negated[places] = segment.rows[run], segment.counts[run], segment.negated[run]
     return Segment(terms, starts, rows, counts, negated)
+
+
+def _places(starts: NDArray[np.int64], first: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """Yield runs of postings, and where those of each run go when those of term ``i`` begin at ``first[i]``.
+
+    NumPy holds the interpreter while it repeats, and the memory for it is made meanwhile: 5,000,000 postings in one
+    run had searches wait for 50 to 170 ms.
+    """
+    shifts = first - starts[:-1]
+    for some in runs(starts, _RUN):
+        run = slice(*starts[[some.start, some.stop]].tolist())
+        yield run, np.arange(run.start, run.stop) + np.repeat(shifts[some], np.diff(starts[some.start : some.stop + 1]))
+
+
+def runs(starts: NDArray[np.int64], size: int) -> Iterator[slice]:
+    """Cut what begins at ``starts[:-1]`` and ends at ``starts[-1]`` into runs of about ``size``; nothing is cut."""
+    first = 0
+    while starts[first] < starts[-1]:
+        last = min(int(np.searchsorted(starts, starts[first] + size)), len(starts) - 1)
+        yield slice(first, last)
+        first = last

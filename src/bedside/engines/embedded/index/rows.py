@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice, takewhile
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -36,8 +36,9 @@ from bedside.types import Metadata, Vector
 Mask: TypeAlias = NDArray[np.bool_]
 _T = TypeVar("_T")
 _Scalar = TypeVar("_Scalar", bound=np.generic)
-# Rows put at once: 256, 1,024 and 4,096 took the same time; the smaller the less memory beside the index.
-_BATCH = 256
+# Rows put at once. Of 256 so many objects live at a time that Python looks through all there are for garbage every few
+# seconds of a long load, which holds up searches for 10 to 20 ms and longer in a large program; 64 are as fast.
+_BATCH = 64
 _KEPT = 3  # arrays over all rows that are kept: a search for notes has two, and latest_by one more
 
 
@@ -262,15 +263,14 @@ class Index:
         columns: tuple[dict[str, Any], dict[str, NDArray[Any]]],
         dense: dict[str, Stored],
     ) -> tuple[dict[str, Any], dict[str, Stored]]:
-        found = {scope: {id: at for id, at in ids.items() if at >= row} for scope, ids in self._ids.items()}
-        scopes = [(scope, list(ids)) for scope, ids in found.items() if ids]
-        rows = [at for scope, _ in scopes for at in found[scope].values()]
+        found = [(scope, since) for scope, ids in self._ids.items() if (since := _since(ids, row))]
+        rows = chain.from_iterable(ids.values() for _, ids in found)
         arrays: dict[str, Stored] = {
             "alive": np.frombuffer(bytes(self._alive), np.uint8),
             "offsets": np.array(self._offsets[row:], np.int64),
             "lengths": np.array(self._lengths[row:], np.int64),
-            "ids": np.frombuffer(orjson.dumps(scopes), np.uint8),
-            "rows": np.array(rows, np.int64),
+            "ids": np.frombuffer(orjson.dumps([(scope, list(ids)) for scope, ids in found]), np.uint8),
+            "rows": np.fromiter(rows, np.int64),
             **{f"sparse.{name}": array for name, array in sparse[1].items()},
             **{f"columns.{name}": array for name, array in columns[1].items()},
             **{f"dense.{name}": array for name, array in dense.items()},
@@ -376,6 +376,14 @@ class Index:
 
 def _named(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _since(ids: dict[str, int], row: int) -> dict[str, int]:
+    """Return the ids of the rows from ``row`` on: the last ones, as a replaced record counts as added then."""
+    if not row:
+        return ids
+    last = list(takewhile(lambda item: item[1] >= row, reversed(ids.items())))
+    return dict(reversed(last))
 
 
 def _batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
