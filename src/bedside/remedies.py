@@ -42,7 +42,7 @@ class Call:
     """Call another verb.
 
     Attributes:
-        verb: Of a collection.
+        verb: Of a collection, or a command with an option.
         note: What for.
         python: What it is called in Python where it is no verb of a collection.
     """

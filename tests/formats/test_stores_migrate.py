@@ -10,6 +10,7 @@ import pytest
 
 from bedside import Collection, Document
 from bedside.errors import (
+    BedsideWarning,
     InvalidDocumentError,
     InvalidInputError,
     InvalidVectorError,
@@ -19,7 +20,7 @@ from bedside.errors import (
 )
 from bedside.formats.stores import write_langchain
 from bedside.formats.stores.migration import READERS, store_of
-from bedside.formats.vectra import write_documents
+from bedside.formats.vectra import Source, write_documents
 
 VECTORS = np.random.default_rng(3).normal(size=(2_300, 4)).astype(np.float32)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "migrating.md"
@@ -135,5 +136,30 @@ def test_the_command_fills_a_new_collection_and_leaves_none_behind_when_it_refus
     with Collection.open(tmp_path / "c") as collection:
         (document,) = collection.scoped(ward="icu")
         assert (document.text, document.metadata, document.id) == ("in b", {"ward": "icu"}, "1")
-        assert collection.scoped(ward="er").import_from(tmp_path / "q", collection="a", allow_pickle=True) == 1
+        with pytest.warns(BedsideWarning, match="q: 1 of 1 records have no text; give text_key="):
+            assert collection.scoped(ward="er").import_from(tmp_path / "q", collection="a", allow_pickle=True) == 1
     assert "migrate" in command("--help")
+
+
+def test_the_command_takes_whole_documents_of_vectra_as_notes_each_into_its_scope(tmp_path):
+    sources = [Source(f"doc://{i}", str(i), f"PLAN: Visit {i}.", {"patient": f"P{i % 2}"}) for i in range(3)]
+    sources.append(Source("doc://empty", "empty", " ", {"patient": "P0"}))
+    write_documents(tmp_path / "v", [], sources=sources)
+    taken = (tmp_path / "v", tmp_path / "c", "--notes", "--scope-key", "patient")
+    refused = command(*taken, code=1)
+    assert "(id 'doc://empty')" in refused
+    assert not (tmp_path / "c").exists()
+    done = command(*taken, "--on-bad-document", "skip")
+    assert "3 documents added, 1 skipped" in done
+    with Collection.open(tmp_path / "c") as collection:
+        assert collection.scopes() == [({"patient": "P0"}, 2), ({"patient": "P1"}, 1)]
+        assert collection.scoped(patient="P1").get_note("doc://1").text == "PLAN: Visit 1."
+
+
+def test_a_store_without_whole_documents_is_not_taken_for_notes(tmp_path):
+    write_langchain(tmp_path / "dump.json", notes())
+    refused = command(tmp_path / "dump.json", tmp_path / "c", "--notes", code=2)
+    assert "langchain keeps no whole documents" in refused
+    write_documents(tmp_path / "v", notes())
+    refused = command(tmp_path / "v", tmp_path / "c", "--notes", code=1)
+    assert "v: an index of items" in refused

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bedside import Collection, Document
 from bedside.errors import (
+    BedsideWarning,
     DuplicateIdError,
     FilterError,
     InvalidDocumentError,
@@ -20,7 +21,7 @@ from bedside.errors import (
     InvalidVectorError,
     UnreadableFileError,
 )
-from bedside.formats.vectra import Source, content_hash, read_documents, read_sources, write_documents
+from bedside.formats.vectra import Source, content_hash, read_documents, read_notes, read_sources, write_documents
 from bedside.formats.vectra.hashing import number_text
 from bedside.formats.vectra.offsets import Offsets
 
@@ -47,6 +48,7 @@ def imported(name):
 
 
 @needs_oracle
+@pytest.mark.filterwarnings("ignore:.*have no text")  # theirs stand at "note", in some items alone
 def test_an_imported_folder_gives_the_order_and_cosines_that_vectra_recorded(cases):
     queries = [case for case in cases["queries"] if case["name"] not in OTHER_FILTERS | REFUSED_HERE]
     opened = {name: imported(name) for name in {case["index"] for case in queries}}
@@ -131,7 +133,9 @@ def test_side_car_files_and_inline_metadata_are_the_same_documents():
 
 @needs_oracle
 def test_text_key_takes_the_text_out_of_the_metadata_and_must_be_everywhere():
-    with pytest.raises(UnreadableFileError, match=r"index.json: items\[\d+\].metadata.note: expected the item's text"):
+    with pytest.raises(
+        UnreadableFileError, match=r"index.json: items\[\d+\].metadata.note: expected the record's text"
+    ):
         list(read_documents(ORACLES / "example-index" / "local", text_key="note"))
     first = next(read_documents(ORACLES / "example-index" / "local", text_key="note"))
     assert first.text == "Chest pain – ECG normal"
@@ -263,6 +267,53 @@ def test_a_half_migrated_folder_and_one_without_an_index_are_refused(tmp_path):
         list(read_documents(tmp_path))
 
 
+def test_an_index_of_another_name_is_found_in_its_folder_and_by_its_path(tmp_path):
+    folder = small_index(tmp_path / "v")
+    (folder / "index.json").rename(folder / "letters.json")
+    (folder / "side-car.json").write_text('{"text": "y"}')
+    for path in (folder, folder / "letters.json"):
+        copy = Collection.open()
+        assert copy.import_from(path) == 2
+        assert [document.text for document in copy.get(["a", "b"])] == ["x", "x"]
+    shutil.copyfile(folder / "letters.json", folder / "visits.json")
+    with pytest.raises(UnreadableFileError, match=r"several indexes: letters\.json, visits\.json"):
+        list(read_documents(folder))
+
+
+def test_an_index_that_vectra_had_emptied_to_write_it_anew_is_told_as_such(tmp_path):
+    (tmp_path / "index.json").touch()
+    with pytest.raises(UnreadableFileError, match=r"^index\.json"):
+        Collection.open().import_from(tmp_path)
+
+
+def test_a_vector_that_was_a_float32array_is_an_object_with_its_places_as_keys(tmp_path):
+    (document, other) = read_documents(small_index(tmp_path / "v", vector={"0": 0.5, "1": -2}))
+    np.testing.assert_array_equal(other.vector, np.float32([0.5, -2]))
+    assert document.text == other.text == "x"
+    with pytest.raises(UnreadableFileError, match=r"items\[1\].vector: expected a list of numbers, got dict"):
+        list(read_documents(small_index(tmp_path / "w", vector={"1": 0.5, "0": -2})))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "text", "rest"),
+    [
+        ({"content": "Cough.", "n": 1}, "Cough.", {"n": 1}),
+        ({"text": 5, "page_content": "Cough."}, "Cough.", {"text": 5}),
+        ({"body": "Cough."}, "", {"body": "Cough."}),
+    ],
+)
+def test_a_text_is_looked_for_where_those_of_other_stores_are(tmp_path, metadata, text, rest):
+    folder = small_index(tmp_path / "v", metadata=metadata)
+    *_, document = read_documents(folder)
+    assert (document.text, document.metadata) == (text, rest)
+
+
+def test_texts_that_were_not_found_are_told(tmp_path):
+    folder = small_index(tmp_path / "v", metadata={"body": "Cough."})
+    with pytest.warns(BedsideWarning, match=r"^v: 1 of 2 records have no text; give text_key="):
+        Collection.open().import_from(folder)
+
+
 @needs_oracle
 def test_a_cut_protobuf_index_is_refused_or_ends_between_two_items(tmp_path):
     data = (ORACLES / "example-index" / "local-pb" / "index.pb").read_bytes()
@@ -332,6 +383,45 @@ def test_an_offset_inside_a_surrogate_pair_moves_outwards(tmp_path):
 def test_wrong_offsets_are_refused(tmp_path, first, last, metadata, says):
     with pytest.raises(UnreadableFileError, match=says):
         list(read_documents(document_index(tmp_path / "v", "a😀b😀c", first, last, **metadata)))
+
+
+def replaced_document(folder, texts, chunks):
+    """A document index as vectra leaves it when it replaces a document whose ``documentId`` is not indexed."""
+    write_documents(
+        folder, [], sources=[Source(f"doc://{id}", id, text, {"ward": "icu"}) for id, text in texts.items()]
+    )
+    items = []
+    for i, (id, first, last) in enumerate(chunks):
+        (folder / f"{i}.json").write_text(json.dumps({"documentId": id, "startPos": first, "endPos": last}))
+        items.append({"id": str(i), "metadata": {}, "vector": [1, i], "norm": 1, "metadataFile": f"{i}.json"})
+    index = {"version": 1, "metadata_config": {"indexed": ["ward"]}, "items": items}
+    (folder / "index.json").write_text(json.dumps(index))
+    return folder
+
+
+def test_chunks_that_vectra_left_of_a_deleted_or_replaced_document_are_never_cut_out_of_another_text(tmp_path):
+    whole = replaced_document(
+        tmp_path / "whole", {"a": "No gout.", "b": "Gout."}, [("a", 0, 2), ("b", 0, 4), ("a", 3, 7)]
+    )
+    assert [chunk.text for chunk in read_documents(whole)] == ["No ", "Gout.", "gout."]
+    again = replaced_document(tmp_path / "again", {"a": "No gout."}, [("a", 0, 4), ("a", 0, 7)])
+    with pytest.raises(UnreadableFileError, match=r"items\[1\]: chunks of several versions .*call .*\.read_notes"):
+        list(read_documents(again))
+    gone = replaced_document(tmp_path / "gone", {"a": "No gout."}, [("deleted", 0, 4), ("a", 0, 7)])
+    with pytest.raises(UnreadableFileError, match=r"the catalog has no such document; .*call .*\.read_notes"):
+        list(read_documents(gone))
+    for folder in (again, gone):
+        assert list(read_notes(folder)) == [Document("No gout.", {"ward": "icu"}, "doc://a")]
+
+
+def test_whole_documents_come_over_as_notes_under_their_uris(tmp_path):
+    folder = replaced_document(tmp_path / "v", {"a": "PLAN: Rest 😀.", "b": "Gout."}, [("a", 0, 12), ("b", 0, 4)])
+    notes = Collection.open()
+    assert notes.add_notes(read_notes(folder)) == {"doc://a": "added", "doc://b": "added"}
+    assert notes.get_note("doc://a") == Document("PLAN: Rest 😀.", {"ward": "icu"}, "doc://a")
+    assert [hit.id for hit in notes.search_notes("gout")] == ["doc://b"]
+    with pytest.raises(UnreadableFileError, match="an index of items"):
+        list(read_notes(small_index(tmp_path / "items")))
 
 
 def test_a_chunk_that_its_source_does_not_hold_is_not_written(tmp_path):

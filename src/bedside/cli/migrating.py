@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bedside.cli.options import CollectionPath, Json, Model, Scope, ScopeKeys, filling, one_of, parse_scope, say
-from bedside.formats.stores.migration import READERS, store_of
+from bedside.cli.options import (
+    CollectionPath,
+    Json,
+    Model,
+    OnBadDocument,
+    Scope,
+    ScopeKeys,
+    filling,
+    one_of,
+    parse_scope,
+    say_added,
+)
+from bedside.collection import Collection
+from bedside.formats.stores.migration import NOTE_READERS, READERS, store_of
+from bedside.notes.notes import check_note
+from bedside.records import ScopeKey
+from bedside.skipping import Skipped
+from bedside.types import Document
 
 _PART = {"chroma": "collection", "qdrant": "collection", "lancedb": "table", "llama-index": "namespace"}
 """What each store calls the part that ``--part`` names."""
@@ -33,9 +50,13 @@ def migrate_command(
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Read the pickles that FAISS and Qdrant folders hold.")
     ] = False,
+    notes: Annotated[
+        bool, typer.Option("--notes", help="vectra: its whole documents, as notes, split and encoded anew.")
+    ] = False,
     encoder: Model = None,
     scope: Scope = None,
     scope_key: ScopeKeys = None,
+    on_bad_document: OnBadDocument = "raise",
     json: Json = False,
 ) -> None:
     """Fill a collection from another store; creates the collection if there is none.
@@ -45,15 +66,38 @@ def migrate_command(
     """
     chosen: dict[str, Any] = {"text_key": text_key, "id_key": id_key, "allow_pickle": allow_pickle or None}
     name = store_of(source, store)
+    if notes and name not in NOTE_READERS:
+        raise typer.BadParameter(f"{name} keeps no whole documents; those that do: {', '.join(NOTE_READERS)}")
     chosen[_PART.get(name, "part")] = part
     chosen["vector_key" if name == "lancedb" else "vector_name"] = vector_name
     options: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
     store_of(source, name, options)
     values = parse_scope(scope)
+    skipped: list[Skipped] = []
     with filling(path, encoder, scope_key or ()) as collection:
         records = collection.scoped(**values) if values else collection
-        added = records.import_from(source, format=name, **options)
-    say(f"{added} documents added", {"added": added}, json=json)
+        if notes:
+            whole = NOTE_READERS[name](source)
+            added = _add_notes(records, whole, on_bad_document, skipped)
+        else:
+            added = records.import_from(
+                source, format=name, on_bad_document=on_bad_document, skipped=skipped, **options
+            )
+    say_added(added, skipped, "record", [each.index + 1 for each in skipped], json=json)
+
+
+def _add_notes(
+    records: Collection, notes: Iterable[Document], on_bad_document: OnBadDocument, skipped: list[Skipped]
+) -> int:
+    """Add notes, each to the scope that its metadata names; one transaction for each scope. Returns how many."""
+    by_scope: dict[ScopeKey, list[Document]] = {}
+    for note in records.check(notes, on_bad_document=on_bad_document, skipped=skipped, rule=check_note):
+        by_scope.setdefault(note.scope, []).append(Document(note.text, note.metadata, note.id))
+    for scope, held in by_scope.items():
+        divided = records.scope_keys and not records.scope
+        part = records.scoped(**dict(zip(records.scope_keys, scope, strict=True))) if divided else records
+        part.add_notes(held)
+    return sum(map(len, by_scope.values()))
 
 
 COMMANDS = {"migrate": migrate_command}

@@ -54,7 +54,7 @@ def words_of(command: Callable[..., Any], commands: frozenset[str]) -> Words:
             return "give", f"bedside --key-file FILE before the command (or set {KEY_FILE_VARIABLE} or {KEY_VARIABLE})"
         if isinstance(remedy, Call):
             verb = remedy.verb.replace("_", "-")
-            return ("run", f"bedside {verb}") if verb in commands else None
+            return ("run", f"bedside {verb}") if verb.partition(" ")[0] in commands else None
         if isinstance(remedy, GiveEach):
             return ("give", f"a {remedy.field} in each line") if command.__name__ in _READ_LINES else None
         option = options.get(remedy.argument)

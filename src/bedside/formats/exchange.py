@@ -6,6 +6,7 @@ import inspect
 import os
 import re
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
@@ -13,10 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bedside.collection import Collection
-from bedside.errors import BedsideError, EncoderRequired, InvalidInputError, ScopeError, UnreadableFileError
+from bedside.errors import (
+    BedsideError,
+    BedsideWarning,
+    EncoderRequired,
+    InvalidInputError,
+    ScopeError,
+    UnreadableFileError,
+)
 from bedside.formats.registry import detect_format, format_to_write, named_format
 from bedside.formats.web.write import Origin
-from bedside.remedies import Give
+from bedside.remedies import Give, told
 from bedside.skipping import OnBadDocument, Skipped
 from bedside.support.files import FILE_MODE, FOLDER_MODE, place_of, refusals, sync_folder
 from bedside.support.progress import Total, counting, progress
@@ -102,11 +110,25 @@ def import_records(
     total = partial(count_records, source, format)
     batches = _Batches(read_records(source, format, **options), source.name, total)
     try:
-        return records.add_batches(batches, on_bad_document=on_bad_document, skipped=skipped)
+        added = records.add_batches(batches, on_bad_document=on_bad_document, skipped=skipped)
     except (InvalidInputError, ScopeError, EncoderRequired) as error:
         if isinstance(error, UnreadableFileError) or not str(error).startswith("documents"):
             raise
         raise type(error)(batches.placed(str(error))) from None
+    if batches.textless and "text_key" not in options and _takes(source, format, "text_key"):
+        _warn_without_text(batches.textless, batches.read, source.name)
+    return added
+
+
+def _takes(source: Path, format: str | None, option: str) -> bool:
+    chosen = detect_format(source) if format is None else named_format(format)
+    return option in inspect.signature(chosen.read).parameters
+
+
+def _warn_without_text(textless: int, read: int, file: str) -> None:
+    """Say that records came over which only a vector finds: another store may have its texts anywhere."""
+    where = told([Give("text_key", note="if they have one elsewhere in their metadata")])
+    warnings.warn(f"{file}: {textless} of {read} records have no text{where}", BedsideWarning, stacklevel=4)
 
 
 def read_records(source: Path, format: str | None = None, **options: Any) -> Iterator[Document]:
@@ -156,12 +178,19 @@ class _Batches:
         self._total = total
         self._file = file
         self._before = self._size = 0
+        self.textless = 0
+
+    @property
+    def read(self) -> int:
+        """The records that were read so far."""
+        return self._before
 
     def __iter__(self) -> Iterator[list[Document]]:
         source = iter(self._documents)
         with progress(self._total, "import", "record") as step:
             while batch := self._next(source):
                 self._size = len(batch)
+                self.textless += sum(not document.text.strip() for document in batch)
                 yield batch
                 self._before += len(batch)
                 step(len(batch))

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 from bedside.errors import DuplicateIdError, InvalidInputError, MissingExtraError, UnreadableFileError
 from bedside.formats.fields import kind
 from bedside.records import check_vector
+from bedside.remedies import Remedy
 from bedside.types import Document
 
 TEXT_KEYS = ("text", "page_content", "content", "document")
@@ -48,9 +49,9 @@ _SOURCE = "1"
 """The relationship of a node to the document that it was cut from."""
 
 
-def refuse(where: str, reason: str) -> NoReturn:
+def refuse(where: str, reason: str, remedies: Sequence[Remedy] = ()) -> NoReturn:
     """Raise the error of a store that is damaged, or holds what cannot come over."""
-    raise UnreadableFileError(where, reason)
+    raise UnreadableFileError(where, reason, remedies)
 
 
 class Records:

@@ -6,20 +6,20 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from bedside.formats.vectra.files import index_files, is_index
+
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _LANGCHAIN = re.compile(rf'\s*\{{\s*{_STRING}\s*:\s*\{{\s*"id"\s*:\s*{_STRING}\s*,\s*"vector"\s*:\s*\[')
 _PINECONE = re.compile(rf'\s*\{{(?:\s*{_STRING}\s*:\s*(?:{_STRING}|null)\s*,)*\s*"vectors"\s*:\s*[\[{{]')
 _SIMPLE_STORE = re.compile(r'\s*\{\s*"embedding_dict"\s*:')
-_VECTRA = re.compile(r'\s*\{\s*"version"\s*:\s*\d+\s*,\s*"metadata_config"\s*:')
 _HEAD = 4_096
 """Bytes that tell a JSON file's layout."""
 
 
 def is_vectra(path: Path, head: bytes) -> bool:
-    """A folder with ``index.pb``, or with an ``index.json`` that begins as vectra's."""
+    """A folder with ``index.pb``, or with a JSON file that begins as vectra's index; or that file."""
     del head
-    index = path / "index.json"
-    return (path / "index.pb").is_file() or (index.is_file() and _begins(_VECTRA, _read_head(index)))
+    return is_index(path) if path.is_file() else bool(index_files(path))
 
 
 def is_llama_index(path: Path, head: bytes) -> bool:

@@ -18,7 +18,7 @@ from bedside.formats.stores.langchain_memory import read_langchain
 from bedside.formats.stores.llama_index import read_llama_index
 from bedside.formats.stores.pinecone import read_pinecone
 from bedside.formats.stores.qdrant import read_qdrant
-from bedside.formats.vectra.read import read_documents
+from bedside.formats.vectra.read import read_documents, read_notes
 from bedside.types import Document
 
 READERS: Mapping[str, Callable[..., Iterator[Document]]] = {
@@ -32,6 +32,8 @@ READERS: Mapping[str, Callable[..., Iterator[Document]]] = {
     "pinecone": read_pinecone,
 }
 """The reader of each store by the name that ``bedside migrate --from`` takes."""
+NOTE_READERS: Mapping[str, Callable[[Path], Iterator[Document]]] = {"vectra": read_notes}
+"""Of the stores that keep whole documents beside their passages, the reader of these."""
 
 
 def store_of(source: str | os.PathLike[str], store: str | None = None, options: Mapping[str, Any] | None = None) -> str:

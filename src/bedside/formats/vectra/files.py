@@ -7,6 +7,7 @@ sometimes metadata in ``<id>.json`` or ``<id>.pb``. The ``.pb`` metadata files h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,13 +16,16 @@ from typing import Any
 
 import orjson
 
-from bedside.formats.fields import kind
+from bedside.formats.fields import BOM, kind
 from bedside.formats.foreign import mapping, refuse
 from bedside.formats.json_parts import parts_of
 from bedside.formats.vectra import protobuf
 
 SUFFIXES = (".json", ".pb")
 """Of the index, the catalog and the metadata files: JSON, or protobuf."""
+_BEGINNING = re.compile(rb'\s*\{\s*"version"\s*:\s*\d+\s*,\s*"metadata_config"\s*:')
+_HEAD = 4_096
+"""Bytes of a JSON file that tell whether it is an index."""
 
 
 @dataclass(frozen=True)
@@ -53,24 +57,21 @@ class Folder:
     """Reads the files of one vectra folder; every error names the file and the place in it.
 
     Args:
-        path: The folder.
+        path: The folder, or the index file in it, whatever its name: ``LocalIndex`` takes another one.
 
     Raises:
-        UnreadableFileError: It holds no index, or both of ``index.json`` and ``index.pb``, as an interrupted
-            migration leaves it.
+        UnreadableFileError: It holds no index, or several: ``index.json`` beside ``index.pb``, as an interrupted
+            migration leaves them, or two of other names.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        found = [suffix for suffix in SUFFIXES if (path / f"index{suffix}").is_file()]
-        if len(found) != 1:
-            reason = "both index.json and index.pb; finish vectra's migration" if found else "no index.json or index.pb"
-            refuse(path.name, f"not a vectra folder: {reason}")
-        self.suffix = found[0]
+        index = path if path.is_file() else _only_index(path)
+        self.path, self.index = index.parent, index.name
+        self.suffix = ".pb" if index.suffix == ".pb" else ".json"
 
     def items(self) -> Iterator[Item]:
         """Yield the items of the index file in order; memory holds one."""
-        name = f"index{self.suffix}"
+        name = self.index
         raw = self._json_items(name) if self.suffix == ".json" else self._protobuf_items(name)
         for i, item in enumerate(raw):
             yield _item(item, f"{name}: items[{i}]")
@@ -141,6 +142,36 @@ class Folder:
         return _parsed(self._bytes(name), name)
 
 
+def index_files(path: Path) -> list[Path]:
+    """The index files of a folder: those that vectra names itself, else the JSON files that begin as one does."""
+    own = [file for file in (path / f"index{suffix}" for suffix in SUFFIXES) if file.is_file()]
+    return own if any(map(is_index, own)) else [file for file in sorted(path.glob("*.json")) if is_index(file)]
+
+
+def is_index(file: Path) -> bool:
+    """Whether a file is vectra's ``index.pb``, begins as its JSON index does, or is an empty ``index.json``.
+
+    vectra empties the file before it writes it anew, so a process that is killed then leaves an empty one.
+    """
+    if file.suffix != ".json":
+        return file.name == "index.pb"
+    with file.open("rb") as source:
+        head = source.read(_HEAD).removeprefix(BOM)
+    return _BEGINNING.match(head) is not None or (not head and file.name == "index.json")
+
+
+def _only_index(path: Path) -> Path:
+    index = path / "index.json"
+    found = index_files(path) or [file for file in [index] if file.is_file()]  # its reader says what is wrong with it
+    if not found:
+        refuse(path.name, "not a vectra folder: no index.json or index.pb")
+    if len(found) > 1 and index in found:
+        refuse(path.name, "not a vectra folder: both index.json and index.pb; finish vectra's migration")
+    if len(found) > 1:
+        refuse(path.name, f"several indexes: {', '.join(file.name for file in found)}; name the file that is meant")
+    return found[0]
+
+
 def is_plain(name: str) -> bool:
     """Whether a name is that of a file in the folder, and leads nowhere else."""
     return Path(name).name == name and "\\" not in name and "\0" not in name and name not in (".", "..")
@@ -178,7 +209,14 @@ def _item(raw: Any, where: str) -> Item:
     if file is not None:
         _string(file, f"{where}.metadataFile")
     metadata = mapping(item.get("metadata") or {}, f"{where}.metadata")
-    return Item(item.get("id"), metadata, item.get("vector"), file or None)
+    return Item(item.get("id"), metadata, _listed(item.get("vector")), file or None)
+
+
+def _listed(vector: Any) -> Any:
+    """The numbers of a vector: ``JSON.stringify`` makes an object of a ``Float32Array``, with its places as keys."""
+    if isinstance(vector, dict) and vector and list(vector) == list(map(str, range(len(vector)))):
+        return list(vector.values())
+    return vector
 
 
 def _catalog(name: str, raw: Any) -> Catalog:
