@@ -36,8 +36,9 @@ demo: $(READY)
 demo-postgres: $(READY)
 	@$(BIN)/python tests/engines/postgres_server.py $(BIN)/python examples/demo.py
 
+# One process for each processor, so each keeps to one thread: two libraries that share processors wait for each other.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 test-all: $(READY)
 	$(BIN)/python -m pytest -m "slow or not slow" --timeout 3600

@@ -11,14 +11,14 @@ from typing import Any
 
 
 @contextmanager
-def held_by_a_thread(lock: AbstractContextManager[Any]) -> Iterator[None]:
-    """Have another thread hold a lock."""
+def held_by_a_thread(lock: AbstractContextManager[Any], seconds: float = 60) -> Iterator[None]:
+    """Have another thread hold a lock, for so long at most: a fork may wait until it lets go."""
     taken, done = threading.Event(), threading.Event()
 
     def hold() -> None:
         with lock:
             taken.set()
-            done.wait(60)
+            done.wait(seconds)
 
     thread = threading.Thread(target=hold)
     thread.start()

@@ -394,6 +394,7 @@ def test_a_hostile_file_raises_one_error_that_names_it(name):
         (b'[{"text": "Cough."}]', "JSON of an unknown kind"),
         (b'{\n "text": "Cough."\n}', "JSON of an unknown kind"),
     ],
+    ids=["gzip", "bzip2", "xz", "winmail", "PNG", "DICOM", "JSON lines", "JSON array", "JSON object"],
 )
 def test_what_is_no_note_is_refused_as_what_it_is(data, reason):
     with pytest.raises(UnreadableFileError, match=reason):
