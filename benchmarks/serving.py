@@ -2,7 +2,8 @@
 
 One client asks an idle server first. Then all ask at once, some of them writing, beside one bulk add; at the end the
 server gets SIGTERM while they still write, and each acknowledged document is looked for on the disk. This is measured
-twice: with clients that never pause, and with clients that pause after each answer, as people and pipelines do.
+with clients that never pause, and with clients that pause after each answer, as people and pipelines do; each by one
+process and by several workers.
 
 ::
 
@@ -155,9 +156,10 @@ class Server:
         self.process, self.address = process, address
 
     def memory(self) -> float:
-        """Return the resident MiB of its process."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+        """Return the resident MiB of its process and its workers."""
+        first = str(self.process.pid)
+        workers = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return sum(_resident(process) for process in [first, *workers])
 
     def end(self) -> tuple[int, float]:
         """Send SIGTERM; returns the exit status and the seconds until it had ended."""
@@ -166,10 +168,16 @@ class Server:
         return self.process.wait(120), time.perf_counter() - start
 
 
+def _resident(process: str) -> float:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
 @contextmanager
-def serving(root: Path) -> Iterator[Server]:
+def serving(root: Path, workers: int) -> Iterator[Server]:
     """Start the server on a folder of collections, and stop it where it still runs."""
-    command = [sys.executable, "-m", "bedside.cli", "serve", str(root), "--port", "0", "--encoder", "bedside/static"]
+    options = ["--port", "0", "--encoder", "bedside/static", "--workers", str(workers)]
+    command = [sys.executable, "-m", "bedside.cli", "serve", str(root), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:  # noqa: S603 - our own
         if process.stdout is None or not (line := process.stdout.readline()):
             raise SystemExit("the server did not start")
@@ -196,13 +204,15 @@ class Found:
         return 3 * self.idle.p50 + 0.05
 
 
-def run(root: Path, *, rows: int, clients: int, writers: int, bulk: int, seconds: float, pause: float = 0.0) -> Found:
+def run(
+    root: Path, *, rows: int, clients: int, writers: int, bulk: int, seconds: float, pause: float, workers: int
+) -> Found:
     """Measure a server on a new collection."""
     words = Words(2)
     with Collection.open(root / "notes", encoder=load_encoder("bedside/static")) as notes:
         notes.add(Document(words.text(500), id=f"row-{i}") for i in range(rows))
     load, idle = Load(), Load()
-    with serving(root) as server:
+    with serving(root, workers) as server:
         for kept, last in ((Load(), WARM_UP), (idle, max(2.0, seconds / 6))):
             until = time.perf_counter() + last
             search(server.address, kept, 1, 0.0, lambda until=until: time.perf_counter() < until)  # type: ignore[misc]
@@ -233,11 +243,11 @@ def run(root: Path, *, rows: int, clients: int, writers: int, bulk: int, seconds
     return Found(Times(tuple(idle.seconds)), load, seconds, (before, after), ended, lost)
 
 
-def report(never: Found, pausing: Found, pause: float) -> str:
-    """Lay out what was found with clients that never pause, and with those that do."""
-    columns = [_figures(found) for found in (never, pausing)]
-    rows = [(said, figure, paced) for (said, figure), (_, paced) in zip(*columns, strict=True)]
-    return table(("clients", "never pause", f"pause {pause:g} s after each answer"), rows)
+def report(found: dict[str, Found]) -> str:
+    """Lay out what was found, a column each."""
+    columns = [_figures(each) for each in found.values()]
+    rows = [(parts[0][0], *(figure for _, figure in parts)) for parts in zip(*columns, strict=True)]
+    return table(("", *found), rows)
 
 
 def _figures(found: Found) -> list[tuple[str, str]]:
@@ -269,23 +279,26 @@ def main() -> None:
     parser.add_argument("--bulk", type=int, default=20, help="requests of 1,000 documents of 3,800 characters")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--pause", type=float, default=0.5, help="of the second run's clients after each answer")
+    parser.add_argument("--workers", type=int, default=2, help="of the server that is compared with one process")
     parser.add_argument("--output", action="store_true", help="write the section of docs/benchmarks.md")
     chosen = parser.parse_args()
     setting = {name: getattr(chosen, name) for name in ("rows", "clients", "writers", "bulk", "seconds")}
-    with workplace() as root:
-        never = run(root, **setting)
-    with workplace() as root:
-        pausing = run(root, **setting, pause=chosen.pause)
-    said_of = report(never, pausing, chosen.pause)
+    found: dict[str, Found] = {}
+    for pause, paced in ((0.0, "never pause"), (chosen.pause, f"pause {chosen.pause:g} s")):
+        for workers, served in ((1, "one process"), (chosen.workers, f"{chosen.workers} workers")):
+            with workplace() as root:
+                found[f"{paced}, {served}"] = run(root, **setting, pause=pause, workers=workers)
+    said_of = report(found)
     print(said_of)
-    for error, times in (never.load.errors + pausing.load.errors).items():
+    for error, times in sum((each.load.errors for each in found.values()), Counter[str]()).items():
         print(f"{times} x {error}")
     if chosen.output:
         said = (
             f"{today()}; {machine()}; {versions(['bedside', 'numpy', 'uvicorn'])}. {chosen.rows:,} documents of 500 "
             f"characters, static encoder, hybrid search, top 10. For {chosen.seconds:.0f} seconds, {chosen.clients} "
             f"clients: {chosen.writers} add one document after the other, one adds {chosen.bulk} requests of {BULK:,} "
-            f"documents of {BULK_CHARACTERS:,} characters, the others search. Clients and server share the machine."
+            f"documents of {BULK_CHARACTERS:,} characters, the others search, without a pause or with one after each "
+            "answer. Clients and server share the machine."
         )
         write_section("serving", f"{said}\n\n{said_of}")
 

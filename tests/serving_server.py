@@ -52,3 +52,12 @@ def serving(root: Path, *options: object) -> Iterator[httpx.Client]:
             process.send_signal(signal.SIGTERM)
             _, client.log = process.communicate(timeout=60)  # type: ignore[attr-defined]
     assert process.returncode in (0, -signal.SIGTERM), client.log  # type: ignore[attr-defined]
+
+
+def refused_start(*arguments: object) -> str:
+    """Return the one line of a server that does not start."""
+    command = [sys.executable, "-m", "bedside.cli", "serve", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    return line

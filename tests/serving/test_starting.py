@@ -14,7 +14,7 @@ import pytest
 
 from bedside.serving.run import short_turns
 from bedside.support.processors import processors
-from serving_server import bearer, problem, serving
+from serving_server import bearer, problem, refused_start, serving
 
 
 @pytest.mark.parametrize(("threads", "most"), [("4", max(1, processors() // 8)), ("1", 1)])
@@ -56,15 +56,6 @@ def test_web_pages_of_other_origins_and_rebound_names_are_refused(root, tokens):
         headers = {"Host": "notes.hospital.example", **bearer("e")}
         assert client.get("/v1/collections", headers=headers).is_success
         assert client.get("/v1/collections", headers={**headers, "Origin": "https://notes.hospital.example"}).is_success
-
-
-def refused_start(*arguments: object) -> str:
-    """Return the one line of a server that does not start."""
-    command = [sys.executable, "-m", "bedside.cli", "serve", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    return line
 
 
 def test_headers_that_do_not_end_are_refused_before_they_fill_the_memory(root, tokens):

@@ -44,6 +44,7 @@ def serve(
     imports: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Folder of files that admins may import.")
     ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that serve; each holds what it has opened.")] = 1,
     log_format: Annotated[LogFormat, typer.Option("--log-format", help="Of the lines on standard error.")] = "text",
     max_seconds: Seconds = 60.0,
     max_body: Annotated[int, typer.Option(min=1, help="Bytes of a request's body at most.")] = 32 * 2**20,
@@ -53,25 +54,21 @@ def serve(
         from bedside.serving import Limits, Service
         from bedside.serving.logs import set_up
         from bedside.serving.run import serve as run
-        from bedside.serving.run import tokens_of
+        from bedside.serving.run import serve_by_workers, tokens_of
+        from bedside.serving.workers import Worker
     set_up(log_format)
-    known = tokens_of(tokens)
-    limits = Limits(body=max_body, seconds=max_seconds)
-    how: dict[str, Any] = {"key": given_key(), "audit": trail(), "backups": backups, "imports": imports}
-    service = Service(root, encoder=load(encoder), limits=limits, read_only=read_only, **how)
+    at: dict[str, Any] = {"host": host, "port": port, "tokens": tokens_of(tokens), "allow_hosts": allow_host or ()}
 
     def ready(address: str) -> None:
         typer.echo(f"serving {shown(root)} at {address}")
 
-    run(
-        service,
-        host=host,
-        port=port,
-        tokens=known,
-        allow_hosts=allow_host or (),
-        allow_origins=allow_origin or (),
-        ready=ready,
-    )
+    worker = Worker.here()
+    if workers > 1 and worker is None:
+        raise typer.Exit(0 if serve_by_workers(workers, **at, ready=ready) else 1)
+    limits = Limits(body=max_body, seconds=max_seconds, workers=workers)
+    how: dict[str, Any] = {"key": given_key(), "audit": trail(), "backups": backups, "imports": imports}
+    service = Service(root, encoder=load(encoder), limits=limits, read_only=read_only, **how)
+    run(service, **at, allow_origins=allow_origin or (), ready=worker.ready if worker else ready, worker=worker)
 
 
 def mcp(

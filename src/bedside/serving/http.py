@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -26,12 +26,18 @@ from bedside.serving.problems import PROBLEMS, add_handlers, problem
 from bedside.serving.recorded import Recorded
 from bedside.serving.routes import Route
 from bedside.serving.service import Service
+from bedside.serving.siblings import Siblings
 
 Tokens = Sequence[Token] | Callable[[str], Access | None]
 
 
 def create_app(
-    service: Service, *, tokens: Tokens = (), hosts: Collection[str] | None = None, origins: Collection[str] = ()
+    service: Service,
+    *,
+    tokens: Tokens = (),
+    hosts: Collection[str] | None = None,
+    origins: Collection[str] = (),
+    siblings: Siblings | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -41,16 +47,19 @@ def create_app(
             :class:`~bedside.serving.access.TokenFile`; without any, everybody who reaches the server may do everything.
         hosts: Names by which it may be addressed; ``None``: any.
         origins: Origins of web pages of other servers that may ask it (CORS).
+        siblings: The other workers, where this process is one of several that serve the same collections.
     """
     limits = service.limits
     reading = Pool.of(limits)
     searching = Pool(service.searching, limits.waiting, limits.seconds)
     writing = Pool(limits.writing, limits.writes_waiting, limits.seconds)
     tending = Pool(1, limits.writing, math.inf)
+    tell = siblings.tell if siblings else _nobody
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with siblings.listening(service.shelf.read_along) if siblings else nullcontext(), metrics.kept():
+            yield
         tending.close()
         writing.close()
         searching.close()
@@ -68,13 +77,13 @@ def create_app(
     )
     metrics = Metrics(
         {
-            "reads_running": ("Reading requests at work but searches.", lambda: reading.at_work),
-            "reads_waiting": ("Reading requests that wait for a thread but searches.", lambda: reading.queued),
-            "searches_running": ("Searches at work.", lambda: searching.at_work),
-            "searches_waiting": ("Searches that wait for a thread.", lambda: searching.queued),
-            "writes_running": ("Writing requests at work.", lambda: writing.at_work),
-            "writes_waiting": ("Writing requests that wait for a thread.", lambda: writing.queued),
-            "collections_open": ("Collections that are open.", lambda: service.shelf.opened),
+            "bedside_reads_running": ("Reading requests at work but searches.", lambda: reading.at_work),
+            "bedside_reads_waiting": ("Reading requests that wait for a thread but searches.", lambda: reading.queued),
+            "bedside_searches_running": ("Searches at work.", lambda: searching.at_work),
+            "bedside_searches_waiting": ("Searches that wait for a thread.", lambda: searching.queued),
+            "bedside_writes_running": ("Writing requests at work.", lambda: writing.at_work),
+            "bedside_writes_waiting": ("Writing requests that wait for a thread.", lambda: writing.queued),
+            "bedside_collections_open": ("Collections that are open.", lambda: service.shelf.opened),
         }
     )
     identify = tokens if callable(tokens) else partial(_identify, tokens)
@@ -92,10 +101,14 @@ def create_app(
     add_pages(app)
     app.router.route_class = Route
     _add_server(app, service, reading, metrics)
-    _add_operations(app, service, reading, Doors(reading, searching, writing, service))
-    add_upkeep_operations(app, service.upkeep, tending)
+    _add_operations(app, service, reading, Doors(reading, searching, writing, service, tell))
+    add_upkeep_operations(app, service.upkeep, tending, tell)
     publish(app)
     return app
+
+
+async def _nobody(_: str) -> None:
+    """Tell nobody: this process serves alone."""
 
 
 def _identify(tokens: Sequence[Token], presented: str) -> Access | None:

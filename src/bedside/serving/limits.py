@@ -25,6 +25,7 @@ class Limits:
         writing: Requests that encode and write and work at once: beside two, a search on two processors waits for its
             turn and no longer.
         writes_waiting: Requests that wait for them; more are turned away.
+        workers: Processes that serve together, each with these limits, and share the processors.
     """
 
     body: int = 32 * 2**20
@@ -37,6 +38,7 @@ class Limits:
     waiting: int = 256
     writing: int = 2
     writes_waiting: int = 64
+    workers: int = 1
 
     def check(self, name: str, value: int, most: int) -> None:
         """Raise :class:`InvalidInputError` where ``value`` is above ``most``."""

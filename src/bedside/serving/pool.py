@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -108,11 +108,19 @@ class Doors:
         searching: Where searches are done.
         writing: Where what encodes documents and writes is done.
         service: Whose verbs are run.
+        tell: Is awaited with the name of a collection that was changed, before the change is answered.
     """
 
-    def __init__(self, reading: Pool, searching: Pool, writing: Pool, service: Service) -> None:
+    def __init__(
+        self,
+        reading: Pool,
+        searching: Pool,
+        writing: Pool,
+        service: Service,
+        tell: Callable[[str], Awaitable[None]],
+    ) -> None:
         self._reading, self._searching, self._writing = reading, searching, writing
-        self._service = service
+        self._service, self._tell = service, tell
         self._opening: dict[str, asyncio.Future[None]] = {}
 
     async def read(self, verb: Callable[..., T], access: Access, name: str, *arguments: Any, **options: Any) -> T:
@@ -130,7 +138,9 @@ class Doors:
 
     async def write(self, verb: Callable[..., T], access: Access, name: str, *arguments: Any, **options: Any) -> T:
         """Run a verb of the service that changes a collection; raises as :meth:`read`."""
-        return await self._run(self._writing, partial(verb, access, name, *arguments, **options), access, name)
+        done = await self._run(self._writing, partial(verb, access, name, *arguments, **options), access, name)
+        await self._tell(name)
+        return done
 
     async def _run(self, pool: Pool, work: Callable[[], T], access: Access, name: str) -> T:
         if self._service.shelf.must_open(access, name):

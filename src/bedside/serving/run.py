@@ -20,6 +20,8 @@ from bedside.errors import InvalidInputError
 from bedside.serving.access import Access, Token, TokenFile
 from bedside.serving.http import Tokens, create_app
 from bedside.serving.service import Service
+from bedside.serving.siblings import Siblings
+from bedside.serving.workers import Worker, supervise
 from bedside.support.processors import processors
 
 TOKEN_VARIABLE = "BEDSIDE_TOKEN"  # noqa: S105 - the name of a variable
@@ -51,6 +53,7 @@ def serve(
     allow_hosts: Collection[str] = (),
     allow_origins: Collection[str] = (),
     ready: Callable[[str], None],
+    worker: Worker | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; requests that have begun are answered.
 
@@ -62,19 +65,15 @@ def serve(
         allow_hosts: More names by which the server may be addressed, such as a reverse proxy's.
         allow_origins: Web pages of other servers that may ask, such as ``https://notes.hospital.example``.
         ready: Is called with the address once it listens.
+        worker: What this process was given where it is one of several.
 
     Raises:
         InvalidInputError: Others could reach the server, and there is no token.
         OSError: It cannot listen there.
     """
-    reached = [host] * (not is_loopback(host)) + [f"{name}, an allowed host" for name in allow_hosts]
-    if reached and not tokens:
-        raise InvalidInputError(
-            f"host {reached[0]}: other machines can reach it, so tokens are needed: --tokens FILE or {TOKEN_VARIABLE}"
-        )
-    local = LOOPBACK_NAMES | {host} if is_loopback(host) else frozenset()
-    names = local | {name.lower() for name in allow_hosts}
-    app = create_app(service, tokens=tokens, hosts=names or None, origins=allow_origins)
+    names = _names(host, tokens, allow_hosts)
+    siblings = None if worker is None else Siblings(worker.folder, service.limits.seconds)
+    app = create_app(service, tokens=tokens, hosts=names or None, origins=allow_origins, siblings=siblings)
     longest = (
         math.ceil(service.limits.seconds) + 1
     )  # by then each request has its answer, if only that it takes too long
@@ -86,8 +85,54 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=longest,
     )
-    with short_turns(), bounded_products(service.limits.running):
-        _Server(config, ready).run(sockets=listening(host, port))
+    with short_turns(), bounded_products(service.limits.running * service.limits.workers):
+        _Server(config, ready).run(sockets=listening(host, port) if worker is None else worker.sockets)
+
+
+def serve_by_workers(
+    count: int,
+    *,
+    host: str,
+    port: int,
+    tokens: Tokens,
+    allow_hosts: Collection[str] = (),
+    ready: Callable[[str], None],
+) -> bool:
+    """Have several processes serve, each of which runs this process' command and finds itself to be a worker.
+
+    Args:
+        count: How many.
+        host: Address to listen at.
+        port: 0 takes a free one.
+        tokens: Who may call.
+        allow_hosts: As for :func:`serve`.
+        ready: Is called with the address once all of them serve.
+
+    Returns:
+        False where a worker could not be started; it said why.
+
+    Raises:
+        InvalidInputError: Others could reach the server, and there is no token.
+        OSError: It cannot listen there.
+    """
+    _names(host, tokens, allow_hosts)
+    sockets = listening(host, port)
+    return supervise(count, sockets, lambda: ready(_address(sockets[0])))
+
+
+def _names(host: str, tokens: Tokens, allow_hosts: Collection[str]) -> frozenset[str]:
+    """Return the names by which a server may be addressed, none for any.
+
+    Raises:
+        InvalidInputError: Others could reach it, and there is no token.
+    """
+    reached = [host] * (not is_loopback(host)) + [f"{name}, an allowed host" for name in allow_hosts]
+    if reached and not tokens:
+        raise InvalidInputError(
+            f"host {reached[0]}: other machines can reach it, so tokens are needed: --tokens FILE or {TOKEN_VARIABLE}"
+        )
+    local = LOOPBACK_NAMES | {host} if is_loopback(host) else frozenset()
+    return local | {name.lower() for name in allow_hosts}
 
 
 @contextmanager
@@ -141,6 +186,12 @@ def listening(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
+def _address(listens: socket.socket) -> str:
+    """Return the URL of a socket that listens."""
+    name, port, *_ = listens.getsockname()
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
 class _Server(uvicorn.Server):
     """Says where it listens once it does."""
 
@@ -151,6 +202,4 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         if self.started:
-            address = self.servers[0].sockets[0].getsockname()
-            name = f"[{address[0]}]" if ":" in address[0] else address[0]
-            self._ready(f"http://{name}:{address[1]}")
+            self._ready(_address(self.servers[0].sockets[0]))

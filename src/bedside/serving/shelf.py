@@ -170,12 +170,21 @@ class Shelf:
         """Tell whether this is a collection that the caller may see and that no request has opened yet."""
         if name in self._opened or not is_name(name) or not access.sees(name):
             return False
-        place = below(self.root, name)
-        return place is not None and holds_collection(place)
+        return self._is_there(name)
 
     def open(self, name: str) -> None:
         """Open a collection before a request needs it."""
         self.collection(Access(), name)
+
+    def read_along(self, name: str) -> None:
+        """Have a collection that is open hold all that others committed; let go of one that they removed."""
+        with self.door(name):
+            collection = self._opened.get(name)
+            if collection is not None and not self._is_there(name):
+                self._opened.pop(name).close()
+                return
+        if collection is not None:
+            len(collection)  # what counts waits for what is on its way
 
     def close(self) -> None:
         """Close every collection."""
@@ -183,6 +192,10 @@ class Shelf:
             for collection in self._opened.values():
                 collection.close()
             self._opened.clear()
+
+    def _is_there(self, name: str) -> bool:
+        place = below(self.root, name)
+        return place is not None and holds_collection(place)
 
     def _open(self, place: Place, scope_keys: Sequence[str]) -> Collection:
         """Open with the encoder where it fits, without one where the collection was written with another."""
