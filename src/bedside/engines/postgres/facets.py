@@ -123,13 +123,25 @@ def _changed(source: str) -> str:
     )
 
 
-REMOVED = (
-    f"fewer as ({_changed('gone')}), emptied as (delete from facet using fewer where facet.sid = fewer.sid"  # noqa: S608 - constants
-    " and facet.path = fewer.path and facet.value = fewer.value and facet.n = fewer.n),"
-    " lessened as (update facet set n = facet.n - fewer.n from fewer where facet.sid = fewer.sid"
-    " and facet.path = fewer.path and facet.value = fewer.value and facet.n <> fewer.n)"
-)
-"""Parts of a statement that take the records of ``gone`` off the counts, and leave no value that none holds."""
+REMOVED = f"select sid, path, value::text, n from ({_changed('gone')}) as fewer"  # noqa: S608 - constants
+"""The query for what the records of ``gone``, with their ``sid`` and ``fields``, add to the counts that are kept."""
+
+
+def remove(connection: Connection[Any], counts: Sequence[tuple[int, str, str, int]]) -> None:
+    """Take what :data:`REMOVED` found off the counts of locked scopes, and leave no value that no record holds."""
+    if not counts:
+        return
+    columns = [list(column) for column in zip(*counts, strict=True)]
+    connection.execute(
+        # Given as arrays, whose length the planner knows: it looks the values up, and does not read all counts.
+        "with fewer as (select sid, path, value::jsonb, n"
+        " from unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[]) as fewer(sid, path, value, n)),"
+        " emptied as (delete from facet using fewer where (facet.sid, facet.path, facet.value) ="
+        " (fewer.sid, fewer.path, fewer.value) and facet.n = fewer.n)"
+        " update facet set n = facet.n - fewer.n from fewer where (facet.sid, facet.path, facet.value) ="
+        " (fewer.sid, fewer.path, fewer.value) and facet.n <> fewer.n",
+        columns,
+    )
 
 
 def add(connection: Connection[Any], rows: Rows) -> None:

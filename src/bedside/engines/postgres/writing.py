@@ -91,14 +91,15 @@ def lock_all(connection: Connection[Any]) -> None:
 def remove_rows(connection: Connection[Any], rows: Any) -> None:
     """Remove rows of locked scopes, and take them out of the scopes' counters."""
     wanted = Int8s(np.asarray(rows, np.int64))
-    connection.execute(
+    found = connection.execute(
         "with gone as (delete from doc where row = any(%s) returning sid, dl, fields),"  # noqa: S608 - every value is bound
         " less as (select sid, count(*) as n, sum(dl) as tokens, gen_random_uuid() as state from gone group by sid),"
-        f" {facets.REMOVED} update scope set n = scope.n - less.n, tokens = scope.tokens - less.tokens,"
-        " state = less.state, counted = case when counted is not null and scope.n > less.n then less.state end"
-        " from less where scope.sid = less.sid".encode(),
+        " lessened as (update scope set n = scope.n - less.n, tokens = scope.tokens - less.tokens, state = less.state,"
+        " counted = case when counted is not null and scope.n > less.n then less.state end"
+        f" from less where scope.sid = less.sid) {facets.REMOVED}".encode(),
         (wanted,),
     )
+    facets.remove(connection, found.fetchall())
     connection.execute("delete from vec where row = any(%s)", (wanted,))
     connection.execute("delete from post where row = any(%s)", (wanted,))
 
