@@ -211,7 +211,10 @@ class Columns:
     def since(self, row: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Give the rows from ``row`` on, as :meth:`to_state` does."""
         segments = {
-            path: [[Segment.merge(parts)] if (parts := postings.since(row)) else [] for postings in column.both]
+            path: [
+                [Segment.merge(parts, taking_turns)] if (parts := postings.since(row)) else []
+                for postings in column.both
+            ]
             for path, column in self._columns.items()
         }
         pieces = [(s.encoded(), s.offsets, s.rows) for both in segments.values() for found in both for s in found]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import tzinfo
 from itertools import chain
 from typing import Any, TypeAlias
@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 
 from bedside.filters.dates import stored_span
 from bedside.filters.rules import Bound, Dates, Key, OneOf, Prefix, Strings, Test, Token
+from bedside.support.turns import taking_turns
 
 Rows: TypeAlias = NDArray[np.int32]
 Sections: TypeAlias = tuple[list[Token], list[float], list[str]]
 """Sorted distinct keys by kind: tokens, numbers (ints and floats as they were given), strings."""
+Pace: TypeAlias = Callable[[Iterable[Key]], Iterator[Key]]
+"""How keys are gone through."""
 
 NO_DATE = np.iinfo(np.int64).min
 """Stands for the date of what has none."""
@@ -59,11 +62,11 @@ class Segment:
         return cls(keys, _offsets([len(group) for group in groups]), _joined(groups))
 
     @classmethod
-    def merge(cls, parts: Sequence[Segment]) -> Segment:
-        """Join segments, the one with the lower rows first."""
-        keys = _sections(dict.fromkeys(chain(*(part.ordered() for part in parts))))
-        rank = {key: i for i, key in enumerate(_in_order(keys))}
-        ranks = np.concatenate([part._per_row(rank) for part in parts])
+    def merge(cls, parts: Sequence[Segment], pace: Pace = iter) -> Segment:
+        """Join segments, the one with the lower rows first; ``pace`` is ``taking_turns`` where searches go first."""
+        keys = _sections(pace(dict.fromkeys(chain(*(part.ordered() for part in parts)))))
+        rank = {key: i for i, key in enumerate(pace(_in_order(keys)))}
+        ranks = np.concatenate([part._per_row(rank, pace) for part in parts])
         rows = np.concatenate([part.rows for part in parts])[np.argsort(ranks, kind="stable")]
         return cls(keys, _offsets(np.bincount(ranks, minlength=len(rank))), rows)
 
@@ -73,11 +76,12 @@ class Segment:
         if not kept.any():
             return None
         sizes = np.diff(np.append(0, np.cumsum(kept))[self.offsets])
-        keys = _sections(key for key, size in zip(self.ordered(), sizes.tolist(), strict=True) if size)
+        sized = taking_turns(zip(self.ordered(), sizes.tolist(), strict=True))
+        keys = _sections(key for key, size in sized if size)
         return Segment(keys, _offsets(sizes[sizes > 0]), self.rows[kept])
 
-    def _per_row(self, rank: dict[Key, int]) -> Rows:
-        ranks = np.fromiter((rank[key] for key in self.ordered()), np.int32)
+    def _per_row(self, rank: dict[Key, int], pace: Pace) -> Rows:
+        ranks = np.fromiter((rank[key] for key in pace(self.ordered())), np.int32)
         return np.repeat(ranks, np.diff(self.offsets))
 
     @property
@@ -227,7 +231,7 @@ class Postings:
                 first -= 1
                 size += len(settled[first].rows)
             if first < end - 1:
-                settled[first:end] = [Segment.merge(settled[first:end])]
+                settled[first:end] = [Segment.merge(settled[first:end], taking_turns)]
                 break
         self._segments = settled
 
