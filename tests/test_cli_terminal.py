@@ -149,8 +149,8 @@ def size_of(path):
         return 0
 
 
-def files_beside_c(folder):
-    return {path for path in folder.rglob("*") if path.is_file() and folder / "c" not in path.parents}
+def all_beside_c(folder):
+    return {path for path in folder.rglob("*") if folder / "c" not in path.parents}
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_an_interrupted_command_ends_with_one_line_and_leaves_nothing_half_done(
     shutil.copytree(many / "c", tmp_path / "c")
     with (tmp_path / "notes.jsonl").open("w") as lines:
         lines.writelines(json_lines([{"text": f"note {i}"}]) for i in range(20_000))
-    before = files_beside_c(tmp_path)
+    before = all_beside_c(tmp_path)
     process = subprocess.Popen(
         [sys.executable, "-m", "bedside.cli", *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
         preexec_fn=NOT_IGNORED,
@@ -187,7 +187,7 @@ def test_an_interrupted_command_ends_with_one_line_and_leaves_nothing_half_done(
     assert (process.communicate(timeout=60)[1], process.returncode) == (INTERRUPTED, 130)
     with Collection.open(tmp_path / "c") as notes:
         assert notes.verify().records in left
-    assert files_beside_c(tmp_path) == before
+    assert all_beside_c(tmp_path) == before
     assert not [path.name for path in (tmp_path / "c").iterdir() if "log" in path.name][1:]
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from bedside.records import MAX_DEPTH
 from bedside.skipping import OnBadDocument, Skipped
-from bedside.support.checks import check_choice
+from bedside.support.checks import builtin_of, check_choice
 from bedside.types import Document
 
 if TYPE_CHECKING:
@@ -154,20 +154,21 @@ def storable(value: Any, *, nan: Any = math.nan, depth: int = 0) -> Any:
         >>> storable({"seen": datetime.date(2024, 5, 31), "pages": (1, 2), "scores": np.array([0.5])})
         {'seen': '2024-05-31', 'pages': [1, 2], 'scores': [0.5]}
     """
+    value = builtin_of(value)
     if value is None or type(value) in (str, int, bool) or depth > MAX_DEPTH:
         return value
     below = partial(storable, nan=nan, depth=depth + 1)
     match value:
         case Enum():
             return below(value.value)
-        case float() | np.floating():
+        case float():
             return nan if math.isnan(value) else float(value)
         case datetime.date() | datetime.time() | np.datetime64():
             return nan if value != value else _iso(value)  # pandas' NaT is unlike itself
         case str():
             return str.__str__(value)
-        case int() | np.integer() | np.bool_():
-            return value.item() if isinstance(value, np.generic) else int(value)
+        case int():
+            return int(value)
         case uuid.UUID() | PurePath():
             return str(value)
         case np.ndarray() if value.ndim == 0:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from bedside.errors import EncoderMismatch, EncoderRequired, InvalidVectorError
+from bedside.errors import EncoderMismatch, EncoderRequired, InvalidInputError, InvalidVectorError
 from bedside.records import Record, with_id
-from bedside.remedies import Give, GiveEach
+from bedside.remedies import Call, Give, GiveEach
 from bedside.search.options import DEFAULT_ALPHA
 from bedside.support.checks import check_number
-from bedside.types import Encoder
+from bedside.types import Encoder, Vector
 
 F = TypeVar("F", bound="Facts")
 
@@ -135,6 +135,25 @@ class Facts:
                 f"the collection holds vectors of dimension {self.dimension}; {encoder.name} makes dimension "
                 f"{encoder.dimension}"
             )
+
+    def check_question(self, vector: Vector | None) -> None:
+        """Refuse a question's vector that those that are there cannot be compared with.
+
+        It fitted when it was given; another process may have re-embedded the collection since.
+
+        Raises:
+            InvalidVectorError: It has another dimension.
+            InvalidInputError: The collection holds texts without vectors.
+        """
+        if vector is None:
+            return
+        if self.dimension == 0:
+            raise InvalidInputError(
+                "search: the collection holds texts without vectors, which only BM25 finds",
+                remedies=[Give("mode", "sparse"), Call("reembed", "to make the vectors")],
+            )
+        if self.dimension is not None and len(vector) != self.dimension:
+            raise InvalidVectorError(f"vector: expected dimension {self.dimension}, got {len(vector)}")
 
     def with_vectors(self, batch: Batch, *, decided: bool) -> Facts:
         """Hold records against the facts, or let the first ones decide them; return the facts that hold then.

@@ -227,6 +227,8 @@ def text_of(content: Content) -> str:
 def kind_of(content: Content) -> tuple[str, str]:
     """Return what bytes would be read as, by its name in :data:`KINDS`, and their text where they are text.
 
+    It is for who asks about a file that the loaders take for something else; reading needs the whole row.
+
     Example:
         >>> kind_of(Content(b"# Plan", "plan.md"))
         ('markdown', '# Plan')

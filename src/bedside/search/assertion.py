@@ -37,8 +37,10 @@ def contradicted(matches: Matches, weights: Scores, asked: Mapping[str, Polarity
     """
     if not asked:
         return np.zeros(n, np.bool_)
-    absent = np.array([asked.get(term) == "absent" for term in matches.terms], np.bool_)
-    wrong = np.where(absent[matches.which], 0, matches.counts) if absent.any() else matches.counts
+    wrong = matches.counts
+    if "absent" in asked.values():
+        absent = np.array([asked.get(term) == "absent" for term in matches.terms], np.bool_)
+        wrong = np.where(absent[matches.which], 0, wrong)
     against = np.flatnonzero(matches.negated == wrong)  # few: to pick by a mask takes several times as long
     if not len(against):
         return np.zeros(n, np.bool_)

@@ -74,7 +74,9 @@ def builtin_of(value: Any) -> Any:
         '3'
     """
     kind = getattr(getattr(value, "dtype", None), "kind", "")
-    return value.item() if kind in tuple("biuf") and getattr(value, "shape", None) == () else value
+    if kind not in tuple("biuf") or getattr(value, "shape", None) != ():
+        return value
+    return float(value) if kind == "f" else value.item()  # item() of a longdouble is a longdouble
 
 
 def _is_int(value: Any) -> TypeGuard[int]:

@@ -22,9 +22,21 @@ def open_private(path: Path, *, writable: bool, create: bool = False) -> int:
     return os.open(path, flags, FILE_MODE)
 
 
+def missing_folders(path: Path) -> list[Path]:
+    """Return which of ``path`` and the folders above it are not there, the innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that were made for nothing; one into which somebody has put something stays."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 def make_private_folder(path: Path) -> None:
     """Create ``path``, readable by its owner only, and what is missing above it; they survive a power cut."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    missing = missing_folders(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=FOLDER_MODE, exist_ok=True)
     for folder in missing:
@@ -45,20 +57,19 @@ def refusals(name: str, outcome: str) -> Iterator[None]:
 
 def read_at(fd: int, offset: int, length: int, lock: threading.Lock) -> bytes:
     """Read ``length`` bytes at ``offset``, fewer at the end of the file; safe from several threads."""
-    parts = []
-    while length > 0:
-        if hasattr(os, "pread"):
-            part = os.pread(fd, length, offset)
-        else:
-            with lock:
-                os.lseek(fd, offset, os.SEEK_SET)
-                part = os.read(fd, length)
-        if not part:
-            break
-        parts.append(part)
-        offset += len(part)
-        length -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    read = part = _read_some(fd, offset, length, lock)
+    while part and len(read) < length:  # rarely: a read of over 2 GiB, or one at the end of the file
+        part = _read_some(fd, offset + len(read), length - len(read), lock)
+        read += part
+    return read
+
+
+def _read_some(fd: int, offset: int, length: int, lock: threading.Lock) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(fd, length, offset)
+    with lock:
+        os.lseek(fd, offset, os.SEEK_SET)
+        return os.read(fd, length)
 
 
 def place_of(path: Path) -> Path:

@@ -24,12 +24,11 @@ from bedside.errors import (
     CorruptLogError,
     DuplicateIdError,
     InvalidInputError,
-    InvalidVectorError,
     NotEncryptedError,
     TracesRemainError,
 )
 from bedside.records import Delete, Record, ScopeKey, with_id
-from bedside.remedies import Call, Give
+from bedside.remedies import Call
 from bedside.search.newest import latest_of_each
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
@@ -139,10 +138,10 @@ class EmbeddedEngine(State):
                 groups = index.owners(options.group_by, options.as_one, numbers, visible)
         candidates = IndexCandidates(allowed, index.dense, index, self._log, numbers, times, newest)
         corpus = None if groups is None and visible.all() else visible
-        dimension = self.facts.dimension
         for question in questions:
             self.facts.check_encoder(question.encoder)
-        asked = [_scored(question, index, dimension, options, corpus, groups) for question in questions]
+            self.facts.check_question(question.vector)
+        asked = [_scored(question, index, options, corpus, groups) for question in questions]
         return candidates, asked
 
     def erase(self, selection: Selection, forget: Callable[[list[str]], None]) -> EraseReceipt:
@@ -307,18 +306,8 @@ def _not_encrypted(sentence: str) -> NotEncryptedError:
     return NotEncryptedError(f"{sentence}, and the collection is not encrypted", remedies=[Call("encrypt", "first")])
 
 
-def _scored(
-    question: Question, index: Index, dimension: int | None, options: SearchOptions, corpus: Any, groups: Any
-) -> Question:
+def _scored(question: Question, index: Index, options: SearchOptions, corpus: Any, groups: Any) -> Question:
     """Return the question with its BM25, where the search has a sparse half or goes by what texts assert."""
-    if question.vector is not None and len(question.vector) != (dimension or len(question.vector)):
-        # It was checked before another process re-embedded the collection.
-        raise InvalidVectorError(f"vector: expected dimension {dimension}, got {len(question.vector)}")
-    if question.vector is not None and dimension == 0:
-        raise InvalidInputError(
-            "search: the collection holds texts without vectors, which only BM25 finds",
-            remedies=[Give("mode", "sparse"), Call("reembed", "to make the vectors")],
-        )
     is_dense = options.halves == "dense"
     if question.text is None or (is_dense and options.assertion == "any"):
         return question

@@ -18,8 +18,6 @@ from bedside.engines.postgres.memory import Remembered
 from bedside.engines.postgres.rows import sid_of
 from bedside.engines.postgres.sql import storable
 from bedside.engines.protocol import Answer, Selection
-from bedside.errors import InvalidInputError, InvalidVectorError
-from bedside.remedies import Call, Give
 from bedside.search.bm25 import Corpus
 from bedside.search.options import SearchOptions
 from bedside.search.pool import Question
@@ -50,7 +48,7 @@ def search(
     """Rank the selected records of a scope for each question, and read what the answers are made of."""
     for question in questions:
         known.check_encoder(question.encoder)
-        _check_vector(question, known.dimension)
+        known.check_question(question.vector)
     empty = Statistics(sid_of(selection.scope), Corpus(0, 0, known.sparse["k1"], known.sparse["b"]))
     corpus, allowed, left_out = (
         (empty, _NO_ROWS, _NO_ROWS) if found is None else _narrowed(connection, found, selection)
@@ -134,15 +132,3 @@ def _scored(
     found = score(connection, corpus, tokenizer.tokenize(question.text), grouped, asked, allowed)
     asserted, tokenize = found if asked else None, tokenizer.tokenize
     return replace(question, sparse=None if is_dense else found, asserted=asserted, tokenize=tokenize)
-
-
-def _check_vector(question: Question, dimension: int | None) -> None:
-    if question.vector is None:
-        return
-    if len(question.vector) != (dimension or len(question.vector)):
-        raise InvalidVectorError(f"vector: expected dimension {dimension}, got {len(question.vector)}")
-    if dimension == 0:
-        raise InvalidInputError(
-            "search: the collection holds texts without vectors, which only BM25 finds",
-            remedies=[Give("mode", "sparse"), Call("reembed", "to make the vectors")],
-        )

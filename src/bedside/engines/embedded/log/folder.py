@@ -30,7 +30,15 @@ from bedside.errors import (
     WriteFailedError,
 )
 from bedside.remedies import Call, Give
-from bedside.support.files import FILE_MODE, make_private_folder, refusals, replace_file, sync_folder
+from bedside.support.files import (
+    FILE_MODE,
+    make_private_folder,
+    missing_folders,
+    refusals,
+    remove_empty,
+    replace_file,
+    sync_folder,
+)
 from bedside.support.keys import KeySource, load_key
 
 LOCK_NAME = "write.lock"
@@ -82,7 +90,7 @@ class DiskStorage:
                 raise NotACollectionError(
                     f"{path} holds no Bedside collection, and opening it for reading creates none"
                 )
-            missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+            missing = missing_folders(path)
             created = missing if cls._create(path, new, lock_timeout, key) else None
         storage = cls(path, read_only=read_only, lock_timeout=lock_timeout, key=key)
         storage._created = created
@@ -96,16 +104,18 @@ class DiskStorage:
 
         Raises:
             NotACollectionError: ``path`` is not a new or empty folder.
-            WriteFailedError: The disk refused; nothing is left of it.
+            WriteFailedError: The disk refused; nothing is left of it, nor of folders that were made for it.
         """
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise NotACollectionError(f"{path} is not empty; a copy needs a new or empty folder")
+        made = missing_folders(path)
         try:
             cls._create(path, lambda: manifest, 0, key, changes)
         except BaseException:
             if not (path / NAME).exists():
                 for name in (manifest.log, LOCK_NAME, *([KEYS_NAME] if key is not None else [])):
                     (path / name).unlink(missing_ok=True)
+                remove_empty(made)
             raise
 
     @staticmethod
@@ -226,9 +236,7 @@ class DiskStorage:
                 for file in files:
                     with contextlib.suppress(PermissionError):  # Windows: the lock file, which its release removes
                         file.unlink()
-        for folder in self._created:
-            with contextlib.suppress(OSError):  # somebody has put something else into it
-                folder.rmdir()
+        remove_empty(self._created)
 
     def _log_is_current(self) -> bool:
         """Where a backup was put in place of the folder or the log, the open log is a file that nobody else can see."""
