@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from bedside.encoders import TransformerEncoder, load_encoder, prepare
 from bedside.encoders.checkpoint import BIO_CLINICALBERT, PINNED_REVISIONS
 from bedside.encoders.prepare import verify
-from bedside.errors import InvalidModelError, ModelNotFoundError
+from bedside.errors import BedsideWarning, InvalidInputError, InvalidModelError, ModelNotFoundError
 from checkpoints import ROOT
 
 REVISION = PINNED_REVISIONS[BIO_CLINICALBERT]
@@ -396,3 +396,43 @@ def test_encoding_bert_loads_neither_transformers_nor_sentence_transformers(publ
     )
     command = [sys.executable, "-c", code, str(prepare(published))]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
+def test_a_clone_without_its_large_files_is_told_from_a_damaged_one(published, tmp_path, name):
+    folder = copied(published, tmp_path)
+    (folder / "pytorch_model.bin").unlink()
+    (folder / name).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 435778770\n")
+    with pytest.raises(InvalidModelError, match=rf"{name}: stands for the file .*git lfs pull"):
+        load_encoder(folder)
+
+
+def test_a_vocabulary_that_was_cut_short_is_warned_of(published, tmp_path):
+    folder = copied(published, tmp_path)
+    lines = (folder / "vocab.txt").read_text("utf-8").split("\n")
+    (folder / "vocab.txt").write_text("\n".join(lines[:20_000]), "utf-8")
+    with pytest.warns(BedsideWarning, match="its vocabulary has 20000 tokens, its network 28996"):
+        load_encoder(folder, device="cpu").count_tokens(["chest pain"])
+
+
+def test_a_configuration_of_other_weights_is_refused_by_name(published, tmp_path):
+    folder = copied(published, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 128}))
+    with pytest.raises(InvalidModelError, match=r"config\.json: hidden_size=128, its weights make vectors of 64"):
+        load_encoder(folder, device="cpu", dtype="float32").encode_documents(["chest pain"])
+
+
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(published):
+    with pytest.raises(InvalidInputError, match=r"^device='mps': torch cannot use it here; it can use cpu"):
+        load_encoder(published, device="mps").encode_documents(["chest pain"])
+
+
+def test_a_short_name_of_sentence_transformers_is_told_in_full(tmp_path):
+    with pytest.raises(ModelNotFoundError, match="'sentence-transformers/all-MiniLM-L6-v2' in full"):
+        load_encoder("all-MiniLM-L6-v2", local_files_only=True, cache_dir=tmp_path)
+
+
+def copied(published, tmp_path):
+    """A copy of the published folder, to damage."""
+    return Path(shutil.copytree(published, tmp_path / "clone"))

@@ -169,3 +169,18 @@ def test_close_and_pickle_leave_the_weights_behind_and_change_no_answer(model: M
     assert again.predict(TEXT) == before
     again.close()
     assert again.predict(TEXT) == before
+
+
+def test_wrong_arguments_are_refused_by_their_own_names(model: MaskedLanguageModel) -> None:
+    with pytest.raises(InvalidInputError, match=r"^text: expected one text, got list"):
+        model.predict([TEXT])
+    with pytest.raises(InvalidInputError, match=r"^targets: expected a list of strings, got one str"):
+        model.predict(TEXT, targets="aspirin")
+
+
+def test_a_token_that_the_network_does_not_have_is_refused(published: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(published, tmp_path / "longer"))
+    with (folder / "vocab.txt").open("a") as vocabulary:
+        vocabulary.write("zzend\n")
+    with pytest.raises(InvalidModelError, match="the vocabulary has a token 28996, the network 28996 in all"):
+        MaskedLanguageModel(folder, device="cpu").predict(f"zzend {TEXT}")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bedside.errors import InvalidInputError, InvalidVectorError
 from bedside.words import Similarity, WordVectors
-from bedside.words.nearest import METRICS
+from bedside.words.nearest import DISTANCES, METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("BEDSIDE_DATA", ROOT.parent / "shared" / "data" / "dev"))
@@ -232,3 +232,22 @@ def test_wink_oracle_contextual_vectors(wink, oracle):
     assert found["vectors"]["fever"][:-1] == oracle["vectorOf"]["fever"]
     plain = wink.contextual_vectors(expected["text"], lemma=False)
     assert plain["words"] == oracle["contextual_default"]["words"]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_vectors_are_compared_as_the_words_that_they_are_of(small, metric):
+    words = small.similarity("fever", "chills", metric)
+    assert small.similarity(small.vector("fever"), "chills", metric) == words
+    assert small.similarity(list(small.vector("fever")), small.vector("chills"), metric) == words
+    nothing = small.similarity(small.document_vector("zzzxxyy"), "fever", metric)
+    assert (nothing, nothing.known) == (0.0, False)
+    for wrong in (None, 5, [1.0], np.ones((1, small.dimension))):
+        with pytest.raises(InvalidVectorError, match="query: expected"):
+            small.similarity(wrong, "fever", metric)
+
+
+def test_a_zero_vector_has_no_neighbours_but_by_a_distance(small):
+    zeros = small.document_vector("zzzxxyy")
+    for metric in METRICS:
+        assert bool(small.nearest(zeros, 2, metric=metric)) == (metric in DISTANCES)
+    assert [bool(found) for found in small.nearest_many(np.stack([zeros, small.vector("fever")]), 2)] == [False, True]

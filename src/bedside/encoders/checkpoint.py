@@ -38,6 +38,7 @@ PICKLED_WEIGHTS = "pytorch_model.bin"
 EXPORTED = "*-*/manifest.json"
 """Networks exported for another runtime, each in a folder ``BACKEND-DTYPE``; a model folder may hold nothing else."""
 
+_LFS = b"version https://git-lfs"  # how a pointer begins that Git leaves in place of a large file
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PROBE_SECONDS = 10.0  # one request, no retries: a dead network is reported within this time
 
@@ -109,6 +110,12 @@ def check_folder(folder: Path) -> Path:
     ):
         if not any_file(folder, patterns):
             raise InvalidModelError(f"model folder {folder}: {what} is missing")
+    for pattern in (*SAFE_WEIGHTS, PICKLED_WEIGHTS):
+        for file in folder.glob(pattern):
+            if _is_lfs_pointer(file):
+                raise InvalidModelError(
+                    f"{file}: stands for the file in a git clone and is not the file; run `git lfs pull` in the clone"
+                )
     shards = set(read_json(folder / "model.safetensors.index.json").get("weight_map", {}).values())
     for shard in sorted(shards):
         if not (folder / shard).is_file():
@@ -136,6 +143,22 @@ def read_json(path: Path) -> dict[str, Any]:
 def any_file(folder: Path, patterns: Sequence[str]) -> bool:
     """Whether a file of ``folder`` fits one of the glob patterns."""
     return any(next(folder.glob(pattern), None) for pattern in patterns)
+
+
+def check_tokens(folder: Path, rows: Sequence[Sequence[int]]) -> None:
+    """Refuse rows of token ids that the network has no vectors for: some backends would take another token's.
+
+    Raises:
+        InvalidModelError: the vocabulary of the folder has more tokens than its network.
+    """
+    size, highest = read_json(folder / "config.json").get("vocab_size"), max(map(max, rows))
+    if isinstance(size, int) and highest >= size:
+        raise InvalidModelError(f"{folder}: the vocabulary has a token {highest}, the network {size} in all")
+
+
+def _is_lfs_pointer(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(len(_LFS)) == _LFS
 
 
 def _cached(name: str, revision: str | None, cache_dir: str | os.PathLike[str] | None) -> Path | None:
@@ -177,10 +200,13 @@ def _advice(name: str, revision: str | None, cache_dir: str | os.PathLike[str] |
 
     where = os.fspath(cache_dir) if cache_dir else constants.HF_HUB_CACHE
     at = f" at revision {revision}" if revision else ""
+    short = (
+        "" if "/" in name else f"; models of sentence-transformers are called 'sentence-transformers/{name}' in full"
+    )
     return (
         f"model {name!r}{at} was not found. Tried: a folder of that name; the cache {where}; {reason}. To get it, run "
         f"`bedside fetch-model {name} FOLDER` where {constants.ENDPOINT} can be reached, copy FOLDER here and pass "
-        "its path as the model; or set HF_ENDPOINT to a mirror, or HF_HOME to a cache that holds it"
+        f"its path as the model; or set HF_ENDPOINT to a mirror, or HF_HOME to a cache that holds it{short}"
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bedside.encoders.checkpoint import BIO_CLINICALBERT, resolve
+from bedside.encoders.checkpoint import BIO_CLINICALBERT, check_tokens, resolve
 from bedside.encoders.prepare import prepared
 from bedside.encoders.settings import folder_settings, positions, whole_number
 from bedside.encoders.texts import checked_texts
@@ -135,6 +135,8 @@ class MaskedLanguageModel:
             raise InvalidInputError("expected at least 1", about=Give("top_k", top_k))
         if targets is None:
             return [self._best(ids, gap, top_k) for gap in gaps]
+        if isinstance(targets, str):
+            raise InvalidInputError("targets: expected a list of strings, got one str; put it in a list")
         words = {word: self._spelled(word, i) for i, word in enumerate(checked_texts(targets))}
         if not words:
             raise InvalidInputError("targets: expected at least one word")
@@ -187,7 +189,9 @@ class MaskedLanguageModel:
         self._lock = threading.RLock()
 
     def _ids(self, text: str) -> list[int]:
-        return self._tokens.tokens(checked_texts([text]))[0]
+        if not isinstance(text, str):
+            raise InvalidInputError(f"text: expected one text, got {type(text).__name__}")
+        return self._tokens.tokens([text])[0]
 
     def _best(self, ids: list[int], gap: int, top_k: int) -> list[Prediction]:
         question = self._question(ids, gap, 0)
@@ -246,6 +250,7 @@ class MaskedLanguageModel:
         return answers
 
     def _run(self, questions: Sequence[_Question]) -> Matrix:
+        check_tokens(self.folder, [question.row for question in questions])
         ids, mask = padded([question.row for question in questions], self._tokens.pad_id)
         return self._loaded().log_probabilities(ids, mask, np.array([question.place for question in questions]))
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _CASED_SHARE = 0.05  # share of entries with a capital: 0.40 in bert-base-cased, 0.00 in bert-base-uncased
+_WHOLE_SHARE = 0.9  # of the network's tokens: a network may be padded to a round number of them
 
 
 class TextTokenizer:
@@ -80,8 +81,22 @@ def load_tokenizer(folder: Path, *, lowercase: bool | None = None) -> Tokenizer:
         InvalidModelError: a vocabulary file is damaged, or nothing in the folder can be read as a tokenizer.
 
     Warns:
-        BedsideWarning: the folder says that a cased vocabulary is to be lower-cased.
+        BedsideWarning: the folder says that a cased vocabulary is to be lower-cased, or the network has many more
+            tokens than the vocabulary.
     """
+    tokenizer = _opened(folder, lowercase)
+    known, wanted = tokenizer.get_vocab_size(), read_json(folder / "config.json").get("vocab_size")
+    if isinstance(wanted, int) and known < _WHOLE_SHARE * wanted:
+        warnings.warn(
+            f"{folder}: its vocabulary has {known} tokens, its network {wanted}. If its file was cut short, words that "
+            "the model learned are unknown or cut apart: compare it with the published one",
+            BedsideWarning,
+            stacklevel=2,
+        )
+    return tokenizer
+
+
+def _opened(folder: Path, lowercase: bool | None) -> Tokenizer:
     with needs("transformers"):
         from tokenizers import Tokenizer
 

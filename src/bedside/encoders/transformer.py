@@ -19,7 +19,7 @@ from bedside.encoders.awaitable import AsyncMethods
 from bedside.encoders.backends import Backend, open_backend
 from bedside.encoders.cache import VectorCache
 from bedside.encoders.calibration import Calibration, Method, fit_calibration
-from bedside.encoders.checkpoint import read_json
+from bedside.encoders.checkpoint import check_tokens, read_json
 from bedside.encoders.folders import save_encoder
 from bedside.encoders.pooling import unit
 from bedside.encoders.prepare import file_hashes
@@ -300,18 +300,21 @@ class TransformerEncoder(AsyncMethods):
         """Run the network over rows of token ids, special ones included: float32 ``[n, d]``, pooled and no more.
 
         Raises:
-            InvalidModelError: the vocabulary has tokens that the network has no vectors for.
+            InvalidModelError: the vocabulary has tokens that the network has no vectors for, or the configuration
+                belongs to other weights.
         """
-        size, highest = read_json(self.folder / "config.json").get("vocab_size"), max(map(max, rows))
-        if isinstance(size, int) and highest >= size:  # some backends would take another token's vector
-            raise InvalidModelError(f"{self.folder}: the vocabulary has a token {highest}, the network {size} in all")
+        check_tokens(self.folder, rows)
         backend = self._backend()
         out = np.empty((len(rows), self._hidden_size()), dtype=np.float32)
         lengths = [len(row) for row in rows]
         with progress(sum(lengths), "encoding", "token") as advance:
             for chosen in batches(lengths, self.batch_tokens or backend.batch_tokens):
                 ids, mask = padded([rows[i] for i in chosen], pad_id)
-                out[chosen] = backend.pooled(ids, mask, self.settings.pooling)
+                vectors = backend.pooled(ids, mask, self.settings.pooling)
+                if vectors.shape[1] != out.shape[1]:
+                    told = f"hidden_size={out.shape[1]}, its weights make vectors of {vectors.shape[1]}"
+                    raise InvalidModelError(f"{self.folder / 'config.json'}: {told}")
+                out[chosen] = vectors
                 advance(int(mask.sum()))
         return out
 

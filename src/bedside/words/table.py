@@ -14,7 +14,7 @@ from bedside.encoders.texts import checked_texts
 from bedside.errors import InvalidInputError, InvalidVectorError
 from bedside.text.fold import fold
 from bedside.types import Matrix, Vector
-from bedside.words.nearest import Best, Metric, Table, best_rows, check_metric, measure
+from bedside.words.nearest import DISTANCES, Best, Metric, Table, best_rows, check_metric, measure
 
 _JOINT = re.compile("[-/‐‑–]")
 
@@ -103,21 +103,28 @@ class WordTable:
         rows = self._find(word)
         return self.vectors[list(rows)].mean(axis=0) if rows else np.zeros(self.dimension, np.float32)
 
-    def similarity(self, a: str, b: str, metric: Metric = "cosine") -> Similarity:
-        """Compare two words.
+    def similarity(
+        self, a: str | Vector | Sequence[float], b: str | Vector | Sequence[float], metric: Metric = "cosine"
+    ) -> Similarity:
+        """Compare two words, or vectors such as those of two texts.
 
         Args:
-            a: A word.
+            a: A word, or ``[d]`` numbers.
             b: Another.
             metric: ``"cosine"`` in [-1, 1], ``"dot"``, or the distances ``"euclidean"`` and ``"manhattan"``.
 
         Returns:
-            A float with the attribute ``known``; 0.0 with ``known=False`` where a word is unknown, never NaN.
+            A float with the attribute ``known``; 0.0 with ``known=False`` where a word is unknown or a vector zero, as
+            that of a text without a known word is; never NaN.
+
+        Raises:
+            InvalidVectorError: Neither a word nor a vector of the words' dimension.
         """
         check_metric(metric)
-        if a not in self or b not in self:
+        one, other = self._meant(a), self._meant(b)
+        if one is None or other is None:
             return Similarity(0.0, known=False)
-        return Similarity(float(measure(self.vector(a)[None], self.vector(b), metric)[0]), known=True)
+        return Similarity(float(measure(one[None], other, metric)[0]), known=True)
 
     def nearest(
         self, query: str | Vector | Sequence[float], k: int = 10, *, metric: Metric = "cosine"
@@ -130,14 +137,11 @@ class WordTable:
             metric: As in :meth:`similarity`.
 
         Returns:
-            Words and scores; none for an unknown word.
+            Words and scores; none for an unknown word, nor for a zero vector where the metric is no distance.
         """
         if isinstance(query, str):
             return self.nearest_many([query], k, metric=metric)[0]
-        vector = self._checked(query)
-        if vector.ndim != 1:
-            raise InvalidVectorError(f"query: expected one vector, got shape {list(vector.shape)}; see nearest_many")
-        return self.nearest_many(vector[None], k, metric=metric)[0]
+        return self.nearest_many(self._one(query)[None], k, metric=metric)[0]
 
     def nearest_many(
         self, queries: Sequence[str] | Matrix, k: int = 10, *, metric: Metric = "cosine"
@@ -153,7 +157,8 @@ class WordTable:
         _check_k(k)
         if isinstance(queries, np.ndarray) and queries.dtype.kind != "U":
             matrix = np.atleast_2d(self._checked(queries))
-            return [self._named(best, (), k) for best in best_rows(self.table, matrix, k, metric)]
+            every = zip(matrix, best_rows(self.table, matrix, k, metric), strict=True)
+            return [self._named(best, (), k) if metric in DISTANCES or row.any() else [] for row, best in every]
         found = [self._find(word) for word in checked_texts(queries)]
         known = [i for i, rows in enumerate(found) if rows]
         answers: list[list[Neighbour]] = [[] for _ in found]
@@ -207,6 +212,19 @@ class WordTable:
         left_out = set(taken)
         pairs = zip(best.rows.tolist(), best.scores.tolist(), strict=True)
         return [Neighbour(self.words[row], score) for row, score in pairs if row not in left_out][:k]
+
+    def _meant(self, query: str | Vector | Sequence[float]) -> Vector | None:
+        """The vector of a word, or the one given; ``None`` for an unknown word and for zeros."""
+        if isinstance(query, str):
+            return self.vector(query) if query in self else None
+        vector = self._one(query)
+        return vector if vector.any() else None
+
+    def _one(self, query: Any) -> Vector:
+        vector = self._checked(query)
+        if vector.ndim != 1:
+            raise InvalidVectorError(f"query: expected one vector, got shape {list(vector.shape)}; see nearest_many")
+        return vector
 
     def _checked(self, vectors: Any) -> Matrix:
         try:

@@ -50,14 +50,21 @@ def choose_device(device: str) -> torch.device:
         InvalidInputError: torch does not know the device, or it is not there.
     """
     if device == "auto":
-        found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        found = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
         return torch.device(found)
     try:
         target = torch.device(device)
         torch.empty(1, device=target)
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise InvalidInputError(str(error).splitlines()[0], about=Give("device", device)) from error
+        there = ["cpu", *(["cuda"] if torch.cuda.is_available() else []), *(["mps"] if _has_mps() else [])]
+        raise InvalidInputError(
+            f"torch cannot use it here; it can use {' and '.join(there)}", about=Give("device", device)
+        ) from error
     return target
+
+
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()
 
 
 def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
