@@ -352,14 +352,16 @@ class Log:
     def _lines(self, offset: int, end: int | None = None) -> Iterator[bytes]:
         """Yield lines with their line feeds, the last one perhaps without; memory is bounded by the longest line."""
         stop = self.size() if end is None else end
-        rest = b""
+        rest: list[bytes] = []  # the pieces of a line that goes on: joined once, however long it is
         while offset < stop and (chunk := self._file.read(offset, min(_READ, stop - offset))):
             offset += len(chunk)
-            *lines, rest = (rest + chunk).split(b"\n")
+            *lines, last = chunk.split(b"\n")
             for line in lines:
-                yield line + b"\n"
-        if rest:
-            yield rest
+                yield b"".join((*rest, line, b"\n"))
+                rest = []
+            rest.append(last)
+        if any(rest):
+            yield b"".join(rest)
 
 
 def _commit_of(line: bytes) -> Commit | None:
