@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
+from functools import partial
 
 import pytest
+
+NOT_IGNORED = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+"""Runs before a command that is to be interrupted: nohup and ``&`` leave SIGINT ignored."""
 
 LINES = [
     {"text": "Chest pain on exertion.", "metadata": {"section": "HPI"}, "id": "a", "vector": [1, 0, 0.2]},

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from command_line import NOT_IGNORED
+
 TOKENS = [
     {"name": "everything", "token": "e" * 32},
     {"name": "reader", "token": "r" * 32, "read_only": True},
@@ -38,8 +40,9 @@ def serving(root: Path, *options: object) -> Iterator[httpx.Client]:
     command = [sys.executable, "-m", "bedside.cli", "serve", str(root), "--port", "0", *map(str, options)]
     environment = {name: value for name, value in os.environ.items() if name != "BEDSIDE_TOKEN"}
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, encoding="utf-8"
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, encoding="utf-8",
+        preexec_fn=None if sys.platform == "win32" else NOT_IGNORED,
+    )  # fmt: skip
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:

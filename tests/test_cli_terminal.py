@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 
 import pytest
 from typer.testing import CliRunner
@@ -17,10 +16,9 @@ from bedside import Collection, Document
 from bedside.cli.app import app
 from bedside.support.progress import counting
 from checkpoints import minilm_folder
-from command_line import LINES, bedside, json_lines, on_terminal
+from command_line import LINES, NOT_IGNORED, bedside, json_lines, on_terminal
 
 INTERRUPTED = "bedside: interrupted; what was finished stays, and nothing is half done\n"
-NOT_IGNORED = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # as nohup and `&` leave it
 SWALLOWED = """
 import signal, time, weakref
 from bedside.cli.interrupts import heed_interrupts, interrupted

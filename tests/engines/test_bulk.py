@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from bedside.engines import examine, holds_collection
 from bedside.engines.postgres.url import parse
 from bedside.errors import ActorRequired, BedsideError, EncoderRequired, InvalidInputError, UnreadableFileError
 from bedside.text.split import NoteSplitter
-from command_line import bedside
+from command_line import NOT_IGNORED, bedside
 from engines.bulk_encoders import Letters
 
 SMALL = 4_000
@@ -477,7 +476,7 @@ def test_ctrl_c_ends_a_bulk_load_and_its_workers_with_one_line_and_the_next_one_
     process = subprocess.Popen(
         [sys.executable, "-m", "bedside.cli", "bulk-load", str(file), url, "--workers", "2"],
         stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # nohup and `&` leave it ignored
+        preexec_fn=NOT_IGNORED,
     )  # fmt: skip
     while not (holds_collection(url) and bedside("count", url) != "0\n") and process.poll() is None:
         time.sleep(0.05)
