@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("calls", [25, pytest.param(250, marks=pytest.mark.slow)])
 def test_four_writers_lose_nothing_double_nothing_and_readers_see_every_commit(calls, tmp_path):
-    """The writers also race to create the collection; a fifth process compacts it meanwhile."""
+    """Three writers race to create the collection; the fourth begins once a fifth process has begun to compact it."""
     folder, records = tmp_path / "c", len(WRITERS) * calls * BATCH
     with ExitStack() as stack:
         writers = [stack.enter_context(Child(traffic.write, folder=folder, name=n, calls=calls)) for n in WRITERS]
@@ -43,16 +43,17 @@ def test_four_writers_lose_nothing_double_nothing_and_readers_see_every_commit(c
         compacter = stack.enter_context(Child(traffic.compact, folder=folder, records=records))
         for child in (*writers, compacter):
             assert child.report() == "ready"
-        for child in (*writers, compacter):
+        for child in (*writers[:-1], compacter):
             child.tell()
+        assert compacter.report() == "compacted"
+        writers[-1].tell()
         for writer in writers:
             acknowledged = writer.end(600)
             assert acknowledged[-1] == calls - 1
         for reader in readers:
             (seen,) = reader.end(600)
             assert seen["sizes"] > 3, f"the reader saw the records arrive in {seen}"
-        (compactions,) = compacter.end(600)
-        assert compactions > 0
+        compacter.end(600)
     with Collection.open(folder) as notes:
         assert set(model_of(notes)) == {id for name in WRITERS for n in range(calls) for id in batch(name, n)}
         for name in WRITERS:
